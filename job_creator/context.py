@@ -1,0 +1,58 @@
+"""What GitLab told the job: branch, pipeline, registry. Read once, at the start of a command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The run that a command takes part in. Outside CI everything is empty, and nothing is the default branch.
+
+    Source of the variables: GitLab, "Predefined CI/CD variables reference".
+    """
+
+    branch: str = ""
+    """Branch or tag name as git knows it (`CI_COMMIT_REF_NAME`)."""
+    ref_slug: str = "local"
+    """The same as a legal image tag (`CI_COMMIT_REF_SLUG`)."""
+    default_branch: str = ""
+    is_tag: bool = False
+    is_merge_request: bool = False
+    commit: str = ""
+    project_url: str = ""
+    pipeline_url: str = ""
+    registry_image: str = ""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Context:
+        """Read GitLab's predefined variables."""
+        branch = environment.get("CI_COMMIT_REF_NAME", "")
+        return cls(
+            branch=branch,
+            ref_slug=environment.get("CI_COMMIT_REF_SLUG") or slug(branch) or "local",
+            default_branch=environment.get("CI_DEFAULT_BRANCH", ""),
+            is_tag=bool(environment.get("CI_COMMIT_TAG")),
+            # In a child pipeline the source is always parent_pipeline, but the merge request's id is handed down.
+            is_merge_request=bool(environment.get("CI_MERGE_REQUEST_IID") or environment.get("CI_MERGE_REQUEST_ID")),
+            commit=environment.get("CI_COMMIT_SHA", ""),
+            project_url=environment.get("CI_PROJECT_URL", ""),
+            pipeline_url=environment.get("CI_PIPELINE_URL", ""),
+            registry_image=environment.get("CI_REGISTRY_IMAGE", ""),
+        )
+
+    @property
+    def is_default_branch(self) -> bool:
+        """Whether this run may touch what is published: the default branch itself, never a merge request or tag.
+
+        A merge request from a fork can have a source branch of the same name, so the name alone does not count.
+        """
+        named = bool(self.default_branch) and self.branch == self.default_branch
+        return named and not self.is_merge_request and not self.is_tag
+
+
+def slug(name: str) -> str:
+    """A branch name as GitLab makes `CI_COMMIT_REF_SLUG` of it: lower case, 63 characters, `-` for the rest."""
+    return re.sub(r"[^0-9a-z]", "-", name.lower())[:63].strip("-")

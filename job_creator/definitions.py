@@ -1,0 +1,309 @@
+"""What stands under `container_definitions/`: containers made from Spack specs, and existing images that are wrapped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+
+from job_creator.definition_header import read_imported_image
+from job_creator.errors import Fault, FileAccessError, InvalidInputError
+from job_creator.image_reference import ImageReference, is_container_name
+from job_creator.names import BASE_IMAGES, DEFINITIONS_FOLDER, EPILOGUE_FILE, EXTRA_FILES_FOLDER, MAX_CONTAINER_NAME
+from job_creator.validation import Items, Value, did_you_mean, validate
+from job_creator.yaml_io import Document, Location, Position, parse
+
+_YAML = (".yaml", ".yml")
+_SUFFIX = re.compile(r"[+-]?:$")
+"""Spack's marks for keys that override, prepend or append (Spack docs, "Configuration files", overriding sections)."""
+
+_KINDS = {"mapping": dict, "list": list, "text": str, "boolean": bool}
+_JSON_TYPES = {"mapping": "object", "list": "array", "text": "string", "boolean": "boolean"}
+
+
+def _section(*kinds: str) -> Any:
+    """A section of a Spack environment that we hand on as it is, but for its outermost type."""
+    types = tuple(_KINDS[kind] for kind in kinds)
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, types):
+            raise ValueError(f"{{name}} must be a {' or a '.join(kinds)}")
+        return value
+
+    return Annotated[Any, AfterValidator(check), WithJsonSchema({"type": [_JSON_TYPES[kind] for kind in kinds]})]
+
+
+def _spec(value: Any) -> Any:
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, dict) and ("matrix" in value or "group" in value):
+        return value
+    raise ValueError("a spec must be text such as 'hdf5@1.14 +mpi', or a mapping with 'matrix'")
+
+
+def _file_pair(text: str) -> str:
+    source, colon, target = text.partition(":")
+    if not colon or not source or not target:
+        raise ValueError(f"{text!r} must be 'source:target'; the source lies below {EXTRA_FILES_FOLDER}/")
+    if ":" in target:
+        raise ValueError(f"{text!r} has two colons; write one 'source:target' per line")
+    if source != source.strip() or target != target.strip():
+        raise ValueError(f"{text!r} has a space beside the colon; write 'source:target' without")
+    if PurePosixPath(source).is_absolute() or ".." in PurePosixPath(source).parts:
+        raise ValueError(f"the source {source!r} must lie below {EXTRA_FILES_FOLDER}/; write it relative to that folder")
+    if not PurePosixPath(target).is_absolute() or ".." in PurePosixPath(target).parts:
+        raise ValueError(f"the target {target!r} must be an absolute path; it is a place in the container")
+    return text
+
+
+def _allow_override_marks(schema: JsonSchemaValue) -> None:
+    names = "|".join(sorted(schema["properties"]))
+    schema["patternProperties"] = {f"^({names})([+-]?:)$": {}}
+
+
+class EnvironmentSections(Value):
+    """What a Spack environment takes besides specs (Spack docs, "Environments").
+
+    All keys may carry Spack's marks `:`, `+:` and `-:`.
+    """
+
+    model_config = {"json_schema_extra": _allow_override_marks}
+
+    definitions: _section("list") = None
+    packages: _section("mapping") = None
+    concretizer: _section("mapping") = None
+    config: _section("mapping") = None
+    toolchains: _section("mapping") = None
+    repos: _section("mapping", "list") = None
+    view: _section("boolean", "text", "mapping") = None
+    include: _section("list") = None
+    include_concrete: _section("list") = None
+    mirrors: _section("mapping") = None
+    modules: _section("mapping") = None
+    compilers: _section("list") = None
+    develop: _section("mapping") = None
+    env_vars: _section("mapping") = None
+    upstreams: _section("mapping") = None
+    bootstrap: _section("mapping") = None
+    ci: _section("mapping") = None
+    cdash: _section("mapping") = None
+
+
+class SpackEnvironment(EnvironmentSections):
+    """The environment of one container."""
+
+    specs: Annotated[
+        Items[Annotated[Any, AfterValidator(_spec), WithJsonSchema({"type": ["string", "object"]})]],
+        Field(min_length=1),
+    ]
+    """What the container holds. The version of the first one becomes the version of the container."""
+
+
+class TemplateFile(Value):
+    """The environment template: what all containers have in common."""
+
+    spack: EnvironmentSections
+
+
+class Spacktainer(Value):
+    """What the container gets besides its packages."""
+
+    files: Items[Annotated[str, AfterValidator(_file_pair)]] = ()
+    """Pairs `source:target`: a file or folder below `spacktainer/`, and where it goes in the container."""
+
+
+class DefinitionFile(Value):
+    """A container definition: a Spack environment, and what else goes into the container."""
+
+    spack: SpackEnvironment
+    spacktainer: Spacktainer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraFile:
+    """A file or folder that is copied into the container; `source` is relative to `spacktainer/`."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpackDefinition:
+    """A container that is built from Spack specs."""
+
+    name: str
+    architecture: str
+    path: str
+    environment: Mapping[str, Any]
+    """The `spack:` section as it was written."""
+    files: tuple[ExtraFile, ...] = ()
+    epilogue: str | None = None
+    """Path of the Dockerfile lines that are added at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedDefinition:
+    """A container that wraps an existing image."""
+
+    name: str
+    architecture: str
+    path: str
+    image: ImageReference
+
+
+Definition = SpackDefinition | ImportedDefinition
+
+
+def read_definitions(root: Path, architectures: Collection[str]) -> tuple[Definition, ...]:
+    """All definitions below `root`/container_definitions, sorted by architecture and name.
+
+    Folders that start with `_` are switched off; files that are no definitions are left alone. Raises
+    `InvalidInputError` with the faults of all files, `FileAccessError` when the folder cannot be read.
+    """
+    folder = root / DEFINITIONS_FOLDER
+    definitions: dict[tuple[str, str], Definition] = {}
+    faults: list[Fault] = []
+    try:
+        for architecture in _folders(folder):
+            if architecture.name not in architectures:
+                hint = did_you_mean(architecture.name, architectures)
+                message = f"the site file knows no architecture {architecture.name!r}"
+                faults.append(Fault(_relative(architecture, root), 1, 1, message, hint))
+                continue
+            for path in _candidates(architecture):
+                try:
+                    definition = _read(path, root, architecture.name)
+                except InvalidInputError as error:
+                    faults.extend(error.faults)
+                    continue
+                key = definition.architecture, definition.name
+                if key in definitions:
+                    message = f"{definition.name!r} is already defined in {definitions[key].path}"
+                    faults.append(Fault(definition.path, 1, 1, message, "give one of them another name"))
+                definitions.setdefault(key, definition)
+    except OSError as error:
+        raise FileAccessError(f"{error.filename}: {error.strerror}") from None
+    if faults:
+        raise InvalidInputError(faults)
+    return tuple(definitions[key] for key in sorted(definitions))
+
+
+def read_template(document: Document) -> Mapping[str, Any]:
+    """The `spack:` section of the environment template, as it was written. Raises `InvalidInputError`."""
+    validate(TemplateFile, _without_override_marks(document, ("spack",)))
+    return dict(document.value["spack"])
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith(("_", ".")):
+            yield path
+
+
+def _candidates(architecture: Path) -> Iterator[Path]:
+    """The files that define a container, in the order of their names."""
+    for path in sorted(architecture.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            if not path.name.startswith("_"):
+                environments = [path / f"spack{suffix}" for suffix in _YAML]
+                yield from [file for file in environments if file.is_file()] or [environments[0]]
+        elif path.suffix in (*_YAML, ".def"):
+            yield path
+
+
+def _read(path: Path, root: Path, architecture: str) -> Definition:
+    in_folder = path.parent.name != architecture or path.parent.parent.name != DEFINITIONS_FOLDER
+    shown = _relative(path, root)
+    name = path.parent.name if in_folder else path.stem
+    if in_folder and not path.is_file():
+        hint = "add it, or start the folder's name with '_' to switch it off"
+        raise InvalidInputError([Fault(_relative(path.parent, root), 1, 1, "the folder has no spack.yaml", hint)])
+    faults = list(_name_faults(name, shown))
+    definition: Definition | None = None
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".def":
+            definition = ImportedDefinition(name, architecture, shown, read_imported_image(content, shown))
+        else:
+            epilogue = path.parent / EPILOGUE_FILE
+            has_epilogue = in_folder and epilogue.is_file()
+            document = parse(content, shown)
+            written = validate(DefinitionFile, _without_override_marks(document, ("spack",)))
+            files = _extra_files(written, document, root)
+            definition = SpackDefinition(
+                name, architecture, shown, document.value["spack"], files, _relative(epilogue, root) if has_epilogue else None
+            )
+    except InvalidInputError as error:
+        faults.extend(error.faults)
+    if faults or definition is None:
+        raise InvalidInputError(faults)
+    return definition
+
+
+def _name_faults(name: str, path: str) -> Iterable[Fault]:
+    if not is_container_name(name):
+        hint = "use lower case letters and digits, with single '-', '_' or '.' between them"
+        yield Fault(path, 1, 1, f"{name!r} cannot name an image and a SIF file", hint)
+    elif len(name) > MAX_CONTAINER_NAME:
+        yield Fault(path, 1, 1, f"the name is {len(name)} characters long", f"at most {MAX_CONTAINER_NAME} are possible")
+    elif name in BASE_IMAGES:
+        yield Fault(path, 1, 1, f"{name!r} is the name of a base image", "give the container another name")
+
+
+def _extra_files(written: DefinitionFile, document: Document, root: Path) -> tuple[ExtraFile, ...]:
+    pairs = written.spacktainer.files if written.spacktainer else ()
+    files = tuple(ExtraFile(*pair.split(":")) for pair in pairs)
+    faults = [
+        document.fault(("spacktainer", "files", index), f"there is no {EXTRA_FILES_FOLDER}/{file.source}")
+        for index, file in enumerate(files)
+        if not (root / EXTRA_FILES_FOLDER / file.source).exists()
+    ]
+    if faults:
+        raise InvalidInputError(faults)
+    return files
+
+
+def _without_override_marks(document: Document, section: Location) -> Document:
+    """The document as it reads without Spack's marks on the keys directly below `section`, places kept.
+
+    Raises `InvalidInputError` when a key stands there twice, with different marks.
+    """
+    marked = document.value
+    for key in section:
+        marked = marked.get(key) if isinstance(marked, dict) else None
+    if not isinstance(marked, dict) or not any(_SUFFIX.search(key) for key in marked):
+        return document
+    names = [_SUFFIX.sub("", key) for key in marked]
+    twice = [key for key, name in zip(marked, names, strict=True) if names.count(name) > 1 and key != name]
+    if twice:
+        raise InvalidInputError(document.fault((*section, key), f"{key!r} stands here twice") for key in twice)
+    depth = len(section)
+
+    def move(places: Mapping[Location, Position]) -> dict[Location, Position]:
+        return {_unmarked(location, section, depth): place for location, place in places.items()}
+
+    plain = {_SUFFIX.sub("", key): value for key, value in marked.items()}
+    return Document(document.path, _replaced(document.value, section, plain), move(document.values), move(document.keys))
+
+
+def _unmarked(location: Location, section: Location, depth: int) -> Location:
+    if len(location) <= depth or location[:depth] != section:
+        return location
+    return (*section, _SUFFIX.sub("", str(location[depth])), *location[depth + 1 :])
+
+
+def _replaced(value: Any, section: Location, inner: Any) -> Any:
+    if not section:
+        return inner
+    return {**value, section[0]: _replaced(value[section[0]], section[1:], inner)}
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()

@@ -1,0 +1,72 @@
+"""Everything that ends a command on purpose, and the exit code that each cause has.
+
+A bug is none of these: it keeps its traceback and Python's exit code 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of `jc`, one for each cause; the README documents the same table."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    INVALID_INPUT = 3
+    LIMIT_EXCEEDED = 4
+    COULD_NOT_ASK = 5
+    CANNOT_ACCESS_FILE = 6
+
+
+class SpacktainersError(Exception):
+    """Base of the errors that are reported without a traceback."""
+
+    exit_code: ExitCode = ExitCode.BUG
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Fault:
+    """One thing that is wrong in a file, at a place that an editor can jump to (line and column count from 1)."""
+
+    path: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """`file:line:column: message; hint`."""
+        text = f"{self.path}:{self.line}:{self.column}: {self.message}"
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+class InvalidInputError(SpacktainersError):
+    """What the user wrote cannot be used. Holds every fault that was found, in the order of files and lines."""
+
+    exit_code = ExitCode.INVALID_INPUT
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(sorted(set(faults)))
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class LimitExceededError(SpacktainersError):
+    """GitLab would refuse the pipeline that was about to be written."""
+
+    exit_code = ExitCode.LIMIT_EXCEEDED
+
+
+class CouldNotAskError(SpacktainersError):
+    """An outside system gave no usable answer. Never to be read as "it is not there"."""
+
+    exit_code = ExitCode.COULD_NOT_ASK
+
+
+class FileAccessError(SpacktainersError):
+    """A file or folder could not be read or written."""
+
+    exit_code = ExitCode.CANNOT_ACCESS_FILE

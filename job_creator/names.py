@@ -1,0 +1,90 @@
+"""Names that cross a boundary: of jobs, stages and files that another pipeline, job or tool looks up.
+
+Whoever needs one of them imports it from here; none is spelled twice.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+DEFINITIONS_FOLDER: Final = "container_definitions"
+SITE_FILE: Final = "spacktainers.yaml"
+TEMPLATE_FILE: Final = "spack.yaml"
+EXTRA_FILES_FOLDER: Final = "spacktainer"
+EPILOGUE_FILE: Final = "Dockerfile.epilogue"
+GENERATED_PIPELINE: Final = "generated_pipeline.yaml"
+CONTAINER_PIPELINE: Final = "spacktainer_pipeline.yaml"
+PACKAGE_PIPELINE: Final = "spack_pipeline.yaml"
+
+BASE_IMAGES: Final = ("builder", "runtime", "singularitah")
+"""The images that every container is made with; each has a folder of its name, and no container may be called so."""
+
+GENERATE_BASE_PIPELINE: Final = "generate base pipeline"
+PARENT_PIPELINE_ID: Final = "PARENT_PIPELINE_ID"
+"""The variable in which the parent's trigger job hands its own pipeline id to the base pipeline."""
+
+STAGE_IMAGES: Final = "base images"
+STAGE_INDEXES: Final = "image indexes"
+STAGE_ENVIRONMENTS: Final = "environments"
+STAGE_COLLECT: Final = "collect environments"
+STAGE_PIPELINES: Final = "pipelines"
+STAGE_CLEAN: Final = "clean"
+BASE_STAGES: Final = (STAGE_IMAGES, STAGE_INDEXES, STAGE_ENVIRONMENTS, STAGE_COLLECT, STAGE_PIPELINES, STAGE_CLEAN)
+
+MAX_CONTAINER_NAME: Final = 63
+"""Keeps every job name that holds a container's name within the 128 characters that GitLab allows in `needs`."""
+
+
+def build_image_job(image: str, architecture: str) -> str:
+    """The job that builds and pushes one base image."""
+    return f"build {image} for {architecture}"
+
+
+def image_index_job(image: str) -> str:
+    """The job that joins the images of all architectures under one tag."""
+    return f"create multiarch for {image}"
+
+
+def environment_job(container: str, architecture: str) -> str:
+    """The job that concretizes a container's environment and runs `spack ci generate`."""
+    return f"generate build cache population job for {container} for {architecture}"
+
+
+def collect_job(number: str, architecture: str) -> str:
+    """A job that gathers the environments of several others, where one job may not need them all."""
+    return f"collect environments {number} for {architecture}"
+
+
+def process_job(architecture: str) -> str:
+    """The job that turns what Spack generated into the pipeline that populates the build cache."""
+    return f"process spack pipeline for {architecture}"
+
+
+def containers_job(architecture: str) -> str:
+    """The job that writes the pipeline of the containers."""
+    return f"generate spacktainer jobs for {architecture}"
+
+
+def clean_job(architecture: str) -> str:
+    """The job that prunes the build cache."""
+    return f"clean build cache for {architecture}"
+
+
+def merged_environment(container: str, architecture: str) -> str:
+    """The file that holds the template and the definition of a container, merged."""
+    return f"merged_spack_{container}_{architecture}.yaml"
+
+
+def environments_folder(architecture: str) -> str:
+    """The folder with one concrete environment per container, as the population jobs leave it."""
+    return f"jobs_scratch_dir.{architecture}"
+
+
+def package_artifacts(architecture: str) -> str:
+    """The folder that the package pipeline of an architecture is handed on in."""
+    return f"spack.artifacts.{architecture}"
+
+
+def container_artifacts(architecture: str) -> str:
+    """The folder that the container pipeline of an architecture is handed on in."""
+    return f"spacktainer.artifacts.{architecture}"

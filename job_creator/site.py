@@ -1,0 +1,241 @@
+"""The site file `spacktainers.yaml`: everything that a fork has to say, as frozen, validated values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, model_validator
+
+from job_creator.architectures import Architecture, Duration, Text, VariableName, url_without_credentials
+from job_creator.errors import Fault, InvalidInputError
+from job_creator.image_reference import parse_reference
+from job_creator.spack_line import SpackLine, line_of_ref
+from job_creator.validation import Items, Value, validate
+from job_creator.yaml_io import Document
+
+_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
+_LABEL_PREFIX = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _git_url(text: str) -> str:
+    if text.startswith(("http://", "https://")):
+        return url_without_credentials(text)
+    if not re.fullmatch(r"(ssh://|file://|[\w.-]+@[\w.-]+:|/)[^\s]+", text):
+        raise ValueError(f"{text!r} is no git URL")
+    return text
+
+
+def _git_ref(text: str) -> str:
+    if not _REF.fullmatch(text) or ".." in text:
+        raise ValueError(f"{text!r} is no branch, tag or commit")
+    return text
+
+
+def _image(text: str) -> str:
+    parse_reference(text)
+    return text
+
+
+def _repository(text: str) -> str:
+    reference = parse_reference(text)
+    if reference.digest or ":" in text.rpartition("/")[2]:
+        raise ValueError("{name} must name a group of images, without tag or digest")
+    return text.rstrip("/")
+
+
+def _label_prefix(text: str) -> str:
+    if not _LABEL_PREFIX.fullmatch(text):
+        raise ValueError(f"{text!r} is no label prefix; write a reversed domain such as 'org.example.containers'")
+    return text
+
+
+def _sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text):
+        raise ValueError("{name} must be the 64 hex digits of a sha256 checksum")
+    return text
+
+
+GitUrl = Annotated[str, AfterValidator(_git_url)]
+GitRef = Annotated[str, AfterValidator(_git_ref)]
+Image = Annotated[str, AfterValidator(_image)]
+
+
+class Registry(Value):
+    """Where images are pushed to."""
+
+    image: Annotated[str, AfterValidator(_repository)] | None = None
+    """Registry and group that the images are put under; by default the project's own (`$CI_REGISTRY_IMAGE`)."""
+    label_prefix: Annotated[str, AfterValidator(_label_prefix)] = "org.spacktainers"
+    """Prefix of the labels in which images say what they were built from."""
+
+
+class GitSource(Value):
+    """A git repository at one of its refs."""
+
+    repository: GitUrl
+    ref: GitRef
+
+
+class Spack(Value):
+    """Which Spack builds everything, and for Spack 1.0 and newer, with which package repository."""
+
+    repository: GitUrl = "https://github.com/spack/spack.git"
+    ref: GitRef
+    """Branch, tag or commit."""
+    version: Text | None = None
+    """Release line such as `"1.1"`, needed where `ref` does not say it."""
+    packages: GitSource | None = None
+    """Package repository; Spack 0.23 and older bring their own."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Spack:
+        line = self.line
+        if line.recipes_apart and not self.packages:
+            raise ValueError(f"Spack {line} has its recipes in a repository of its own; add 'packages:' with its ref")
+        if not line.recipes_apart and self.packages:
+            raise ValueError(f"Spack {line} brings its own recipes; remove 'packages:'")
+        return self
+
+    @property
+    def line(self) -> SpackLine:
+        """The release line. Raises `ValueError` when it is unknown or unsupported."""
+        return SpackLine.parse(self.version) if self.version else line_of_ref(self.ref)
+
+
+class Tool(Value):
+    """A program that is put into an image, by version and, where known, checksum of each architecture's package."""
+
+    version: Text
+    sha256: Mapping[str, Annotated[str, AfterValidator(_sha256)]] = {}
+
+
+class BaseImage(Value):
+    """What a base image is built on."""
+
+    base: Image = "docker.io/library/ubuntu:24.04"
+
+
+class Singularitah(BaseImage):
+    """The image that converts and publishes containers."""
+
+    apptainer: Tool = Tool(version="1.4.5")
+    s3cmd: Tool = Tool(version="2.4.0")
+
+
+class Images(Value):
+    """The base images, and the images that jobs of this project run in."""
+
+    builder: BaseImage = BaseImage()
+    runtime: BaseImage = BaseImage()
+    singularitah: Singularitah = Singularitah()
+    buildah: Image = "quay.io/buildah/stable:v1.41.5"
+    """Has buildah; builds the images."""
+    job_creator: Image = "docker.io/library/python:3.12-slim-bookworm"
+    """Has Python; runs the commands of this project, which are installed where the image lacks them."""
+
+
+class Signing(Value):
+    """Names of the CI variables, of type file, that hold the key pair which packages are signed with."""
+
+    private_key_variable: VariableName = "SPACK_DEPLOYMENT_KEY_PRIVATE"
+    public_key_variable: VariableName = "SPACK_DEPLOYMENT_KEY_PUBLIC"
+
+
+class DockerHub(Value):
+    """Publishing on Docker Hub."""
+
+    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]{2,255}$")]
+    user_variable: VariableName = "DOCKERHUB_USER"
+    password_variable: VariableName = "DOCKERHUB_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+class Cluster(Value):
+    """A file system that SIF files are installed on, by a runner that sees it."""
+
+    directory: Annotated[str, Field(pattern=r"^/[^\s]+$")]
+    runner_tags: Items[Text]
+    architecture: Text = "amd64"
+
+
+class Publish(Value):
+    """Where containers go besides the registry and the containers bucket."""
+
+    dockerhub: DockerHub | None = None
+    clusters: Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")], Cluster] = {}
+
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Limits(Value):
+    """What GitLab accepts; the defaults are those of a self-managed GitLab 17.3 or newer.
+
+    Source: GitLab docs, "CI/CD limits" and "CI/CD YAML syntax reference".
+    """
+
+    max_yaml_bytes: Count = 2 * 1024 * 1024
+    """`max_yaml_size_bytes`: memory of one parsed file, not its size on disk; 1 MiB before GitLab 17.3."""
+    max_yaml_depth: Count = 100
+    max_needs: Count = 50
+    """`ci_needs_size_limit`."""
+    max_artifact_bytes: Count = 5 * 1024 * 1024
+    """Size of the artifacts archive, and of the YAML file in it, that a trigger may include."""
+    max_jobs: Count | None = None
+    """`ci_pipeline_size`, where the server sets it."""
+    max_child_depth: Count = 2
+    max_matrix: Count = 200
+    """Jobs that one `parallel:matrix` may expand to."""
+
+
+class GitLab(Value):
+    """The server."""
+
+    api_token_variable: VariableName = "GITLAB_API_TOKEN"  # noqa: S105 - the name of a variable
+    """CI variable with a token that may read the API; needed where the job's own token may not list pipelines."""
+    artifact_expiry: Duration = "2 weeks"
+    """How long generated pipelines and environments are kept; retrying a job needs them."""
+    limits: Limits = Limits()
+
+
+class Site(Value):
+    """The whole site file."""
+
+    registry: Registry = Registry()
+    spack: Spack
+    images: Images = Images()
+    signing: Signing = Signing()
+    architectures: Annotated[Mapping[str, Architecture], Field(min_length=1)]
+    publish: Publish = Publish()
+    gitlab: GitLab = GitLab()
+
+
+def read_site(document: Document) -> Site:
+    """The site that a document describes. Top-level keys that start with a dot only hold anchors, as in GitLab.
+
+    Raises `InvalidInputError` with every fault.
+    """
+    value: Any = document.value
+    if isinstance(value, dict):
+        value = {key: inner for key, inner in value.items() if not key.startswith(".")}
+    site = validate(Site, Document(document.path, value, document.values, document.keys))
+    faults = list(_cluster_faults(site, document))
+    if faults:
+        raise InvalidInputError(faults)
+    return site
+
+
+def _cluster_faults(site: Site, document: Document) -> list[Fault]:
+    return [
+        document.fault(
+            ("publish", "clusters", name, "architecture"),
+            f"cluster {name!r} has the architecture {cluster.architecture!r}, which this site lacks",
+            f"known here: {', '.join(site.architectures)}",
+        )
+        for name, cluster in site.publish.clusters.items()
+        if cluster.architecture not in site.architectures
+    ]
+
+
