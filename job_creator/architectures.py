@@ -18,7 +18,7 @@ the commands of this project."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ACCESS_KEY = re.compile(r"(AKIA|ASIA)[0-9A-Z]{16}")
 _DURATION = re.compile(r"\d+ ?(s|m|h|d|w|seconds?|minutes?|hours?|days?|weeks?)( \d+ ?(s|m|h|d|w|minutes?|hours?))*")
-_TARGET = re.compile(r"[a-z0-9_]+(?::[a-z0-9_]*)?")
+_TARGET = re.compile(r"[a-z0-9_.]+")
 _COMPILER = re.compile(r"[a-z0-9-]+(@[A-Za-z0-9_.:=,-]+)?")
 
 

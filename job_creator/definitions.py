@@ -19,8 +19,8 @@ from job_creator.validation import Items, Value, did_you_mean, validate
 from job_creator.yaml_io import Document, Location, Position, parse
 
 _YAML = (".yaml", ".yml")
-_SUFFIX = re.compile(r"[+-]?:$")
-"""Spack's marks for keys that override, prepend or append (Spack docs, "Configuration files", overriding sections)."""
+_MARK = re.compile(r"[:+-]$")
+"""Spack's marks for keys that override (`key::` in the file), prepend (`key+:`) or append (`key-:`)."""
 
 _KINDS = {"mapping": dict, "list": list, "text": str, "boolean": bool}
 _JSON_TYPES = {"mapping": "object", "list": "array", "text": "string", "boolean": "boolean"}
@@ -63,13 +63,13 @@ def _file_pair(text: str) -> str:
 
 def _allow_override_marks(schema: JsonSchemaValue) -> None:
     names = "|".join(sorted(schema["properties"]))
-    schema["patternProperties"] = {f"^({names})([+-]?:)$": {}}
+    schema["patternProperties"] = {f"^({names})[:+-]$": {}}
 
 
 class EnvironmentSections(Value):
     """What a Spack environment takes besides specs (Spack docs, "Environments").
 
-    All keys may carry Spack's marks `:`, `+:` and `-:`.
+    All keys may carry Spack's marks, as in `key::`, `key+:` and `key-:`.
     """
 
     model_config = {"json_schema_extra": _allow_override_marks}
@@ -278,9 +278,9 @@ def _without_override_marks(document: Document, section: Location) -> Document:
     marked = document.value
     for key in section:
         marked = marked.get(key) if isinstance(marked, dict) else None
-    if not isinstance(marked, dict) or not any(_SUFFIX.search(key) for key in marked):
+    if not isinstance(marked, dict) or not any(_MARK.search(key) for key in marked):
         return document
-    names = [_SUFFIX.sub("", key) for key in marked]
+    names = [_MARK.sub("", key) for key in marked]
     twice = [key for key, name in zip(marked, names, strict=True) if names.count(name) > 1 and key != name]
     if twice:
         raise InvalidInputError(document.fault((*section, key), f"{key!r} stands here twice") for key in twice)
@@ -289,14 +289,14 @@ def _without_override_marks(document: Document, section: Location) -> Document:
     def move(places: Mapping[Location, Position]) -> dict[Location, Position]:
         return {_unmarked(location, section, depth): place for location, place in places.items()}
 
-    plain = {_SUFFIX.sub("", key): value for key, value in marked.items()}
+    plain = {_MARK.sub("", key): value for key, value in marked.items()}
     return Document(document.path, _replaced(document.value, section, plain), move(document.values), move(document.keys))
 
 
 def _unmarked(location: Location, section: Location, depth: int) -> Location:
     if len(location) <= depth or location[:depth] != section:
         return location
-    return (*section, _SUFFIX.sub("", str(location[depth])), *location[depth + 1 :])
+    return (*section, _MARK.sub("", str(location[depth])), *location[depth + 1 :])
 
 
 def _replaced(value: Any, section: Location, inner: Any) -> Any:

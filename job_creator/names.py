@@ -40,9 +40,9 @@ def build_image_job(image: str, architecture: str) -> str:
     return f"build {image} for {architecture}"
 
 
-def image_index_job(image: str) -> str:
-    """The job that joins the images of all architectures under one tag."""
-    return f"create multiarch for {image}"
+def image_index_job(image: str, *, several: bool) -> str:
+    """The job that joins the images of all architectures under one tag; with one architecture it only sets the tag."""
+    return f"create multiarch for {image}" if several else f"tag {image}"
 
 
 def environment_job(container: str, architecture: str) -> str:

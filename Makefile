@@ -1,0 +1,59 @@
+# Two commands for everyone: `make demo` and `make test`. Each builds what it needs in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := build/demo
+
+.PHONY: demo test lint format schemas benchmark lock clean
+
+demo: $(VENV)/.ready
+	$(BIN)/jc create-jobs --offline -o $(DEMO)/generated_pipeline.yaml
+	@echo
+	@echo "Look at $(DEMO)/generated_pipeline.yaml, the pipeline that GitLab would run, and at the merged environments"
+	@echo "beside it. Then edit something in container_definitions/ and run 'make demo' or '$(BIN)/jc check' again."
+
+test: $(VENV)/.ready-dev
+	$(BIN)/pytest -n auto
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schemas: $(VENV)/.ready
+	$(BIN)/jc schema site > job_creator/schemas/site.schema.json
+	$(BIN)/jc schema definition > job_creator/schemas/definition.schema.json
+
+benchmark: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks.base_pipeline
+
+# Anew after a change of the dependencies in pyproject.toml.
+lock: $(VENV)/.ready-dev
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header pyproject.toml --group dev \
+	  -c requirements.txt -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) build dist
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "Python's venv module is needed (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+
+$(VENV)/.ready: $(VENV)/bin/python requirements.txt pyproject.toml
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.txt
+	@echo "installing what the tests need into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

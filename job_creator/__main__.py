@@ -1,0 +1,189 @@
+"""The command line: thin commands that read, plan, verify and write. The only reader of the process environment.
+
+Heavy imports stand in the commands that use them, so that `jc --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from job_creator import __version__, names
+from job_creator.errors import ExitCode, InvalidInputError, SpacktainersError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  a bug in jc (with a traceback; please report it)
+  2  wrong usage of the command line
+  3  a file that you wrote is invalid; every fault is listed with its place
+  4  GitLab would refuse the pipeline; the limits are listed
+  5  a registry or git server gave no answer; nothing was decided
+  6  a file cannot be read or written
+"""
+
+
+class _Commands(click.Group):
+    """Turns the errors that end a command on purpose into a message and an exit code; bugs keep their traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SpacktainersError as error:
+            click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
+            ctx.exit(int(error.exit_code))
+
+
+@click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="spacktainers", prog_name="jc")
+@click.option("-C", "--directory", type=click.Path(path_type=Path, file_okay=False, exists=True), default=".",
+              show_default=True, help="The repository with the site file and the container definitions.")
+@click.option("--site", "site_file", default=names.SITE_FILE, show_default=True, help="The site file in it.")
+@click.option("-v", "--verbose", count=True, help="Say more; twice is the most.")
+@click.option("-q", "--quiet", is_flag=True, help="Only say what went wrong.")
+@click.pass_context
+def main(ctx: click.Context, directory: Path, site_file: str, verbose: int, quiet: bool) -> None:
+    """From container definitions to GitLab pipelines.
+
+    \b
+    Examples:
+      jc check                     is everything that I wrote valid?
+      jc plan                      what would happen, and why?
+      jc create-jobs               write the base pipeline
+      jc create-jobs --offline     the same on a laptop, asking nobody
+    """  # noqa: D301 - click's mark for a paragraph that is not rewrapped
+    from job_creator.logging_config import configure
+
+    configure(-1 if quiet else verbose)
+    ctx.obj = (directory, site_file)
+
+
+_OFFLINE = click.option("--offline", is_flag=True, help="Ask no registry and no git server; plan as if nothing were published.")
+_FORCE = click.option(
+    "--force", "forced", multiple=True, envvar="SPACKTAINERS_FORCE",
+    type=click.Choice([*names.BASE_IMAGES, "all"]), metavar="IMAGE",
+    help=f"Build this base image in any case: {', '.join(names.BASE_IMAGES)} or all. May be repeated. "
+    "[variable: SPACKTAINERS_FORCE]",
+)
+
+
+@main.command("create-jobs")
+@click.option("-o", "--output-file", type=click.Path(path_type=Path, dir_okay=False), default=names.GENERATED_PIPELINE,
+              show_default=True, help="The pipeline; the merged environments are written beside it.")
+@_OFFLINE
+@_FORCE
+@click.pass_obj
+def create_jobs(obj: tuple[Path, str], output_file: Path, offline: bool, forced: tuple[str, ...]) -> None:
+    """Write the base pipeline and one merged spack.yaml for each container and architecture.
+
+    \b
+    Examples:
+      jc create-jobs
+      jc create-jobs --offline -o build/generated_pipeline.yaml
+      jc create-jobs --force builder
+    """  # noqa: D301
+    from job_creator import commands, report
+    from job_creator.adapters.files import write_files
+
+    root, site_file = obj
+    written = commands.read_all(root, site_file)
+    built = commands.make_plan(root, written, os.environ, offline=offline, forced=_images(forced))
+    files, limits = commands.outputs(built, written, output_file.name)
+    limits.require(str(output_file))
+    write_files(output_file.parent, files, stale=names.merged_environment("*", "*"))
+    console = _console()
+    report.print_plan(built, limits, console)
+    console.print(f"wrote {output_file} and {len(built.environments)} merged environments beside it", highlight=False,
+                  soft_wrap=True)
+
+
+@main.command("plan")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
+              help="A table for people or JSON for programs.")
+@_OFFLINE
+@_FORCE
+@click.pass_obj
+def plan_command(obj: tuple[Path, str], form: str, offline: bool, forced: tuple[str, ...]) -> None:
+    """Show what create-jobs would do, for every image, environment and container, and why. Writes nothing.
+
+    \b
+    Examples:
+      jc plan
+      jc plan --offline --format json
+    """  # noqa: D301
+    from job_creator import commands, report
+
+    root, site_file = obj
+    written = commands.read_all(root, site_file)
+    built = commands.make_plan(root, written, os.environ, offline=offline, forced=_images(forced))
+    _, limits = commands.outputs(built, written, names.GENERATED_PIPELINE)
+    if form == "json":
+        click.echo(report.plan_as_json(built, limits))
+    else:
+        report.print_plan(built, limits, _console())
+    limits.require("the base pipeline")
+
+
+@main.command("check")
+@click.option("--format", "form", type=click.Choice(["text", "json", "gitlab"]), default="text", show_default=True,
+              help="Text or JSON; 'gitlab' is the code quality report that merge requests show.")
+@click.pass_obj
+def check_command(obj: tuple[Path, str], form: str) -> None:
+    """Validate the site file, the environment template and all container definitions.
+
+    \b
+    Examples:
+      jc check
+      jc check --format gitlab > gl-code-quality-report.json
+    """  # noqa: D301
+    from job_creator import commands, report
+
+    root, site_file = obj
+    try:
+        written = commands.read_all(root, site_file)
+    except InvalidInputError as error:
+        if form == "text":
+            raise
+        click.echo((report.faults_as_json if form == "json" else report.faults_as_code_quality)(error.faults))
+        sys.exit(ExitCode.INVALID_INPUT)
+    if form == "text":
+        architectures = sorted({definition.architecture for definition in written.definitions})
+        click.echo(f"all valid: {len(written.definitions)} containers for {', '.join(architectures)}")
+    else:
+        click.echo("[]")
+
+
+@main.command("schema")
+@click.argument("which", type=click.Choice(["site", "definition"]))
+def schema_command(which: str) -> None:
+    """Print the JSON Schema of the site file or of container definitions, for editors.
+
+    \b
+    Example:
+      jc schema definition > definition.schema.json
+    """  # noqa: D301
+    from job_creator.commands import schema_text
+    from job_creator.schemas import schema
+
+    click.echo(schema_text(schema(which)), nl=False)
+
+
+def _images(forced: tuple[str, ...]) -> tuple[str, ...]:
+    return names.BASE_IMAGES if "all" in forced else forced
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+if __name__ == "__main__":
+    main()

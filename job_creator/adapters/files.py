@@ -1,0 +1,90 @@
+"""Folders and files of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from job_creator.decisions import FileEntry
+from job_creator.errors import FileAccessError
+
+_BLOCK = 1 << 20
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file. Raises `FileAccessError`."""
+    with _as_file_access_error():
+        return path.read_bytes()
+
+
+def list_files(folder: Path) -> tuple[FileEntry, ...]:
+    """Every file and link below a folder, sorted by name. Raises `FileAccessError`."""
+    with _as_file_access_error():
+        return tuple(sorted(_entries(folder, folder), key=lambda entry: entry.path))
+
+
+def write_files(folder: Path, files: Mapping[str, bytes], stale: str = "") -> None:
+    """Write files by name into a folder, which is made if need be; each appears whole or not at all.
+
+    Files that match the glob `stale` and are not written now are left-overs of an earlier run, and are removed.
+    Raises `FileAccessError`.
+    """
+    with _as_file_access_error():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            _write(folder / name, content)
+        for path in folder.glob(stale) if stale else ():
+            if path.name not in files:
+                path.unlink()
+
+
+def _entries(folder: Path, root: Path) -> Iterator[FileEntry]:
+    with os.scandir(folder) as found:
+        for entry in found:
+            path = Path(entry.path)
+            name = path.relative_to(root).as_posix()
+            if entry.is_symlink():
+                yield FileEntry(name, "120000", hashlib.sha256(os.fsencode(path.readlink())).hexdigest())
+            elif entry.is_dir():
+                yield from _entries(path, root)
+            else:
+                mode = "100755" if entry.stat().st_mode & 0o100 else "100644"
+                yield FileEntry(name, mode, _sha256(path))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def _as_file_access_error() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileAccessError(f"{error.filename}: {error.strerror}") from None

@@ -1,0 +1,232 @@
+"""What OCI registries hold, asked over HTTP: concurrently, with time-outs and retries.
+
+Sources: OCI distribution specification (pulling), OCI image specification (index, manifest, configuration), and
+distribution/distribution, "Token Authentication".
+
+404 is the answer "not there". Everything else that is no image, 401, 403, 429, 5xx and silence, is no answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase, HTTPBasicAuth
+from requests.utils import parse_dict_header
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
+
+from job_creator.containers import Published, Query
+from job_creator.errors import CouldNotAskError
+from job_creator.image_reference import DOCKER_HUB, ImageReference, parse_reference
+
+WORKERS: Final = 64
+TIMEOUT_SECONDS: Final = (10.0, 30.0)
+"""To connect, and between two bytes of an answer."""
+_INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
+_MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
+_HUB_HOST = "registry-1.docker.io"
+
+
+class RegistryClient:
+    """A client of any number of registries.
+
+    `credentials` are user and password by registry host; they reach that host and the token service that it names,
+    nothing else. Plain HTTP is spoken to this machine and to `insecure` hosts only.
+    """
+
+    def __init__(
+        self, credentials: Mapping[str, tuple[str, str]] | None = None, insecure: Collection[str] = ()
+    ) -> None:
+        self._credentials = dict(credentials or {})
+        self._insecure = frozenset(insecure)
+        self._tokens: dict[str, AuthBase] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._session = requests.Session()
+        retry = Retry(
+            total=3,
+            backoff_factor=0.3,
+            status_forcelist=(429, 500, 502, 503, 504),
+            allowed_methods=("GET",),
+            raise_on_status=False,
+            retry_after_max=30,
+        )
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=WORKERS, max_retries=retry))
+
+    def look_up(self, queries: Collection[Query]) -> dict[Query, Published | None]:
+        """What is published for each query, `None` where nothing is.
+
+        Raises `CouldNotAskError` naming every reference that got no answer.
+        """
+        answers: dict[Query, Published | None] = {}
+        problems: set[str] = set()
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            pending = {query: pool.submit(self._published, query) for query in dict.fromkeys(queries)}
+            for query, future in pending.items():
+                try:
+                    answers[query] = future.result()
+                except (CouldNotAskError, requests.RequestException, HTTPError) as error:
+                    problems.add(f"{query.reference}: {_reason(error)}")
+        if problems:
+            raise CouldNotAskError("\n".join(["the registry gave no answer", *sorted(problems)]))
+        return answers
+
+    def _published(self, query: Query) -> Published | None:
+        reference = parse_reference(query.reference)
+        found = self._manifest(reference, reference.digest or reference.tag or "latest")
+        if found is None:
+            return None
+        digest, manifest = found
+        if "manifests" in manifest:
+            member = _member(manifest, query.architecture)
+            if member is None:
+                return None
+            found = self._manifest(reference, member)
+            if found is None:
+                raise CouldNotAskError(f"the index names {member}, which the registry does not have")
+            digest, manifest = found
+        configuration = self._configuration(reference, manifest)
+        inner = configuration.get("config")
+        labels = inner.get("Labels") if isinstance(inner, dict) else None
+        return Published(digest, dict(labels or {}), str(configuration.get("architecture", "")))
+
+    def _manifest(self, reference: ImageReference, which: str) -> tuple[str, dict[str, Any]] | None:
+        content = self._get(reference, f"manifests/{which}", accept=", ".join((*_INDEXES, *_MANIFESTS)))
+        if content is None:
+            return None
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        if which.startswith("sha256:") and which != digest:
+            raise CouldNotAskError(f"asked for {which}, got {digest}")
+        return digest, _mapping(content)
+
+    def _configuration(self, reference: ImageReference, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        descriptor = manifest.get("config")
+        digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+        if not isinstance(digest, str):
+            raise CouldNotAskError("the answer is no image manifest")
+        content = self._get(reference, f"blobs/{digest}", accept="*/*")
+        if content is None:
+            raise CouldNotAskError(f"the manifest names {digest}, which the registry does not have")
+        return _mapping(content)
+
+    def _get(self, reference: ImageReference, what: str, accept: str) -> bytes | None:
+        """The body of an answer, `None` for 404."""
+        host = _HUB_HOST if reference.registry == DOCKER_HUB else reference.registry
+        url = f"{self._scheme(host)}://{host}/v2/{reference.repository}/{what}"
+        scope = f"{host}/{reference.repository}"
+        response = self._send(url, self._tokens.get(scope) or _Anonymous(), accept)
+        if response.status_code == requests.codes.unauthorized:
+            authorization = self._authorization(scope, reference.registry, response)
+            response = self._send(url, authorization, accept)
+        if response.status_code == requests.codes.not_found:
+            return None
+        if response.status_code != requests.codes.ok:
+            raise CouldNotAskError(f"HTTP {response.status_code} {response.reason or ''}{_detail(response)}".rstrip())
+        return response.content
+
+    def _send(self, url: str, authorization: AuthBase, accept: str) -> requests.Response:
+        return self._session.get(url, headers={"Accept": accept}, auth=authorization, timeout=TIMEOUT_SECONDS)
+
+    def _authorization(self, scope: str, registry: str, refusal: requests.Response) -> AuthBase:
+        """What the registry's challenge asks for; one token serves all threads that ask about a repository."""
+        with self._lock:
+            lock = self._locks.setdefault(scope, threading.Lock())
+        with lock:
+            if scope not in self._tokens:
+                self._tokens[scope] = self._answer(refusal, self._credentials.get(registry))
+            return self._tokens[scope]
+
+    def _answer(self, refusal: requests.Response, login: tuple[str, str] | None) -> AuthBase:
+        kind, _, parameters = refusal.headers.get("WWW-Authenticate", "").partition(" ")
+        basic = HTTPBasicAuth(*login) if login else None
+        if kind.lower() == "basic" and basic:
+            return basic
+        if kind.lower() != "bearer":
+            raise CouldNotAskError("HTTP 401: the registry wants a user and password")
+        challenge = parse_dict_header(parameters)
+        realm = challenge.get("realm") or ""
+        parts = urlsplit(realm)
+        if parts.scheme != "https" and not self._may_be_plain(parts.netloc):
+            raise CouldNotAskError(f"HTTP 401: its token service {realm!r} is not reached by https")
+        query = {key: value for key, value in challenge.items() if key in ("service", "scope") and value}
+        response = self._session.get(realm, params=query, auth=basic or _Anonymous(), timeout=TIMEOUT_SECONDS)
+        if response.status_code != requests.codes.ok:
+            raise CouldNotAskError(f"HTTP {response.status_code} from its token service{_detail(response)}")
+        answer = _mapping(response.content)
+        token = answer.get("token") or answer.get("access_token")
+        if not isinstance(token, str):
+            raise CouldNotAskError("its token service gave no token")
+        return _Bearer(token)
+
+    def _scheme(self, host: str) -> str:
+        return "http" if self._may_be_plain(host) else "https"
+
+    def _may_be_plain(self, host: str) -> bool:
+        return host in self._insecure or urlsplit(f"//{host}").hostname in ("localhost", "127.0.0.1", "::1")
+
+
+class _Anonymous(AuthBase):
+    """No authorization at all; without any, requests would look for one in ~/.netrc."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+class _Bearer(AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def _member(index: Mapping[str, Any], architecture: str) -> str | None:
+    """The digest of the image for an architecture (and Linux) in an index."""
+    for entry in index["manifests"]:
+        platform = entry.get("platform") or {}
+        if platform.get("architecture") == architecture and platform.get("os", "linux") == "linux":
+            return str(entry["digest"])
+    return None
+
+
+def _mapping(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except ValueError:
+        raise CouldNotAskError("the answer is no JSON") from None
+    if not isinstance(value, dict):
+        raise CouldNotAskError("the answer is no JSON object")
+    return value
+
+
+def _detail(response: requests.Response) -> str:
+    """The registry's own words, if it has some (OCI distribution specification, "Error Codes")."""
+    try:
+        first = response.json()["errors"][0]
+        return f": {first.get('message') or first['code']}"
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case CouldNotAskError():
+            return str(error)
+        case requests.ConnectTimeout() | requests.ReadTimeout():
+            return f"no answer within {TIMEOUT_SECONDS[1]:g} seconds"
+        case requests.exceptions.SSLError():
+            return "its certificate is not trusted"
+        case requests.ConnectionError():
+            return "cannot connect"
+        case _:
+            return type(error).__name__

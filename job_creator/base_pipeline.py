@@ -1,0 +1,158 @@
+"""The base pipeline: what has to be built and why, as one plan that is printed (`jc plan`) or written (`jc create-jobs`).
+
+Pure: what the outside world knows comes in as values, what is to be written goes out as values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from job_creator import names, packages
+from job_creator.ci_objects import Job, Pipeline
+from job_creator.containers import (
+    BaseImage,
+    DecidedImage,
+    Knowledge,
+    Sources,
+    base_image,
+    build_job,
+    decide,
+    decide_index,
+    index_job,
+)
+from job_creator.context import Context
+from job_creator.decisions import Action, Decision, Subject
+from job_creator.definitions import Definition, ImportedDefinition, SpackDefinition
+from job_creator.packages import Workplace
+from job_creator.site import Site
+from job_creator.spack_template import Setting, merged_environment
+
+PROJECT_REGISTRY = "$CI_REGISTRY_IMAGE"
+"""Where images go when neither the site nor GitLab named a registry yet; GitLab fills it in."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a plan is made from, except what registries know."""
+
+    site: Site
+    context: Context
+    template: Mapping[str, Any]
+    definitions: Sequence[Definition]
+    sources: Sources
+
+    @property
+    def registry(self) -> str:
+        """Registry and group of all images."""
+        return self.site.registry.image or self.context.registry_image or PROJECT_REGISTRY
+
+    @property
+    def moving_tag(self) -> str:
+        """The tag that follows a branch: `latest` on the default one."""
+        return "latest" if self.context.is_default_branch else self.context.ref_slug
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """The architectures that containers are defined for."""
+        return tuple(sorted({definition.architecture for definition in self.definitions}))
+
+    def of(self, architecture: str) -> tuple[Definition, ...]:
+        """The definitions for one architecture."""
+        return tuple(definition for definition in self.definitions if definition.architecture == architecture)
+
+
+@dataclass(frozen=True)
+class BasePlan:
+    """What will happen and why, and the files that make it happen."""
+
+    decisions: tuple[Decision, ...]
+    pipeline: Pipeline
+    environments: Mapping[str, Mapping[str, Any]]
+    """The merged `spack.yaml` of each container, by file name."""
+
+
+def wanted_images(inputs: Inputs) -> tuple[BaseImage, ...]:
+    """The base images that the containers need: for SIF files always the last one, for Spack also the others."""
+    wanted = [
+        (name, architecture)
+        for name in names.BASE_IMAGES
+        for architecture in inputs.architectures
+        if name == "singularitah" or any(isinstance(one, SpackDefinition) for one in inputs.of(architecture))
+    ]
+    return tuple(
+        base_image(name, architecture, inputs.site, inputs.sources, inputs.registry) for name, architecture in wanted
+    )
+
+
+def plan(inputs: Inputs, knowledge: Knowledge) -> BasePlan:
+    """Decide on everything and lay out the jobs for it. The same inputs always give the same plan."""
+    images = tuple(decide(image, knowledge, inputs.moving_tag) for image in wanted_images(inputs))
+    decisions = [decided.decision for decided in images]
+    jobs: list[Job] = []
+    for decided in images:
+        if decided.is_built:
+            jobs.append(build_job(decided, inputs.site.architectures[decided.image.architecture], inputs.site))
+    for name in dict.fromkeys(decided.image.name for decided in images):
+        same = [decided for decided in images if decided.image.name == name]
+        decision = decide_index(same, knowledge, inputs.moving_tag)
+        decisions.append(decision)
+        if decision.action is Action.BUILD:
+            architecture = inputs.site.architectures[same[0].image.architecture]
+            jobs.append(index_job(same, architecture, inputs.site, inputs.moving_tag))
+    environments: dict[str, Mapping[str, Any]] = {}
+    for architecture in inputs.architectures:
+        here = {decided.image.name: decided for decided in images if decided.image.architecture == architecture}
+        place = _workplace(architecture, inputs, here)
+        jobs += _jobs_of(place, inputs, here)
+        for definition in inputs.of(architecture):
+            decisions += _decisions_on(definition)
+            if isinstance(definition, SpackDefinition):
+                file = names.merged_environment(definition.name, architecture)
+                environments[file] = merged_environment(place.setting, inputs.template, definition.environment)
+    return BasePlan(tuple(decisions), Pipeline(names.BASE_STAGES, tuple(jobs)), environments)
+
+
+def _workplace(architecture: str, inputs: Inputs, images: Mapping[str, DecidedImage]) -> Workplace:
+    builder = images.get("builder")
+    setting = Setting(
+        architecture=inputs.site.architectures[architecture],
+        line=inputs.site.spack.line,
+        builder=builder.image.reference if builder else "",
+        is_default_branch=inputs.context.is_default_branch,
+        is_merge_request=inputs.context.is_merge_request,
+        signing_key_variable=inputs.site.signing.private_key_variable,
+        public_key_variable=inputs.site.signing.public_key_variable,
+    )
+    need = builder.need() if builder else ()
+    return Workplace(architecture, setting.architecture, inputs.site, setting, need)
+
+
+def _jobs_of(place: Workplace, inputs: Inputs, images: Mapping[str, DecidedImage]) -> Iterator[Job]:
+    """The jobs of one architecture, from its environments on."""
+    definitions = inputs.of(place.name)
+    environments = [
+        packages.environment_job(definition, place) for definition in definitions if isinstance(definition, SpackDefinition)
+    ]
+    yield from environments
+    collecting, needed = packages.collect_jobs([job.name for job in environments], place)
+    yield from collecting
+    if environments:
+        yield packages.process_job(needed, place)
+    references = {name: decided.image.reference for name, decided in images.items()}
+    yield packages.containers_job(needed, place, references)
+    if environments and not inputs.context.is_merge_request:
+        yield packages.clean_job(needed, place, len(environments))
+
+
+def _decisions_on(definition: Definition) -> Iterator[Decision]:
+    name, architecture = definition.name, definition.architecture
+    if isinstance(definition, ImportedDefinition):
+        reason = f"'{names.containers_job(architecture)}' compares {definition.image} with what is published"
+        yield Decision(Subject.CONTAINER, name, architecture, Action.DECIDE_LATER, reason)
+        return
+    reason = "every pipeline does; only what the build cache lacks is compiled"
+    yield Decision(Subject.ENVIRONMENT, name, architecture, Action.CONCRETIZE, reason)
+    reason = f"'{names.containers_job(architecture)}' compares the lockfile with what is published"
+    yield Decision(Subject.CONTAINER, name, architecture, Action.DECIDE_LATER, reason)

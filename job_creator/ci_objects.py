@@ -1,0 +1,180 @@
+"""GitLab's nouns as frozen values. Nothing here decides anything; `None` means that a keyword is absent, and every
+other value, `False`, `0` and the empty list included, is written.
+
+Source of the keywords: GitLab docs, "CI/CD YAML syntax reference".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+RunCondition = Literal["on_success", "always"]
+
+INFRASTRUCTURE_FAILURES = (
+    "api_failure",
+    "runner_system_failure",
+    "scheduler_failure",
+    "stuck_or_timeout_failure",
+    "unknown_failure",
+)
+"""Failures that say nothing about the job itself (`retry:when`); only these are worth another try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A job that must have ended before, and whose artifacts are fetched; `pipeline` names another pipeline's job."""
+
+    job: str
+    pipeline: str | None = None
+    artifacts: bool = True
+
+    def document(self) -> Any:
+        """As GitLab reads it; the short form costs a quarter of the memory that GitLab counts."""
+        if self.pipeline is not None:
+            return {"pipeline": self.pipeline, "job": self.job, "artifacts": self.artifacts}
+        return self.job if self.artifacts else {"job": self.job, "artifacts": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """Files that a job leaves for others."""
+
+    paths: tuple[str, ...] = ()
+    expire_in: str = "2 weeks"
+    when: Literal["on_success", "always"] = "on_success"
+    dotenv: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As GitLab reads it."""
+        reports = {"reports": {"dotenv": self.dotenv}} if self.dotenv else {}
+        paths = {"paths": list(self.paths)} if self.paths else {}
+        return {**paths, **reports, "when": self.when, "expire_in": self.expire_in}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job with a script. Its variables hold references to CI variables, never secrets."""
+
+    name: str
+    kind: str
+    """Jobs of one kind share a hidden job that holds what they have in common."""
+    stage: str
+    script: tuple[str, ...]
+    image: str
+    tags: tuple[str, ...]
+    needs: tuple[Need, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Artifacts | None = None
+    timeout: str = "1 hour"
+    interruptible: bool = True
+    resource_group: str | None = None
+    run: RunCondition = "on_success"
+
+    def document(self) -> dict[str, Any]:
+        """All keywords of the job, in the order in which people read them."""
+        optional: dict[str, Any] = {
+            "variables": dict(self.variables) or None,
+            "artifacts": self.artifacts.document() if self.artifacts else None,
+            "resource_group": self.resource_group,
+        }
+        return {
+            "stage": self.stage,
+            "image": {"name": self.image, "entrypoint": [""]},
+            "tags": list(self.tags),
+            # A child pipeline has this source whatever started its parent; without a rule its jobs would be left out
+            # under merge requests.
+            "rules": [{"if": '$CI_PIPELINE_SOURCE == "parent_pipeline"', "when": self.run}],
+            "needs": [need.document() for need in self.needs],
+            "script": list(self.script),
+            "timeout": self.timeout,
+            "retry": {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)},
+            "interruptible": self.interruptible,
+            **{keyword: value for keyword, value in optional.items() if value is not None},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline: its stages in order, and its jobs."""
+
+    stages: tuple[str, ...]
+    jobs: tuple[Job, ...]
+
+    def job(self, name: str) -> Job:
+        """The job of that name. Raises `KeyError`."""
+        return {job.name: job for job in self.jobs}[name]
+
+    def with_jobs(self, jobs: Sequence[Job]) -> Pipeline:
+        """The same pipeline with these jobs added."""
+        return replace(self, jobs=(*self.jobs, *jobs))
+
+    def document(self) -> dict[str, Any]:
+        """The pipeline as GitLab reads it. What jobs of one kind have in common stands once, in a hidden job."""
+        used = [stage for stage in self.stages if any(job.stage == stage for job in self.jobs)]
+        jobs = [(job.name, f".{job.kind}", job.document()) for job in self.jobs]
+        return {"workflow": {"rules": [{"when": "always"}]}, "stages": used, **_hoist(jobs)}
+
+
+def expand(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The jobs of a pipeline document with `extends` resolved: mappings merge deeply, all else is replaced.
+
+    Source: GitLab docs, `extends`. Raises `KeyError` for a base that is not there and `RecursionError` for a circle.
+    """
+    reserved = {"workflow", "stages", "default", "variables", "include", "spec", "image", "services", "cache"}
+
+    def resolved(name: str) -> dict[str, Any]:
+        own = dict(document[name])
+        bases = own.pop("extends", [])
+        result: dict[str, Any] = {}
+        for base in [bases] if isinstance(bases, str) else bases:
+            result = _merged(result, resolved(base))
+        return _merged(result, own)
+
+    return {name: resolved(name) for name in document if name not in reserved and not name.startswith(".")}
+
+
+def _hoist(jobs: Sequence[tuple[str, str, dict[str, Any]]]) -> dict[str, Any]:
+    bases: dict[str, dict[str, Any]] = {}
+    for base in dict.fromkeys(base for _, base, _ in jobs):
+        documents = [document for _, own, document in jobs if own == base]
+        shared = _common(documents) if len(documents) > 1 else {}
+        if shared:
+            bases[base] = shared
+    result: dict[str, Any] = dict(bases)
+    for name, base, document in jobs:
+        own = _without(document, bases[base]) if base in bases else document
+        result[name] = {**({"extends": base} if base in bases else {}), **own}
+    return result
+
+
+def _common(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    first, *others = documents
+    result: dict[str, Any] = {}
+    for key, value in first.items():
+        if all(key in other and other[key] == value for other in others):
+            result[key] = value
+        elif isinstance(value, Mapping) and all(isinstance(other.get(key), Mapping) for other in others):
+            inner = _common([document[key] for document in documents])
+            if inner:
+                result[key] = inner
+    return result
+
+
+def _without(document: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in document.items():
+        if key not in shared:
+            result[key] = value
+        elif shared[key] != value:
+            result[key] = _without(value, shared[key])
+    return result
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if both else value
+    return result

@@ -1,0 +1,240 @@
+"""The images that containers are made with: what each is built from, whether that is published, and the jobs for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from job_creator import names
+from job_creator.architectures import Architecture
+from job_creator.ci_objects import Artifacts, Job, Need
+from job_creator.decisions import Action, Decision, Subject, compare_labels, fingerprint
+from job_creator.job_scripts import render
+from job_creator.site import Site
+
+RECIPE_VERSION: Final = "1"
+"""To be raised whenever the jobs below build something else from the same inputs."""
+
+TAG_LENGTH: Final = 16
+"""Hex digits of the fingerprint in a tag: 64 bits, plenty for the images of one project."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the base images are made from besides the site file."""
+
+    folders: Mapping[str, str]
+    """Fingerprint of each base image's folder, by its name."""
+    spack_commit: str
+    packages_commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """One base image for one architecture, as it has to be."""
+
+    name: str
+    architecture: str
+    repository: str
+    build_arguments: Mapping[str, str]
+    labels: Mapping[str, str]
+    """What identifies it: everything that it is built from."""
+
+    @property
+    def tag(self) -> str:
+        """The immutable tag, derived from what the image is built from."""
+        return f"{fingerprint(self.labels)[:TAG_LENGTH]}-{self.architecture}"
+
+    @property
+    def reference(self) -> str:
+        """Where the image is, or will be."""
+        return f"{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An image that a registry holds: its manifest's digest, its labels and the architecture in its configuration."""
+
+    digest: str
+    labels: Mapping[str, str]
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Query:
+    """A question to a registry: the image of this reference for this architecture."""
+
+    reference: str
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of the registry. Without an answer (`published` is `None`) nothing counts as published."""
+
+    published: Mapping[Query, Published | None] | None
+    why_unknown: str = ""
+    forced: Collection[str] = ()
+    """Names of base images that are built in any case."""
+
+    def of(self, reference: str, architecture: str) -> Published | None:
+        """What is published under a reference for an architecture."""
+        return (self.published or {}).get(Query(reference, architecture))
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedImage:
+    """A base image, what happens to it, and the digest where it is there already."""
+
+    image: BaseImage
+    decision: Decision
+    digest: str | None
+
+    @property
+    def is_built(self) -> bool:
+        """Whether this pipeline builds it."""
+        return self.decision.action is Action.BUILD
+
+    def need(self, *, artifacts: bool = False) -> tuple[Need, ...]:
+        """What a job needs that uses the image: the job that builds it, if there is one."""
+        job = names.build_image_job(self.image.name, self.image.architecture)
+        return (Need(job, artifacts=artifacts),) if self.is_built else ()
+
+
+def base_image(name: str, architecture: str, site: Site, sources: Sources, registry: str) -> BaseImage:
+    """What the base image `name` has to be for an architecture."""
+    arguments = {"BASE_IMAGE": _base_of(name, site), **_own_arguments(name, architecture, site, sources)}
+    prefix = site.registry.label_prefix
+    inputs = {"files": sources.folders[name], "recipe_version": RECIPE_VERSION}
+    inputs |= {key.lower(): value for key, value in arguments.items()}
+    labels = {f"{prefix}.{key}": value for key, value in inputs.items()}
+    return BaseImage(name, architecture, f"{registry}/{name}", arguments, labels)
+
+
+def questions(images: Iterable[BaseImage], moving_tag: str) -> tuple[Query, ...]:
+    """What to ask the registry for: each image by its own tag, and what the moving tag points to."""
+    return tuple(
+        Query(f"{image.repository}:{tag}", image.architecture) for image in images for tag in (image.tag, moving_tag)
+    )
+
+
+def decide(image: BaseImage, knowledge: Knowledge, moving_tag: str) -> DecidedImage:
+    """Whether the image has to be built, and why."""
+
+    def decided(action: Action, reason: str, digest: str | None = None) -> DecidedImage:
+        return DecidedImage(
+            image, Decision(Subject.BASE_IMAGE, image.name, image.architecture, action, reason), digest
+        )
+
+    if image.name in knowledge.forced:
+        return decided(Action.BUILD, "forced")
+    if knowledge.published is None:
+        return decided(Action.BUILD, knowledge.why_unknown)
+    own = knowledge.of(image.reference, image.architecture)
+    if own is None:
+        latest = knowledge.of(f"{image.repository}:{moving_tag}", image.architecture)
+        action, reason = compare_labels(image.labels, latest.labels if latest else None)
+        return decided(Action.BUILD, reason if action is Action.BUILD else f"the tag {image.tag} is gone")
+    if own.architecture != image.architecture:
+        return decided(Action.BUILD, f"what is published is for {own.architecture or 'no architecture'}")
+    action, reason = compare_labels(image.labels, own.labels)
+    return decided(action, reason, own.digest if action is Action.REUSE else None)
+
+
+def decide_index(images: Collection[DecidedImage], knowledge: Knowledge, moving_tag: str) -> Decision:
+    """Whether the moving tag of one base image has to be set anew, and why."""
+    name = next(iter(images)).image.name
+
+    def decided(action: Action, reason: str) -> Decision:
+        return Decision(Subject.IMAGE_INDEX, f"{name}:{moving_tag}", "", action, reason)
+
+    built = [decided_image.image.architecture for decided_image in images if decided_image.is_built]
+    if built:
+        return decided(Action.BUILD, f"new image for {' and '.join(built)}")
+    for decided_image in images:
+        image = decided_image.image
+        tagged = knowledge.of(f"{image.repository}:{moving_tag}", image.architecture)
+        if tagged is None or tagged.digest != decided_image.digest:
+            return decided(Action.BUILD, f"the tag does not point to the {image.architecture} image yet")
+    return decided(Action.REUSE, "the tag points to these images")
+
+
+def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> Job:
+    """The job that builds and pushes a base image, and leaves its digest for others."""
+    image = decided.image
+    dotenv = f"{image.name}_{image.architecture}.env"
+    script = render(
+        "build_image.sh.j2",
+        arguments=image.build_arguments,
+        labels={**image.labels, f"{site.registry.label_prefix}.fingerprint": fingerprint(image.labels)},
+        digest_variable=digest_variable(image),
+        dotenv=dotenv,
+    )
+    return Job(
+        name=names.build_image_job(image.name, image.architecture),
+        kind=f"build image for {image.architecture}",
+        stage=names.STAGE_IMAGES,
+        image=site.images.buildah,
+        tags=architecture.tags("images"),
+        script=(script,),
+        variables={
+            **architecture.job_variables("images"),
+            "IMAGE": image.reference,
+            "FOLDER": image.name,
+            "ARCHITECTURE": image.architecture,
+        },
+        artifacts=Artifacts(expire_in=site.gitlab.artifact_expiry, dotenv=dotenv),
+        timeout=architecture.settings("images").timeout or "2 hours",
+        # Two pipelines that need the same image: the second one finds it pushed.
+        resource_group=f"{image.name} {image.architecture}",
+    )
+
+
+def index_job(images: Collection[DecidedImage], architecture: Architecture, site: Site, moving_tag: str) -> Job:
+    """The job that lets the moving tag point to the images of all architectures, by their digests."""
+    first = next(iter(images)).image
+    known = {digest_variable(decided.image): decided.digest for decided in images if decided.digest}
+    script = render("create_index.sh.j2", digest_variables=[digest_variable(decided.image) for decided in images])
+    return Job(
+        name=names.image_index_job(first.name, several=len(images) > 1),
+        kind="image index",
+        stage=names.STAGE_INDEXES,
+        image=site.images.buildah,
+        tags=architecture.tags("images"),
+        needs=tuple(need for decided in images for need in decided.need(artifacts=True)),
+        script=(script,),
+        variables={
+            **architecture.job_variables("images"),
+            "GIT_STRATEGY": "none",
+            "REPOSITORY": first.repository,
+            "TAG": moving_tag,
+            **known,
+        },
+        timeout="30 minutes",
+        interruptible=False,
+        resource_group=f"{first.name} {moving_tag}",
+    )
+
+
+def digest_variable(image: BaseImage) -> str:
+    """The variable in which the digest of a built image reaches later jobs."""
+    return f"{image.name}_{image.architecture}_DIGEST".upper()
+
+
+def _base_of(name: str, site: Site) -> str:
+    bases = {"builder": site.images.builder, "runtime": site.images.runtime, "singularitah": site.images.singularitah}
+    return bases[name].base
+
+
+def _own_arguments(name: str, architecture: str, site: Site, sources: Sources) -> dict[str, str]:
+    if name == "builder":
+        packages = site.spack.packages
+        apart = {"PACKAGES_REPOSITORY": packages.repository, "PACKAGES_COMMIT": sources.packages_commit or packages.ref} if packages else {}
+        return {"SPACK_REPOSITORY": site.spack.repository, "SPACK_COMMIT": sources.spack_commit, **apart}
+    if name == "singularitah":
+        tools = {"APPTAINER": site.images.singularitah.apptainer, "S3CMD": site.images.singularitah.s3cmd}
+        versions = {f"{tool}_VERSION": value.version for tool, value in tools.items()}
+        sums = {f"{tool}_SHA256": value.sha256.get(architecture, "") for tool, value in tools.items()}
+        return {**versions, **{name: value for name, value in sums.items() if value}}
+    return {}

@@ -1,0 +1,28 @@
+"""The shell of the generated jobs: files in `job_templates/`, rendered here and nowhere else."""
+
+from __future__ import annotations
+
+import shlex
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+
+def render(template: str, **values: Any) -> str:
+    """A script as text. Values go through the filter `quote` in the templates wherever they become shell words."""
+    return _environment().get_template(template).render(**values)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("job_creator", "job_templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - shell, not HTML; see the filter
+    )
+    environment.filters["quote"] = shlex.quote
+    return environment

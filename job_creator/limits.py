@@ -1,0 +1,277 @@
+"""What GitLab refuses, checked before it can: named rules over a pipeline document as it is about to be written.
+
+Sources: GitLab docs, "CI/CD limits" and "CI/CD YAML syntax reference"; the parsed size follows
+lib/gitlab/utils/deep_size.rb, measured against Ruby 3.1.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from itertools import chain
+from typing import Any, Final
+
+from job_creator.ci_objects import expand
+from job_creator.errors import LimitExceededError
+from job_creator.site import Limits
+
+MAX_NAME: Final = 255
+MAX_NEEDED_NAME: Final = 128
+MAX_CROSS_PIPELINE_NEEDS: Final = 5
+MAX_TRIGGER_INCLUDES: Final = 3
+PARSED_SIZE_SAFETY: Final = 1.3
+"""Newer Rubies round strings up to slots: up to 28 % more than the estimate."""
+
+_DEFAULT_STAGES = ("build", "test", "deploy")
+_TRIGGER_KEYS = frozenset(
+    "allow_failure environment except extends inherit inputs interruptible needs only parallel resource_group rules "
+    "stage trigger variables when".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that GitLab would refuse: the rule, the job (empty for the whole pipeline), and the fact."""
+
+    rule: str
+    job: str
+    message: str
+
+    def __str__(self) -> str:
+        """`job: message [rule]`."""
+        return f"{self.job or 'pipeline'}: {self.message} [{self.rule}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Headroom:
+    """How much of a limit is used, in the unit that the name says."""
+
+    name: str
+    used: int
+    limit: int
+
+    @property
+    def share(self) -> float:
+        """The used part of the limit; 1 is all of it."""
+        return self.used / self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReport:
+    """What a check found."""
+
+    findings: tuple[Finding, ...]
+    headroom: tuple[Headroom, ...]
+
+    def require(self, name: str) -> None:
+        """Raise `LimitExceededError` if GitLab would refuse the pipeline, naming it and every finding."""
+        if self.findings:
+            lines = "\n".join(f"  {finding}" for finding in self.findings)
+            raise LimitExceededError(f"{name}: GitLab would refuse this pipeline\n{lines}")
+
+
+@dataclass(frozen=True)
+class _Subject:
+    document: Mapping[str, Any]
+    jobs: Mapping[str, Mapping[str, Any]]
+    limits: Limits
+    depth: int
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        stages = self.document.get("stages", _DEFAULT_STAGES)
+        return (".pre", *(stage for stage in stages if stage not in (".pre", ".post")), ".post")
+
+
+def check(
+    document: Mapping[str, Any], limits: Limits, *, depth: int = 0, archive: Mapping[str, bytes] | None = None
+) -> LimitReport:
+    """Hold a pipeline document against the limits.
+
+    `depth` counts the parents that the pipeline will have (the root has none); `archive` are the files that the
+    generating job uploads together with it, by name, whose zip a trigger includes.
+    """
+    try:
+        jobs = expand(document)
+    except KeyError as error:
+        return LimitReport((Finding("extends", "", f"extends {error} which is not there"),), ())
+    except RecursionError:
+        return LimitReport((Finding("extends", "", "extends goes round in a circle"),), ())
+    subject = _Subject(document, jobs, limits, depth)
+    headroom = [
+        Headroom("parsed size (bytes)", math.ceil(parsed_size(document) * PARSED_SIZE_SAFETY), limits.max_yaml_bytes),
+        Headroom("YAML depth", _depth(document), limits.max_yaml_depth),
+        Headroom("needs of one job", max((len(_local_needs(job)) for job in jobs.values()), default=0), limits.max_needs),
+    ]
+    if limits.max_jobs is not None:
+        headroom.append(Headroom("jobs", len(jobs), limits.max_jobs))
+    if archive is not None:
+        headroom.append(Headroom("artifacts archive (bytes)", archive_size(archive), limits.max_artifact_bytes))
+        largest = max(map(len, archive.values()), default=0)
+        headroom.append(Headroom("largest file in it (bytes)", largest, limits.max_artifact_bytes))
+    over = [
+        Finding("limit", "", f"{room.name}: {room.used:,} of {room.limit:,}") for room in headroom if room.used > room.limit
+    ]
+    return LimitReport((*over, *chain.from_iterable(rule(subject) for rule in RULES)), tuple(headroom))
+
+
+def parsed_size(value: Any) -> int:
+    """The memory in bytes that GitLab counts for a parsed value: every string, list and mapping, shared or not."""
+    if isinstance(value, str):
+        length = len(value.encode())
+        return 40 if length <= 23 else 41 + length
+    if isinstance(value, Mapping):
+        entries = sum(parsed_size(key) + parsed_size(inner) for key, inner in value.items())
+        return entries + _mapping_size(len(value))
+    if isinstance(value, list | tuple):
+        own = 40 if len(value) <= 3 else 40 + 8 * len(value)
+        return own + sum(parsed_size(inner) for inner in value)
+    return 0
+
+
+def archive_size(files: Mapping[str, bytes]) -> int:
+    """The size in bytes of the zip archive that a runner makes of the files (deflate, one entry each)."""
+    entry = 30 + 46 + 2 * 24  # local header, central directory, time stamps in both
+    return 22 + sum(entry + 2 * len(name.encode()) + len(zlib.compress(content)) for name, content in files.items())
+
+
+def _mapping_size(entries: int) -> int:
+    if entries <= 8:
+        return 168
+    slots = 1 << (max(16, entries) - 1).bit_length()
+    width = 1 if slots * 2 <= 256 else 2 if slots * 2 <= 65536 else 4
+    return 96 + 24 * slots + 2 * slots * width
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else None
+    return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
+
+
+def _empty(subject: _Subject) -> Iterator[Finding]:
+    if not subject.jobs:
+        yield Finding("empty", "", "no job at all; a child pipeline must have one")
+
+
+def _names(subject: _Subject) -> Iterator[Finding]:
+    needed = {name for job in subject.jobs.values() for name in _local_needs(job)}
+    for name, job in subject.jobs.items():
+        longest = len(name) + max((len(label) for label in _matrix_labels(job)), default=0)
+        if longest > MAX_NAME:
+            yield Finding("name", name, f"the name has {longest} characters, GitLab allows {MAX_NAME}")
+        elif name in needed and len(name) > MAX_NEEDED_NAME:
+            yield Finding("name", name, f"needed by others, so at most {MAX_NEEDED_NAME} characters; it has {len(name)}")
+
+
+def _stages(subject: _Subject) -> Iterator[Finding]:
+    for name, job in subject.jobs.items():
+        if job.get("stage", "test") not in subject.stages:
+            yield Finding("stage", name, f"stage {job.get('stage', 'test')!r} is not in 'stages'")
+
+
+def _work(subject: _Subject) -> Iterator[Finding]:
+    for name, job in subject.jobs.items():
+        if not any(job.get(keyword) for keyword in ("script", "trigger", "run")):
+            yield Finding("work", name, "has neither script nor trigger")
+
+
+def _needs(subject: _Subject) -> Iterator[Finding]:
+    order = {stage: index for index, stage in enumerate(subject.stages)}
+    for name, job in subject.jobs.items():
+        names = _local_needs(job)
+        for need, times in Counter(names).items():
+            other = subject.jobs.get(need)
+            if other is None:
+                if need not in _optional_needs(job):
+                    yield Finding("needs", name, f"needs {need!r}, which is not in this pipeline")
+            elif order.get(other.get("stage", "test"), 0) > order.get(job.get("stage", "test"), 0):
+                yield Finding("needs", name, f"needs {need!r} of a later stage")
+            if times > 1:
+                yield Finding("needs", name, f"needs {need!r} {times} times")
+        elsewhere = len(job.get("needs", ())) - len(names)
+        if elsewhere > MAX_CROSS_PIPELINE_NEEDS:
+            message = f"needs {elsewhere} jobs of other pipelines, GitLab allows {MAX_CROSS_PIPELINE_NEEDS}"
+            yield Finding("needs", name, message)
+
+
+def _cycles(subject: _Subject) -> Iterator[Finding]:
+    try:
+        TopologicalSorter({name: _local_needs(job) for name, job in subject.jobs.items()}).prepare()
+    except CycleError as error:
+        circle = error.args[1]
+        yield Finding("cycle", circle[0], f"needs itself: {' -> '.join(reversed(circle))}")
+
+
+def _matrices(subject: _Subject) -> Iterator[Finding]:
+    for name, job in subject.jobs.items():
+        count = len(_matrix_labels(job))
+        if count > subject.limits.max_matrix:
+            yield Finding("matrix", name, f"expands to {count} jobs, GitLab allows {subject.limits.max_matrix}")
+
+
+def _triggers(subject: _Subject) -> Iterator[Finding]:
+    for name, job in subject.jobs.items():
+        if "trigger" not in job:
+            continue
+        for keyword in sorted(set(job) - _TRIGGER_KEYS):
+            yield Finding("trigger", name, f"a trigger job cannot have {keyword!r}")
+        if len(job.get("needs", ())) > len(_local_needs(job)):
+            yield Finding("trigger", name, "a trigger job cannot need jobs of other pipelines")
+        if subject.depth >= subject.limits.max_child_depth:
+            yield Finding("trigger", name, f"child pipelines go {subject.limits.max_child_depth} levels deep at most")
+        yield from _includes(subject, name, job)
+
+
+def _includes(subject: _Subject, name: str, job: Mapping[str, Any]) -> Iterator[Finding]:
+    trigger = job["trigger"]
+    includes = trigger.get("include", []) if isinstance(trigger, Mapping) else []
+    includes = includes if isinstance(includes, list) else [includes]
+    if len(includes) > MAX_TRIGGER_INCLUDES:
+        yield Finding("trigger", name, f"includes {len(includes)} files, GitLab allows {MAX_TRIGGER_INCLUDES}")
+    for include in includes:
+        if not isinstance(include, Mapping) or "artifact" not in include:
+            continue
+        if not str(include["artifact"]).endswith((".yml", ".yaml")):
+            yield Finding("trigger", name, f"the artifact {include['artifact']!r} must end in .yml or .yaml")
+        generator = include.get("job")
+        if generator not in subject.jobs:
+            yield Finding("trigger", name, f"takes its YAML from {generator!r}, which is not in this pipeline")
+        elif "needs" in job and generator not in _local_needs(job):
+            yield Finding("trigger", name, f"takes its YAML from {generator!r} without needing it")
+
+
+def _local_needs(job: Mapping[str, Any]) -> list[str]:
+    return [
+        need if isinstance(need, str) else need["job"]
+        for need in job.get("needs", ())
+        if isinstance(need, str) or "job" in need and not {"pipeline", "project"} & set(need)
+    ]
+
+
+def _optional_needs(job: Mapping[str, Any]) -> set[str]:
+    return {need["job"] for need in job.get("needs", ()) if isinstance(need, Mapping) and need.get("optional")}
+
+
+def _matrix_labels(job: Mapping[str, Any]) -> list[str]:
+    """What GitLab appends to the names of a job's copies (` 1/3`, `: [a, b]`)."""
+    parallel = job.get("parallel")
+    if isinstance(parallel, int):
+        return [f" {parallel}/{parallel}"] * parallel
+    if not isinstance(parallel, Mapping):
+        return []
+    labels: list[str] = []
+    for entry in parallel.get("matrix", ()):
+        combinations = [""]
+        for values in entry.values():
+            options = values if isinstance(values, list) else [values]
+            combinations = [f"{label}, {option}" for label in combinations for option in options][:100_000]
+        labels += [f": [{label[2:]}]" for label in combinations]
+    return labels
+
+
+Rule = Callable[[_Subject], Iterator[Finding]]
+RULES: Final[tuple[Rule, ...]] = (_empty, _names, _stages, _work, _needs, _cycles, _matrices, _triggers)

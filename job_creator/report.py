@@ -1,0 +1,132 @@
+"""Plans and faults as people read them in a terminal or a job log, and as machines do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from job_creator.base_pipeline import BasePlan
+from job_creator.decisions import Action, Decision
+from job_creator.errors import Fault
+from job_creator.limits import LimitReport
+
+_STYLES = {
+    Action.BUILD: "bold yellow",
+    Action.REUSE: "green",
+    Action.CONCRETIZE: "cyan",
+    Action.DECIDE_LATER: "dim",
+}
+_NEARLY_FULL = 0.9
+
+
+def print_plan(plan: BasePlan, limits: LimitReport, console: Console) -> None:
+    """A table of all decisions with their reasons, and how near the pipeline is to GitLab's limits."""
+    if console.is_terminal:
+        table = Table("what", "name", "arch", "action", "why", header_style="bold", box=None, pad_edge=False)
+        for decision in plan.decisions:
+            action = Text(decision.action, style=_STYLES[decision.action])
+            table.add_row(decision.subject, decision.name, decision.architecture, action, Text(decision.reason))
+        console.print(table)
+    else:
+        for line in plain_table(plan.decisions):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(summary(plan), highlight=False, soft_wrap=True)
+    print_headroom(limits, console)
+
+
+def print_headroom(limits: LimitReport, console: Console) -> None:
+    """One line per limit: what is used of it."""
+    for room in limits.headroom:
+        style = "bold red" if room.share > 1 else "yellow" if room.share > _NEARLY_FULL else "dim"
+        text = Text(f"{room.name}: {room.used:,} of {room.limit:,} ({room.share:.0%})", style=style)
+        console.print(text, highlight=False, soft_wrap=True)
+
+
+def plain_table(decisions: Sequence[Decision]) -> Iterable[str]:
+    """The table in columns of plain text, one decision per line."""
+    rows = [("WHAT", "NAME", "ARCH", "ACTION", "WHY")]
+    rows += [(one.subject, one.name, one.architecture, one.action, one.reason) for one in decisions]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
+        yield "  ".join((*cells, row[4]))
+
+
+def summary(plan: BasePlan) -> str:
+    """The plan in one line."""
+    counts = {action: sum(decision.action is action for decision in plan.decisions) for action in Action}
+    images = counts[Action.BUILD]
+    return (
+        f"{len(plan.pipeline.jobs)} jobs: {images} images or tags to build, {counts[Action.REUSE]} up to date, "
+        f"{counts[Action.CONCRETIZE]} environments to concretize"
+    )
+
+
+def plan_as_json(plan: BasePlan, limits: LimitReport) -> str:
+    """The same for machines."""
+    value: dict[str, Any] = {
+        "decisions": [
+            {
+                "subject": decision.subject,
+                "name": decision.name,
+                "architecture": decision.architecture or None,
+                "action": decision.action,
+                "reason": decision.reason,
+            }
+            for decision in plan.decisions
+        ],
+        "jobs": [job.name for job in plan.pipeline.jobs],
+        "environments": sorted(plan.environments),
+        "limits": [{"name": room.name, "used": room.used, "limit": room.limit} for room in limits.headroom],
+        "findings": [
+            {"rule": finding.rule, "job": finding.job or None, "message": finding.message} for finding in limits.findings
+        ],
+    }
+    return json.dumps(value, indent=2)
+
+
+def faults_as_json(faults: Iterable[Fault]) -> str:
+    """Faults for machines."""
+    return json.dumps(
+        [
+            {
+                "path": fault.path,
+                "line": fault.line,
+                "column": fault.column,
+                "message": fault.message,
+                "hint": fault.hint or None,
+            }
+            for fault in faults
+        ],
+        indent=2,
+    )
+
+
+def faults_as_code_quality(faults: Iterable[Fault]) -> str:
+    """Faults as merge requests show them (GitLab docs, "Code Quality", "Code Quality report format").
+
+    The fingerprint leaves the line out, so that a fault stays the same one when lines above it change.
+    """
+    entries = []
+    seen: dict[str, int] = {}
+    for fault in faults:
+        text = f"{fault.message}; {fault.hint}" if fault.hint else fault.message
+        key = f"{fault.path}\0{fault.message}"
+        seen[key] = seen.get(key, 0) + 1
+        fingerprint = hashlib.sha256(f"{key}\0{seen[key]}".encode()).hexdigest()
+        entries.append(
+            {
+                "description": text,
+                "check_name": "spacktainers",
+                "fingerprint": fingerprint,
+                "severity": "blocker",
+                "location": {"path": fault.path, "lines": {"begin": fault.line}},
+            }
+        )
+    return json.dumps(entries, indent=2)
