@@ -43,8 +43,14 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, package_name="spacktainers", prog_name="jc")
-@click.option("-C", "--directory", type=click.Path(path_type=Path, file_okay=False, exists=True), default=".",
-              show_default=True, help="The repository with the site file and the container definitions.")
+@click.option(
+    "-C",
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=".",
+    show_default=True,
+    help="The repository with the site file and the container definitions.",
+)
 @click.option("--site", "site_file", default=names.SITE_FILE, show_default=True, help="The site file in it.")
 @click.option("-v", "--verbose", count=True, help="Say more; twice is the most.")
 @click.option("-q", "--quiet", is_flag=True, help="Only say what went wrong.")
@@ -58,25 +64,37 @@ def main(ctx: click.Context, directory: Path, site_file: str, verbose: int, quie
       jc plan                      what would happen, and why?
       jc create-jobs               write the base pipeline
       jc create-jobs --offline     the same on a laptop, asking nobody
-    """  # noqa: D301 - click's mark for a paragraph that is not rewrapped
+    """
     from job_creator.logging_config import configure
 
     configure(-1 if quiet else verbose)
     ctx.obj = (directory, site_file)
 
 
-_OFFLINE = click.option("--offline", is_flag=True, help="Ask no registry and no git server; plan as if nothing were published.")
+_OFFLINE = click.option(
+    "--offline", is_flag=True, help="Ask no registry and no git server; plan as if nothing were published."
+)
 _FORCE = click.option(
-    "--force", "forced", multiple=True, envvar="SPACKTAINERS_FORCE",
-    type=click.Choice([*names.BASE_IMAGES, "all"]), metavar="IMAGE",
+    "--force",
+    "forced",
+    multiple=True,
+    envvar="SPACKTAINERS_FORCE",
+    type=click.Choice([*names.BASE_IMAGES, "all"]),
+    metavar="IMAGE",
     help=f"Build this base image in any case: {', '.join(names.BASE_IMAGES)} or all. May be repeated. "
     "[variable: SPACKTAINERS_FORCE]",
 )
 
 
 @main.command("create-jobs")
-@click.option("-o", "--output-file", type=click.Path(path_type=Path, dir_okay=False), default=names.GENERATED_PIPELINE,
-              show_default=True, help="The pipeline; the merged environments are written beside it.")
+@click.option(
+    "-o",
+    "--output-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=names.GENERATED_PIPELINE,
+    show_default=True,
+    help="The pipeline; the merged environments are written beside it.",
+)
 @_OFFLINE
 @_FORCE
 @click.pass_obj
@@ -88,7 +106,7 @@ def create_jobs(obj: tuple[Path, str], output_file: Path, offline: bool, forced:
       jc create-jobs
       jc create-jobs --offline -o build/generated_pipeline.yaml
       jc create-jobs --force builder
-    """  # noqa: D301
+    """
     from job_creator import commands, report
     from job_creator.adapters.files import write_files
 
@@ -100,13 +118,22 @@ def create_jobs(obj: tuple[Path, str], output_file: Path, offline: bool, forced:
     write_files(output_file.parent, files, stale=names.merged_environment("*", "*"))
     console = _console()
     report.print_plan(built, limits, console)
-    console.print(f"wrote {output_file} and {len(built.environments)} merged environments beside it", highlight=False,
-                  soft_wrap=True)
+    console.print(
+        f"wrote {output_file} and {len(built.environments)} merged environments beside it",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @main.command("plan")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
-              help="A table for people or JSON for programs.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="A table for people or JSON for programs.",
+)
 @_OFFLINE
 @_FORCE
 @click.pass_obj
@@ -117,7 +144,7 @@ def plan_command(obj: tuple[Path, str], form: str, offline: bool, forced: tuple[
     Examples:
       jc plan
       jc plan --offline --format json
-    """  # noqa: D301
+    """
     from job_creator import commands, report
 
     root, site_file = obj
@@ -132,8 +159,14 @@ def plan_command(obj: tuple[Path, str], form: str, offline: bool, forced: tuple[
 
 
 @main.command("check")
-@click.option("--format", "form", type=click.Choice(["text", "json", "gitlab"]), default="text", show_default=True,
-              help="Text or JSON; 'gitlab' is the code quality report that merge requests show.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "gitlab"]),
+    default="text",
+    show_default=True,
+    help="Text or JSON; 'gitlab' is the code quality report that merge requests show.",
+)
 @click.pass_obj
 def check_command(obj: tuple[Path, str], form: str) -> None:
     """Validate the site file, the environment template and all container definitions.
@@ -142,7 +175,7 @@ def check_command(obj: tuple[Path, str], form: str) -> None:
     Examples:
       jc check
       jc check --format gitlab > gl-code-quality-report.json
-    """  # noqa: D301
+    """
     from job_creator import commands, report
 
     root, site_file = obj
@@ -168,7 +201,7 @@ def schema_command(which: str) -> None:
     \b
     Example:
       jc schema definition > definition.schema.json
-    """  # noqa: D301
+    """
     from job_creator.commands import schema_text
     from job_creator.schemas import schema
 

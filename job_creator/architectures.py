@@ -24,7 +24,9 @@ _COMPILER = re.compile(r"[a-z0-9-]+(@[A-Za-z0-9_.:=,-]+)?")
 
 def _variable_name(text: str) -> str:
     if _ACCESS_KEY.fullmatch(text):
-        raise ValueError("{name} looks like a key itself; write the name of the CI variable that holds it, and revoke it")
+        raise ValueError(
+            "{name} looks like a key itself; write the name of the CI variable that holds it, and revoke it"
+        )
     if not _VARIABLE.fullmatch(text):
         raise ValueError(f"{text!r} is no name of a CI variable; letters, digits and _ only, without $")
     return text
@@ -78,9 +80,7 @@ class Proxy(Value):
     def variables(self) -> dict[str, str]:
         """The variables that programs look for; some read the lower, some the upper case ones."""
         values = {"http_proxy": self.http, "https_proxy": self.https, "no_proxy": ",".join(self.no_proxy) or None}
-        return {
-            spelling: value for name, value in values.items() if value for spelling in (name, name.upper())
-        }
+        return {spelling: value for name, value in values.items() if value for spelling in (name, name.upper())}
 
 
 class Resources(Value):

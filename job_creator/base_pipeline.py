@@ -1,4 +1,4 @@
-"""The base pipeline: what has to be built and why, as one plan that is printed (`jc plan`) or written (`jc create-jobs`).
+"""The base pipeline: what has to be built and why, as one plan, printed by `jc plan`, written by `jc create-jobs`.
 
 Pure: what the outside world knows comes in as values, what is to be written goes out as values.
 """
@@ -90,17 +90,18 @@ def plan(inputs: Inputs, knowledge: Knowledge) -> BasePlan:
     """Decide on everything and lay out the jobs for it. The same inputs always give the same plan."""
     images = tuple(decide(image, knowledge, inputs.moving_tag) for image in wanted_images(inputs))
     decisions = [decided.decision for decided in images]
-    jobs: list[Job] = []
-    for decided in images:
-        if decided.is_built:
-            jobs.append(build_job(decided, inputs.site.architectures[decided.image.architecture], inputs.site))
+    jobs = [
+        build_job(decided, inputs.site.architectures[decided.image.architecture], inputs.site)
+        for decided in images
+        if decided.is_built
+    ]
     for name in dict.fromkeys(decided.image.name for decided in images):
         same = [decided for decided in images if decided.image.name == name]
         decision = decide_index(same, knowledge, inputs.moving_tag)
         decisions.append(decision)
         if decision.action is Action.BUILD:
-            architecture = inputs.site.architectures[same[0].image.architecture]
-            jobs.append(index_job(same, architecture, inputs.site, inputs.moving_tag))
+            first = inputs.site.architectures[same[0].image.architecture]
+            jobs.append(index_job(same, first, inputs.site, inputs.moving_tag))
     environments: dict[str, Mapping[str, Any]] = {}
     for architecture in inputs.architectures:
         here = {decided.image.name: decided for decided in images if decided.image.architecture == architecture}
@@ -133,7 +134,9 @@ def _jobs_of(place: Workplace, inputs: Inputs, images: Mapping[str, DecidedImage
     """The jobs of one architecture, from its environments on."""
     definitions = inputs.of(place.name)
     environments = [
-        packages.environment_job(definition, place) for definition in definitions if isinstance(definition, SpackDefinition)
+        packages.environment_job(definition, place)
+        for definition in definitions
+        if isinstance(definition, SpackDefinition)
     ]
     yield from environments
     collecting, needed = packages.collect_jobs([job.name for job in environments], place)

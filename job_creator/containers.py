@@ -123,9 +123,7 @@ def decide(image: BaseImage, knowledge: Knowledge, moving_tag: str) -> DecidedIm
     """Whether the image has to be built, and why."""
 
     def decided(action: Action, reason: str, digest: str | None = None) -> DecidedImage:
-        return DecidedImage(
-            image, Decision(Subject.BASE_IMAGE, image.name, image.architecture, action, reason), digest
-        )
+        return DecidedImage(image, Decision(Subject.BASE_IMAGE, image.name, image.architecture, action, reason), digest)
 
     if image.name in knowledge.forced:
         return decided(Action.BUILD, "forced")
@@ -166,6 +164,7 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
     dotenv = f"{image.name}_{image.architecture}.env"
     script = render(
         "build_image.sh.j2",
+        registry=site.registry,
         arguments=image.build_arguments,
         labels={**image.labels, f"{site.registry.label_prefix}.fingerprint": fingerprint(image.labels)},
         digest_variable=digest_variable(image),
@@ -195,7 +194,8 @@ def index_job(images: Collection[DecidedImage], architecture: Architecture, site
     """The job that lets the moving tag point to the images of all architectures, by their digests."""
     first = next(iter(images)).image
     known = {digest_variable(decided.image): decided.digest for decided in images if decided.digest}
-    script = render("create_index.sh.j2", digest_variables=[digest_variable(decided.image) for decided in images])
+    variables = [digest_variable(decided.image) for decided in images]
+    script = render("create_index.sh.j2", registry=site.registry, digest_variables=variables)
     return Job(
         name=names.image_index_job(first.name, several=len(images) > 1),
         kind="image index",
@@ -207,8 +207,7 @@ def index_job(images: Collection[DecidedImage], architecture: Architecture, site
         variables={
             **architecture.job_variables("images"),
             "GIT_STRATEGY": "none",
-            "REPOSITORY": first.repository,
-            "TAG": moving_tag,
+            "IMAGE": f"{first.repository}:{moving_tag}",
             **known,
         },
         timeout="30 minutes",
@@ -230,7 +229,11 @@ def _base_of(name: str, site: Site) -> str:
 def _own_arguments(name: str, architecture: str, site: Site, sources: Sources) -> dict[str, str]:
     if name == "builder":
         packages = site.spack.packages
-        apart = {"PACKAGES_REPOSITORY": packages.repository, "PACKAGES_COMMIT": sources.packages_commit or packages.ref} if packages else {}
+        apart = (
+            {"PACKAGES_REPOSITORY": packages.repository, "PACKAGES_COMMIT": sources.packages_commit or packages.ref}
+            if packages
+            else {}
+        )
         return {"SPACK_REPOSITORY": site.spack.repository, "SPACK_COMMIT": sources.spack_commit, **apart}
     if name == "singularitah":
         tools = {"APPTAINER": site.images.singularitah.apptainer, "S3CMD": site.images.singularitah.s3cmd}

@@ -35,7 +35,9 @@ def read_imported_image(content: bytes, path: str) -> ImageReference:
         faults.append(Fault(path, 1, 1, "'Bootstrap' is missing", "start the file with 'Bootstrap: docker'"))
     elif bootstrap.value.lower() != "docker":
         message = f"'Bootstrap: {bootstrap.value}' wraps no image of a registry"
-        faults.append(Fault(path, bootstrap.line, bootstrap.column, message, "only 'Bootstrap: docker' can be built here"))
+        faults.append(
+            Fault(path, bootstrap.line, bootstrap.column, message, "only 'Bootstrap: docker' can be built here")
+        )
     image = entries.get("from")
     if image is None or not image.value:
         place = (image.line, image.column) if image else (1, 1)

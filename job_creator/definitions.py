@@ -1,4 +1,4 @@
-"""What stands under `container_definitions/`: containers made from Spack specs, and existing images that are wrapped."""
+"""What stands under `container_definitions/`: containers made from Spack specs, and images that are wrapped."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from job_creator.definition_header import read_imported_image
 from job_creator.errors import Fault, FileAccessError, InvalidInputError
@@ -22,20 +24,27 @@ _YAML = (".yaml", ".yml")
 _MARK = re.compile(r"[:+-]$")
 """Spack's marks for keys that override (`key::` in the file), prepend (`key+:`) or append (`key-:`)."""
 
-_KINDS = {"mapping": dict, "list": list, "text": str, "boolean": bool}
-_JSON_TYPES = {"mapping": "object", "list": "array", "text": "string", "boolean": "boolean"}
+_TYPES = {"mapping": (dict, "object"), "list": (list, "array"), "text": (str, "string"), "boolean": (bool, "boolean")}
 
 
-def _section(*kinds: str) -> Any:
-    """A section of a Spack environment that we hand on as it is, but for its outermost type."""
-    types = tuple(_KINDS[kind] for kind in kinds)
+class OneOf:
+    """Marks a value that is handed on as it is, but for its outermost type."""
 
-    def check(value: Any) -> Any:
-        if not isinstance(value, types):
-            raise ValueError(f"{{name}} must be a {' or a '.join(kinds)}")
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = kinds
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Checks the type; the error reads like those of other keys."""
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The same for editors."""
+        return {"type": [_TYPES[kind][1] for kind in self.kinds]}
+
+    def _check(self, value: Any) -> Any:
+        if not isinstance(value, tuple(_TYPES[kind][0] for kind in self.kinds)):
+            raise ValueError(f"{{name}} must be a {' or a '.join(self.kinds)}")
         return value
-
-    return Annotated[Any, AfterValidator(check), WithJsonSchema({"type": [_JSON_TYPES[kind] for kind in kinds]})]
 
 
 def _spec(value: Any) -> Any:
@@ -55,7 +64,9 @@ def _file_pair(text: str) -> str:
     if source != source.strip() or target != target.strip():
         raise ValueError(f"{text!r} has a space beside the colon; write 'source:target' without")
     if PurePosixPath(source).is_absolute() or ".." in PurePosixPath(source).parts:
-        raise ValueError(f"the source {source!r} must lie below {EXTRA_FILES_FOLDER}/; write it relative to that folder")
+        raise ValueError(
+            f"the source {source!r} must lie below {EXTRA_FILES_FOLDER}/; write it relative to that folder"
+        )
     if not PurePosixPath(target).is_absolute() or ".." in PurePosixPath(target).parts:
         raise ValueError(f"the target {target!r} must be an absolute path; it is a place in the container")
     return text
@@ -72,26 +83,26 @@ class EnvironmentSections(Value):
     All keys may carry Spack's marks, as in `key::`, `key+:` and `key-:`.
     """
 
-    model_config = {"json_schema_extra": _allow_override_marks}
+    model_config = ConfigDict(json_schema_extra=_allow_override_marks)
 
-    definitions: _section("list") = None
-    packages: _section("mapping") = None
-    concretizer: _section("mapping") = None
-    config: _section("mapping") = None
-    toolchains: _section("mapping") = None
-    repos: _section("mapping", "list") = None
-    view: _section("boolean", "text", "mapping") = None
-    include: _section("list") = None
-    include_concrete: _section("list") = None
-    mirrors: _section("mapping") = None
-    modules: _section("mapping") = None
-    compilers: _section("list") = None
-    develop: _section("mapping") = None
-    env_vars: _section("mapping") = None
-    upstreams: _section("mapping") = None
-    bootstrap: _section("mapping") = None
-    ci: _section("mapping") = None
-    cdash: _section("mapping") = None
+    definitions: Annotated[Any, OneOf("list")] = None
+    packages: Annotated[Any, OneOf("mapping")] = None
+    concretizer: Annotated[Any, OneOf("mapping")] = None
+    config: Annotated[Any, OneOf("mapping")] = None
+    toolchains: Annotated[Any, OneOf("mapping")] = None
+    repos: Annotated[Any, OneOf("mapping", "list")] = None
+    view: Annotated[Any, OneOf("boolean", "text", "mapping")] = None
+    include: Annotated[Any, OneOf("list")] = None
+    include_concrete: Annotated[Any, OneOf("list")] = None
+    mirrors: Annotated[Any, OneOf("mapping")] = None
+    modules: Annotated[Any, OneOf("mapping")] = None
+    compilers: Annotated[Any, OneOf("list")] = None
+    develop: Annotated[Any, OneOf("mapping")] = None
+    env_vars: Annotated[Any, OneOf("mapping")] = None
+    upstreams: Annotated[Any, OneOf("mapping")] = None
+    bootstrap: Annotated[Any, OneOf("mapping")] = None
+    ci: Annotated[Any, OneOf("mapping")] = None
+    cdash: Annotated[Any, OneOf("mapping")] = None
 
 
 class SpackEnvironment(EnvironmentSections):
@@ -238,7 +249,12 @@ def _read(path: Path, root: Path, architecture: str) -> Definition:
             written = validate(DefinitionFile, _without_override_marks(document, ("spack",)))
             files = _extra_files(written, document, root)
             definition = SpackDefinition(
-                name, architecture, shown, document.value["spack"], files, _relative(epilogue, root) if has_epilogue else None
+                name,
+                architecture,
+                shown,
+                document.value["spack"],
+                files,
+                _relative(epilogue, root) if has_epilogue else None,
             )
     except InvalidInputError as error:
         faults.extend(error.faults)
@@ -252,7 +268,9 @@ def _name_faults(name: str, path: str) -> Iterable[Fault]:
         hint = "use lower case letters and digits, with single '-', '_' or '.' between them"
         yield Fault(path, 1, 1, f"{name!r} cannot name an image and a SIF file", hint)
     elif len(name) > MAX_CONTAINER_NAME:
-        yield Fault(path, 1, 1, f"the name is {len(name)} characters long", f"at most {MAX_CONTAINER_NAME} are possible")
+        yield Fault(
+            path, 1, 1, f"the name is {len(name)} characters long", f"at most {MAX_CONTAINER_NAME} are possible"
+        )
     elif name in BASE_IMAGES:
         yield Fault(path, 1, 1, f"{name!r} is the name of a base image", "give the container another name")
 
@@ -290,7 +308,9 @@ def _without_override_marks(document: Document, section: Location) -> Document:
         return {_unmarked(location, section, depth): place for location, place in places.items()}
 
     plain = {_MARK.sub("", key): value for key, value in marked.items()}
-    return Document(document.path, _replaced(document.value, section, plain), move(document.values), move(document.keys))
+    return Document(
+        document.path, _replaced(document.value, section, plain), move(document.values), move(document.keys)
+    )
 
 
 def _unmarked(location: Location, section: Location, depth: int) -> Location:

@@ -28,8 +28,24 @@ PARSED_SIZE_SAFETY: Final = 1.3
 
 _DEFAULT_STAGES = ("build", "test", "deploy")
 _TRIGGER_KEYS = frozenset(
-    "allow_failure environment except extends inherit inputs interruptible needs only parallel resource_group rules "
-    "stage trigger variables when".split()
+    [
+        "allow_failure",
+        "environment",
+        "except",
+        "extends",
+        "inherit",
+        "inputs",
+        "interruptible",
+        "needs",
+        "only",
+        "parallel",
+        "resource_group",
+        "rules",
+        "stage",
+        "trigger",
+        "variables",
+        "when",
+    ]
 )
 
 
@@ -105,7 +121,9 @@ def check(
     headroom = [
         Headroom("parsed size (bytes)", math.ceil(parsed_size(document) * PARSED_SIZE_SAFETY), limits.max_yaml_bytes),
         Headroom("YAML depth", _depth(document), limits.max_yaml_depth),
-        Headroom("needs of one job", max((len(_local_needs(job)) for job in jobs.values()), default=0), limits.max_needs),
+        Headroom(
+            "needs of one job", max((len(_local_needs(job)) for job in jobs.values()), default=0), limits.max_needs
+        ),
     ]
     if limits.max_jobs is not None:
         headroom.append(Headroom("jobs", len(jobs), limits.max_jobs))
@@ -114,7 +132,9 @@ def check(
         largest = max(map(len, archive.values()), default=0)
         headroom.append(Headroom("largest file in it (bytes)", largest, limits.max_artifact_bytes))
     over = [
-        Finding("limit", "", f"{room.name}: {room.used:,} of {room.limit:,}") for room in headroom if room.used > room.limit
+        Finding("limit", "", f"{room.name}: {room.used:,} of {room.limit:,}")
+        for room in headroom
+        if room.used > room.limit
     ]
     return LimitReport((*over, *chain.from_iterable(rule(subject) for rule in RULES)), tuple(headroom))
 
@@ -164,7 +184,9 @@ def _names(subject: _Subject) -> Iterator[Finding]:
         if longest > MAX_NAME:
             yield Finding("name", name, f"the name has {longest} characters, GitLab allows {MAX_NAME}")
         elif name in needed and len(name) > MAX_NEEDED_NAME:
-            yield Finding("name", name, f"needed by others, so at most {MAX_NEEDED_NAME} characters; it has {len(name)}")
+            yield Finding(
+                "name", name, f"needed by others, so at most {MAX_NEEDED_NAME} characters; it has {len(name)}"
+            )
 
 
 def _stages(subject: _Subject) -> Iterator[Finding]:
@@ -248,7 +270,7 @@ def _local_needs(job: Mapping[str, Any]) -> list[str]:
     return [
         need if isinstance(need, str) else need["job"]
         for need in job.get("needs", ())
-        if isinstance(need, str) or "job" in need and not {"pipeline", "project"} & set(need)
+        if isinstance(need, str) or ("job" in need and not {"pipeline", "project"} & set(need))
     ]
 
 

@@ -85,7 +85,8 @@ def plan_as_json(plan: BasePlan, limits: LimitReport) -> str:
         "environments": sorted(plan.environments),
         "limits": [{"name": room.name, "used": room.used, "limit": room.limit} for room in limits.headroom],
         "findings": [
-            {"rule": finding.rule, "job": finding.job or None, "message": finding.message} for finding in limits.findings
+            {"rule": finding.rule, "job": finding.job or None, "message": finding.message}
+            for finding in limits.findings
         ],
     }
     return json.dumps(value, indent=2)

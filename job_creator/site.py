@@ -68,6 +68,10 @@ class Registry(Value):
 
     image: Annotated[str, AfterValidator(_repository)] | None = None
     """Registry and group that the images are put under; by default the project's own (`$CI_REGISTRY_IMAGE`)."""
+    user_variable: VariableName = "CI_REGISTRY_USER"
+    """Name of the CI variable with the user that may push there."""
+    password_variable: VariableName = "CI_REGISTRY_PASSWORD"
+    """Name of the CI variable with that user's password."""
     label_prefix: Annotated[str, AfterValidator(_label_prefix)] = "org.spacktainers"
     """Prefix of the labels in which images say what they were built from."""
 
@@ -149,7 +153,7 @@ class DockerHub(Value):
 
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9]{2,255}$")]
     user_variable: VariableName = "DOCKERHUB_USER"
-    password_variable: VariableName = "DOCKERHUB_PASSWORD"  # noqa: S105 - the name of a variable
+    password_variable: VariableName = "DOCKERHUB_PASSWORD"
 
 
 class Cluster(Value):
@@ -193,7 +197,7 @@ class Limits(Value):
 class GitLab(Value):
     """The server."""
 
-    api_token_variable: VariableName = "GITLAB_API_TOKEN"  # noqa: S105 - the name of a variable
+    api_token_variable: VariableName = "GITLAB_API_TOKEN"
     """CI variable with a token that may read the API; needed where the job's own token may not list pipelines."""
     artifact_expiry: Duration = "2 weeks"
     """How long generated pipelines and environments are kept; retrying a job needs them."""
@@ -237,5 +241,3 @@ def _cluster_faults(site: Site, document: Document) -> list[Fault]:
         for name, cluster in site.publish.clusters.items()
         if cluster.architecture not in site.architectures
     ]
-
-

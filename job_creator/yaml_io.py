@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.resolver import VersionedResolver
 
@@ -90,7 +90,7 @@ def dump(value: Any, header: str = "") -> str:
     """Write plain values as block-style YAML in the order given, each line of `header` as a comment before it."""
     writer = YAML(typ="safe")
     writer.Representer = _PortableRepresenter
-    writer.default_flow_style = False
+    writer.default_flow_style = False  # type: ignore[assignment]
     writer.allow_unicode = True
     writer.width = 1 << 20
     writer.sort_base_mapping_type_on_output = False
@@ -177,7 +177,7 @@ class _Reader:
         finally:
             self.open.discard(id(node))
 
-    def _mapping(self, node: MappingNode, location: Location) -> dict[str, Any]:
+    def _mapping(self, node: Node, location: Location) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in self._items(node):
             key = self._scalar(key_node) if isinstance(key_node, ScalarNode) else key_node
@@ -190,7 +190,7 @@ class _Reader:
             result[key] = self._value(value_node, inner)
         return result
 
-    def _items(self, node: MappingNode) -> Iterator[tuple[Node, Node]]:
+    def _items(self, node: Node) -> Iterator[tuple[Node, Node]]:
         """The pairs of a mapping with its merge keys (`<<`) resolved, own keys last so that they win."""
         seen: dict[Hashable, Node] = {}
         for key_node, _ in node.value:

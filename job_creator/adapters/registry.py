@@ -152,7 +152,7 @@ class RegistryClient:
             return basic
         if kind.lower() != "bearer":
             raise CouldNotAskError("HTTP 401: the registry wants a user and password")
-        challenge = parse_dict_header(parameters)
+        challenge: dict[str, str | None] = parse_dict_header(parameters)  # type: ignore[no-untyped-call]
         realm = challenge.get("realm") or ""
         parts = urlsplit(realm)
         if parts.scheme != "https" and not self._may_be_plain(parts.netloc):
