@@ -46,14 +46,15 @@ def read_all(root: Path, site_file: str) -> Written:
         site = read_site(document)
     except InvalidInputError as error:
         faults += error.faults
+    line = site.spack.line if site else None
     try:
-        template = read_template(parse(read_file(root / names.TEMPLATE_FILE), names.TEMPLATE_FILE))
+        template = read_template(parse(read_file(root / names.TEMPLATE_FILE), names.TEMPLATE_FILE), line)
     except InvalidInputError as error:
         faults += error.faults
     # Without a valid site file its architectures are unknown, and every folder would seem to be one too many.
     known = site.architectures if site else _architecture_names(document, root)
     try:
-        definitions = read_definitions(root, known)
+        definitions = read_definitions(root, known, line)
     except InvalidInputError as error:
         faults += error.faults
     if faults or site is None:

@@ -17,6 +17,7 @@ from job_creator.definition_header import read_imported_image
 from job_creator.errors import Fault, FileAccessError, InvalidInputError
 from job_creator.image_reference import ImageReference, is_container_name
 from job_creator.names import BASE_IMAGES, DEFINITIONS_FOLDER, EPILOGUE_FILE, EXTRA_FILES_FOLDER, MAX_CONTAINER_NAME
+from job_creator.spack_line import SpackLine
 from job_creator.validation import Items, Value, did_you_mean, validate
 from job_creator.yaml_io import Document, Location, Position, parse
 
@@ -101,6 +102,7 @@ class EnvironmentSections(Value):
     env_vars: Annotated[Any, OneOf("mapping")] = None
     upstreams: Annotated[Any, OneOf("mapping")] = None
     bootstrap: Annotated[Any, OneOf("mapping")] = None
+    container: Annotated[Any, OneOf("mapping")] = None
     ci: Annotated[Any, OneOf("mapping")] = None
     cdash: Annotated[Any, OneOf("mapping")] = None
 
@@ -170,10 +172,12 @@ class ImportedDefinition:
 Definition = SpackDefinition | ImportedDefinition
 
 
-def read_definitions(root: Path, architectures: Collection[str]) -> tuple[Definition, ...]:
+def read_definitions(
+    root: Path, architectures: Collection[str], line: SpackLine | None = None
+) -> tuple[Definition, ...]:
     """All definitions below `root`/container_definitions, sorted by architecture and name.
 
-    Folders that start with `_` are switched off; files that are no definitions are left alone. Raises
+    With `line`, sections that this Spack does not know are faults. Folders that start with `_` are switched off; files that are no definitions are left alone. Raises
     `InvalidInputError` with the faults of all files, `FileAccessError` when the folder cannot be read.
     """
     folder = root / DEFINITIONS_FOLDER
@@ -188,7 +192,7 @@ def read_definitions(root: Path, architectures: Collection[str]) -> tuple[Defini
                 continue
             for path in _candidates(architecture):
                 try:
-                    definition = _read(path, root, architecture.name)
+                    definition = _read(path, root, architecture.name, line)
                 except InvalidInputError as error:
                     faults.extend(error.faults)
                     continue
@@ -204,9 +208,12 @@ def read_definitions(root: Path, architectures: Collection[str]) -> tuple[Defini
     return tuple(definitions[key] for key in sorted(definitions))
 
 
-def read_template(document: Document) -> Mapping[str, Any]:
+def read_template(document: Document, line: SpackLine | None = None) -> Mapping[str, Any]:
     """The `spack:` section of the environment template, as it was written. Raises `InvalidInputError`."""
     validate(TemplateFile, _without_override_marks(document, ("spack",)))
+    faults = _unknown_sections(document, line)
+    if faults:
+        raise InvalidInputError(faults)
     return dict(document.value["spack"])
 
 
@@ -229,7 +236,7 @@ def _candidates(architecture: Path) -> Iterator[Path]:
             yield path
 
 
-def _read(path: Path, root: Path, architecture: str) -> Definition:
+def _read(path: Path, root: Path, architecture: str, line: SpackLine | None) -> Definition:
     in_folder = path.parent.name != architecture or path.parent.parent.name != DEFINITIONS_FOLDER
     shown = _relative(path, root)
     name = path.parent.name if in_folder else path.stem
@@ -248,6 +255,7 @@ def _read(path: Path, root: Path, architecture: str) -> Definition:
             document = parse(content, shown)
             written = validate(DefinitionFile, _without_override_marks(document, ("spack",)))
             files = _extra_files(written, document, root)
+            faults += _unknown_sections(document, line)
             definition = SpackDefinition(
                 name,
                 architecture,
@@ -261,6 +269,16 @@ def _read(path: Path, root: Path, architecture: str) -> Definition:
     if faults or definition is None:
         raise InvalidInputError(faults)
     return definition
+
+
+def _unknown_sections(document: Document, line: SpackLine | None) -> list[Fault]:
+    """Faults for what the Spack line in use does not know."""
+    if line is None:
+        return []
+    sections = {key: line.why_unknown(_MARK.sub("", key), value) for key, value in document.value["spack"].items()}
+    return [
+        document.fault(("spack", key), *reason.split("; "), of_key=True) for key, reason in sections.items() if reason
+    ]
 
 
 def _name_faults(name: str, path: str) -> Iterable[Fault]:

@@ -6,6 +6,10 @@ import re
 from typing import Final, NamedTuple
 
 
+_SECTIONS_SINCE: Final = {"include_concrete": (0, 22), "toolchains": (1, 0), "env_vars": (1, 0)}
+_REPOS_AS_MAPPING_SINCE: Final = (1, 0)
+
+
 class SpackLine(NamedTuple):
     """A release line such as 0.23 or 1.1; lines compare in the order of their release."""
 
@@ -24,6 +28,20 @@ class SpackLine(NamedTuple):
     def __str__(self) -> str:
         """`1.1`."""
         return f"{self.major}.{self.minor}"
+
+    def why_unknown(self, section: str, value: object) -> str:
+        """Why this line cannot take a section of an environment; empty if it can.
+
+        Source: lib/spack/spack/schema/env.py and the schemas that it merges, v0.21.3 to v1.1.0.
+        """
+        since = _SECTIONS_SINCE.get(section)
+        if section == "repos" and isinstance(value, dict):
+            since, section = _REPOS_AS_MAPPING_SINCE, "repos' as a mapping"
+        else:
+            section = f"{section}'"
+        if since is None or self >= since:
+            return ""
+        return f"'{section} needs Spack {since[0]}.{since[1]} or newer; this site builds with {self}"
 
     @property
     def recipes_apart(self) -> bool:

@@ -56,27 +56,34 @@ def json_schema(model: type[Value], title: str) -> dict[str, Any]:
 
 def _fault(detail: ErrorDetails, document: Document, schema: Mapping[str, Any]) -> Fault:
     location = _in_document(detail, document)
+    of_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
+    place = location[:-1] if detail["type"] == "missing" else location
+    message, hint = _message(detail, location, schema)
+    return document.fault(place, message, hint, of_key=of_key)
+
+
+def _message(detail: ErrorDetails, location: Location, schema: Mapping[str, Any]) -> tuple[str, str]:
+    """What is wrong and what to do about it, in the words of people who write YAML."""
     name = f"'{location[-1]}'" if location and isinstance(location[-1], str) else "this value"
     match detail["type"]:
         case "extra_forbidden":
-            hint = did_you_mean(str(location[-1]), _known_keys(schema, location[:-1]))
-            return document.fault(location, f"unknown key {name}", hint, of_key=True)
+            return f"unknown key {name}", did_you_mean(str(location[-1]), _known_keys(schema, location[:-1]))
         case "missing":
-            return document.fault(location[:-1], f"{name} is missing")
+            return f"{name} is missing", ""
         case "value_error":
             message, _, hint = str(detail["ctx"]["error"]).partition("; ")
-            return document.fault(location, message.replace("{name}", name), hint)
+            return message.replace("{name}", name), hint
         case "string_type" if isinstance(detail["input"], int | float) and not isinstance(detail["input"], bool):
-            return document.fault(location, f"{name} must be text", "put the number in quotes")
+            return f"{name} must be text", "put the number in quotes"
         case "model_type" | "dict_type" | "mapping_type":
-            return document.fault(location, f"{name} must be a mapping" if location else "the file must be a mapping")
+            return f"{name if location else 'the file'} must be a mapping", ""
         case "tuple_type" | "list_type":
-            return document.fault(location, f"{name} must be a list")
+            return f"{name} must be a list", ""
         case "too_short":
-            return document.fault(location, f"{name} must be a non-empty list")
+            return f"{name} must be a non-empty {'mapping' if isinstance(detail['input'], dict) else 'list'}", ""
         case _:
-            message = detail["msg"].replace("Input should be", "must be").replace("String should", "must")
-            return document.fault(location, f"{name} {message[0].lower()}{message[1:]}")
+            text = detail["msg"].replace("Input should be", "must be").replace("String should", "must")
+            return f"{name} {text[0].lower()}{text[1:]}", ""
 
 
 def _in_document(detail: ErrorDetails, document: Document) -> Location:

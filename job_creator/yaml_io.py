@@ -88,9 +88,9 @@ def parse(content: bytes, path: str) -> Document:
 
 def dump(value: Any, header: str = "") -> str:
     """Write plain values as block-style YAML in the order given, each line of `header` as a comment before it."""
-    writer = YAML(typ="safe")
+    writer: Any = YAML(typ="safe")
     writer.Representer = _PortableRepresenter
-    writer.default_flow_style = False  # type: ignore[assignment]
+    writer.default_flow_style = False
     writer.allow_unicode = True
     writer.width = 1 << 20
     writer.sort_base_mapping_type_on_output = False

@@ -1,0 +1,100 @@
+"""Small repositories and sites for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from job_creator.base_pipeline import Inputs
+from job_creator.containers import Sources
+from job_creator.context import Context
+from job_creator.definitions import Definition, ImportedDefinition, SpackDefinition
+from job_creator.image_reference import parse_reference
+from job_creator.names import BASE_IMAGES
+from job_creator.site import Site, read_site
+from job_creator.yaml_io import parse
+
+REPOSITORY = Path(__file__).parent.parent
+
+SITE = """\
+registry: {image: registry.example.org/group/containers}
+spack:
+  ref: v1.1.0
+  packages: {repository: https://git.example.org/spack-packages.git, ref: v2025.11.0}
+.settings: &settings
+  compiler: gcc@13
+architectures:
+  amd64:
+    <<: *settings
+    runner_tags: [big]
+    target: x86_64_v3
+    proxy: {http: "http://proxy.example.org:3128", no_proxy: [localhost, .example.org]}
+    build_cache: {bucket: cache-amd64, endpoint: "https://s3.example.org", max_age_days: 90}
+    containers: {bucket: sifs}
+  arm64:
+    <<: *settings
+    runner_tags: [graviton]
+    build_cache: {bucket: cache-arm64, branches: {bucket: cache-branches, prefix: arm64}}
+"""
+
+TEMPLATE = """\
+spack:
+  concretizer: {unify: true, reuse: false}
+  config:
+    install_tree: {root: /opt/software, padded_length: 128}
+  packages:
+    all: {providers: {mpi: [mpich]}}
+  view: /opt/view
+"""
+
+DEFAULT_BRANCH = {
+    "CI_COMMIT_REF_NAME": "main",
+    "CI_COMMIT_REF_SLUG": "main",
+    "CI_DEFAULT_BRANCH": "main",
+    "CI_COMMIT_SHA": "c0ffee",
+}
+BRANCH = {**DEFAULT_BRANCH, "CI_COMMIT_REF_NAME": "feature/X_1", "CI_COMMIT_REF_SLUG": "feature-x-1"}
+MERGE_REQUEST = {**DEFAULT_BRANCH, "CI_MERGE_REQUEST_IID": "7", "CI_PIPELINE_SOURCE": "parent_pipeline"}
+
+
+def site(text: str = SITE) -> Site:
+    """A site from its YAML text."""
+    return read_site(parse(text.encode(), "spacktainers.yaml"))
+
+
+def spack_definition(name: str = "hdf5", architecture: str = "amd64") -> SpackDefinition:
+    """A definition of one spec."""
+    path = f"container_definitions/{architecture}/{name}.yaml"
+    return SpackDefinition(name, architecture, path, {"specs": [name]})
+
+
+def imported_definition(name: str = "nexus", architecture: str = "amd64") -> ImportedDefinition:
+    """A definition that wraps an image."""
+    path = f"container_definitions/{architecture}/{name}.def"
+    return ImportedDefinition(name, architecture, path, parse_reference("group/nexus:1"))
+
+
+def inputs(
+    *definitions: Definition, environment: Mapping[str, str] = DEFAULT_BRANCH, text: str = SITE, commit: str = "a" * 40
+) -> Inputs:
+    """What a plan is made from; without definitions, one for each architecture."""
+    both = (spack_definition(), spack_definition(architecture="arm64"))
+    return Inputs(
+        site=site(text),
+        context=Context.from_environment(environment),
+        template=parse(TEMPLATE.encode(), "spack.yaml").value["spack"],
+        definitions=definitions or both,
+        sources=Sources({name: f"fingerprint of {name}" for name in BASE_IMAGES}, commit, "b" * 40),
+    )
+
+
+def write_repository(root: Path, files: Mapping[str, str] | None = None, text: str = SITE) -> Path:
+    """A repository as users have it, with these files besides the site, the template and the image folders."""
+    standard = {"spacktainers.yaml": text, "spack.yaml": TEMPLATE}
+    standard |= {f"{name}/Dockerfile": "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n" for name in BASE_IMAGES}
+    definitions = {"container_definitions/amd64/hdf5.yaml": "spack:\n  specs: [hdf5]\n"}
+    for name, content in {**standard, **(definitions if files is None else files)}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return root
