@@ -177,8 +177,9 @@ def read_definitions(
 ) -> tuple[Definition, ...]:
     """All definitions below `root`/container_definitions, sorted by architecture and name.
 
-    With `line`, sections that this Spack does not know are faults. Folders that start with `_` are switched off; files that are no definitions are left alone. Raises
-    `InvalidInputError` with the faults of all files, `FileAccessError` when the folder cannot be read.
+    With `line`, sections that this Spack does not know are faults. Folders that start with `_` are switched off;
+    files that are no definitions are left alone. Raises `InvalidInputError` with the faults of all files,
+    `FileAccessError` when the folder cannot be read.
     """
     folder = root / DEFINITIONS_FOLDER
     definitions: dict[tuple[str, str], Definition] = {}

@@ -1,0 +1,87 @@
+"""The habits of the house, where a test can see them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.samples import REPOSITORY
+
+LAYERS = (
+    {"errors", "names", "yaml_io", "validation", "image_reference", "spack_line", "logging_config"},
+    {"architectures", "site", "context", "definition_header", "definitions", "ci_objects", "decisions", "job_scripts"},
+    {"limits", "spack_template", "containers", "packages", "schemas"},
+    {"base_pipeline"},
+    {"adapters", "report"},
+    {"commands"},
+    {"__main__"},
+)
+"""Imports point one way: a module imports only from its own layer and those before it."""
+
+SOURCES = sorted((REPOSITORY / "job_creator").rglob("*.py"))
+PURE = set().union(*LAYERS[:4]) - {"definitions", "logging_config", "job_scripts"}
+
+
+def module_of(path: Path) -> str:
+    return path.relative_to(REPOSITORY / "job_creator").parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_imports_point_one_way(path: Path) -> None:
+    level = {name: index for index, layer in enumerate(LAYERS) for name in layer}
+    own = module_of(path)
+    if own == "__init__":
+        return
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "job_creator" and len(parts) > 1 and parts[1] in level:
+            assert level[parts[1]] <= level[own], f"{own} imports {parts[1]}"
+        assert parts[0] not in ("spackitor", "get_artifacts")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_values_and_plans_touch_neither_files_nor_processes_nor_the_network(path: Path) -> None:
+    if module_of(path) in PURE:
+        assert not imported(path) & {"os", "subprocess", "socket", "requests", "pathlib", "shutil"}, path
+
+
+def test_only_the_command_line_reads_the_environment() -> None:
+    readers = {module_of(path) for path in SOURCES if re.search(r"os\.environ|getenv", path.read_text())}
+    # Processes hand their own environment on to the programs that they start.
+    assert readers <= {"__main__", "adapters"}
+
+
+def test_importing_a_module_does_nothing(tmp_path: Path) -> None:
+    """D121: a template was read and a log file opened when the package was imported."""
+    modules = [
+        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in SOURCES if path.name != "__main__.py"
+    ]
+    code = "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in modules)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_institute_stands_in_the_code() -> None:
+    """S1-S14: hosts, buckets, runner tags and project ids of one site."""
+    sites = re.compile(r"epfl|bbpgitlab|bluebrain|openbrain|gpfs|bb5|aws_graviton|\.ch\b", re.IGNORECASE)
+    files = [*SOURCES, *(REPOSITORY / "job_creator" / "job_templates").iterdir()]
+    files += [path for name in ("builder", "runtime", "singularitah") for path in (REPOSITORY / name).iterdir()]
+    for path in files:
+        assert not sites.search(path.read_text()), path
