@@ -59,7 +59,10 @@ class Job:
 
     name: str
     kind: str
-    """Jobs of one kind share a hidden job that holds what they have in common."""
+    """Jobs of one kind share a hidden job that holds what they have in common.
+
+    Up to 14 characters: longer names of hidden jobs take twice the memory in every job that extends them.
+    """
     stage: str
     script: tuple[str, ...]
     image: str

@@ -172,7 +172,7 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
     )
     return Job(
         name=names.build_image_job(image.name, image.architecture),
-        kind=f"build image for {image.architecture}",
+        kind=f"image {image.architecture}",
         stage=names.STAGE_IMAGES,
         image=site.images.buildah,
         tags=architecture.tags("images"),
@@ -198,7 +198,7 @@ def index_job(images: Collection[DecidedImage], architecture: Architecture, site
     script = render("create_index.sh.j2", registry=site.registry, digest_variables=variables)
     return Job(
         name=names.image_index_job(first.name, several=len(images) > 1),
-        kind="image index",
+        kind="index",
         stage=names.STAGE_INDEXES,
         image=site.images.buildah,
         tags=architecture.tags("images"),

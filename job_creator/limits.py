@@ -1,7 +1,7 @@
 """What GitLab refuses, checked before it can: named rules over a pipeline document as it is about to be written.
 
 Sources: GitLab docs, "CI/CD limits" and "CI/CD YAML syntax reference"; the parsed size follows
-lib/gitlab/utils/deep_size.rb, measured against Ruby 3.1.
+lib/gitlab/utils/deep_size.rb, measured with Ruby 3.1.2 and 3.3.8.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from job_creator.ci_objects import expand
 from job_creator.errors import LimitExceededError
@@ -23,8 +24,22 @@ MAX_NAME: Final = 255
 MAX_NEEDED_NAME: Final = 128
 MAX_CROSS_PIPELINE_NEEDS: Final = 5
 MAX_TRIGGER_INCLUDES: Final = 3
-PARSED_SIZE_SAFETY: Final = 1.3
-"""Newer Rubies round strings up to slots: up to 28 % more than the estimate."""
+PARSED_SIZE_SAFETY: Final = 1.1
+"""For Rubies that were not measured."""
+
+
+class _Ruby(NamedTuple):
+    """How a version of Ruby lays objects out; all figures are bytes but `smallest_table`, which counts entries."""
+
+    slots: tuple[int, ...]
+    string_header: int
+    small_mapping: int
+    mapping_header: int
+    smallest_table: int
+
+
+RUBY_3_1: Final = _Ruby((40,), 16, 168, 96, 32)
+RUBY_3_3: Final = _Ruby((40, 80, 160, 320, 640), 24, 160, 160, 16)
 
 _DEFAULT_STAGES = ("build", "test", "deploy")
 _TRIGGER_KEYS = frozenset(
@@ -140,17 +155,11 @@ def check(
 
 
 def parsed_size(value: Any) -> int:
-    """The memory in bytes that GitLab counts for a parsed value: every string, list and mapping, shared or not."""
-    if isinstance(value, str):
-        length = len(value.encode())
-        return 40 if length <= 23 else 41 + length
-    if isinstance(value, Mapping):
-        entries = sum(parsed_size(key) + parsed_size(inner) for key, inner in value.items())
-        return entries + _mapping_size(len(value))
-    if isinstance(value, list | tuple):
-        own = 40 if len(value) <= 3 else 40 + 8 * len(value)
-        return own + sum(parsed_size(inner) for inner in value)
-    return 0
+    """The memory in bytes that GitLab counts for a parsed value: every string, list and mapping, shared or not.
+
+    The larger of what Ruby 3.1 and Ruby 3.3 take on 64 bits: `ObjectSpace.memsize_of` of what `YAML.load` returns.
+    """
+    return max(_total(value, RUBY_3_1), _total(value, RUBY_3_3))
 
 
 def archive_size(files: Mapping[str, bytes]) -> int:
@@ -159,12 +168,43 @@ def archive_size(files: Mapping[str, bytes]) -> int:
     return 22 + sum(entry + 2 * len(name.encode()) + len(zlib.compress(content)) for name, content in files.items())
 
 
-def _mapping_size(entries: int) -> int:
+def _total(value: Any, ruby: _Ruby) -> int:
+    if isinstance(value, str):
+        return _string_size(len(value.encode()), ruby)
+    if isinstance(value, Mapping):
+        entries = sum(_total(key, ruby) + _total(inner, ruby) for key, inner in value.items())
+        return entries + _mapping_size(len(value), ruby)
+    if isinstance(value, list | tuple):
+        return _list_size(len(value)) + sum(_total(inner, ruby) for inner in value)
+    return 0
+
+
+@lru_cache(maxsize=2048)
+def _string_size(length: int, ruby: _Ruby) -> int:
+    """Longer strings than fit into a slot stand outside of it; the NUL at the end counts."""
+    fitting = next((slot for slot in ruby.slots if length + ruby.string_header < slot), None)
+    return fitting or 41 + length
+
+
+@lru_cache(maxsize=2048)
+def _list_size(length: int) -> int:
+    """Lists grow by a half, and by 16 at least, whenever they are full."""
+    if length <= 3:
+        return 40
+    capacity = 3
+    while capacity < length:
+        capacity += 1 + max(16, capacity // 2)
+    return 40 + 8 * capacity
+
+
+@lru_cache(maxsize=2048)
+def _mapping_size(entries: int, ruby: _Ruby) -> int:
+    """Up to 8 entries stand in the object; more have a table of a power of two, and bins of one, two or four bytes."""
     if entries <= 8:
-        return 168
-    slots = 1 << (max(16, entries) - 1).bit_length()
-    width = 1 if slots * 2 <= 256 else 2 if slots * 2 <= 65536 else 4
-    return 96 + 24 * slots + 2 * slots * width
+        return ruby.small_mapping
+    slots = max(ruby.smallest_table, 1 << (entries - 1).bit_length())
+    width = 0 if slots <= 16 else 1 if slots * 2 <= 256 else 2 if slots * 2 <= 65536 else 4
+    return ruby.mapping_header + 24 * slots + 2 * slots * width
 
 
 def _depth(value: Any) -> int:

@@ -36,7 +36,7 @@ def environment_job(definition: SpackDefinition, place: Workplace) -> Job:
     script = render("generate_environment.sh.j2", folder=place.folder)
     return Job(
         name=names.environment_job(definition.name, place.name),
-        kind=f"generate environment for {place.name}",
+        kind=f"env {place.name}",
         stage=names.STAGE_ENVIRONMENTS,
         image=place.setting.builder,
         tags=place.architecture.tags("environments"),
@@ -69,7 +69,7 @@ def collect_jobs(needed: Sequence[str], place: Workplace) -> tuple[tuple[Job, ..
         collected = [
             _tool_job(
                 name=names.collect_job(f"{level}.{index}", place.name),
-                kind=f"collect environments for {place.name}",
+                kind=f"collect {place.name}",
                 stage=names.STAGE_COLLECT,
                 needed=chunk,
                 place=place,
@@ -91,7 +91,7 @@ def process_job(needed: Sequence[str], place: Workplace) -> Job:
     script = render("process_packages.sh.j2", folder=place.folder, artifacts=artifacts)
     return _tool_job(
         name=names.process_job(place.name),
-        kind=f"process for {place.name}",
+        kind=f"process {place.name}",
         stage=names.STAGE_PIPELINES,
         needed=needed,
         place=place,
@@ -109,7 +109,7 @@ def containers_job(needed: Sequence[str], place: Workplace, images: dict[str, st
     may_publish = bucket is not None and not place.setting.is_merge_request
     return _tool_job(
         name=names.containers_job(place.name),
-        kind=f"containers for {place.name}",
+        kind=f"containers {place.name}",
         stage=names.STAGE_PIPELINES,
         needed=needed,
         place=place,
@@ -138,7 +138,7 @@ def clean_job(needed: Sequence[str], place: Workplace, environments: int) -> Job
     )
     return _tool_job(
         name=names.clean_job(place.name),
-        kind=f"clean for {place.name}",
+        kind=f"clean {place.name}",
         stage=names.STAGE_CLEAN,
         needed=needed,
         place=place,

@@ -88,7 +88,7 @@ def parse(content: bytes, path: str) -> Document:
 
 def dump(value: Any, header: str = "") -> str:
     """Write plain values as block-style YAML in the order given, each line of `header` as a comment before it."""
-    writer: Any = YAML(typ="safe")
+    writer: Any = _parser(pure=False)
     writer.Representer = _PortableRepresenter
     writer.default_flow_style = False
     writer.allow_unicode = True
@@ -106,17 +106,21 @@ def _compose(text: str, path: str) -> Node | None:
     mistake is read again by the parser in Python, some thirty times slower, whose verdict counts.
     """
     try:
-        _check_depth(text, path, pure=False)
-        return YAML(typ="safe").compose(text)  # type: ignore[no-any-return]
+        _check_depth(text, path, _parser(pure=False))
+        return _parser(pure=False).compose(text)  # type: ignore[no-any-return]
     except YAMLError:
-        _check_depth(text, path, pure=True)
-        return YAML(typ="safe", pure=True).compose(text)  # type: ignore[no-any-return]
+        _check_depth(text, path, _parser(pure=True))
+        return _parser(pure=True).compose(text)  # type: ignore[no-any-return]
 
 
-def _check_depth(text: str, path: str, *, pure: bool) -> None:
+def _parser(*, pure: bool) -> YAML:
+    return YAML(typ="safe", pure=pure)
+
+
+def _check_depth(text: str, path: str, parser: YAML) -> None:
     """Composing recurses, in C without a guard; so depth is measured on the flat stream of events before."""
     depth = 0
-    for event in YAML(typ="safe", pure=pure).parse(text):
+    for event in parser.parse(text):
         if isinstance(event, CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
@@ -149,7 +153,7 @@ class _Reader:
         self.values: dict[Location, Position] = {}
         self.keys: dict[Location, Position] = {}
         self.faults: list[Fault] = []
-        self.constructor = YAML(typ="safe").constructor
+        self.constructor = _parser(pure=False).constructor
         self.count = 0
         self.open: set[int] = set()
 

@@ -72,7 +72,7 @@ def test_a_password_in_a_url_is_not_repeated() -> None:
 
 
 def test_a_program_that_hangs_or_is_missing_ends_in_an_error() -> None:
-    with pytest.raises(ProcessError, match="gave no answer within 0.1 seconds"):
+    with pytest.raises(ProcessError, match=r"gave no answer within 0\.1 seconds"):
         run(["sleep", "5"], seconds=0.1)
     with pytest.raises(ProcessError, match="is not installed"):
         run(["no-such-program"], seconds=1)

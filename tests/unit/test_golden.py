@@ -18,6 +18,7 @@ from job_creator.base_pipeline import Inputs, plan, wanted_images
 from job_creator.ci_objects import expand
 from job_creator.commands import HEADER
 from job_creator.containers import Knowledge, Published, questions
+from job_creator.definitions import Definition
 from job_creator.limits import check
 from job_creator.site import Limits
 from job_creator.yaml_io import dump, parse
@@ -27,7 +28,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def _case(environment: Mapping[str, str], text: str = SITE) -> Inputs:
-    definitions = [
+    definitions: list[Definition] = [
         spack_definition("hdf5"),
         imported_definition("nexus"),
         spack_definition("zlib"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job_creator.errors import LimitExceededError
-from job_creator.limits import archive_size, check, parsed_size
+from job_creator.limits import PARSED_SIZE_SAFETY, archive_size, check, parsed_size
 from job_creator.site import Limits
+from job_creator.yaml_io import parse
+from tests.samples import REPOSITORY
 
 LIMITS = Limits()
 
@@ -114,15 +119,34 @@ def test_a_refusal_names_the_pipeline_and_every_finding() -> None:
 
 
 def test_the_parsed_size_is_that_of_ruby() -> None:
-    """Counted by hand after lib/gitlab/utils/deep_size.rb with the object sizes of Ruby 3.1 on 64 bits."""
-    assert parsed_size("x" * 23) == 40
-    assert parsed_size("x" * 24) == 65
-    assert parsed_size([]) == 40
-    assert parsed_size([1, 2, 3, 4]) == 72
-    assert parsed_size({"a": 1, "b": True, "c": None}) == 168 + 3 * 40
-    assert parsed_size({str(n): n for n in range(9)}) == 96 + 24 * 16 + 2 * 16 + 9 * 40
+    """Against `ObjectSpace.memsize_of` of what `YAML.load` gave in Ruby 3.1.2 and 3.3.8; the larger one counts."""
+    for length, size in {15: 40, 16: 80, 24: 80, 55: 96, 56: 160, 136: 320, 296: 640, 616: 657}.items():
+        assert parsed_size("x" * length) == size
+    for length, size in {3: 40, 4: 200, 20: 200, 21: 336, 38: 488, 57: 720, 86: 1064, 437: 5280}.items():
+        assert parsed_size([1] * length) == size
+    for length, size in {8: 168, 9: 928, 17: 992, 33: 1824, 65: 3488, 200: 7328, 1000: 28832, 2100: 114848}.items():
+        assert parsed_size({str(number): None for number in range(length)}) == size + 40 * length
     shared = ["x"]
     assert parsed_size([shared, shared]) == 40 + 2 * (40 + 40)
+
+
+DEEP_SIZE = """
+require 'yaml'; require 'objspace'
+def deep(o)
+  inner = case o when Hash then o.sum { |k, v| deep(k) + deep(v) } when Array then o.sum { |v| deep(v) } else 0 end
+  inner + (o.is_a?(Hash) || o.is_a?(Array) || o.is_a?(String) ? ObjectSpace.memsize_of(o) : 0)
+end
+puts deep(YAML.safe_load(STDIN.read, aliases: true))
+"""
+
+
+@pytest.mark.skipif(not shutil.which("ruby"), reason="no ruby on PATH")
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "tests" / "golden").rglob("generated_pipeline.yaml")), ids=str)
+def test_the_parsed_size_is_what_the_ruby_at_hand_counts(path: Path) -> None:
+    text = path.read_text()
+    command = ["ruby", "-e", DEEP_SIZE]
+    real = int(subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout)
+    assert real <= parsed_size(parse(text.encode(), "p").value) * PARSED_SIZE_SAFETY <= real * 1.2
 
 
 @given(st.dictionaries(st.text("abc/.", min_size=1, max_size=20), st.binary(max_size=3000), max_size=5))

@@ -1,0 +1,118 @@
+"""The shipped environments in a real Spack: what we write is what it takes.
+
+`SPACKTAINERS_SPACK_ROOT` names the root of a working Spack (its recipes at hand, no network needed); several roots
+are separated by colons. Concretizing takes minutes, so this does not run without being asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from job_creator.base_pipeline import Inputs, plan
+from job_creator.commands import read_all
+from job_creator.containers import Knowledge, Sources
+from job_creator.context import Context
+from job_creator.definitions import SpackDefinition, read_definitions
+from job_creator.names import BASE_IMAGES, environment_job, merged_environment
+from job_creator.site import Site, read_site
+from job_creator.spack_template import DESTINATION
+from job_creator.yaml_io import dump, parse
+from tests.samples import DEFAULT_BRANCH, REPOSITORY
+
+ROOTS = [root for root in os.environ.get("SPACKTAINERS_SPACK_ROOT", "").split(":") if root]
+DEFINITIONS = [
+    one.name
+    for one in read_definitions(REPOSITORY, ["amd64", "arm64"])
+    if isinstance(one, SpackDefinition) and one.architecture == "amd64"
+]
+
+pytestmark = pytest.mark.skipif(not ROOTS, reason="SPACKTAINERS_SPACK_ROOT names no Spack")
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _site(root: str) -> Site:
+    """The shipped site, for the version of this Spack and the compiler of this machine."""
+    version = re.match(r"\d+\.\d+", _output(f"{root}/bin/spack", "--version"))
+    assert version
+    text = (REPOSITORY / "spacktainers.yaml").read_text()
+    text = text.replace("  ref: v1.1.0\n", f'  ref: any\n  version: "{version[0]}"\n', 1)
+    if version[0].startswith("0."):
+        text = re.sub(r"  packages:\n    repository: .*\n    ref: .*\n", "", text, count=1)
+    compiler = f"gcc@{_output('gcc', '-dumpversion').partition('.')[0]}"
+    return read_site(parse(text.replace("gcc@13", compiler).encode(), "spacktainers.yaml"))
+
+
+@pytest.mark.parametrize("root", ROOTS)
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_the_generated_job_concretizes_and_generates(root: str, name: str, tmp_path: Path) -> None:
+    site = _site(root)
+    written = read_all(REPOSITORY, "spacktainers.yaml")
+    found = Inputs(
+        site=site,
+        context=Context.from_environment(DEFAULT_BRANCH),
+        template=written.template,
+        definitions=read_definitions(REPOSITORY, ["amd64", "arm64"], site.spack.line),
+        sources=Sources(dict.fromkeys(BASE_IMAGES, ""), "c" * 40, "d" * 40),
+    )
+    built = plan(found, Knowledge(None))
+    environment: Any = built.environments[merged_environment(name, "amd64")]
+    mirror = environment["spack"]["mirrors"][DESTINATION]
+    mirror["url"] = f"file://{tmp_path}/mirror"
+    (tmp_path / merged_environment(name, "amd64")).write_text(dump(environment))
+    job = built.pipeline.job(environment_job(name, "amd64"))
+
+    done = subprocess.run(
+        ["bash", "-c", "\n".join(job.script)],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "SPACK_ROOT": root,
+            "CI_PROJECT_DIR": str(tmp_path),
+            "CI_JOB_NAME": job.name,
+            "CI_PIPELINE_ID": "4711",
+            "ARCHITECTURE": job.variables["ARCHITECTURE"],
+            "CONTAINER": job.variables["CONTAINER"],
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    folder = tmp_path / "jobs_scratch_dir.amd64" / name
+    nodes = json.loads((folder / "concrete_environment" / "spack.lock").read_text())["concrete_specs"].values()
+    own = [node for node in nodes if "external" not in node]
+    assert own
+    target = site.architectures["amd64"].target
+    assert {_name(node["arch"]["target"]) for node in own} == {target}
+
+    pipeline = parse((folder / "pipeline.yml").read_bytes(), "pipeline.yml").value
+    jobs = [
+        one
+        for one in pipeline.values()
+        if isinstance(one, dict) and "SPACK_JOB_SPEC_DAG_HASH" in one.get("variables", {})
+    ]
+    assert len(jobs) == len(own)
+    for one in jobs:
+        assert sum(line.count("spack ci rebuild") for line in one["script"]) == 1
+        assert [line.count("gpg trust") for line in one["before_script"]] == [1, 1]
+        assert "setup-env.sh" in one["before_script"][0]
+        assert one["image"]["name"].startswith("$CI_REGISTRY_IMAGE/builder:")
+        assert one["tags"] == ["amd64"]
+        assert all(not Path(path).is_absolute() for path in one["artifacts"]["paths"])
+    assert "before_script" in pipeline["rebuild-index"]
+    assert any("needs" in one and any(need.get("pipeline") for need in one["needs"]) for one in jobs)
+
+
+def _name(target: Any) -> str:
+    return target if isinstance(target, str) else str(target["name"])
