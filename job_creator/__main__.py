@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,15 @@ Exit codes:
   5  a registry or git server gave no answer; nothing was decided
   6  a file cannot be read or written
 """
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for all commands."""
+
+    directory: Path
+    site_file: str
+    quiet: bool
 
 
 class _Commands(click.Group):
@@ -68,7 +78,7 @@ def main(ctx: click.Context, directory: Path, site_file: str, verbose: int, quie
     from job_creator.logging_config import configure
 
     configure(-1 if quiet else verbose)
-    ctx.obj = (directory, site_file)
+    ctx.obj = Options(directory, site_file, quiet)
 
 
 _OFFLINE = click.option(
@@ -98,7 +108,7 @@ _FORCE = click.option(
 @_OFFLINE
 @_FORCE
 @click.pass_obj
-def create_jobs(obj: tuple[Path, str], output_file: Path, offline: bool, forced: tuple[str, ...]) -> None:
+def create_jobs(options: Options, output_file: Path, offline: bool, forced: tuple[str, ...]) -> None:
     """Write the base pipeline and one merged spack.yaml for each container and architecture.
 
     \b
@@ -110,19 +120,14 @@ def create_jobs(obj: tuple[Path, str], output_file: Path, offline: bool, forced:
     from job_creator import commands, report
     from job_creator.adapters.files import write_files
 
-    root, site_file = obj
-    written = commands.read_all(root, site_file)
-    built = commands.make_plan(root, written, os.environ, offline=offline, forced=_images(forced))
+    written = commands.read_all(options.directory, options.site_file)
+    built = commands.make_plan(options.directory, written, os.environ, offline=offline, forced=_images(forced))
     files, limits = commands.outputs(built, written, output_file.name)
     limits.require(str(output_file))
     write_files(output_file.parent, files, stale=names.merged_environment("*", "*"))
-    console = _console()
-    report.print_plan(built, limits, console)
-    console.print(
-        f"wrote {output_file} and {len(built.environments)} merged environments beside it",
-        highlight=False,
-        soft_wrap=True,
-    )
+    if not options.quiet:
+        report.print_plan(built, limits, _console())
+        click.echo(f"wrote {output_file} and {len(built.environments)} merged environments beside it")
 
 
 @main.command("plan")
@@ -137,7 +142,7 @@ def create_jobs(obj: tuple[Path, str], output_file: Path, offline: bool, forced:
 @_OFFLINE
 @_FORCE
 @click.pass_obj
-def plan_command(obj: tuple[Path, str], form: str, offline: bool, forced: tuple[str, ...]) -> None:
+def plan_command(options: Options, form: str, offline: bool, forced: tuple[str, ...]) -> None:
     """Show what create-jobs would do, for every image, environment and container, and why. Writes nothing.
 
     \b
@@ -147,9 +152,8 @@ def plan_command(obj: tuple[Path, str], form: str, offline: bool, forced: tuple[
     """
     from job_creator import commands, report
 
-    root, site_file = obj
-    written = commands.read_all(root, site_file)
-    built = commands.make_plan(root, written, os.environ, offline=offline, forced=_images(forced))
+    written = commands.read_all(options.directory, options.site_file)
+    built = commands.make_plan(options.directory, written, os.environ, offline=offline, forced=_images(forced))
     _, limits = commands.outputs(built, written, names.GENERATED_PIPELINE)
     if form == "json":
         click.echo(report.plan_as_json(built, limits))
@@ -168,7 +172,7 @@ def plan_command(obj: tuple[Path, str], form: str, offline: bool, forced: tuple[
     help="Text or JSON; 'gitlab' is the code quality report that merge requests show.",
 )
 @click.pass_obj
-def check_command(obj: tuple[Path, str], form: str) -> None:
+def check_command(options: Options, form: str) -> None:
     """Validate the site file, the environment template and all container definitions.
 
     \b
@@ -178,9 +182,8 @@ def check_command(obj: tuple[Path, str], form: str) -> None:
     """
     from job_creator import commands, report
 
-    root, site_file = obj
     try:
-        written = commands.read_all(root, site_file)
+        written = commands.read_all(options.directory, options.site_file)
     except InvalidInputError as error:
         if form == "text":
             raise

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-
 _SECTIONS_SINCE: Final = {"include_concrete": (0, 22), "toolchains": (1, 0), "env_vars": (1, 0)}
 _REPOS_AS_MAPPING_SINCE: Final = (1, 0)
 

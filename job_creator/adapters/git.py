@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
-from job_creator.adapters.processes import ProcessError, run
+from job_creator.adapters.processes import ProcessError, run, without_credentials
 from job_creator.errors import CouldNotAskError
 
 TIMEOUT_SECONDS = 60.0
+
+logger = logging.getLogger(__name__)
 
 
 def resolve(repository: str, ref: str) -> str | None:
@@ -29,4 +32,6 @@ def resolve(repository: str, ref: str) -> str | None:
     except ProcessError as error:
         raise CouldNotAskError(f"cannot resolve {ref!r}: {error}") from None
     commits = {name: commit for commit, _, name in (line.partition("\t") for line in answer.splitlines())}
-    return next((commits[name] for name in wanted if name in commits), None)
+    commit = next((commits[name] for name in wanted if name in commits), None)
+    logger.info("%s of %s is %s", ref, without_credentials(repository), commit or "not there")
+    return commit

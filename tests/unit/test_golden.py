@@ -16,13 +16,22 @@ from jsonschema import Draft7Validator
 
 from job_creator.base_pipeline import Inputs, plan, wanted_images
 from job_creator.ci_objects import expand
-from job_creator.commands import HEADER
+from job_creator.commands import HEADER, make_plan, outputs, read_all
 from job_creator.containers import Knowledge, Published, questions
 from job_creator.definitions import Definition
 from job_creator.limits import check
 from job_creator.site import Limits
 from job_creator.yaml_io import dump, parse
-from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, imported_definition, inputs, spack_definition
+from tests.samples import (
+    BRANCH,
+    DEFAULT_BRANCH,
+    MERGE_REQUEST,
+    REPOSITORY,
+    SITE,
+    imported_definition,
+    inputs,
+    spack_definition,
+)
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -104,6 +113,13 @@ def test_generated_pipelines_pass_gitlabs_schema_and_limits(case: str) -> None:
     document = parse(files(case)["generated_pipeline.yaml"].encode(), "p").value
     assert schema_errors(document) == []
     assert check(document, Limits(), depth=1).findings == ()
+
+
+def test_the_pipeline_of_the_shipped_definitions_passes_them_too() -> None:
+    written = read_all(REPOSITORY, "spacktainers.yaml")
+    files, report = outputs(make_plan(REPOSITORY, written, {}, offline=True, forced=()), written, "p.yaml")
+    assert schema_errors(parse(files["p.yaml"], "p").value) == []
+    assert report.findings == ()
 
 
 def test_gitlabs_schema_would_find_a_mistake() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from job_creator.definitions import DefinitionFile
 from job_creator.errors import InvalidInputError
+from job_creator.validation import validate
 from job_creator.yaml_io import MAX_VALUES, Position, dump, parse
+from tests.samples import REPOSITORY
 
 
 def fault(content: bytes) -> str:
@@ -111,3 +115,20 @@ def test_numbers_and_booleans_stay_what_they_are() -> None:
 def test_scripts_are_written_as_blocks_without_anchors() -> None:
     shared = ["a\nb\n"]
     assert dump({"b": shared, "c": shared}) == "b:\n- |\n  a\n  b\nc:\n- |\n  a\n  b\n"
+
+
+REAL = sorted((REPOSITORY / "tests" / "data" / "spack_yaml").iterdir())
+
+
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
+def test_real_environments_survive_a_round_trip(path: Path) -> None:
+    """What we read is what ruamel.yaml's own round-trip loader (and so Spack) reads, before and after writing."""
+    value = parse(path.read_bytes(), path.name).value
+    assert YAML(typ="rt").load(path.read_text()) == value
+    assert YAML(typ="rt").load(dump(value)) == value
+
+
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
+def test_real_environments_are_valid_definitions(path: Path) -> None:
+    document = parse(path.read_bytes(), path.name)
+    assert validate(DefinitionFile, document).spack.specs
