@@ -152,10 +152,10 @@ def _jobs_of(place: Workplace, inputs: Inputs, images: Mapping[str, DecidedImage
 def _decisions_on(definition: Definition) -> Iterator[Decision]:
     name, architecture = definition.name, definition.architecture
     if isinstance(definition, ImportedDefinition):
-        reason = f"'{names.containers_job(architecture)}' compares {definition.image} with what is published"
+        reason = f"when the digest of {definition.image} is known"
         yield Decision(Subject.CONTAINER, name, architecture, Action.DECIDE_LATER, reason)
         return
-    reason = "every pipeline does; only what the build cache lacks is compiled"
+    reason = "compiles only what the build cache lacks"
     yield Decision(Subject.ENVIRONMENT, name, architecture, Action.CONCRETIZE, reason)
-    reason = f"'{names.containers_job(architecture)}' compares the lockfile with what is published"
+    reason = "when its lockfile is known"
     yield Decision(Subject.CONTAINER, name, architecture, Action.DECIDE_LATER, reason)
