@@ -1,0 +1,68 @@
+"""Spack's lockfiles, and nothing else knows their formats.
+
+Source: lib/spack/spack/environment/environment.py (lockfile versions) and lib/spack/spack/spec.py (specfile versions)
+of Spack v0.21.3 to v1.1.0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from job_creator.errors import Fault, InvalidInputError
+
+SUPPORTED_VERSIONS: Final = (4, 5, 6)
+"""Lockfile versions of Spack 0.18 to 1.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedSpec:
+    """A concrete spec. `dependencies` are DAG hashes of every type of dependency, and of the spec it was spliced from."""
+
+    hash: str
+    name: str
+    version: str
+    is_external: bool
+    dependencies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lockfile:
+    """A `spack.lock`: the DAG hashes of its roots in the order of the environment's specs, and all specs by hash."""
+
+    roots: tuple[str, ...]
+    specs: Mapping[str, LockedSpec]
+
+
+def read_lockfile(content: bytes, path: str) -> Lockfile:
+    """Read a lockfile; `path` is only used to name it. Raises `InvalidInputError`."""
+
+    def fault(message: str, hint: str = "") -> InvalidInputError:
+        return InvalidInputError([Fault(path, 1, 1, message, hint)])
+
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        raise fault("not readable as JSON; is the file truncated?") from None
+    meta = value.get("_meta") if isinstance(value, dict) else None
+    if not isinstance(meta, dict) or meta.get("file-type") != "spack-lockfile":
+        raise fault("no lockfile of Spack")
+    if meta.get("lockfile-version") not in SUPPORTED_VERSIONS:
+        supported = ", ".join(map(str, SUPPORTED_VERSIONS))
+        raise fault(f"lockfile version {meta.get('lockfile-version')!r} is not known", f"known are {supported}")
+    try:
+        environments = [value, *value.get("include_concrete", {}).values()]
+        specs = {spec.hash: spec for environment in environments for spec in _specs(environment)}
+        return Lockfile(tuple(str(root["hash"]) for root in value["roots"]), specs)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise fault(f"not laid out like a lockfile: {error}") from None
+
+
+def _specs(environment: Mapping[str, Any]) -> Iterator[LockedSpec]:
+    for key, node in environment["concrete_specs"].items():
+        spliced = [node["build_spec"]["hash"]] if node.get("build_spec") else []
+        dependencies = [dependency["hash"] for dependency in node.get("dependencies", [])]
+        # In a lockfile the key is the DAG hash in all supported versions; the field of that name came with version 4.
+        yield LockedSpec(key, node["name"], str(node["version"]), "external" in node, (*dependencies, *spliced))
