@@ -7,6 +7,7 @@ Python, look-ups against asking one after the other.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -102,9 +103,10 @@ class _SlowRegistry(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         time.sleep(DELAY_SECONDS)
-        manifest = {"schemaVersion": 2, "config": {"digest": f"sha256:{'0' * 64}"}}
-        value = manifest if "/manifests/" in self.path else {"architecture": "amd64", "config": {"Labels": {"a": "1"}}}
-        body = json.dumps(value).encode()
+        configuration = json.dumps({"architecture": "amd64", "config": {"Labels": {"a": "1"}}}).encode()
+        digest = f"sha256:{hashlib.sha256(configuration).hexdigest()}"
+        manifest = json.dumps({"schemaVersion": 2, "config": {"digest": digest}}).encode()
+        body = manifest if "/manifests/" in self.path else configuration
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

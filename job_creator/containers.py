@@ -185,7 +185,7 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
         },
         artifacts=Artifacts(expire_in=site.gitlab.artifact_expiry, dotenv=dotenv),
         timeout=architecture.settings("images").timeout or "2 hours",
-        # Two pipelines that need the same image: the second one finds it pushed.
+        # One at a time where two pipelines push the same tag.
         resource_group=f"{image.name} {image.architecture}",
     )
 

@@ -20,7 +20,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import parse_dict_header
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry
 
 from job_creator.containers import Published, Query
@@ -48,11 +48,13 @@ class RegistryClient:
         self._credentials = dict(credentials or {})
         self._insecure = frozenset(insecure)
         self._tokens: dict[str, AuthBase] = {}
+        self._failures: dict[str, Exception] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
-        self._session = requests.Session()
+        self._session = _Session()
         retry = Retry(
             total=3,
+            read=1,
             backoff_factor=0.3,
             status_forcelist=(429, 500, 502, 503, 504),
             allowed_methods=("GET",),
@@ -96,17 +98,16 @@ class RegistryClient:
             digest, manifest = found
         configuration = self._configuration(reference, manifest)
         inner = configuration.get("config")
-        labels = inner.get("Labels") if isinstance(inner, dict) else None
-        return Published(digest, dict(labels or {}), str(configuration.get("architecture", "")))
+        labels = (inner.get("Labels") if isinstance(inner, dict) else None) or {}
+        if not isinstance(labels, dict):
+            raise CouldNotAskError("the labels are no JSON object")
+        return Published(digest, labels, str(configuration.get("architecture", "")))
 
     def _manifest(self, reference: ImageReference, which: str) -> tuple[str, dict[str, Any]] | None:
         content = self._get(reference, f"manifests/{which}", accept=", ".join((*_INDEXES, *_MANIFESTS)))
         if content is None:
             return None
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        if which.startswith("sha256:") and which != digest:
-            raise CouldNotAskError(f"asked for {which}, got {digest}")
-        return digest, _mapping(content)
+        return _verified(content, which), _mapping(content)
 
     def _configuration(self, reference: ImageReference, manifest: Mapping[str, Any]) -> dict[str, Any]:
         descriptor = manifest.get("config")
@@ -116,6 +117,7 @@ class RegistryClient:
         content = self._get(reference, f"blobs/{digest}", accept="*/*")
         if content is None:
             raise CouldNotAskError(f"the manifest names {digest}, which the registry does not have")
+        _verified(content, digest)
         return _mapping(content)
 
     def _get(self, reference: ImageReference, what: str, accept: str) -> bytes | None:
@@ -123,10 +125,11 @@ class RegistryClient:
         host = _HUB_HOST if reference.registry == DOCKER_HUB else reference.registry
         url = f"{self._scheme(host)}://{host}/v2/{reference.repository}/{what}"
         scope = f"{host}/{reference.repository}"
-        response = self._send(url, self._tokens.get(scope) or _Anonymous(), accept)
-        if response.status_code == requests.codes.unauthorized:
-            authorization = self._authorization(scope, reference.registry, response)
-            response = self._send(url, authorization, accept)
+        used = self._tokens.get(scope)
+        response = self._send(url, used or _Anonymous(), accept)
+        # What a redirect led to has no say in where credentials go.
+        if response.status_code == requests.codes.unauthorized and not response.history:
+            response = self._send(url, self._authorization(scope, reference.registry, response, used), accept)
         if response.status_code == requests.codes.not_found:
             return None
         if response.status_code != requests.codes.ok:
@@ -136,26 +139,34 @@ class RegistryClient:
     def _send(self, url: str, authorization: AuthBase, accept: str) -> requests.Response:
         return self._session.get(url, headers={"Accept": accept}, auth=authorization, timeout=TIMEOUT_SECONDS)
 
-    def _authorization(self, scope: str, registry: str, refusal: requests.Response) -> AuthBase:
-        """What the registry's challenge asks for; one token serves all threads that ask about a repository."""
+    def _authorization(self, scope: str, registry: str, refusal: requests.Response, used: AuthBase | None) -> AuthBase:
+        """What the registry's challenge asks for; one token serves all threads that ask about a repository.
+
+        A token that was `used` in vain is replaced. A login that failed is not tried again: GitLab would ban us.
+        """
         with self._lock:
             lock = self._locks.setdefault(scope, threading.Lock())
         with lock:
-            if scope not in self._tokens:
-                self._tokens[scope] = self._answer(refusal, self._credentials.get(registry))
+            if scope in self._failures:
+                raise self._failures[scope]
+            if self._tokens.get(scope) is used:
+                try:
+                    self._tokens[scope] = self._answer(refusal, self._credentials.get(registry))
+                except (CouldNotAskError, requests.RequestException, HTTPError) as error:
+                    self._failures[scope] = error
+                    raise
             return self._tokens[scope]
 
     def _answer(self, refusal: requests.Response, login: tuple[str, str] | None) -> AuthBase:
         kind, _, parameters = refusal.headers.get("WWW-Authenticate", "").partition(" ")
-        basic = HTTPBasicAuth(*login) if login else None
+        basic = HTTPBasicAuth(*(word.encode() for word in login)) if login else None
         if kind.lower() == "basic" and basic:
             return basic
         if kind.lower() != "bearer":
             raise CouldNotAskError("HTTP 401: the registry wants a user and password")
         challenge: dict[str, str | None] = parse_dict_header(parameters)  # type: ignore[no-untyped-call]
         realm = challenge.get("realm") or ""
-        parts = urlsplit(realm)
-        if parts.scheme != "https" and not self._may_be_plain(parts.netloc):
+        if not self._is_safe(realm):
             raise CouldNotAskError(f"HTTP 401: its token service {realm!r} is not reached by https")
         query = {key: value for key, value in challenge.items() if key in ("service", "scope") and value}
         response = self._session.get(realm, params=query, auth=basic or _Anonymous(), timeout=TIMEOUT_SECONDS)
@@ -167,11 +178,26 @@ class RegistryClient:
             raise CouldNotAskError("its token service gave no token")
         return _Bearer(token)
 
+    def _is_safe(self, url: str) -> bool:
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False
+        return parts.scheme == "https" or (parts.scheme == "http" and self._may_be_plain(parts.netloc))
+
     def _scheme(self, host: str) -> str:
         return "http" if self._may_be_plain(host) else "https"
 
     def _may_be_plain(self, host: str) -> bool:
         return host in self._insecure or urlsplit(f"//{host}").hostname in ("localhost", "127.0.0.1", "::1")
+
+
+class _Session(requests.Session):
+    """Follows redirects without looking into ~/.netrc."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        if self.should_strip_auth(response.request.url, prepared_request.url):  # type: ignore[no-untyped-call]
+            prepared_request.headers.pop("Authorization", None)
 
 
 class _Anonymous(AuthBase):
@@ -190,12 +216,23 @@ class _Bearer(AuthBase):
         return request
 
 
+def _verified(content: bytes, which: str) -> str:
+    """The digest of what came. Raises `CouldNotAskError` when another one was asked for."""
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    if which.startswith("sha256:") and which != digest:
+        raise CouldNotAskError(f"asked for {which}, got {digest}")
+    return digest
+
+
 def _member(index: Mapping[str, Any], architecture: str) -> str | None:
     """The digest of the image for an architecture (and Linux) in an index."""
-    for entry in index["manifests"]:
-        platform = entry.get("platform") or {}
-        if platform.get("architecture") == architecture and platform.get("os", "linux") == "linux":
-            return str(entry["digest"])
+    try:
+        for entry in index["manifests"]:
+            platform = entry.get("platform") or {}
+            if platform.get("architecture") == architecture and platform.get("os", "linux") == "linux":
+                return str(entry["digest"])
+    except (AttributeError, TypeError, KeyError):
+        raise CouldNotAskError("the answer is no image index") from None
     return None
 
 
@@ -222,7 +259,9 @@ def _reason(error: Exception) -> str:
     match error:
         case CouldNotAskError():
             return str(error)
-        case requests.ConnectTimeout() | requests.ReadTimeout():
+        case requests.ConnectTimeout():
+            return f"no connection within {TIMEOUT_SECONDS[0]:g} seconds"
+        case requests.RequestException() if _timed_out(error):
             return f"no answer within {TIMEOUT_SECONDS[1]:g} seconds"
         case requests.exceptions.SSLError():
             return "its certificate is not trusted"
@@ -230,3 +269,10 @@ def _reason(error: Exception) -> str:
             return "cannot connect"
         case _:
             return type(error).__name__
+
+
+def _timed_out(error: requests.RequestException) -> bool:
+    """requests says "ConnectionError" for a read that timed out at the last retry or within the body."""
+    cause = error.args[0] if error.args else None
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    return isinstance(error, requests.ReadTimeout) or isinstance(reason, ReadTimeoutError)

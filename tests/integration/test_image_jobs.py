@@ -1,0 +1,300 @@
+"""The scripts of the image jobs, run with a real buildah against a real registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from job_creator.adapters.files import list_files
+from job_creator.adapters.registry import RegistryClient
+from job_creator.ci_objects import Job
+from job_creator.containers import (
+    DecidedImage,
+    Knowledge,
+    Query,
+    Sources,
+    base_image,
+    build_job,
+    decide,
+    decide_index,
+    index_job,
+    questions,
+)
+from job_creator.decisions import Action, compare_labels, files_fingerprint, fingerprint
+from job_creator.site import Site, read_site
+from job_creator.yaml_io import parse
+from tests.integration.components import require
+from tests.integration.registry_server import (
+    GROUP,
+    Registry,
+    TokenService,
+    push_image,
+    push_index,
+    read_manifest,
+    run_registry,
+)
+
+ARCHITECTURES = ("amd64", "arm64")
+TAG = "latest"
+BASE = f"{GROUP}base"
+CONTAINERS = f"{GROUP}containers"
+IMAGE = f"{CONTAINERS}/runtime"
+SITE = """\
+registry:
+  image: {host}/{containers}
+  label_prefix: org.example.containers
+spack:
+  ref: v0.23.1
+images:
+  runtime:
+    base: {host}/{base}:1
+architectures:
+  amd64:
+    runner_tags: [amd64]
+    build_cache:
+      bucket: cache-amd64
+  arm64:
+    runner_tags: [arm64]
+    build_cache:
+      bucket: cache-arm64
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout with one base image, the machine that its jobs run on, and the registry that they push to."""
+
+    folder: Path
+    machine: Mapping[str, str]
+    registry: Registry
+    site: Site
+
+    def decided(self) -> tuple[DecidedImage, ...]:
+        """What is to be done about the image of each architecture, as the registry is now."""
+        files = files_fingerprint(list_files(self.folder / "runtime"))
+        sources = Sources({"runtime": files}, spack_commit="c" * 40)
+        registry = self.site.registry.image
+        assert registry is not None
+        images = [base_image("runtime", name, self.site, sources, registry) for name in ARCHITECTURES]
+        knowledge = self.knowledge(questions(images, TAG))
+        return tuple(decide(image, knowledge, TAG) for image in images)
+
+    def knowledge(self, queries: Sequence[Query]) -> Knowledge:
+        """What the registry says."""
+        return Knowledge(RegistryClient(self.registry.credentials).look_up(queries))
+
+    def index_action(self) -> Action:
+        """What is to be done about the moving tag, as the registry is now."""
+        decided = self.decided()
+        return decide_index(decided, self.knowledge(questions([one.image for one in decided], TAG)), TAG).action
+
+    def build(self, decided: DecidedImage) -> Job:
+        """The job that builds an image."""
+        return build_job(decided, self.site.architectures[decided.image.architecture], self.site)
+
+    def index(self, decided: Sequence[DecidedImage]) -> Job:
+        """The job that sets the moving tag."""
+        return index_job(decided, self.site.architectures["amd64"], self.site, TAG)
+
+    def run(self, job: Job, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a job's script as the runner's shell does: `bash` with `errexit` and `pipefail`, nothing to read."""
+        assert not [value for value in job.variables.values() if "$" in value]
+        return subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", "\n".join(job.script)],
+            cwd=self.folder,
+            env={**self.machine, **job.variables, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def succeed(self, job: Job, **variables: str) -> str:
+        """Run a job that has to succeed. Returns what it printed."""
+        done = self.run(job, **variables)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def handed_on(self, job: Job) -> dict[str, str]:
+        """The variables that a job hands on to those that need it; GitLab reads them from the report."""
+        assert job.artifacts is not None
+        assert job.artifacts.dotenv is not None
+        lines = (self.folder / job.artifacts.dotenv).read_text().splitlines()
+        return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+    def published(self, tag: str) -> dict[str, str]:
+        """The digests that a tag has for each architecture."""
+        content = read_manifest(self.registry, IMAGE, tag)
+        return {member["platform"]["architecture"]: member["digest"] for member in content["manifests"]}
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry behind a token service, with a base image for two architectures."""
+    require("buildah")
+    with run_registry(tmp_path_factory.mktemp("registry"), TokenService(), tls=True) as running:
+        members = {name: push_image(running, BASE, name, name, {"from": "base"}) for name in ARCHITECTURES}
+        push_index(running, BASE, "1", members)
+        yield running
+
+
+@pytest.fixture
+def project(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    for spelling in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(spelling, "*")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(registry.certificate))
+    folder = tmp_path / "project"
+    (folder / "runtime").mkdir(parents=True)
+    (folder / "runtime" / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY marker /marker\n")
+    # Every test has an image of its own in the one registry.
+    (folder / "runtime" / "marker").write_text(tmp_path.name)
+    text = SITE.format(host=registry.host, containers=CONTAINERS, base=BASE)
+    return Project(folder, machine(tmp_path / "machine", registry), registry, read_site(parse(text.encode(), "site")))
+
+
+def machine(folder: Path, registry: Registry) -> dict[str, str]:
+    """The environment of a runner: buildah with its own storage, and what GitLab puts into every job."""
+    folder.mkdir()
+    storage = f'driver = "vfs"\nrunroot = "{folder}/run"\ngraphroot = "{folder}/graph"\n'
+    (folder / "storage.conf").write_text(f"[storage]\n{storage}")
+    (folder / "registries.conf").write_text("unqualified-search-registries = []\n")
+    assert registry.tokens is not None
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "XDG_RUNTIME_DIR": str(folder),
+        "STORAGE_DRIVER": "vfs",
+        "BUILDAH_ISOLATION": "chroot",
+        "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+        "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
+        "SSL_CERT_FILE": str(registry.certificate),
+        "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
+        "CI_REGISTRY_USER": registry.tokens.user,
+        "CI_REGISTRY_PASSWORD": registry.tokens.password,
+        "CI_PROJECT_URL": "https://gitlab.example.org/group/containers",
+        "CI_COMMIT_SHA": "d" * 40,
+        "CI_JOB_ID": "4711",
+    }
+
+
+def test_a_built_image_is_found_with_exactly_its_labels_and_then_reused(project: Project) -> None:
+    amd64 = project.decided()[0]
+    assert amd64.is_built
+    job = project.build(amd64)
+    project.succeed(job)
+    query = Query(amd64.image.reference, "amd64")
+    found = RegistryClient(project.registry.credentials).look_up([query])[query]
+    assert found is not None
+    assert found.architecture == "amd64"
+    assert found.labels == {
+        **amd64.image.labels,
+        "org.example.containers.fingerprint": fingerprint(amd64.image.labels),
+        "org.opencontainers.image.source": "https://gitlab.example.org/group/containers",
+        "org.opencontainers.image.revision": "d" * 40,
+        "from": "base",
+        "io.buildah.version": found.labels["io.buildah.version"],
+    }
+    assert compare_labels(amd64.image.labels, found.labels)[0] is Action.REUSE
+    assert project.handed_on(job) == {"RUNTIME_AMD64_DIGEST": found.digest}
+    again = project.decided()[0]
+    assert (again.is_built, again.digest) == (False, found.digest)
+
+
+def test_an_image_of_other_files_is_built_anew_beside_the_published_one(project: Project) -> None:
+    first = project.decided()[0]
+    project.succeed(project.build(first))
+    (project.folder / "runtime" / "marker").write_text("changed")
+    changed = project.decided()[0]
+    assert changed.is_built
+    assert changed.image.reference != first.image.reference
+
+
+def test_the_moving_tag_points_to_the_built_images_of_all_architectures(project: Project) -> None:
+    decided = project.decided()
+    jobs = [project.build(one) for one in decided]
+    digests: dict[str, str] = {}
+    for job in jobs:
+        project.succeed(job)
+        digests |= project.handed_on(job)
+    project.succeed(project.index(decided), **digests)
+    expected = {"amd64": digests["RUNTIME_AMD64_DIGEST"], "arm64": digests["RUNTIME_ARM64_DIGEST"]}
+    assert project.published(TAG) == expected
+    assert {one.image.architecture: one.digest for one in project.decided()} == expected
+    assert project.index_action() is Action.REUSE
+
+
+def test_the_moving_tag_keeps_a_reused_image_beside_a_new_one(project: Project) -> None:
+    amd64, arm64 = project.decided()
+    project.succeed(project.build(arm64))
+    decided = project.decided()
+    assert [one.is_built for one in decided] == [True, False]
+    built = project.build(amd64)
+    project.succeed(built)
+    project.succeed(project.index(decided), **project.handed_on(built))
+    after = project.decided()
+    assert project.published(TAG) == {one.image.architecture: one.digest for one in after}
+    assert project.index_action() is Action.REUSE
+
+
+def test_the_moving_tag_of_one_architecture_is_an_index_too(project: Project) -> None:
+    job = project.build(project.decided()[0])
+    project.succeed(job)
+    project.succeed(project.index(project.decided()[:1]))
+    assert project.published(TAG) == {"amd64": project.handed_on(job)["RUNTIME_AMD64_DIGEST"]}
+
+
+def test_jobs_that_are_run_again_leave_nothing_to_do(project: Project) -> None:
+    decided = project.decided()
+    for _ in range(2):
+        digests: dict[str, str] = {}
+        for one in decided:
+            job = project.build(one)
+            project.succeed(job)
+            digests |= project.handed_on(job)
+        project.succeed(project.index(decided), **digests)
+    assert project.index_action() is Action.REUSE
+
+
+def test_a_wrong_password_ends_the_jobs_before_anything_is_published(project: Project) -> None:
+    decided = project.decided()
+    wrong = replace(project, machine={**project.machine, "CI_REGISTRY_PASSWORD": "wrong"})
+    for job in (project.build(decided[0]), project.index(decided)):
+        done = wrong.run(job, RUNTIME_AMD64_DIGEST="sha256:0", RUNTIME_ARM64_DIGEST="sha256:0")
+        assert done.returncode != 0
+        assert "invalid username/password" in done.stdout
+    assert not list(project.folder.glob("*.env"))
+    assert project.decided()[0].is_built
+
+
+def test_a_missing_digest_ends_the_index_job(project: Project) -> None:
+    done = project.run(project.index(project.decided()), RUNTIME_ARM64_DIGEST="sha256:0")
+    assert done.returncode != 0
+    assert "RUNTIME_AMD64_DIGEST: unbound variable" in done.stdout
+
+
+def test_a_failing_build_ends_the_job_without_a_digest(project: Project) -> None:
+    (project.folder / "runtime" / "marker").unlink()
+    done = project.run(project.build(project.decided()[0]))
+    assert done.returncode != 0
+    assert not list(project.folder.glob("*.env"))
+
+
+def test_the_password_is_in_no_output_and_no_image(project: Project) -> None:
+    decided = project.decided()[0]
+    job = project.build(decided)
+    printed = project.succeed(job)
+    password = project.machine["CI_REGISTRY_PASSWORD"]
+    assert password not in printed
+    assert password not in json.dumps(job.document())
+    query = Query(decided.image.reference, "amd64")
+    found = RegistryClient(project.registry.credentials).look_up([query])[query]
+    assert found is not None
+    assert password not in repr(found)
