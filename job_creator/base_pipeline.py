@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from job_creator import names, packages
+from job_creator import names
 from job_creator.ci_objects import Job, Pipeline
 from job_creator.containers import (
     BaseImage,
@@ -25,7 +25,14 @@ from job_creator.containers import (
 from job_creator.context import Context
 from job_creator.decisions import Action, Decision, Subject
 from job_creator.definitions import Definition, ImportedDefinition, SpackDefinition
-from job_creator.packages import Workplace
+from job_creator.packages.environments import (
+    Workplace,
+    clean_job,
+    collect_jobs,
+    containers_job,
+    environment_job,
+    process_job,
+)
 from job_creator.site import Site
 from job_creator.spack_template import Setting, merged_environment
 
@@ -134,19 +141,17 @@ def _jobs_of(place: Workplace, inputs: Inputs, images: Mapping[str, DecidedImage
     """The jobs of one architecture, from its environments on."""
     definitions = inputs.of(place.name)
     environments = [
-        packages.environment_job(definition, place)
-        for definition in definitions
-        if isinstance(definition, SpackDefinition)
+        environment_job(definition, place) for definition in definitions if isinstance(definition, SpackDefinition)
     ]
     yield from environments
-    collecting, needed = packages.collect_jobs([job.name for job in environments], place)
+    collecting, needed = collect_jobs([job.name for job in environments], place)
     yield from collecting
     if environments:
-        yield packages.process_job(needed, place)
+        yield process_job(needed, place)
     references = {name: decided.image.reference for name, decided in images.items()}
-    yield packages.containers_job(needed, place, references)
+    yield containers_job(needed, place, references)
     if environments and not inputs.context.is_merge_request:
-        yield packages.clean_job(needed, place, len(environments))
+        yield clean_job(needed, place, len(environments))
 
 
 def _decisions_on(definition: Definition) -> Iterator[Decision]:

@@ -19,7 +19,7 @@ SUPPORTED_VERSIONS: Final = (4, 5, 6)
 
 @dataclass(frozen=True, slots=True)
 class LockedSpec:
-    """A concrete spec. `dependencies` are DAG hashes of every type of dependency, and of the spec it was spliced from."""
+    """A concrete spec. `dependencies` are DAG hashes of dependencies of every type, and of what it was spliced from."""
 
     hash: str
     name: str

@@ -1,0 +1,1 @@
+"""Everything around package jobs: generating them for each environment, merging, preparing and packing them."""
