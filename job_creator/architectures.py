@@ -181,6 +181,8 @@ class Architecture(Value):
     """Variables of all jobs of this architecture."""
     jobs: Mapping[JobKind, JobSettings] = {}
     """Time-out, runner tags, variables and resources by kind of job."""
+    packages: Mapping[str, JobSettings] = {}
+    """Settings for the jobs of packages whose name fits a pattern, such as `llvm*`; the first one that fits counts."""
     build_cache: BuildCache
     containers: ContainersBucket | None = None
     """Bucket that SIF files are published in."""

@@ -75,7 +75,7 @@ class BasePlan:
     """What will happen and why, and the files that make it happen."""
 
     decisions: tuple[Decision, ...]
-    pipeline: Pipeline
+    pipeline: Pipeline[Job]
     environments: Mapping[str, Mapping[str, Any]]
     """The merged `spack.yaml` of each container, by file name."""
 

@@ -6,9 +6,11 @@ Source of the keywords: GitLab docs, "CI/CD YAML syntax reference".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+MAX_HIDDEN_NAME = 15
 
 RunCondition = Literal["on_success", "always"]
 
@@ -59,10 +61,7 @@ class Job:
 
     name: str
     kind: str
-    """Jobs of one kind share a hidden job that holds what they have in common.
-
-    Up to 14 characters: longer names of hidden jobs take twice the memory in every job that extends them.
-    """
+    """Jobs of one kind share a hidden job that holds what they have in common."""
     stage: str
     script: tuple[str, ...]
     image: str
@@ -99,24 +98,61 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Pipeline:
+class RawJob:
+    """A job whose keywords somebody else wrote, Spack for example, ready to be written; also trigger jobs."""
+
+    name: str
+    kind: str
+    keywords: Mapping[str, Any]
+
+    @property
+    def stage(self) -> str:
+        """The stage that its keywords name."""
+        return str(self.keywords.get("stage", "test"))
+
+    def document(self) -> dict[str, Any]:
+        """All keywords of the job."""
+        return dict(self.keywords)
+
+
+class AnyJob(Protocol):
+    """What a pipeline is made of."""
+
+    @property
+    def name(self) -> str:
+        """How other jobs need it."""
+
+    @property
+    def kind(self) -> str:
+        """Jobs of one kind share a hidden job."""
+
+    @property
+    def stage(self) -> str:
+        """The stage it belongs to."""
+
+    def document(self) -> dict[str, Any]:
+        """All its keywords."""
+
+
+J = TypeVar("J", bound=AnyJob)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline(Generic[J]):
     """A pipeline: its stages in order, and its jobs."""
 
     stages: tuple[str, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[J, ...]
 
-    def job(self, name: str) -> Job:
+    def job(self, name: str) -> J:
         """The job of that name. Raises `KeyError`."""
         return {job.name: job for job in self.jobs}[name]
-
-    def with_jobs(self, jobs: Sequence[Job]) -> Pipeline:
-        """The same pipeline with these jobs added."""
-        return replace(self, jobs=(*self.jobs, *jobs))
 
     def document(self) -> dict[str, Any]:
         """The pipeline as GitLab reads it. What jobs of one kind have in common stands once, in a hidden job."""
         used = [stage for stage in self.stages if any(job.stage == stage for job in self.jobs)]
-        jobs = [(job.name, f".{job.kind}", job.document()) for job in self.jobs]
+        hidden = _hidden_names(job.kind for job in self.jobs)
+        jobs = [(job.name, hidden[job.kind], job.document()) for job in self.jobs]
         return {"workflow": {"rules": [{"when": "always"}]}, "stages": used, **_hoist(jobs)}
 
 
@@ -136,6 +172,17 @@ def expand(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         return _merged(result, own)
 
     return {name: resolved(name) for name in document if name not in reserved and not name.startswith(".")}
+
+
+def _hidden_names(kinds: Iterable[str]) -> dict[str, str]:
+    """A name for each kind's hidden job, of 15 characters at most: longer ones take twice the memory in every job."""
+    names: dict[str, str] = {}
+    for kind in dict.fromkeys(kinds):
+        name = f".{kind}"
+        if len(name) > MAX_HIDDEN_NAME or name in names.values():
+            name = f".{kind[: MAX_HIDDEN_NAME - 5]}~{len(names)}"
+        names[kind] = name
+    return names
 
 
 def _hoist(jobs: Sequence[tuple[str, str, dict[str, Any]]]) -> dict[str, Any]:

@@ -130,3 +130,23 @@ def critical_path(edges: Edges, seconds: Mapping[str, float]) -> tuple[str, ...]
         path.append(last)
         candidates = edges[last]
     return tuple(reversed(path))
+
+
+def not_implied(edges: Edges, by: Edges) -> tuple[tuple[str, str], ...]:
+    """The edges whose order other edges over the same nodes do not imply, as pairs of node and dependency, sorted.
+
+    Raises `GraphError`.
+    """
+    order = topological_order(by)
+    position = {node: index for index, node in enumerate(order)}
+    reach: dict[str, int] = {}
+    for node in order:
+        reach[node] = 0
+        for dependency in by[node]:
+            reach[node] |= reach[dependency] | 1 << position[dependency]
+    return tuple(
+        (node, dependency)
+        for node in sorted(edges)
+        for dependency in sorted(edges[node])
+        if not reach[node] & 1 << position[dependency]
+    )

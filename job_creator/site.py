@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -201,6 +201,8 @@ class GitLab(Value):
     """CI variable with a token that may read the API; needed where the job's own token may not list pipelines."""
     artifact_expiry: Duration = "2 weeks"
     """How long generated pipelines and environments are kept; retrying a job needs them."""
+    pull_policy: Literal["always", "if-not-present", "never"] | None = None
+    """When runners pull the images of package jobs; by default what the runner is set to."""
     limits: Limits = Limits()
 
 
