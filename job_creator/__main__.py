@@ -196,6 +196,58 @@ def check_command(options: Options, form: str) -> None:
         click.echo("[]")
 
 
+@main.command("process-spack-pipeline")
+@click.option(
+    "--pipeline-dir",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    required=True,
+    help="The folder with one sub-folder per container, each with its pipeline and concrete_environment.",
+)
+@click.option(
+    "--out-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where the pipelines go; in CI the artifacts folder that the trigger takes them from.",
+)
+@click.option("--architecture", required=True, help="The architecture, as the site file calls it.")
+@click.option("--output-file", default=names.PACKAGE_PIPELINE, show_default=True, help="The root pipeline.")
+@click.option("--max-jobs", type=click.IntRange(min=1), help="Packages in one pipeline, if less than GitLab allows.")
+@click.option(
+    "--durations",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help='JSON with expected seconds by package, as in {"llvm": 5400, "*": 90}.',
+)
+@click.option(
+    "--summary",
+    "summary_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the summary as JSON, too.",
+)
+@click.option("--keep-going", is_flag=True, help="Leave containers out whose pipeline cannot be used.")
+@click.pass_obj
+def process_spack_pipeline(options: Options, /, summary_file: Path | None, **arguments: Any) -> None:
+    """Turn what spack ci generate wrote for all containers into the pipelines that fill the build cache.
+
+    \b
+    Example:
+      jc process-spack-pipeline --pipeline-dir jobs_scratch_dir.amd64 --out-dir spack.artifacts.amd64 \\
+         --architecture amd64
+    """
+    import json
+
+    from job_creator import commands, package_pipelines
+    from job_creator.adapters.files import write_files
+
+    site = commands.read_site_file(options.directory, options.site_file)
+    summary = package_pipelines.process(site, os.environ, package_pipelines.Arguments(**arguments))
+    if summary_file:
+        content = json.dumps(summary.as_value(), indent=2) + "\n"
+        write_files(summary_file.parent, {summary_file.name: content.encode()})
+    if not options.quiet:
+        for line in summary.lines():
+            click.echo(line)
+
+
 @main.command("schema")
 @click.argument("which", type=click.Choice(["site", "definition"]))
 def schema_command(which: str) -> None:

@@ -65,6 +65,11 @@ def read_all(root: Path, site_file: str) -> Written:
     return Written(site, document, template, definitions)
 
 
+def read_site_file(root: Path, site_file: str) -> Site:
+    """Read the site file alone. Raises `InvalidInputError`."""
+    return read_site(parse(read_file(root / site_file), site_file))
+
+
 def make_plan(
     root: Path, written: Written, environment: Mapping[str, str], *, offline: bool, forced: Collection[str]
 ) -> BasePlan:

@@ -23,6 +23,7 @@ class Context:
     is_merge_request: bool = False
     commit: str = ""
     project_url: str = ""
+    pipeline_id: str = "0"
     pipeline_url: str = ""
     registry_image: str = ""
 
@@ -39,6 +40,7 @@ class Context:
             is_merge_request=bool(environment.get("CI_MERGE_REQUEST_IID") or environment.get("CI_MERGE_REQUEST_ID")),
             commit=environment.get("CI_COMMIT_SHA", ""),
             project_url=environment.get("CI_PROJECT_URL", ""),
+            pipeline_id=environment.get("CI_PIPELINE_ID", "0"),
             pipeline_url=environment.get("CI_PIPELINE_URL", ""),
             registry_image=environment.get("CI_REGISTRY_IMAGE", ""),
         )

@@ -20,7 +20,7 @@ LAYERS = (
     {"packages"},
     {"base_pipeline"},
     {"adapters", "report"},
-    {"commands"},
+    {"commands", "package_pipelines"},
     {"__main__"},
 )
 """Imports point one way: a module imports only from its own layer and those before it."""

@@ -1,0 +1,170 @@
+"""Package jobs as this site runs them: images, runners, time-outs, retries, variables, and who may sign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from job_creator import names
+from job_creator.architectures import Architecture, JobSettings
+from job_creator.ci_objects import INFRASTRUCTURE_FAILURES, RawJob
+from job_creator.job_scripts import render
+from job_creator.packages.merge import Merged, MergedJob
+from job_creator.packages.spack_pipelines import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE
+from job_creator.site import Site
+from job_creator.spack_template import Setting
+
+STAGE_BUILD: Final = "build"
+STAGE_SERVICES: Final = "services"
+STAGE_INDEX: Final = "index"
+
+_DISPLAY_ONLY: Final = frozenset(
+    [
+        "SPACK_JOB_SPEC_PKG_VERSION",
+        "SPACK_JOB_SPEC_COMPILER_NAME",
+        "SPACK_JOB_SPEC_COMPILER_VERSION",
+        "SPACK_JOB_SPEC_ARCH",
+        "SPACK_JOB_SPEC_VARIANTS",
+        "SPACK_SPEC_NEEDS_REBUILD",
+    ]
+)
+"""Variables that `spack ci rebuild` does not read (lib/spack/spack/cmd/ci.py); they are a quarter of a job's size."""
+
+_OURS: Final = ("stage", "needs", "retry", "interruptible", "variables", "image", "tags", "timeout", "before_script")
+_RETRY: Final = {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """For which run of which site, and where the jobs that generated the environments are."""
+
+    architecture: Architecture
+    name: str
+    site: Site
+    setting: Setting
+    pipeline_id: str
+    """The pipeline in which the environments were concretized."""
+
+
+def package_job(job: MergedJob, needs: Sequence[str], place: Preparation) -> RawJob:
+    """The job that builds one package; `needs` are names of jobs of the same pipeline."""
+    generated = job.generated
+    settings = _settings(generated.package, place.architecture)
+    own = dict(generated.keywords.get("variables") or {})
+    variables = {
+        **job.origin.variables,
+        **{name: str(value) for name, value in own.items() if name not in _DISPLAY_ONLY},
+        HASH_VARIABLE: generated.hash,
+        NAME_VARIABLE: generated.package,
+        **place.setting.credentials(),
+        **place.architecture.job_variables("packages"),
+        **settings.variables,
+        **settings.resources.variables(),
+    }
+    before = _scripts(generated.keywords.get("before_script"), place)
+    return RawJob(
+        job.name,
+        job.origin.container,
+        {
+            "stage": STAGE_BUILD,
+            "rules": [{"when": "on_success"}],
+            "image": _image(generated.keywords.get("image"), place),
+            "tags": list(settings.runner_tags or place.architecture.tags("packages")),
+            **({"before_script": before} if before else {}),
+            **{name: value for name, value in generated.keywords.items() if name not in _OURS},
+            "variables": variables,
+            "needs": [_origin(job, place), *({"job": need, "artifacts": False} for need in needs)],
+            "timeout": settings.timeout or place.architecture.settings("packages").timeout or "6 hours",
+            "retry": _RETRY,
+            "interruptible": True,
+        },
+    )
+
+
+def index_jobs(merged: Merged, place: Preparation) -> tuple[RawJob, ...]:
+    """One job for each mirror that rebuilds its index, once, after everything else, also after failures."""
+    sources = {
+        (container.mirror or place.setting.destination.url): container.services["rebuild-index"]
+        for container in reversed(merged.containers)
+        if "rebuild-index" in container.services
+    }
+    several = len(sources) > 1
+    return tuple(
+        _index_job(f"rebuild-index {number}" if several else "rebuild-index", mirror, sources[mirror], place)
+        for number, mirror in enumerate(sorted(sources), start=1)
+    )
+
+
+def service_jobs(merged: Merged, place: Preparation) -> tuple[RawJob, ...]:
+    """What else Spack generated (signing, copying, and what newer Spacks may add), each once for equal content."""
+    found: dict[str, dict[str, Any]] = {}
+    for container in merged.containers:
+        for name, written in container.services.items():
+            if name in INDEX_JOBS:
+                continue
+            keywords = {key: value for key, value in written.items() if key not in ("needs", "image", "stage")}
+            keywords["stage"] = STAGE_SERVICES
+            keywords["variables"] = {**container.variables, **(written.get("variables") or {})}
+            if written.get("image"):
+                keywords["image"] = _image(written["image"], place)
+            taken = name in found and found[name] != keywords
+            found[f"{name} for {container.container}" if taken else name] = keywords
+    return tuple(RawJob(name, f"service {index}", found[name]) for index, name in enumerate(sorted(found)))
+
+
+def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: Preparation) -> RawJob:
+    variables = {**place.setting.destination.credential_variables(), **place.architecture.job_variables("packages")}
+    setup = render("spack_setup.sh.j2", public_key=place.setting.public_key_variable)
+    before = [line for line in _scripts(source.get("before_script"), place, may_sign=False) if line] or [setup]
+    return RawJob(
+        name,
+        "index",
+        {
+            "stage": STAGE_INDEX,
+            "image": _image(source.get("image"), place),
+            "tags": list(place.architecture.tags("packages")),
+            "before_script": before,
+            "script": [render("update_index.sh.j2", mirror=mirror)],
+            "variables": variables,
+            "rules": [{"when": "always"}],
+            "dependencies": [],
+            "timeout": place.architecture.settings("tools").timeout or "2 hours",
+            "retry": _RETRY,
+            "interruptible": False,
+            "resource_group": f"index {mirror.partition('://')[2]}".rstrip("/"),
+        },
+    )
+
+
+def _origin(job: MergedJob, place: Preparation) -> dict[str, Any]:
+    """The job that generated the environment, as Spack wrote it down, or where that is by our names.
+
+    Its artifacts are fetched by name from that pipeline, so a retried job there is found as well.
+    """
+    written = job.generated.origin
+    if written is not None:
+        return {"pipeline": str(written["pipeline"]), "job": str(written["job"])}
+    return {"pipeline": place.pipeline_id, "job": names.environment_job(job.origin.container, place.name)}
+
+
+def _image(written: Any, place: Preparation) -> dict[str, Any]:
+    """A string or a mapping, with the site's pull policy; the builder image where Spack named none."""
+    image = dict(written) if isinstance(written, Mapping) else {"name": written} if written else {}
+    policy = place.site.gitlab.pull_policy
+    return {"name": place.setting.builder, "entrypoint": [""], **image, **({"pull_policy": policy} if policy else {})}
+
+
+def _scripts(written: Any, place: Preparation, *, may_sign: bool = True) -> list[Any]:
+    """A script without the lines that load the signing key, unless this run signs."""
+    lines = [written] if isinstance(written, str) else list(written or [])
+    if place.setting.signs and may_sign:
+        return lines
+    return [line for line in lines if place.setting.signing_key_variable not in str(line)]
+
+
+def _settings(package: str, architecture: Architecture) -> JobSettings:
+    """What the site says of this package: the first pattern that fits."""
+    fitting = (settings for pattern, settings in architecture.packages.items() if fnmatchcase(package, pattern))
+    return next(fitting, JobSettings())

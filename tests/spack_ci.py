@@ -1,0 +1,134 @@
+"""Pipelines as `spack ci generate` writes them, for graphs that tests make up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from job_creator.graph import between
+from job_creator.packages.spack_pipelines import Generated, read_generated
+from job_creator.yaml_io import dump
+from tests.samples import REPOSITORY
+
+RECORDINGS = REPOSITORY / "tests" / "data" / "spack_ci"
+
+
+def spack_hash(node: str) -> str:
+    """A DAG hash for a node of a made-up graph."""
+    return node.rjust(32, "a")[:32]
+
+
+def pipeline(
+    container: str,
+    edges: Mapping[str, Collection[str]],
+    *,
+    built: Collection[str] | None = None,
+    version: str = "1.1.0",
+) -> bytes:
+    """What Spack writes for a graph of which only `built` is left to build."""
+    todo = sorted(edges if built is None else built)
+    folder = f"jobs_scratch_dir.amd64/{container}"
+    names = {node: f"{node}@1.0 /{spack_hash(node)}" for node in edges}
+    if version.startswith("0."):
+        names = {node: f"{node}@1.0 /{spack_hash(node)[:7]} %gcc@12 arch=x-y-z {node}" for node in edges}
+        # Older Spack loses the edges across what is up to date (spack#39656).
+        needs = {node: set(edges[node]) & set(todo) for node in todo}
+    else:
+        nearest = between({node: frozenset(edges[node]) for node in edges}, todo)
+        needs = {node: set(nearest[node]) for node in todo}
+    document: dict[str, Any] = {
+        names[node]: _job(node, container, [names[one] for one in sorted(needs[node])]) for node in todo
+    }
+    if todo:
+        document["rebuild-index"] = {
+            "script": ["spack buildcache update-index --keys s3://cache-amd64"],
+            "stage": "stage-rebuild-index",
+            "when": "always",
+            "retry": {"max": 2, "when": ["script_failure"]},
+            "interruptible": True,
+            "dependencies": [],
+        }
+        document["stages"] = ["stage-0", "stage-rebuild-index"]
+        document["variables"] = {
+            "SPACK_ARTIFACTS_ROOT": folder,
+            "SPACK_CONCRETE_ENV_DIR": f"{folder}/concrete_environment",
+            "SPACK_VERSION": f"{version} (abc)",
+            "SPACK_PIPELINE_TYPE": "None",
+        }
+    else:
+        document["no-specs-to-rebuild"] = {"script": ["echo"], "retry": 0, "allow_failure": True}
+    document["workflow"] = {"rules": [{"when": "always"}]}
+    return dump(document).encode()
+
+
+def _job(node: str, container: str, needs: list[str]) -> dict[str, Any]:
+    folder = f"jobs_scratch_dir.amd64/{container}"
+    return {
+        "image": "registry.example.org/builder:1",
+        "before_script": [
+            '. "$SPACK_ROOT/share/spack/setup-env.sh"',
+            'spack gpg trust "$SPACK_DEPLOYMENT_KEY_PRIVATE"',
+        ],
+        "script": [f"spack env activate {folder}", "spack ci rebuild"],
+        "variables": {
+            "SPACK_JOB_SPEC_DAG_HASH": spack_hash(node),
+            "SPACK_JOB_SPEC_PKG_NAME": node,
+            "SPACK_JOB_SPEC_PKG_VERSION": "1.0",
+            "SPACK_JOB_SPEC_VARIANTS": "build_system=generic",
+        },
+        "tags": ["spack"],
+        "needs": [
+            *({"job": need, "artifacts": False} for need in needs),
+            {"job": f"generate build cache population job for {container} for amd64", "pipeline": "4711"},
+        ],
+        "artifacts": {"when": "always", "paths": [f"{folder}/logs"]},
+        "stage": "stage-0",
+        "retry": {"max": 2, "when": ["script_failure", "api_failure"]},
+        "interruptible": True,
+    }
+
+
+def lockfile(edges: Mapping[str, Collection[str]]) -> bytes:
+    """The lockfile of a graph."""
+    specs = {
+        spack_hash(node): {
+            "name": node,
+            "version": "1.0",
+            "hash": spack_hash(node),
+            "dependencies": [
+                {"name": one, "hash": spack_hash(one), "parameters": {"deptypes": ["build", "link"], "virtuals": []}}
+                for one in sorted(dependencies)
+            ],
+        }
+        for node, dependencies in edges.items()
+    }
+    meta = {"file-type": "spack-lockfile", "lockfile-version": 6, "specfile-version": 5}
+    roots = [{"hash": key, "spec": spec["name"]} for key, spec in specs.items()]
+    return json.dumps({"_meta": meta, "roots": roots, "concrete_specs": specs}).encode()
+
+
+def generated(
+    container: str,
+    edges: Mapping[str, Collection[str]],
+    *,
+    built: Collection[str] | None = None,
+    version: str = "1.1.0",
+    locked: bool = True,
+) -> Generated:
+    """The same, read."""
+    content = pipeline(container, edges, built=built, version=version)
+    return read_generated(container, f"{container}/pipeline.yml", content, lock=lockfile(edges) if locked else None)
+
+
+def recording(line: str, container: str) -> Generated:
+    """What a real Spack wrote."""
+    folder = RECORDINGS / f"spack-{line}" / container
+    beside = folder / "concrete_environment"
+    return read_generated(
+        container,
+        f"{container}/pipeline.yml",
+        (folder / "pipeline.yml").read_bytes(),
+        lock=(beside / "spack.lock").read_bytes(),
+        environment=(beside / "spack.yaml").read_bytes() if (beside / "spack.yaml").is_file() else None,
+    )

@@ -1,0 +1,60 @@
+"""Spack's lockfiles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job_creator.errors import InvalidInputError
+from job_creator.lockfile import read_lockfile
+from tests.spack_ci import RECORDINGS, lockfile
+
+
+@pytest.mark.parametrize("path", sorted(RECORDINGS.rglob("spack.lock")), ids=lambda path: "-".join(path.parts[-4:-2]))
+def test_lockfiles_of_all_lines_are_read(path: Path) -> None:
+    lock = read_lockfile(path.read_bytes(), "spack.lock")
+    assert lock.roots
+    assert all(root in lock.specs for root in lock.roots)
+    assert all(dependency in lock.specs for spec in lock.specs.values() for dependency in spec.dependencies)
+
+
+def test_externals_and_splices_are_told() -> None:
+    value = json.loads(lockfile({"app": ["lib"], "lib": []}))
+    app, lib = value["concrete_specs"]
+    value["concrete_specs"][lib]["external"] = {"path": "/usr"}
+    value["concrete_specs"][app]["build_spec"] = {"name": "app", "hash": lib}
+    value["concrete_specs"][app]["dependencies"] = []
+    lock = read_lockfile(json.dumps(value).encode(), "spack.lock")
+    assert lock.specs[lib].is_external
+    assert lock.specs[app].dependencies == (lib,)
+
+
+def test_included_environments_count() -> None:
+    value = json.loads(lockfile({"app": []}))
+    value["include_concrete"] = {"/env": json.loads(lockfile({"lib": []}))}
+    assert {spec.name for spec in read_lockfile(json.dumps(value).encode(), "x").specs.values()} == {"app", "lib"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "spack.lock:1:1: not readable as JSON; is the file truncated?"),
+        (b"[]", "spack.lock:1:1: no lockfile of Spack"),
+        (b'{"_meta": {"file-type": "spack-lockfile", "lockfile-version": 99}}', "lockfile version 99 is not known"),
+        (b'{"_meta": {"file-type": "spack-lockfile", "lockfile-version": 6}}', "not laid out like a lockfile"),
+    ],
+)
+def test_what_is_no_lockfile_says_so(content: bytes, message: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        read_lockfile(content, "spack.lock")
+    assert message in str(caught.value)
+
+
+@given(st.binary(max_size=50))
+def test_any_bytes_give_a_lockfile_or_a_fault(content: bytes) -> None:
+    with pytest.raises(InvalidInputError):
+        read_lockfile(content, "spack.lock")
