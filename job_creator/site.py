@@ -183,8 +183,8 @@ class Limits(Value):
     max_yaml_bytes: Count = 2 * 1024 * 1024
     """`max_yaml_size_bytes`: memory of one parsed file, not its size on disk; 1 MiB before GitLab 17.3."""
     max_yaml_depth: Count = 100
-    max_needs: Count = 50
-    """`ci_needs_size_limit`."""
+    max_needs: Annotated[int, Field(ge=3)] = 50
+    """`ci_needs_size_limit`; with fewer than 3 no graph could be written."""
     max_artifact_bytes: Count = 5 * 1024 * 1024
     """Size of the artifacts archive, and of the YAML file in it, that a trigger may include."""
     max_jobs: Count | None = None

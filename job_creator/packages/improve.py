@@ -111,7 +111,7 @@ class Search:
                 else:
                     before[own].add(other)
             length[node] = start + seconds[node]
-            if length[node] > longest[own]:
+            if last[own] < 0 or length[node] > longest[own]:
                 longest[own], last[own] = length[node], node
         done = [0.0] * self.count
         for index in range(self.count):

@@ -131,10 +131,29 @@ def _orders(edges: Edges, seconds: Mapping[str, float], rest: Mapping[str, float
     end = max(done.values(), default=0.0)
     early = {node: done[node] - seconds[node] for node in edges}
     late = {node: end - rest[node] for node in edges}
+    yield _deep_first(edges, rest)
     for mix in MIXES:
         for at_end in (0.0, 0.5, 1.0):
             when = {node: (1 - mix) * early[node] + mix * late[node] + at_end * seconds[node] for node in edges}
             yield tuple(sorted(edges, key=lambda node: (when[node], position[node])))
+
+
+def _deep_first(edges: Edges, rest: Mapping[str, float]) -> tuple[str, ...]:
+    """The order that keeps what hangs together in one piece: each node right after its dependencies."""
+    users = dict.fromkeys(edges, 0)
+    for node in edges:
+        for dependency in edges[node]:
+            users[dependency] += 1
+    found: dict[str, None] = {}
+    for last in by_urgency([node for node in edges if not users[node]], rest):
+        waiting = [last]
+        while waiting:
+            missing = [one for one in edges[waiting[-1]] if one not in found]
+            if missing:
+                waiting.append(max(missing, key=lambda one: (rest[one], one)))
+            else:
+                found[waiting.pop()] = None
+    return tuple(found)
 
 
 def _cuts(

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from job_creator.ci_objects import expand
 from job_creator.graph import critical_path
 from job_creator.packages.merge import Merged
 from job_creator.packages.pack import Packed
@@ -105,11 +106,7 @@ def summarize(
 def _pipelines(packed: Packed) -> Iterator[PipelineSummary]:
     for file in packed.files:
         size = next(room for room in file.limits.headroom if room.name.startswith("parsed size"))
-        jobs = sum(
-            isinstance(value, Mapping) and ("script" in value or "extends" in value or "trigger" in value)
-            for name, value in file.document.items()
-            if not name.startswith(".")
-        )
+        jobs = len(expand(file.document))
         yield PipelineSummary(file.name, file.packages, jobs, size.used, size.limit)
 
 
@@ -126,8 +123,8 @@ def files_by_path(packed: Packed) -> dict[str, Mapping[str, Any]]:
     root, *children = packed.files
     paths = [
         str(include["artifact"])
-        for job in root.document.values()
-        if isinstance(job, Mapping) and isinstance(job.get("trigger"), Mapping)
+        for job in expand(root.document).values()
+        if "trigger" in job
         for include in job["trigger"]["include"]
     ]
     by_name = {path.rpartition("/")[2]: path for path in paths}

@@ -254,7 +254,7 @@ def test_no_job_needs_more_than_gitlab_allows(count: int) -> None:
     assert check(built.pipeline.document(), Limits(), depth=1).findings == ()
 
 
-@given(st.integers(1, 40), st.integers(2, 4))
+@given(st.integers(1, 40), st.integers(3, 5))
 def test_every_environment_reaches_the_jobs_after_it_through_any_number_of_collectors(count: int, most: int) -> None:
     text = SITE + f"gitlab: {{limits: {{max_needs: {most}}}}}\n"
     found = inputs(*(spack_definition(f"c{number}") for number in range(count)), text=text)

@@ -92,9 +92,9 @@ def test_trigger_jobs_are_refused_below_the_second_level_of_children() -> None:
 
 
 def test_the_limits_come_from_the_site() -> None:
-    document = {**chain(3), "a": {"script": ["x"], "needs": ["j0", "j1", "j2"]}}
-    assert rules(document, Limits(max_needs=2)) == ["limit"]
-    assert rules(document, Limits(max_jobs=3)) == ["limit"]
+    document = {**chain(4), "a": {"script": ["x"], "needs": ["j0", "j1", "j2", "j3"]}}
+    assert rules(document, Limits(max_needs=3)) == ["limit"]
+    assert rules(document, Limits(max_jobs=4)) == ["limit"]
     assert rules(document, Limits(max_yaml_bytes=100)) == ["limit"]
     assert rules(document, Limits(max_yaml_depth=2)) == ["limit"]
 
