@@ -248,6 +248,40 @@ def process_spack_pipeline(options: Options, /, summary_file: Path | None, **arg
             click.echo(line)
 
 
+@main.command("simulate")
+@click.argument("root", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--runners", type=click.IntRange(min=1), multiple=True, help="How many jobs run at once; may be repeated."
+)
+@click.option(
+    "--durations",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help='JSON with expected seconds by package, as in {"llvm": 5400, "*": 90}.',
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def simulate_command(root: Path, runners: tuple[int, ...], durations: Path | None, form: str) -> None:
+    """Say how long a generated pipeline takes with its children, by playing it in virtual time.
+
+    The files that its triggers name are looked for beside ROOT. All jobs succeed, and take what --durations or the
+    default model says.
+
+    \b
+    Examples:
+      jc simulate spack.artifacts.amd64/spack_pipeline.yaml
+      jc simulate --runners 20 --runners 50 spack.artifacts.amd64/spack_pipeline.yaml
+    """
+    from job_creator import package_pipelines
+
+    timelines = package_pipelines.simulate(root, runners or package_pipelines.DEFAULT_RUNNERS, durations)
+    if form == "json":
+        import json
+
+        click.echo(json.dumps([{"runners": count, "seconds": seconds} for count, seconds in timelines.items()]))
+        return
+    for count, seconds in timelines.items():
+        click.echo(f"{count} runners: {package_pipelines.shown_duration(seconds)}")
+
+
 @main.command("schema")
 @click.argument("which", type=click.Choice(["site", "definition"]))
 def schema_command(which: str) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from job_creator.graph import Edges, topological_order
 
 MAX_TRIES: Final = 1500
-"""Partitions that are looked at; each costs a pass over all edges."""
+"""Partitions that one search looks at; each costs a pass over all edges."""
 
 TOLERANCE: Final = 0.05
 """By how much a step may lengthen the makespan at first; it falls to nothing (threshold accepting)."""
@@ -21,8 +21,8 @@ TOLERANCE: Final = 0.05
 FROM_CHAIN: Final = 0.7
 """How often the node to move is one of the deciding chain, and not any."""
 
-MAX_EDGES: Final = 3_000_000
-"""Passes over edges in all, so that large graphs do not take long."""
+MAX_EDGES: Final = 1_200_000
+"""Edges that one search passes over in all, so that large graphs do not take long."""
 
 
 class Search:

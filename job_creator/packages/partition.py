@@ -28,11 +28,14 @@ RUNNERS: Final = (10, 40, 100, 1000)
 MIXES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Between ordering by the earliest (0) and by the latest (1) possible times."""
 
-SEARCHED: Final = 5
+SEARCHED: Final = 8
 """How many of the best candidates are searched around."""
 
 CUT_POSITIONS: Final = 120
 """Places at which an order may be cut; more are slower and hardly better."""
+
+SMALL: Final = 2_000
+"""Up to so many packages everything is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,17 @@ def partition(edges: Edges, seconds: Mapping[str, float], weights: Mapping[str, 
     if fewest == 1:
         return fitting[0]
     searches = [Search(parts, edges, seconds, weights, (capacity.jobs, capacity.weight)) for parts in fitting]
-    searches.sort(key=lambda search: search.makespan)
+    best = sorted(range(len(fitting)), key=lambda index: searches[index].makespan)[: _effort(SEARCHED, edges)]
     rest = remaining_times(edges, seconds)
-    improved = [tuple(by_urgency(part, rest) for part in search.run()) for search in searches[:SEARCHED]]
-    return min(improved, key=lambda parts: worst_ratio(parts, edges, seconds))
+    improved = [tuple(by_urgency(part, rest) for part in searches[index].run()) for index in best]
+    pool = dict.fromkeys([*improved, *(fitting[index] for index in best)])
+    bounds = {runners: lower_bound(edges, seconds, runners) for runners in RUNNERS}
+    return min(pool, key=lambda parts: _worst_ratio(parts, edges, seconds, bounds))
+
+
+def _effort(number: int, edges: Edges) -> int:
+    """Less of everything that is tried for large graphs, which take longer each time and have more ways to be good."""
+    return max(1, min(number, number * SMALL // len(edges)))
 
 
 def lower_bound(edges: Edges, seconds: Mapping[str, float], runners: int) -> float:
@@ -63,10 +73,10 @@ def lower_bound(edges: Edges, seconds: Mapping[str, float], runners: int) -> flo
     return max(critical, sum(seconds[node] for node in edges) / runners)
 
 
-def worst_ratio(parts: Partition, edges: Edges, seconds: Mapping[str, float]) -> float:
+def _worst_ratio(parts: Partition, edges: Edges, seconds: Mapping[str, float], bounds: Mapping[int, float]) -> float:
     """The makespan of a partition against the lower bound, for the number of runners where it is worst."""
     simulation = prepare(skeleton(parts, edges), "root", lambda name, _: seconds.get(name, 0.0))
-    return max(simulation.run(runners).makespan / lower_bound(edges, seconds, runners) for runners in RUNNERS)
+    return max(simulation.run(runners).makespan / bound for runners, bound in bounds.items())
 
 
 def part_dependencies(parts: Partition, edges: Edges) -> tuple[frozenset[int], ...]:
@@ -167,15 +177,17 @@ def _cuts(
     total = sum(weights[node] for node in order)
     fewest = max(math.ceil(len(order) / capacity.jobs), math.ceil(total / capacity.weight), 1)
     for count in range(fewest, len(order) + 1):
-        places = sorted({round(len(order) * part / count) for part in range(1, count + 1)} | set(_places(len(order))))
+        evenly = {round(len(order) * part / count) for part in range(1, count + 1)}
+        places = sorted(evenly | set(_places(len(order), count)))
         best = _least_chains(order, places, edges, seconds, weights, capacity, count)
         if best:
             yield best
             return
 
 
-def _places(length: int) -> range:
-    step = max(1, length // CUT_POSITIONS)
+def _places(length: int, parts: int) -> range:
+    number = max(2 * parts, min(CUT_POSITIONS, CUT_POSITIONS * SMALL // length))
+    step = max(1, length // number)
     return range(step, length + 1, step)
 
 

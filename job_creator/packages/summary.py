@@ -72,8 +72,8 @@ class Summary:
         if self.critical_path:
             yield f"critical path: {' -> '.join(self.critical_path)}"
         for makespan in self.makespans:
-            least = f"at least {_duration(makespan.at_least)}"
-            yield f"with {makespan.runners} runners: {_duration(makespan.seconds)} expected, {least}"
+            least = f"at least {shown_duration(makespan.at_least)}"
+            yield f"with {makespan.runners} runners: {shown_duration(makespan.seconds)} expected, {least}"
         if self.nothing_to_build:
             yield f"nothing to build for {', '.join(self.nothing_to_build)}"
         if self.unlocked:
@@ -131,6 +131,7 @@ def files_by_path(packed: Packed) -> dict[str, Mapping[str, Any]]:
     return {root.name: root.document, **{by_name[child.name]: child.document for child in children}}
 
 
-def _duration(seconds: float) -> str:
+def shown_duration(seconds: float) -> str:
+    """Hours and minutes, as people say them."""
     minutes = round(seconds / 60)
     return f"{minutes // 60}h {minutes % 60:02}m" if minutes >= 60 else f"{minutes}m"

@@ -1,0 +1,157 @@
+"""Package pipelines: how close they come to the least possible time, how small they are, how long packing takes.
+
+    python -m benchmarks.package_pipelines DIR [DIR ...]
+
+Each DIR holds the output of `spack ci generate` for the containers of one architecture, as
+`jc process-spack-pipeline --pipeline-dir` takes it. Without one the recordings of the tests are used.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from job_creator.durations import default_durations
+from job_creator.graph import BuildGraph, Edges
+from job_creator.limits import parsed_size
+from job_creator.package_pipelines import preparation, read_folder
+from job_creator.packages.merge import Merged, merge
+from job_creator.packages.pack import Packed, Request, pack
+from job_creator.packages.partition import RUNNERS, lower_bound
+from job_creator.packages.prepare import Preparation
+from job_creator.packages.spack_pipelines import Generated
+from job_creator.packages.summary import files_by_path
+from job_creator.simulate import prepare
+from job_creator.yaml_io import load
+from tests.samples import SITE, site
+from tests.spack_ci import RECORDINGS, lockfile, pipeline
+
+MAX_JOBS = (None, 200, 100)
+HEAVY_TAILS = 3
+CONTAINERS, JOBS = 20, 1000
+
+
+def durations(merged: Merged) -> dict[str, dict[str, float]]:
+    """The default model, and random ones with heavy tails, by name."""
+    model = default_durations()
+    found = {"model": {key: model.of_package(job.generated.package) for key, job in merged.jobs.items()}}
+    for seed in range(HEAVY_TAILS):
+        chance = random.Random(seed)
+        found[f"heavy tail {seed}"] = {key: 60 * chance.paretovariate(1.1) for key in merged.jobs}
+    return found
+
+
+def ratios(merged: Merged, packed: Packed, seconds: Mapping[str, float]) -> list[float]:
+    """Makespan against the lower bound for each number of runners; service jobs take no time."""
+    expected = {job.name: seconds[key] for key, job in merged.jobs.items()}
+    simulation = prepare(files_by_path(packed), packed.files[0].name, lambda name, _: expected.get(name, 0.0))
+    return [simulation.run(runners).makespan / lower_bound(merged.edges, seconds, runners) for runners in RUNNERS]
+
+
+def report(title: str, found: list[Generated], place: Preparation) -> None:
+    """One line for each way to split and each set of durations."""
+    start = time.perf_counter()
+    merged = merge(found)
+    print(
+        f"{title}: {merged.jobs_read} jobs read, {len(merged.jobs)} to build (merged in {time.perf_counter() - start:.2f} s)"
+    )
+    for name, seconds in durations(merged).items():
+        for most in MAX_JOBS:
+            start = time.perf_counter()
+            packed = pack(merged, place, seconds, Request("out", "root.yaml", most))
+            taken = time.perf_counter() - start
+            found_ratios = " ".join(f"{ratio:.3f}" for ratio in ratios(merged, packed, seconds))
+            children = len(packed.files) - 1
+            print(f"  {name:12} max-jobs {most or '-':>3}: {children} children, {found_ratios} ({taken:.2f} s)")
+            if most is None and name == "model":
+                size = sum(parsed_size(file.document) for file in packed.files)
+                print(f"  parsed size {size:,} bytes, {size / len(merged.jobs):,.0f} per package")
+
+
+def sizes(folder: Path) -> None:
+    """Parsed size of what Spack wrote, for comparison."""
+    for path in sorted(folder.glob("*/*.y*ml")):
+        print(f"  {path.parent.name}: {parsed_size(load(path.read_bytes(), str(path))):,} bytes as Spack wrote it")
+
+
+def write_stack(folder: Path, containers: int, jobs: int, shared: float) -> None:
+    """What Spack leaves for containers with many packages each, of which a part is common to all of them."""
+    for number in range(containers):
+        chance = random.Random(number)
+        names = [f"p{index:05}" if index < jobs * shared else f"c{number:02}-{index:05}" for index in range(jobs)]
+        edges: Edges = {
+            name: frozenset(names[random.Random(name).randrange(index)] for _ in range(min(index, 3)))
+            | (frozenset({names[chance.randrange(index)]}) if index > jobs * shared else frozenset())
+            for index, name in enumerate(names)
+        }
+        container = folder / f"container-{number:02}"
+        (container / "concrete_environment").mkdir(parents=True)
+        (container / "pipeline.yml").write_bytes(pipeline(container.name, edges))
+        (container / "concrete_environment" / "spack.lock").write_bytes(lockfile(edges))
+
+
+def large() -> None:
+    """The whole command on many large containers."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_stack(folder / "in", CONTAINERS, JOBS, 0.5)
+        (folder / "spacktainers.yaml").write_text(SITE)
+        command = [sys.executable, "-m", "job_creator", "-C", name, "process-spack-pipeline", "--architecture", "amd64"]
+        command += ["--pipeline-dir", f"{name}/in", "--out-dir", f"{name}/out"]
+        start = time.perf_counter()
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        taken = time.perf_counter() - start
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"{CONTAINERS} containers of {JOBS} jobs: {done.stdout.splitlines()[0]}")
+    print(f"  whole command {taken:.1f} s (aim: 20 s), {memory:.0f} MiB (aim: 1024 MiB)")
+
+
+def tripled(found: Iterable[Generated]) -> list[Generated]:
+    """Three times the same containers, with hashes of their own."""
+    copies = []
+    for one in found:
+        for digit in "234":
+            rename = partial(_renamed, digit=digit)
+            jobs = tuple(
+                replace(job, hash=rename(job.hash), needs=frozenset(map(rename, job.needs))) for job in one.jobs
+            )
+            graph = one.graph and BuildGraph(
+                {rename(key): package for key, package in one.graph.packages.items()},
+                {rename(key): frozenset(map(rename, inner)) for key, inner in one.graph.edges.items()},
+            )
+            copies.append(replace(one, container=f"{one.container}-{digit}", jobs=jobs, graph=graph))
+    return copies
+
+
+def _renamed(key: str, digit: str) -> str:
+    return key[:-1] + digit
+
+
+def main() -> None:
+    """All measurements."""
+    place = preparation(site(), {"CI_PIPELINE_ID": "1", "BUILDER_IMAGE": "registry.example.org/builder:1"}, "amd64")
+    folders = [Path(name) for name in sys.argv[1:]] or sorted(RECORDINGS.iterdir())
+    print(f"makespan / lower bound for {', '.join(map(str, RUNNERS))} runners")
+    for folder in folders:
+        start = time.perf_counter()
+        found, _ = read_folder(folder, keep_going=True)
+        print(f"{folder.name}: read in {time.perf_counter() - start:.2f} s")
+        report(folder.name, found, place)
+        sizes(folder)
+        if len(found) > 1:
+            report(
+                f"three times the largest of {folder.name}", tripled([max(found, key=lambda one: len(one.jobs))]), place
+            )
+    large()
+
+
+if __name__ == "__main__":
+    main()
