@@ -60,9 +60,8 @@ def report(title: str, found: list[Generated], place: Preparation) -> None:
     """One line for each way to split and each set of durations."""
     start = time.perf_counter()
     merged = merge(found)
-    print(
-        f"{title}: {merged.jobs_read} jobs read, {len(merged.jobs)} to build (merged in {time.perf_counter() - start:.2f} s)"
-    )
+    taken = time.perf_counter() - start
+    print(f"{title}: {merged.jobs_read} jobs read, {len(merged.jobs)} to build (merged in {taken:.2f} s)")
     for name, seconds in durations(merged).items():
         for most in MAX_JOBS:
             start = time.perf_counter()
