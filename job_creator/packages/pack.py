@@ -69,6 +69,8 @@ class Packed:
     files: tuple[PackedFile, ...]
     parts: Partition
     """DAG hashes by pipeline that builds them, in the order in which runners should take them."""
+    services: tuple[str, ...]
+    """Jobs of Spack's that build nothing, other than the index, which were kept."""
 
 
 def pack(merged: Merged, place: Preparation, seconds: Mapping[str, float], request: Request) -> Packed:
@@ -76,16 +78,17 @@ def pack(merged: Merged, place: Preparation, seconds: Mapping[str, float], reque
 
     Raises `LimitExceededError` when a single job is over the limits.
     """
-    if not merged.jobs:
+    services = service_jobs(merged, place)
+    if not merged.jobs and not services:
         document = Pipeline((STAGE_BUILD,), (_nothing_job(place),)).document()
-        return Packed((_file(request.root, document, 0, place, DEPTH),), ())
+        return Packed((_file(request.root, document, 0, place, DEPTH),), (), ())
     order = by_urgency(tuple(merged.jobs), remaining_times(merged.edges, seconds))
-    services = (*service_jobs(merged, place), *index_jobs(merged, place))
-    document = Pipeline(STAGES, (*_package_jobs(order, merged, place), *services)).document()
+    jobs = (*_package_jobs(order, merged, place), *services, *index_jobs(merged, place))
+    document = Pipeline(STAGES, jobs).document()
     whole = _file(request.root, document, len(order), place, DEPTH)
     most = request.max_jobs or place.site.gitlab.limits.max_jobs or len(order)
     if not whole.limits.findings and len(order) <= most:
-        return Packed((whole,), (order,))
+        return Packed((whole,), (order,), tuple(job.name for job in services))
     return _split(merged, place, seconds, request, document, most)
 
 
@@ -109,7 +112,7 @@ def _split(
         children = [_child(index, part, merged, place) for index, part in enumerate(parts, start=1)]
         if not any(child.limits.findings for child in children):
             root = _root(parts, children, merged, place, request)
-            return Packed((root, *children), parts)
+            return Packed((root, *children), parts, tuple(job.name for job in service_jobs(merged, place)))
     raise LimitExceededError(
         f"{request.root}: the packages cannot be split into pipelines that GitLab accepts; "
         f"even a small part is over 'max_yaml_bytes: {place.site.gitlab.limits.max_yaml_bytes}' of the site file"

@@ -99,19 +99,21 @@ def index_jobs(merged: Merged, place: Preparation) -> tuple[RawJob, ...]:
 
 def service_jobs(merged: Merged, place: Preparation) -> tuple[RawJob, ...]:
     """What else Spack generated (signing, copying, and what newer Spacks may add), each once for equal content."""
-    found: dict[str, dict[str, Any]] = {}
+    written: dict[str, Mapping[str, Any]] = {}
+    prepared: dict[str, dict[str, Any]] = {}
     for container in merged.containers:
-        for name, written in container.services.items():
-            if name in INDEX_JOBS:
+        for name, keywords in container.services.items():
+            if name in INDEX_JOBS or written.get(name) == keywords:
                 continue
-            keywords = {key: value for key, value in written.items() if key not in ("needs", "image", "stage")}
-            keywords["stage"] = STAGE_SERVICES
-            keywords["variables"] = {**container.variables, **(written.get("variables") or {})}
-            if written.get("image"):
-                keywords["image"] = _image(written["image"], place)
-            taken = name in found and found[name] != keywords
-            found[f"{name} for {container.container}" if taken else name] = keywords
-    return tuple(RawJob(name, f"service {index}", found[name]) for index, name in enumerate(sorted(found)))
+            own = f"{name} for {container.container}" if name in written else name
+            written[own] = keywords
+            prepared[own] = {
+                **{key: value for key, value in keywords.items() if key not in ("needs", "image")},
+                "stage": STAGE_SERVICES,
+                "variables": {**container.variables, **(keywords.get("variables") or {})},
+                **({"image": _image(keywords["image"], place)} if keywords.get("image") else {}),
+            }
+    return tuple(RawJob(name, f"service {index}", prepared[name]) for index, name in enumerate(sorted(prepared)))
 
 
 def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: Preparation) -> RawJob:

@@ -52,6 +52,8 @@ class Summary:
     """Containers whose packages are all in the build cache."""
     unlocked: tuple[str, ...]
     """Containers without a lockfile; the order of their jobs is Spack's alone."""
+    services: tuple[str, ...]
+    """Jobs of Spack's that build nothing, kept as they are."""
     failed: Mapping[str, str]
     """Containers that are left out, and why."""
 
@@ -78,6 +80,8 @@ class Summary:
             yield f"nothing to build for {', '.join(self.nothing_to_build)}"
         if self.unlocked:
             yield f"no lockfile beside {', '.join(self.unlocked)}: the order of their jobs is Spack's alone"
+        if self.services:
+            yield f"kept as Spack wrote them: {', '.join(self.services)}"
         for container, reason in self.failed.items():
             yield f"left out: {container}: {reason}"
 
@@ -99,6 +103,7 @@ def summarize(
         makespans=tuple(_makespans(merged, packed, seconds, service)) if merged.jobs else (),
         nothing_to_build=tuple(one.container for one in merged.containers if not one.jobs),
         unlocked=merged.unlocked,
+        services=packed.services,
         failed=dict(sorted(failed.items())),
     )
 

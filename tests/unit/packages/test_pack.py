@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +25,7 @@ from job_creator.packages.spack_pipelines import Generated
 from job_creator.packages.summary import files_by_path, summarize
 from job_creator.simulate import prepare
 from job_creator.yaml_io import dump
-from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, site
+from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, REPOSITORY, SITE, site
 from tests.spack_ci import generated, recording, spack_hash
 from tests.unit.test_golden import schema_errors
 from tests.unit.test_graph import graphs
@@ -290,3 +292,64 @@ def test_the_summary_says_what_people_ask() -> None:
     assert [makespan.runners for makespan in summary.makespans] == [10, 40, 100]
     assert all(makespan.seconds >= makespan.at_least for makespan in summary.makespans)
     assert summary.critical_path
+
+
+def with_services(found: Generated, *names: str) -> Generated:
+    job = {"script": ["echo"], "stage": "stage-x", "dependencies": [], "retry": 0, "allow_failure": True}
+    return replace(found, services={**found.services, **dict.fromkeys(names, job)})
+
+
+def test_service_jobs_are_kept_once_after_the_packages_with_all_they_say() -> None:
+    """D3: `stage-sign-pkgs` and others that are no number ended in a ValueError. D39: falsy values vanished."""
+    names = ("sign-pkgs", "cleanup", "wait-for-build-jobs", "something-new")
+    found = [with_services(generated("x", {"a": []}), *names), with_services(generated("y", {"b": []}), *names)]
+    merged, result = packed(found)
+    jobs = expand(result.files[0].document)
+    assert result.services == ("cleanup", "sign-pkgs", "something-new")
+    sign = jobs["sign-pkgs"]
+    assert (sign["stage"], sign["retry"], sign["allow_failure"], sign["dependencies"]) == ("services", 0, True, [])
+    assert sign["variables"]["SPACK_VERSION"].startswith("1.1.0")
+    stages = result.files[0].document["stages"]
+    assert stages == ["build", "services", "index"]
+    seconds = dict.fromkeys(merged.jobs, 1.0)
+    assert "kept as Spack wrote them: cleanup, sign-pkgs" in "\n".join(
+        summarize(merged, result, seconds, 0, {}).lines()
+    )
+
+
+def test_copying_alone_is_something_to_do() -> None:
+    copying = replace(with_services(generated("x", {"a": []}), "copy"), jobs=())
+    _, result = packed([copying])
+    assert set(expand(result.files[0].document)) == {"copy", "rebuild-index"}
+    assert schema_errors(result.files[0].document) == []
+
+
+def test_mirrors_that_differ_get_an_index_each() -> None:
+    one, other = generated("x", {"a": []}), generated("y", {"b": []})
+    _, result = packed([one, replace(other, mirror="s3://other/cache")])
+    jobs = expand(result.files[0].document)
+    assert {name for name in jobs if name.startswith("rebuild-index")} == {"rebuild-index 1", "rebuild-index 2"}
+    assert jobs["rebuild-index 2"]["resource_group"] == "index other/cache"
+
+
+GOLDEN = REPOSITORY / "tests" / "golden" / "packages"
+
+
+@pytest.mark.parametrize(("case", "max_jobs"), [("whole", None), ("split", 3)])
+def test_what_is_generated_is_what_was_reviewed(case: str, max_jobs: int | None) -> None:
+    edges: Edges = {
+        "gmake": frozenset(),
+        "zlib": frozenset({"gmake"}),
+        "openssl": frozenset({"gmake", "zlib"}),
+        "cmake": frozenset({"openssl", "gmake"}),
+        "hdf5": frozenset({"cmake", "zlib", "gmake"}),
+    }
+    _, result = packed([generated("hdf5-stack", edges), generated("cmake-only", edges)], max_jobs=max_jobs)
+    folder = GOLDEN / case
+    if os.environ.get("UPDATE_GOLDEN"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in result.files:
+            (folder / file.name).write_bytes(file.content)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        file.name: file.content for file in result.files
+    }
