@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from job_creator.graph import between
 from job_creator.packages.spack_pipelines import Generated, read_generated
-from job_creator.yaml_io import dump
 from tests.samples import REPOSITORY
 
 RECORDINGS = REPOSITORY / "tests" / "data" / "spack_ci"
@@ -37,8 +39,9 @@ def pipeline(
     else:
         nearest = between({node: frozenset(edges[node]) for node in edges}, todo)
         needs = {node: set(nearest[node]) for node in todo}
+    shared = _shared(container)
     document: dict[str, Any] = {
-        names[node]: _job(node, container, [names[one] for one in sorted(needs[node])]) for node in todo
+        names[node]: _job(node, [names[one] for one in sorted(needs[node])], shared) for node in todo
     }
     if todo:
         document["rebuild-index"] = {
@@ -59,32 +62,50 @@ def pipeline(
     else:
         document["no-specs-to-rebuild"] = {"script": ["echo"], "retry": 0, "allow_failure": True}
     document["workflow"] = {"rules": [{"when": "always"}]}
-    return dump(document).encode()
+    return _anchored(document)
 
 
-def _job(node: str, container: str, needs: list[str]) -> dict[str, Any]:
+def _anchored(document: Any) -> bytes:
+    """With anchors for what stands there more than once, as Spack writes it since 0.22."""
+    writer: Any = YAML(typ="safe")
+    writer.default_flow_style = False
+    writer.width = 1 << 20
+    stream = io.BytesIO()
+    writer.dump(document, stream)
+    return stream.getvalue()
+
+
+def _shared(container: str) -> dict[str, Any]:
     folder = f"jobs_scratch_dir.amd64/{container}"
     return {
-        "image": "registry.example.org/builder:1",
         "before_script": [
             '. "$SPACK_ROOT/share/spack/setup-env.sh"',
             'spack gpg trust "$SPACK_DEPLOYMENT_KEY_PRIVATE"',
         ],
         "script": [f"spack env activate {folder}", "spack ci rebuild"],
+        "tags": ["spack"],
+        "artifacts": {"when": "always", "paths": [f"{folder}/logs"]},
+        "retry": {"max": 2, "when": ["script_failure", "api_failure"]},
+        "origin": {"job": f"generate build cache population job for {container} for amd64", "pipeline": "4711"},
+    }
+
+
+def _job(node: str, needs: list[str], shared: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "image": "registry.example.org/builder:1",
+        "before_script": shared["before_script"],
+        "script": shared["script"],
         "variables": {
             "SPACK_JOB_SPEC_DAG_HASH": spack_hash(node),
             "SPACK_JOB_SPEC_PKG_NAME": node,
             "SPACK_JOB_SPEC_PKG_VERSION": "1.0",
             "SPACK_JOB_SPEC_VARIANTS": "build_system=generic",
         },
-        "tags": ["spack"],
-        "needs": [
-            *({"job": need, "artifacts": False} for need in needs),
-            {"job": f"generate build cache population job for {container} for amd64", "pipeline": "4711"},
-        ],
-        "artifacts": {"when": "always", "paths": [f"{folder}/logs"]},
+        "tags": shared["tags"],
+        "needs": [*({"job": need, "artifacts": False} for need in needs), shared["origin"]],
+        "artifacts": shared["artifacts"],
         "stage": "stage-0",
-        "retry": {"max": 2, "when": ["script_failure", "api_failure"]},
+        "retry": shared["retry"],
         "interruptible": True,
     }
 
