@@ -128,11 +128,11 @@ def _root(
     parts: Partition, children: Sequence[PackedFile], merged: Merged, place: Preparation, request: Request
 ) -> PackedFile:
     """Triggers that wait for the children they depend on, and what runs once at the end."""
+    befores = part_dependencies(parts, merged.edges)
     bridges = [
-        _bridge(index, child, before, request)
-        for index, (child, before) in enumerate(
-            zip(children, part_dependencies(parts, merged.edges), strict=True), start=1
-        )
+        job
+        for index, (child, before) in enumerate(zip(children, befores, strict=True), start=1)
+        for job in _bridge(index, child, before, place, request)
     ]
     jobs = (_collect_job(place, request), *bridges, *service_jobs(merged, place), *index_jobs(merged, place))
     document = Pipeline(STAGES, jobs).document()
@@ -142,18 +142,21 @@ def _root(
     return PackedFile(request.root, document, content, 0, report)
 
 
-def _bridge(index: int, child: PackedFile, before: frozenset[int], request: Request) -> RawJob:
+def _bridge(
+    index: int, child: PackedFile, before: frozenset[int], place: Preparation, request: Request
+) -> list[RawJob]:
+    """The job that triggers a child, and the gates that it may take to wait for all children before it."""
     include = {"artifact": f"{request.folder}/{child.name}", "job": COLLECT_JOB}
-    return RawJob(
-        _bridge_name(index),
-        "bridge",
-        {
-            "stage": STAGE_PACKAGES,
-            "rules": _ON_SUCCESS,
-            "needs": [COLLECT_JOB, *(_bridge_name(other + 1) for other in sorted(before))],
-            "trigger": {"include": [include], "strategy": "depend"},
-        },
-    )
+    waited = [_bridge_name(other + 1) for other in sorted(before)]
+    most = place.site.gitlab.limits.max_needs - 1  # one is the job that has the file
+    gates, waited = _gates(_bridge_name(index), waited, most, STAGE_PACKAGES, place)
+    keywords = {
+        "stage": STAGE_PACKAGES,
+        "rules": _ON_SUCCESS,
+        "needs": [COLLECT_JOB, *waited],
+        "trigger": {"include": [include], "strategy": "depend"},
+    }
+    return [*gates, RawJob(_bridge_name(index), "bridge", keywords)]
 
 
 def _bridge_name(index: int) -> str:
@@ -208,28 +211,28 @@ def _package_jobs(part: Sequence[str], merged: Merged, place: Preparation) -> li
     jobs: list[RawJob] = []
     for key in part:
         needed = sorted(merged.jobs[other].name for other in merged.edges[key] & inside)
-        gates, needed = _gates(merged.jobs[key].name, needed, most, place)
+        gates, needed = _gates(merged.jobs[key].name, needed, most, STAGE_BUILD, place)
         jobs += [*gates, package_job(merged.jobs[key], needed, place)]
     return jobs
 
 
-def _gates(name: str, needed: list[str], most: int, place: Preparation) -> tuple[list[RawJob], list[str]]:
+def _gates(name: str, needed: list[str], most: int, stage: str, place: Preparation) -> tuple[list[RawJob], list[str]]:
     """Cheap jobs that stand for many others, where one job may not need them all."""
     gates: list[RawJob] = []
     while len(needed) > most:
         chunks = [needed[start : start + most] for start in range(0, len(needed), most)]
         following = [f"gate {len(gates) + index} /{name.rpartition('/')[2]}" for index in range(1, len(chunks) + 1)]
-        gates += [_gate(gate, chunk, place) for gate, chunk in zip(following, chunks, strict=True)]
+        gates += [_gate(gate, chunk, stage, place) for gate, chunk in zip(following, chunks, strict=True)]
         needed = following
     return gates, needed
 
 
-def _gate(name: str, needed: Sequence[str], place: Preparation) -> RawJob:
+def _gate(name: str, needed: Sequence[str], stage: str, place: Preparation) -> RawJob:
     return RawJob(
         name,
         "gate",
         {
-            "stage": STAGE_BUILD,
+            "stage": stage,
             "image": {"name": place.site.images.job_creator, "entrypoint": [""]},
             "tags": list(place.architecture.tags("tools")),
             "rules": _ON_SUCCESS,
