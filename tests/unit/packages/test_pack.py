@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from job_creator.ci_objects import expand
@@ -62,26 +62,25 @@ def enforced(result: Packed) -> dict[str, frozenset[str]]:
     root, *children = result.files
     if not children:
         return _inside(root.document)
-    bridges = {name: job for name, job in expand(root.document).items() if "trigger" in job}
+    jobs = expand(root.document)
     inside = {f"packages {number}": _inside(child.document) for number, child in enumerate(children, start=1)}
-    before = {name: frozenset(job["needs"]) & set(bridges) for name, job in bridges.items()}
-    earlier = reachable(before)
+    earlier = reachable({name: _local_needs(job) & set(jobs) for name, job in jobs.items()})
     return {
-        node: needs.union(*(inside[bridge].keys() for bridge in earlier[name]))
+        node: needs.union(*(inside[bridge].keys() for bridge in earlier[name] & set(inside)))
         for name, nodes in inside.items()
         for node, needs in nodes.items()
     }
 
 
+def _local_needs(job: Mapping[str, Any]) -> frozenset[str]:
+    needs = [need if isinstance(need, dict) else {"job": need} for need in job.get("needs", [])]
+    return frozenset(need["job"] for need in needs if "pipeline" not in need)
+
+
 def _inside(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
     jobs = expand(document)
     names = {name: job.get("variables", {}).get("SPACK_JOB_SPEC_DAG_HASH") for name, job in jobs.items()}
-    needs = {
-        name: frozenset(
-            need["job"] for need in job.get("needs", []) if isinstance(need, dict) and "pipeline" not in need
-        )
-        for name, job in jobs.items()
-    }
+    needs = {name: _local_needs(job) for name, job in jobs.items()}
     full = reachable(needs)
     return {names[name]: frozenset(names[one] for one in full[name] if names[one]) for name in jobs if names[name]}
 
@@ -91,6 +90,7 @@ def hashed(edges: Edges) -> dict[str, frozenset[str]]:
 
 
 @settings(max_examples=40)
+@example({f"n{one:02}": frozenset(f"n{other:02}" for other in range(one)) for one in range(12)}, 1, 3)
 @given(graphs(most=20), st.integers(1, 8), st.integers(3, 6))
 def test_every_package_once_in_order_within_all_limits(edges: Edges, max_jobs: int, max_needs: int) -> None:
     text = SITE + f"gitlab: {{limits: {{max_needs: {max_needs}}}}}\n"
