@@ -211,13 +211,17 @@ def _package_jobs(part: Sequence[str], merged: Merged, place: Preparation) -> li
     jobs: list[RawJob] = []
     for key in part:
         needed = sorted(merged.jobs[other].name for other in merged.edges[key] & inside)
-        gates, needed = _gates(merged.jobs[key].name, needed, most, STAGE_BUILD, place)
-        jobs += [*gates, package_job(merged.jobs[key], needed, place)]
+        gates, waited = _gates(merged.jobs[key].name, needed, most, STAGE_BUILD, place)
+        needs = waited if gates else [{"job": need, "artifacts": False} for need in needed]
+        jobs += [*gates, package_job(merged.jobs[key], needs, place)]
     return jobs
 
 
 def _gates(name: str, needed: list[str], most: int, stage: str, place: Preparation) -> tuple[list[RawJob], list[str]]:
-    """Cheap jobs that stand for many others, where one job may not need them all."""
+    """Cheap jobs that stand for many others, where one job may not need them all; and what is to be needed then.
+
+    Gates have no artifacts, so the short form of a need is the same for them.
+    """
     gates: list[RawJob] = []
     while len(needed) > most:
         chunks = [needed[start : start + most] for start in range(0, len(needed), most)]

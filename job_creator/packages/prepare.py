@@ -48,8 +48,8 @@ class Preparation:
     """The pipeline in which the environments were concretized."""
 
 
-def package_job(job: MergedJob, needs: Sequence[str], place: Preparation) -> RawJob:
-    """The job that builds one package; `needs` are names of jobs of the same pipeline."""
+def package_job(job: MergedJob, needs: Sequence[Any], place: Preparation) -> RawJob:
+    """The job that builds one package; `needs` are needs of jobs of the same pipeline, as GitLab reads them."""
     generated = job.generated
     settings = _settings(generated.package, place.architecture)
     own = dict(generated.keywords.get("variables") or {})
@@ -75,7 +75,7 @@ def package_job(job: MergedJob, needs: Sequence[str], place: Preparation) -> Raw
             **({"before_script": before} if before else {}),
             **{name: value for name, value in generated.keywords.items() if name not in _OURS},
             "variables": variables,
-            "needs": [_origin(job, place), *({"job": need, "artifacts": False} for need in needs)],
+            "needs": [_origin(job, place), *needs],
             "timeout": settings.timeout or place.architecture.settings("packages").timeout or "6 hours",
             "retry": _RETRY,
             "interruptible": True,

@@ -266,6 +266,9 @@ def test_a_job_with_more_needs_than_gitlab_allows_waits_at_gates() -> None:
     assert result.files[0].limits.findings == ()
     assert _inside(document)[spack_hash("app")] == {spack_hash(leaf) for leaf in leaves}
     assert sum(name.startswith("gate ") for name in document) == 3
+    # Gates have no artifacts, so nothing has to be said about those.
+    app = package_jobs(document)[spack_hash("app")]
+    assert all(isinstance(need, str) for need in app["needs"][1:])
 
 
 @given(graphs(most=25), st.integers(1, 6), st.randoms())
