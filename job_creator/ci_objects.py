@@ -161,7 +161,8 @@ def expand(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
     Source: GitLab docs, `extends`. Raises `KeyError` for a base that is not there and `RecursionError` for a circle.
     """
-    reserved = {"workflow", "stages", "default", "variables", "include", "spec", "image", "services", "cache"}
+    reserved = {"workflow", "default", "variables", "include", "spec", "image", "cache"}
+    jobs = [name for name, value in document.items() if isinstance(value, Mapping) and name not in reserved]
 
     def resolved(name: str) -> dict[str, Any]:
         own = dict(document[name])
@@ -171,7 +172,7 @@ def expand(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             result = _merged(result, resolved(base))
         return _merged(result, own)
 
-    return {name: resolved(name) for name in document if name not in reserved and not name.startswith(".")}
+    return {name: resolved(name) for name in jobs if not name.startswith(".")}
 
 
 def _hidden_names(kinds: Iterable[str]) -> dict[str, str]:

@@ -82,6 +82,11 @@ def test_extends_merges_mappings_deeply_and_replaces_lists() -> None:
     assert expand(document) == {"c": {"variables": {"X": "1", "Y": "2"}, "tags": ["c"]}}
 
 
+def test_keywords_of_the_whole_pipeline_are_no_jobs() -> None:
+    document = {"stages": ["a"], "before_script": ["x"], "variables": {"A": "1"}, "a": {"script": ["x"]}}
+    assert expand(document) == {"a": {"script": ["x"]}}
+
+
 def test_jobs_are_found_by_name() -> None:
     assert Pipeline(("s",), (job("x"),)).job("x").name == "x"
     with pytest.raises(KeyError):
