@@ -92,17 +92,23 @@ def load(content: bytes, path: str) -> Any:
     What the file shares by aliases is shared in memory, so the result must not be changed. Raises
     `InvalidInputError` like `parse`.
     """
+    text = content.decode("utf-8", "replace")
     try:
-        text = content.decode("utf-8")
-        parser = _parser(pure=False)
-        _check_depth(text, path, _parser(pure=False))
-        return parser.load(text)
+        try:
+            return _load(text, path, pure=False)
+        except YAMLError:
+            return _load(text, path, pure=True)
     except MarkedYAMLError as error:
-        raise InvalidInputError([_syntax_fault(error, content.decode("utf-8", "replace"), path)]) from None
+        raise InvalidInputError([_syntax_fault(error, text, path)]) from None
     except (YAMLError, ValueError, TypeError, OverflowError) as error:
         raise InvalidInputError(
             [Fault(path, 1, 1, f"not readable as YAML: {str(error).partition(chr(10))[0]}")]
         ) from None
+
+
+def _load(text: str, path: str, *, pure: bool) -> Any:
+    _check_depth(text, path, _parser(pure=pure))
+    return _parser(pure=pure).load(text)
 
 
 def dump(value: Any, header: str = "") -> str:

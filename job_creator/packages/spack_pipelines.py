@@ -144,14 +144,18 @@ def _line(variables: Mapping[str, str], path: str) -> SpackLine:
 def _graph(lock: bytes | None, path: str) -> BuildGraph | None:
     if lock is None:
         return None
-    specs = read_lockfile(lock, f"{path.rpartition('/')[0]}/concrete_environment/spack.lock").specs
+    specs = read_lockfile(lock, f"{_beside(path)}/spack.lock").specs
     packages = {key: Package(spec.name, spec.version, spec.is_external) for key, spec in specs.items()}
     return BuildGraph(packages, {key: frozenset(spec.dependencies) & specs.keys() for key, spec in specs.items()})
 
 
+def _beside(path: str) -> str:
+    return f"{path.rpartition('/')[0]}/concrete_environment"
+
+
 def _mirror(environment: bytes | None, services: Mapping[str, Mapping[str, Any]], path: str) -> str | None:
     """The URL that is pushed to, from the environment, or else from the script that rebuilds the index."""
-    section = load(environment, path) if environment else None
+    section = load(environment, f"{_beside(path)}/spack.yaml") if environment else None
     mirrors = section.get("spack", {}).get("mirrors", {}) if isinstance(section, Mapping) else {}
     mirror = mirrors.get(DESTINATION) if isinstance(mirrors, Mapping) else None
     if isinstance(mirror, Mapping):

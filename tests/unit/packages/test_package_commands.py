@@ -33,7 +33,7 @@ def recordings(folder: Path, line: str = "1.1") -> Path:
     return folder
 
 
-@pytest.mark.parametrize("line", ["0.21", "0.23", "1.1"])
+@pytest.mark.parametrize("line", ["0.21", "0.22", "0.23", "1.0", "1.1", "1.2"])
 def test_recordings_are_processed(repository: Path, tmp_path: Path, line: str) -> None:
     out, summary = tmp_path / "out", tmp_path / "summary.json"
     folder = recordings(tmp_path / "in", line)

@@ -17,7 +17,10 @@ CHAIN = {"a": [], "b": ["a"], "c": ["b"]}
     ("line", "container", "jobs"),
     [
         ("0.21", "system-benchmarks", 41),
+        ("0.22", "zlib-bzip2", 6),
         ("0.23", "hdf5-tools", 49),
+        ("1.0", "zlib-bzip2", 7),
+        ("1.2", "zlib-bzip2", 7),
         ("1.1", "hdf5-tools", 50),
         ("1.1", "toy-partial", 1),
     ],
@@ -65,6 +68,25 @@ def test_what_is_no_pipeline_of_spack_names_the_file(content: bytes, message: st
         read_generated("x", "x/pipeline.yml", content)
     assert message in str(caught.value)
     assert str(caught.value).startswith("x/pipeline.yml:")
+
+
+def test_the_mirror_is_read_from_the_environment_in_all_spellings() -> None:
+    for mirrors in (
+        "{buildcache-destination: {url: file:///srv/mirror, signed: false}}",
+        "{buildcache-destination: file:///srv/mirror}",
+        "{buildcache-destination: {fetch: https://x, push: file:///srv/mirror}}",
+        "{buildcache-destination: {fetch: https://x, push: {url: file:///srv/mirror}}}",
+    ):
+        environment = f"spack:\n  specs: []\n  mirrors: {mirrors}\n".encode()
+        found = read_generated("x", "x/pipeline.yml", pipeline("x", CHAIN), environment=environment)
+        assert found.mirror == "file:///srv/mirror"
+
+
+def test_a_file_beside_the_pipeline_is_named_when_it_cannot_be_read() -> None:
+    for beside, name in (({"environment": b"a: ["}, "spack.yaml"), ({"lock": b"{"}, "spack.lock")):
+        with pytest.raises(InvalidInputError) as caught:
+            read_generated("x", "x/pipeline.yml", pipeline("x", CHAIN), **beside)
+        assert str(caught.value).startswith(f"x/concrete_environment/{name}:")
 
 
 @given(st.data())
