@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from job_creator import names
@@ -165,41 +165,38 @@ def _bridge_name(index: int) -> str:
 
 def _collect_job(place: Preparation, request: Request) -> RawJob:
     """A trigger finds its YAML only in a job of its own pipeline, so this one uploads the files again."""
-    return RawJob(
+    return _small_job(
         COLLECT_JOB,
-        "collect",
-        {
-            "stage": STAGE_COLLECT,
-            "image": {"name": place.site.images.job_creator, "entrypoint": [""]},
-            "tags": list(place.architecture.tags("tools")),
-            "rules": _ON_SUCCESS,
-            "needs": [{"pipeline": place.pipeline_id, "job": names.process_job(place.name)}],
-            "script": [render("collect_artifacts.sh.j2", folder=request.folder)],
-            "variables": {"GIT_STRATEGY": "none", **place.architecture.job_variables("tools")},
-            "artifacts": {"paths": [f"{request.folder}/"], "expire_in": place.site.gitlab.artifact_expiry},
-            "timeout": "30 minutes",
-            "retry": {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)},
-            "interruptible": True,
-        },
+        STAGE_COLLECT,
+        [{"pipeline": place.pipeline_id, "job": names.process_job(place.name)}],
+        render("collect_artifacts.sh.j2", folder=request.folder),
+        place,
+        artifacts={"paths": [f"{request.folder}/"], "expire_in": place.site.gitlab.artifact_expiry},
     )
 
 
 def _nothing_job(place: Preparation) -> RawJob:
     """A pipeline without a job would be refused."""
+    return _small_job(NOTHING_JOB, STAGE_BUILD, [], "echo 'Every package is in the build cache already.'", place)
+
+
+def _small_job(name: str, stage: str, needs: Sequence[Any], script: str, place: Preparation, **more: Any) -> RawJob:
+    """A job that takes seconds and needs neither Spack nor the repository."""
     return RawJob(
-        NOTHING_JOB,
-        "nothing",
+        name,
+        stage,
         {
-            "stage": STAGE_BUILD,
+            "stage": stage,
             "image": {"name": place.site.images.job_creator, "entrypoint": [""]},
             "tags": list(place.architecture.tags("tools")),
             "rules": _ON_SUCCESS,
-            "needs": [],
-            "script": ["echo 'Every package is in the build cache already.'"],
-            "variables": {"GIT_STRATEGY": "none"},
+            "needs": list(needs),
+            "script": [script],
+            "variables": {"GIT_STRATEGY": "none", **place.architecture.job_variables("tools")},
             "timeout": "10 minutes",
             "retry": {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)},
             "interruptible": True,
+            **more,
         },
     )
 
@@ -232,22 +229,8 @@ def _gates(name: str, needed: list[str], most: int, stage: str, place: Preparati
 
 
 def _gate(name: str, needed: Sequence[str], stage: str, place: Preparation) -> RawJob:
-    return RawJob(
-        name,
-        "gate",
-        {
-            "stage": stage,
-            "image": {"name": place.site.images.job_creator, "entrypoint": [""]},
-            "tags": list(place.architecture.tags("tools")),
-            "rules": _ON_SUCCESS,
-            "needs": [{"job": need, "artifacts": False} for need in needed],
-            "script": ["true"],
-            "variables": {"GIT_STRATEGY": "none"},
-            "timeout": "10 minutes",
-            "retry": {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)},
-            "interruptible": True,
-        },
-    )
+    needs = [{"job": need, "artifacts": False} for need in needed]
+    return replace(_small_job(name, stage, needs, "true", place), kind="gate")
 
 
 def _weight(name: str, document: Mapping[str, Any]) -> int:

@@ -21,6 +21,8 @@ from job_creator.containers import Knowledge, Sources
 from job_creator.context import Context
 from job_creator.definitions import SpackDefinition, read_definitions
 from job_creator.names import BASE_IMAGES, environment_job, merged_environment
+from job_creator.package_pipelines import read_folder
+from job_creator.packages.merge import merge
 from job_creator.site import Site, read_site
 from job_creator.spack_template import DESTINATION
 from job_creator.yaml_io import dump, parse
@@ -112,6 +114,13 @@ def test_the_generated_job_concretizes_and_generates(root: str, name: str, tmp_p
         assert all(not Path(path).is_absolute() for path in one["artifacts"]["paths"])
     assert "before_script" in pipeline["rebuild-index"]
     assert any("needs" in one and any(need.get("pipeline") for need in one["needs"]) for one in jobs)
+
+    found, failed = read_folder(tmp_path / "jobs_scratch_dir.amd64", keep_going=False)
+    merged = merge(found)
+    assert not failed
+    assert {key for key, node in merged.jobs.items() if node.origin.line == site.spack.line} == {
+        one["variables"]["SPACK_JOB_SPEC_DAG_HASH"] for one in jobs
+    }
 
 
 def _name(target: Any) -> str:
