@@ -38,7 +38,8 @@ class Search:
     ) -> None:
         self.names = topological_order(edges)
         number = {name: index for index, name in enumerate(self.names)}
-        self.below = [tuple(number[name] for name in edges[node]) for node in self.names]
+        # Sorted, since the order of a set differs from one process to the next.
+        self.below = [tuple(sorted(number[name] for name in edges[node])) for node in self.names]
         self.above: list[list[int]] = [[] for _ in self.names]
         for node, dependencies in enumerate(self.below):
             for dependency in dependencies:

@@ -28,13 +28,13 @@ RUNNERS: Final = (10, 40, 100, 1000)
 MIXES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Between ordering by the earliest (0) and by the latest (1) possible times."""
 
-SEARCHED: Final = 8
+SEARCHED: Final = 16
 """How many of the best candidates are searched around."""
 
 CUT_POSITIONS: Final = 120
 """Places at which an order may be cut; more are slower and hardly better."""
 
-SMALL: Final = 2_000
+SMALL: Final = 1_000
 """Up to so many packages everything is tried."""
 
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from job_creator.ci_objects import expand
 from job_creator.durations import default_durations
 from job_creator.errors import LimitExceededError
-from job_creator.graph import Edges, reachable
+from job_creator.graph import Edges, reachable, topological_order
 from job_creator.limits import check
 from job_creator.package_pipelines import preparation
+from job_creator.packages.improve import Search
 from job_creator.packages.merge import Merged, merge
 from job_creator.packages.pack import Packed, Request, pack
 from job_creator.packages.partition import Capacity, part_dependencies, partition
@@ -281,6 +282,22 @@ def test_parts_depend_on_earlier_parts_only(edges: Edges, jobs: int, chance: ran
     position = {node: index for index, part in enumerate(parts) for node in part}
     assert all(position[one] <= position[node] for node in edges for one in edges[node])
     assert all(max(before, default=-1) < index for index, before in enumerate(part_dependencies(parts, edges)))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_search_does_not_depend_on_the_order_of_sets(seed: int) -> None:
+    """Sets have another order in every process, and the search takes many choices between equals."""
+    chance = random.Random(seed)
+    nodes = [f"n{number:03}" for number in range(80)]
+    below = {node: chance.sample(nodes[:index], min(index, 3)) for index, node in enumerate(nodes)}
+    order = topological_order({node: frozenset(below[node]) for node in nodes})
+    parts = [order[start : start + 20] for start in range(0, 80, 20)]
+    found = []
+    for turn in (1, -1):
+        edges: Any = {node: tuple(sorted(below[node])[::turn]) for node in nodes}
+        seconds = {node: float(1 + index % 3) for index, node in enumerate(nodes)}
+        found.append(Search(parts, edges, seconds, dict.fromkeys(nodes, 1), (30, 1000)).run())
+    assert found[0] == found[1]
 
 
 def test_the_summary_says_what_people_ask() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +19,7 @@ from job_creator.durations import default_durations, read_durations
 from job_creator.errors import ExitCode, InvalidInputError
 from job_creator.yaml_io import parse
 from tests.samples import write_repository
-from tests.spack_ci import RECORDINGS
+from tests.spack_ci import RECORDINGS, pipeline
 
 
 @pytest.fixture
@@ -137,3 +141,25 @@ def test_durations_of_packages_that_are_not_named_come_from_the_model() -> None:
     assert found.of_package("llvm") == default_durations().of_package("llvm") > 1000
     assert found.of_job("x", {"variables": {"SPACK_JOB_SPEC_PKG_NAME": "zlib"}}) == 5
     assert found.of_job("x", {"script": ["true"]}) == found.service
+
+
+def test_the_same_bytes_come_out_whatever_the_hash_seed(repository: Path, tmp_path: Path) -> None:
+    """D8. Sets have another order in every process."""
+    chance = random.Random(0)
+    nodes = [f"n{number:03}" for number in range(300)]
+    edges = {
+        node: set(chance.sample(nodes[max(0, index - 40) : index], min(index, 4))) for index, node in enumerate(nodes)
+    }
+    folder = tmp_path / "in"
+    (folder / "x").mkdir(parents=True)
+    (folder / "x" / "pipeline.yml").write_bytes(pipeline("x", edges))
+    # That all take the same time leaves the most to chance.
+    outputs = []
+    for seed in ("1", "2", "3"):
+        out = tmp_path / f"seed{seed}" / "out"
+        command = [sys.executable, "-m", "job_creator", "-q", "-C", str(repository), "process-spack-pipeline"]
+        command += ["--pipeline-dir", str(folder), "--out-dir", str(out), "--architecture", "amd64", "--max-jobs", "60"]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True)
+        outputs.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert len(outputs[0]) > 5
+    assert outputs[0] == outputs[1] == outputs[2]
