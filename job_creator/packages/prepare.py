@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -32,7 +33,8 @@ _DISPLAY_ONLY: Final = frozenset(
 )
 """Variables that `spack ci rebuild` does not read (lib/spack/spack/cmd/ci.py); they are a quarter of a job's size."""
 
-_OURS: Final = ("stage", "needs", "retry", "interruptible", "variables", "image", "tags", "timeout", "before_script")
+_SCRIPTS: Final = ("before_script", "script", "after_script")
+_OURS: Final = ("stage", "needs", "retry", "interruptible", "variables", "image", "tags", "timeout", *_SCRIPTS)
 _RETRY: Final = {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)}
 
 
@@ -63,7 +65,6 @@ def package_job(job: MergedJob, needs: Sequence[Any], place: Preparation) -> Raw
         **settings.variables,
         **settings.resources.variables(),
     }
-    before = _scripts(generated.keywords.get("before_script"), place)
     return RawJob(
         job.name,
         job.origin.container,
@@ -72,7 +73,7 @@ def package_job(job: MergedJob, needs: Sequence[Any], place: Preparation) -> Raw
             "rules": [{"when": "on_success"}],
             "image": _image(generated.keywords.get("image"), place),
             "tags": list(settings.runner_tags or place.architecture.tags("packages")),
-            **({"before_script": before} if before else {}),
+            **_scripts(generated.keywords, place),
             **{name: value for name, value in generated.keywords.items() if name not in _OURS},
             "variables": variables,
             "needs": [_origin(job, place), *needs],
@@ -108,7 +109,8 @@ def service_jobs(merged: Merged, place: Preparation) -> tuple[RawJob, ...]:
             own = f"{name} for {container.container}" if name in written else name
             written[own] = keywords
             prepared[own] = {
-                **{key: value for key, value in keywords.items() if key not in ("needs", "image")},
+                **{key: value for key, value in keywords.items() if key not in ("needs", "image", *_SCRIPTS)},
+                **_scripts(keywords, place),
                 "stage": STAGE_SERVICES,
                 "variables": {**container.variables, **(keywords.get("variables") or {})},
                 **({"image": _image(keywords["image"], place)} if keywords.get("image") else {}),
@@ -119,7 +121,7 @@ def service_jobs(merged: Merged, place: Preparation) -> tuple[RawJob, ...]:
 def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: Preparation) -> RawJob:
     variables = {**place.setting.destination.credential_variables(), **place.architecture.job_variables("packages")}
     setup = render("spack_setup.sh.j2", public_key=place.setting.public_key_variable)
-    before = [line for line in _scripts(source.get("before_script"), place, may_sign=False) if line] or [setup]
+    before = _without_key(source.get("before_script"), place) or [setup]
     return RawJob(
         name,
         "index",
@@ -135,9 +137,14 @@ def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: Prepara
             "timeout": place.architecture.settings("tools").timeout or "2 hours",
             "retry": _RETRY,
             "interruptible": False,
-            "resource_group": f"index {mirror.partition('://')[2]}".rstrip("/"),
+            "resource_group": _resource_group(f"index {mirror.partition('://')[2]}"),
         },
     )
+
+
+def _resource_group(text: str) -> str:
+    """With what GitLab allows in the name of a resource group: letters, digits, space and a few marks, no `/` last."""
+    return re.sub(r"[^A-Za-z0-9_/${}. -]", "-", text).rstrip("/")
 
 
 def _origin(job: MergedJob, place: Preparation) -> dict[str, Any]:
@@ -158,11 +165,16 @@ def _image(written: Any, place: Preparation) -> dict[str, Any]:
     return {"name": place.setting.builder, "entrypoint": [""], **image, **({"pull_policy": policy} if policy else {})}
 
 
-def _scripts(written: Any, place: Preparation, *, may_sign: bool = True) -> list[Any]:
-    """A script without the lines that load the signing key, unless this run signs."""
-    lines = [written] if isinstance(written, str) else list(written or [])
-    if place.setting.signs and may_sign:
-        return lines
+def _scripts(keywords: Mapping[str, Any], place: Preparation) -> dict[str, Any]:
+    """The scripts of a job, in runs that do not sign without the lines that name the signing key."""
+    written = {name: keywords[name] for name in _SCRIPTS if keywords.get(name)}
+    if place.setting.signs:
+        return written
+    return {name: lines for name, script in written.items() if (lines := _without_key(script, place))}
+
+
+def _without_key(script: Any, place: Preparation) -> list[Any]:
+    lines = [script] if isinstance(script, str) else list(script or [])
     return [line for line in lines if place.setting.signing_key_variable not in str(line)]
 
 

@@ -172,6 +172,23 @@ def test_only_the_default_branch_loads_the_signing_key() -> None:
         assert "PRIVATE" not in dump(index)
 
 
+@pytest.mark.parametrize("script", ["before_script", "script", "after_script"])
+def test_no_script_of_a_merge_request_names_the_signing_key(script: str) -> None:
+    found = generated("x", {"a": []})
+    lines = ['spack gpg trust "$SPACK_DEPLOYMENT_KEY_PRIVATE"', "spack ci rebuild"]
+    job = replace(found.jobs[0], keywords={**found.jobs[0].keywords, script: lines})
+    services = {"sign-pkgs": {"script": ["true"], "stage": "stage-sign-pkgs", script: lines}}
+    _, result = packed([replace(found, jobs=(job,), services=services)], environment=MERGE_REQUEST)
+    assert "SPACK_DEPLOYMENT_KEY_PRIVATE" not in dump(result.files[0].document)
+    assert package_jobs(result.files[0].document)[spack_hash("a")][script] == ["spack ci rebuild"]
+
+
+def test_the_resource_group_of_an_index_has_only_characters_that_gitlab_allows() -> None:
+    _, result = packed([replace(generated("x", {"a": []}), mirror="oci://host.example.org:5000/cache/")])
+    index = expand(result.files[0].document)["rebuild-index"]
+    assert index["resource_group"] == "index host.example.org-5000/cache"
+
+
 def test_the_index_is_rebuilt_once_at_the_very_end_also_after_failures() -> None:
     """D46, D47: the first file's index job survived, if that had one."""
     _, result = packed([generated("x", {"a": []}), generated("y", {"b": []})])
