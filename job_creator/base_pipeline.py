@@ -21,6 +21,7 @@ from job_creator.containers import (
     decide,
     decide_index,
     index_job,
+    registry_of,
 )
 from job_creator.context import Context
 from job_creator.decisions import Action, Decision, Subject
@@ -36,9 +37,6 @@ from job_creator.packages.environments import (
 from job_creator.site import Site
 from job_creator.spack_template import Setting, merged_environment
 
-PROJECT_REGISTRY = "$CI_REGISTRY_IMAGE"
-"""Where images go when neither the site nor GitLab named a registry yet; GitLab fills it in."""
-
 
 @dataclass(frozen=True)
 class Inputs:
@@ -53,7 +51,7 @@ class Inputs:
     @property
     def registry(self) -> str:
         """Registry and group of all images."""
-        return self.site.registry.image or self.context.registry_image or PROJECT_REGISTRY
+        return registry_of(self.site, self.context)
 
     @property
     def moving_tag(self) -> str:

@@ -9,12 +9,15 @@ from typing import Final
 from job_creator import names
 from job_creator.architectures import Architecture
 from job_creator.ci_objects import Artifacts, Job, Need
+from job_creator.context import Context
 from job_creator.decisions import Action, Decision, Subject, compare_labels, fingerprint
 from job_creator.job_scripts import render
 from job_creator.site import Site
 
 RECIPE_VERSION: Final = "1"
 """To be raised whenever the jobs below build something else from the same inputs."""
+
+PROJECT_REGISTRY: Final = "$CI_REGISTRY_IMAGE"
 
 TAG_LENGTH: Final = 16
 """Hex digits of the fingerprint in a tag: 64 bits, plenty for the images of one project."""
@@ -100,6 +103,11 @@ class DecidedImage:
         """What a job needs that uses the image: the job that builds it, if there is one."""
         job = names.build_image_job(self.image.name, self.image.architecture)
         return (Need(job, artifacts=artifacts),) if self.is_built else ()
+
+
+def registry_of(site: Site, context: Context) -> str:
+    """Registry and group of all images: the site's, or the project's own, which GitLab fills in where it is unknown."""
+    return site.registry.image or context.registry_image or PROJECT_REGISTRY
 
 
 def base_image(name: str, architecture: str, site: Site, sources: Sources, registry: str) -> BaseImage:

@@ -12,6 +12,7 @@ from typing import Any
 from job_creator import names
 from job_creator.adapters.files import read_file, write_files
 from job_creator.ci_objects import expand
+from job_creator.containers import registry_of
 from job_creator.context import Context
 from job_creator.durations import Durations, default_durations, read_durations
 from job_creator.errors import Fault, FileAccessError, InvalidInputError
@@ -88,7 +89,7 @@ def preparation(site: Site, environment: Mapping[str, str], name: str) -> Prepar
     setting = Setting(
         architecture=architecture,
         line=site.spack.line,
-        builder=environment.get("BUILDER_IMAGE", f"{context.registry_image or '$CI_REGISTRY_IMAGE'}/builder:latest"),
+        builder=environment.get("BUILDER_IMAGE", f"{registry_of(site, context)}/builder:latest"),
         is_default_branch=context.is_default_branch,
         is_merge_request=context.is_merge_request,
         signing_key_variable=site.signing.private_key_variable,

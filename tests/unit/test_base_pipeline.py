@@ -285,12 +285,6 @@ def test_every_job_says_how_it_runs() -> None:
         assert (job.get("variables", {}).get("http_proxy") is not None) == (tags == ["big"])
 
 
-def test_nothing_of_a_day_or_a_machine_enters_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """D23, S1-S14."""
-    monkeypatch.chdir("/")
-    assert dump(plan(inputs(), UNKNOWN).pipeline.document()) == dump(plan(inputs(), UNKNOWN).pipeline.document())
-
-
 @given(st.randoms())
 def test_the_order_of_the_inputs_does_not_matter(chance: random.Random) -> None:
     """D8: the order of files in a folder decided what was generated."""
