@@ -9,26 +9,24 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from job_creator import __version__, names
-from job_creator.errors import ExitCode, InvalidInputError, SpacktainersError
+from job_creator.command_line import CONTEXT_SETTINGS, Group, console, exit_codes
+from job_creator.errors import ExitCode, InvalidInputError
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-_EXIT_CODES = """\b
-Exit codes:
-  0  done
-  1  a bug in jc (with a traceback; please report it)
-  2  wrong usage of the command line
-  3  a file that you wrote is invalid; every fault is listed with its place
-  4  GitLab would refuse the pipeline; the limits are listed
-  5  a registry or git server gave no answer; nothing was decided
-  6  a file cannot be read or written
-"""
+_EXIT_CODES = exit_codes(
+    ExitCode.INVALID_INPUT,
+    ExitCode.LIMIT_EXCEEDED,
+    ExitCode.COULD_NOT_ASK,
+    ExitCode.CANNOT_ACCESS_FILE,
+    ExitCode.NOT_THERE,
+    ExitCode.NOT_READY,
+    ExitCode.REFUSED,
+    ExitCode.DAMAGED,
+)
 
 
 @dataclass(frozen=True)
@@ -40,18 +38,7 @@ class Options:
     quiet: bool
 
 
-class _Commands(click.Group):
-    """Turns the errors that end a command on purpose into a message and an exit code; bugs keep their traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SpacktainersError as error:
-            click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
-            ctx.exit(int(error.exit_code))
-
-
-@click.group(cls=_Commands, epilog=_EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, epilog=_EXIT_CODES, context_settings=CONTEXT_SETTINGS)
 @click.version_option(__version__, package_name="spacktainers", prog_name="jc")
 @click.option(
     "-C",
@@ -126,7 +113,7 @@ def create_jobs(options: Options, output_file: Path, offline: bool, forced: tupl
     limits.require(str(output_file))
     write_files(output_file.parent, files, stale=names.merged_environment("*", "*"))
     if not options.quiet:
-        report.print_plan(built, limits, _console())
+        report.print_plan(built, limits, console())
         click.echo(f"wrote {output_file} and {len(built.environments)} merged environments beside it")
 
 
@@ -158,7 +145,7 @@ def plan_command(options: Options, form: str, offline: bool, forced: tuple[str, 
     if form == "json":
         click.echo(report.plan_as_json(built, limits))
     else:
-        report.print_plan(built, limits, _console())
+        report.print_plan(built, limits, console())
     limits.require("the base pipeline")
 
 
@@ -299,12 +286,6 @@ def schema_command(which: str) -> None:
 
 def _images(forced: tuple[str, ...]) -> tuple[str, ...]:
     return names.BASE_IMAGES if "all" in forced else forced
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console()
 
 
 if __name__ == "__main__":

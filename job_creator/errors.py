@@ -11,7 +11,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of `jc`, one for each cause; the README documents the same table."""
+    """The exit codes of `jc`, `ga` and `spackitor`, one for each cause; the README documents the same table."""
 
     OK = 0
     BUG = 1
@@ -20,6 +20,10 @@ class ExitCode(IntEnum):
     LIMIT_EXCEEDED = 4
     COULD_NOT_ASK = 5
     CANNOT_ACCESS_FILE = 6
+    NOT_THERE = 7
+    NOT_READY = 8
+    REFUSED = 9
+    DAMAGED = 10
 
 
 class SpacktainersError(Exception):
@@ -70,3 +74,27 @@ class FileAccessError(SpacktainersError):
     """A file or folder could not be read or written."""
 
     exit_code = ExitCode.CANNOT_ACCESS_FILE
+
+
+class NotThereError(SpacktainersError):
+    """Something that the command was told to work on does not exist; asking was possible, and that was the answer."""
+
+    exit_code = ExitCode.NOT_THERE
+
+
+class NotReadyError(SpacktainersError):
+    """Something that the command needs is being made, and not ready yet."""
+
+    exit_code = ExitCode.NOT_READY
+
+
+class RefusedError(SpacktainersError):
+    """The command could do what it was asked, and does not, because that would probably do harm."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class DamagedError(SpacktainersError):
+    """What is there is not what it says it is: a checksum, a signature or an index does not fit."""
+
+    exit_code = ExitCode.DAMAGED

@@ -20,7 +20,7 @@ LAYERS = (
     {"simulate"},
     {"packages"},
     {"base_pipeline"},
-    {"adapters", "report"},
+    {"adapters", "report", "command_line"},
     {"commands", "package_pipelines"},
     {"__main__"},
 )

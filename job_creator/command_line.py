@@ -1,0 +1,62 @@
+"""What the commands `jc`, `ga` and `spackitor` share: errors that end in a message and an exit code, the console."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from job_creator.errors import ExitCode, SpacktainersError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+CONTEXT_SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
+
+_CAUSES: Final = {
+    ExitCode.OK: "done",
+    ExitCode.BUG: "a bug (with a traceback; please report it)",
+    ExitCode.USAGE: "wrong usage of the command line",
+    ExitCode.INVALID_INPUT: "a file that you wrote is invalid; every fault is listed with its place",
+    ExitCode.LIMIT_EXCEEDED: "GitLab would refuse the result; the limits are listed",
+    ExitCode.COULD_NOT_ASK: "a server gave no usable answer; nothing was decided",
+    ExitCode.CANNOT_ACCESS_FILE: "a file cannot be read or written",
+    ExitCode.NOT_THERE: "what the command was told to work on does not exist",
+    ExitCode.NOT_READY: "what the command needs is not ready yet",
+    ExitCode.REFUSED: "refused, because it would probably do harm",
+    ExitCode.DAMAGED: "what is there is damaged: a checksum, a signature or an index does not fit",
+}
+
+
+def exit_codes(*codes: ExitCode) -> str:
+    """The table of a command's exit codes for the end of its help."""
+    listed = sorted({ExitCode.OK, ExitCode.BUG, ExitCode.USAGE, *codes})
+    lines = [f"  {code.value:<2}  {_CAUSES[code]}" for code in listed]
+    return "\b\nExit codes:\n" + "\n".join(lines) + "\n"
+
+
+class _EndsWithItsCause:
+    """Turns the errors that end a command on purpose into a message and an exit code; bugs keep their traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)  # type: ignore[misc]
+        except SpacktainersError as error:
+            click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
+            ctx.exit(int(error.exit_code))
+
+
+class Group(_EndsWithItsCause, click.Group):
+    """A command with sub-commands."""
+
+
+class Command(_EndsWithItsCause, click.Command):
+    """A command without."""
+
+
+def console() -> Console:
+    """Where tables are printed: with colour on a terminal, plain text elsewhere."""
+    from rich.console import Console
+
+    return Console()
