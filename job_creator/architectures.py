@@ -159,10 +159,20 @@ class BranchCache(Bucket):
     max_age_days: Annotated[int, Field(ge=1)] = 30
 
 
+class Retention(Value):
+    """Which superseded SIF files go: those that are neither among the newest nor young, on the same branch."""
+
+    keep: Annotated[int, Field(ge=1)] = 5
+    """How many of a container stay, whatever their age."""
+    older_than_days: Annotated[int, Field(ge=0)] = 90
+    """Younger ones stay, however many there are."""
+
+
 class ContainersBucket(Bucket):
     """Where SIF files are published."""
 
     prefix: str = "containers"
+    retention: Retention = Retention()
     access_key_id_variable: VariableName = "AWS_INFRASTRUCTURE_ACCESS_KEY_ID"
     secret_access_key_variable: VariableName = "AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY"
 

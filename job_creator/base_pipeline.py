@@ -11,18 +11,17 @@ from typing import Any
 
 from job_creator import names
 from job_creator.ci_objects import Job, Pipeline
-from job_creator.containers import (
+from job_creator.containers.base_images import (
     BaseImage,
     DecidedImage,
-    Knowledge,
     Sources,
     base_image,
     build_job,
     decide,
     decide_index,
     index_job,
-    registry_of,
 )
+from job_creator.containers.published import Knowledge, registry_of
 from job_creator.context import Context
 from job_creator.decisions import Action, Decision, Subject
 from job_creator.definitions import Definition, ImportedDefinition, SpackDefinition
@@ -147,7 +146,8 @@ def _jobs_of(place: Workplace, inputs: Inputs, images: Mapping[str, DecidedImage
     if environments:
         yield process_job(needed, place)
     references = {name: decided.image.reference for name, decided in images.items()}
-    yield containers_job(needed, place, references)
+    runtime = [need.job for need in images["runtime"].need()] if "runtime" in images else []
+    yield containers_job((*needed, *runtime), place, references)
     if environments and not inputs.context.is_merge_request:
         yield clean_job(needed, place, len(environments))
 

@@ -11,7 +11,8 @@ from typing import Any
 from job_creator import names
 from job_creator.adapters.files import list_files, read_file
 from job_creator.base_pipeline import BasePlan, Inputs, plan, wanted_images
-from job_creator.containers import Knowledge, Sources, questions
+from job_creator.containers.base_images import Sources, questions
+from job_creator.containers.published import Knowledge, registry_of
 from job_creator.context import Context
 from job_creator.decisions import FileEntry, files_fingerprint
 from job_creator.definitions import Definition, read_definitions, read_template
@@ -103,6 +104,24 @@ def _knowledge(inputs: Inputs, environment: Mapping[str, str], *, offline: bool,
 
     client = RegistryClient(credentials(inputs.site.registry, inputs.registry, environment))
     return Knowledge(client.look_up(questions(wanted_images(inputs), inputs.moving_tag)), forced=forced)
+
+
+def tag_image(
+    site: Site, environment: Mapping[str, str], image: str, sources: Collection[str], *, skip_missing: bool
+) -> dict[str, str]:
+    """Let a tag point to images of its repository; their digests by architecture.
+
+    Raises `InvalidInputError`, `NotThereError` and `CouldNotAskError`.
+    """
+    from job_creator.adapters.registry import RegistryClient
+
+    try:
+        parse_reference(image)
+    except ValueError as error:
+        raise InvalidInputError([Fault(image, 1, 1, str(error))]) from None
+    own = registry_of(site, Context.from_environment(environment))
+    logins = {} if own.startswith("$") else credentials(site.registry, own, environment)
+    return RegistryClient(logins).put_index(image, sources, skip_missing=skip_missing)
 
 
 def credentials(registry: Registry, image: str, environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:

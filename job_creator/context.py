@@ -46,6 +46,12 @@ class Context:
         )
 
     @property
+    def ref(self) -> str:
+        """The branch or tag in full, as `git ls-remote` names it; empty outside CI."""
+        kind = "tags" if self.is_tag else "heads"
+        return f"refs/{kind}/{self.branch}" if self.branch else ""
+
+    @property
     def is_default_branch(self) -> bool:
         """Whether this run may touch what is published: the default branch itself, never a merge request or tag.
 

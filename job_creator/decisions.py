@@ -16,6 +16,7 @@ class Action(StrEnum):
     REUSE = "reuse"
     CONCRETIZE = "concretize"
     DECIDE_LATER = "decide later"
+    FAIL = "fail"
 
 
 class Subject(StrEnum):
@@ -25,6 +26,9 @@ class Subject(StrEnum):
     IMAGE_INDEX = "image index"
     ENVIRONMENT = "environment"
     CONTAINER = "container"
+    SIF = "SIF file"
+    DOCKER_HUB = "Docker Hub"
+    CLUSTER = "cluster"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,13 @@ def read_imported_image(content: bytes, path: str) -> ImageReference:
         raise InvalidInputError([Fault(path, image.line, image.column, str(error))]) from None
 
 
+def with_image(text: str, image: str) -> str:
+    """The definition with another image under it: a header of its own, and all sections as they are."""
+    lines = text.splitlines(keepends=True)
+    first = next((index for index, line in enumerate(lines) if line.lstrip().startswith("%")), len(lines))
+    return f"Bootstrap: docker\nFrom: {image}\n\n{''.join(lines[first:])}"
+
+
 def _header(text: str, path: str) -> tuple[dict[str, _Entry], list[Fault]]:
     """The keywords before the first section, lower case, and what is wrong with them."""
     entries: dict[str, _Entry] = {}

@@ -73,6 +73,12 @@ def _file_pair(text: str) -> str:
     return text
 
 
+def _command(text: str) -> str:
+    if not text.strip():
+        raise ValueError("{name} must be a command; it is run by the container's shell")
+    return text
+
+
 def _allow_override_marks(schema: JsonSchemaValue) -> None:
     names = "|".join(sorted(schema["properties"]))
     schema["patternProperties"] = {f"^({names})[:+-]$": {}}
@@ -128,6 +134,10 @@ class Spacktainer(Value):
 
     files: Items[Annotated[str, AfterValidator(_file_pair)]] = ()
     """Pairs `source:target`: a file or folder below `spacktainer/`, and where it goes in the container."""
+    test: Items[Annotated[str, AfterValidator(_command)]] = ()
+    """Commands that have to succeed in the image and in the SIF file before either is published."""
+    source_builds: bool = False
+    """Whether the container may compile what the build cache lacks; without, such a container is not built."""
 
 
 class DefinitionFile(Value):
@@ -157,6 +167,10 @@ class SpackDefinition:
     files: tuple[ExtraFile, ...] = ()
     epilogue: str | None = None
     """Path of the Dockerfile lines that are added at the end."""
+    tests: tuple[str, ...] = ()
+    """Commands for the container's shell that have to succeed before anything is published."""
+    source_builds: bool = False
+    """Whether the container may compile what the build cache lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +181,8 @@ class ImportedDefinition:
     architecture: str
     path: str
     image: ImageReference
+    text: str = ""
+    """The whole definition file."""
 
 
 Definition = SpackDefinition | ImportedDefinition
@@ -249,21 +265,24 @@ def _read(path: Path, root: Path, architecture: str, line: SpackLine | None) -> 
     try:
         content = path.read_bytes()
         if path.suffix == ".def":
-            definition = ImportedDefinition(name, architecture, shown, read_imported_image(content, shown))
+            image = read_imported_image(content, shown)
+            definition = ImportedDefinition(name, architecture, shown, image, content.decode("utf-8-sig"))
         else:
             epilogue = path.parent / EPILOGUE_FILE
             has_epilogue = in_folder and epilogue.is_file()
             document = parse(content, shown)
             written = validate(DefinitionFile, _without_override_marks(document, ("spack",)))
-            files = _extra_files(written, document, root)
+            extra = written.spacktainer or Spacktainer()
             faults += _unknown_sections(document, line)
             definition = SpackDefinition(
                 name,
                 architecture,
                 shown,
                 document.value["spack"],
-                files,
+                _extra_files(extra, document, root),
                 _relative(epilogue, root) if has_epilogue else None,
+                extra.test,
+                extra.source_builds,
             )
     except InvalidInputError as error:
         faults.extend(error.faults)
@@ -294,9 +313,8 @@ def _name_faults(name: str, path: str) -> Iterable[Fault]:
         yield Fault(path, 1, 1, f"{name!r} is the name of a base image", "give the container another name")
 
 
-def _extra_files(written: DefinitionFile, document: Document, root: Path) -> tuple[ExtraFile, ...]:
-    pairs = written.spacktainer.files if written.spacktainer else ()
-    files = tuple(ExtraFile(*pair.split(":")) for pair in pairs)
+def _extra_files(written: Spacktainer, document: Document, root: Path) -> tuple[ExtraFile, ...]:
+    files = tuple(ExtraFile(*pair.split(":")) for pair in written.files)
     faults = [
         document.fault(("spacktainer", "files", index), f"there is no {EXTRA_FILES_FOLDER}/{file.source}")
         for index, file in enumerate(files)

@@ -1,7 +1,8 @@
-"""The shell of the generated jobs: files in `job_templates/`, rendered here and nowhere else."""
+"""Text from templates: the shell of the generated jobs, in `job_templates/`, and Dockerfiles. Rendered nowhere else."""
 
 from __future__ import annotations
 
+import json
 import shlex
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 def render(template: str, **values: Any) -> str:
     """A script as text. Values go through the filter `quote` in the templates wherever they become shell words."""
     return _environment().get_template(template).render(**values)
+
+
+def render_text(template: str, **values: Any) -> str:
+    """The same for a template that is handed over itself."""
+    return _environment().from_string(template).render(**values)
 
 
 @lru_cache(maxsize=1)
@@ -25,4 +31,5 @@ def _environment() -> Environment:
         autoescape=False,  # noqa: S701 - shell, not HTML; see the filter
     )
     environment.filters["quote"] = shlex.quote
+    environment.filters["json"] = json.dumps
     return environment

@@ -12,6 +12,10 @@ SITE_FILE: Final = "spacktainers.yaml"
 TEMPLATE_FILE: Final = "spack.yaml"
 EXTRA_FILES_FOLDER: Final = "spacktainer"
 EPILOGUE_FILE: Final = "Dockerfile.epilogue"
+DOCKERFILE_TEMPLATE: Final = "Dockerfile.j2"
+"""In the folder of extra files: the Dockerfile of every container."""
+IMAGE_FILES_FOLDER: Final = "image"
+"""In the folder of extra files: what that Dockerfile copies into the image."""
 GENERATED_PIPELINE: Final = "generated_pipeline.yaml"
 CONTAINER_PIPELINE: Final = "spacktainer_pipeline.yaml"
 PACKAGE_PIPELINE: Final = "spack_pipeline.yaml"
@@ -20,6 +24,10 @@ BASE_IMAGES: Final = ("builder", "runtime", "singularitah")
 """The images that every container is made with; each has a folder of its name, and no container may be called so."""
 
 GENERATE_BASE_PIPELINE: Final = "generate base pipeline"
+BASE_BRIDGE: Final = "base containers and pipeline generation"
+"""The parent's trigger job, whose child is the base pipeline."""
+DOTENV_FILE: Final = "build.env"
+"""The dotenv report in which `ga` says what came of which architecture."""
 PARENT_PIPELINE_ID: Final = "PARENT_PIPELINE_ID"
 """The variable in which the parent's trigger job hands its own pipeline id to the base pipeline."""
 
@@ -29,6 +37,11 @@ STAGE_ENVIRONMENTS: Final = "environments"
 STAGE_COLLECT: Final = "collect environments"
 STAGE_PIPELINES: Final = "pipelines"
 STAGE_CLEAN: Final = "clean"
+STAGE_CONTAINERS: Final = "containers"
+STAGE_SIF: Final = "sif files"
+STAGE_TAGS: Final = "tags"
+STAGE_PUBLISH: Final = "publish"
+CONTAINER_STAGES: Final = (STAGE_CONTAINERS, STAGE_SIF, STAGE_TAGS, STAGE_PUBLISH)
 BASE_STAGES: Final = (STAGE_IMAGES, STAGE_INDEXES, STAGE_ENVIRONMENTS, STAGE_COLLECT, STAGE_PIPELINES, STAGE_CLEAN)
 
 MAX_CONTAINER_NAME: Final = 63
@@ -68,6 +81,30 @@ def containers_job(architecture: str) -> str:
 def clean_job(architecture: str) -> str:
     """The job that prunes the build cache."""
     return f"clean build cache for {architecture}"
+
+
+def build_container_job(container: str, architecture: str) -> str:
+    """The job that builds a container, tests it and pushes it."""
+    return f"build {container} container for {architecture}"
+
+
+def sif_job(container: str, architecture: str) -> str:
+    """The job that makes the SIF file of a container, tests it and puts it into the containers bucket."""
+    return f"create {container} sif file for {architecture}"
+
+
+def docker_hub_job(container: str, architecture: str) -> str:
+    """The job that copies a container to Docker Hub."""
+    return f"publish {container} on Docker Hub from {architecture}"
+
+
+def cluster_job(container: str, cluster: str) -> str:
+    """The job that installs the SIF file of a container on a cluster."""
+    return f"download {container} SIF to {cluster}"
+
+
+NOTHING_TO_DO: Final = "no containers to rebuild"
+"""The only job of a container pipeline where everything is up to date."""
 
 
 def merged_environment(container: str, architecture: str) -> str:

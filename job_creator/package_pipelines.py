@@ -12,7 +12,7 @@ from typing import Any
 from job_creator import names
 from job_creator.adapters.files import read_file, write_files
 from job_creator.ci_objects import expand
-from job_creator.containers import registry_of
+from job_creator.containers.published import registry_of
 from job_creator.context import Context
 from job_creator.durations import Durations, default_durations, read_durations
 from job_creator.errors import Fault, FileAccessError, InvalidInputError

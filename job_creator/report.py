@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job_creator.base_pipeline import BasePlan
+from job_creator.ci_objects import Job, Pipeline
 from job_creator.decisions import Action, Decision
 from job_creator.errors import Fault
 from job_creator.limits import LimitReport
@@ -21,22 +21,23 @@ _STYLES = {
     Action.REUSE: "green",
     Action.CONCRETIZE: "cyan",
     Action.DECIDE_LATER: "dim",
+    Action.FAIL: "bold red",
 }
 _NEARLY_FULL = 0.9
 
 
-def print_plan(plan: BasePlan, limits: LimitReport, console: Console) -> None:
+def print_plan(decisions: Sequence[Decision], pipeline: Pipeline[Job], limits: LimitReport, console: Console) -> None:
     """A table of all decisions with their reasons, and how near the pipeline is to GitLab's limits."""
     if console.is_terminal:
         table = Table("what", "name", "arch", "action", "why", header_style="bold", box=None, pad_edge=False)
-        for decision in plan.decisions:
+        for decision in decisions:
             action = Text(decision.action, style=_STYLES[decision.action])
             table.add_row(decision.subject, decision.name, decision.architecture, action, Text(decision.reason))
         console.print(table)
     else:
-        for line in plain_table(plan.decisions):
+        for line in plain_table(decisions):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(summary(plan), highlight=False, soft_wrap=True)
+    console.print(summary(decisions, pipeline), highlight=False, soft_wrap=True)
     print_headroom(limits, console)
 
 
@@ -58,17 +59,20 @@ def plain_table(decisions: Sequence[Decision]) -> Iterable[str]:
         yield "  ".join((*cells, row[4]))
 
 
-def summary(plan: BasePlan) -> str:
+def summary(decisions: Sequence[Decision], pipeline: Pipeline[Job]) -> str:
     """The plan in one line."""
-    counts = {action: sum(decision.action is action for decision in plan.decisions) for action in Action}
-    images = counts[Action.BUILD]
-    return (
-        f"{len(plan.pipeline.jobs)} jobs: {images} images or tags to build, {counts[Action.REUSE]} up to date, "
-        f"{counts[Action.CONCRETIZE]} environments to concretize"
-    )
+    counts = {action: sum(decision.action is action for decision in decisions) for action in Action}
+    parts = [f"{counts[Action.BUILD]} to build or publish", f"{counts[Action.REUSE]} up to date"]
+    if counts[Action.CONCRETIZE]:
+        parts.append(f"{counts[Action.CONCRETIZE]} environments to concretize")
+    if counts[Action.FAIL]:
+        parts.append(f"{counts[Action.FAIL]} that cannot be built")
+    return f"{len(pipeline.jobs)} jobs: {', '.join(parts)}"
 
 
-def plan_as_json(plan: BasePlan, limits: LimitReport) -> str:
+def plan_as_json(
+    decisions: Sequence[Decision], pipeline: Pipeline[Job], limits: LimitReport, environments: Iterable[str] = ()
+) -> str:
     """The same for machines."""
     value: dict[str, Any] = {
         "decisions": [
@@ -79,10 +83,10 @@ def plan_as_json(plan: BasePlan, limits: LimitReport) -> str:
                 "action": decision.action,
                 "reason": decision.reason,
             }
-            for decision in plan.decisions
+            for decision in decisions
         ],
-        "jobs": [job.name for job in plan.pipeline.jobs],
-        "environments": sorted(plan.environments),
+        "jobs": [job.name for job in pipeline.jobs],
+        "environments": sorted(environments),
         "limits": [{"name": room.name, "used": room.used, "limit": room.limit} for room in limits.headroom],
         "findings": [
             {"rule": finding.rule, "job": finding.job or None, "message": finding.message}

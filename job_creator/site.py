@@ -126,7 +126,28 @@ class Singularitah(BaseImage):
     """The image that converts and publishes containers."""
 
     apptainer: Tool = Tool(version="1.4.5")
+    singularity_ce: Tool | None = None
+    """SingularityCE instead of Apptainer."""
     s3cmd: Tool = Tool(version="2.4.0")
+
+
+class Buildah(Value):
+    """What images are built with."""
+
+    image: Image = "quay.io/buildah/stable:v1.41.5"
+    """Has buildah 1.28 or newer."""
+    isolation: Literal["chroot", "oci", "rootless"] = "chroot"
+    """How build steps are separated from the job (`buildah build --isolation`); `chroot` needs no privileges."""
+    storage_driver: Literal["vfs", "overlay"] = "vfs"
+    """How layers are stored; `overlay` is faster where the runner has fuse or privileges."""
+
+    def variables(self) -> dict[str, str]:
+        """The variables that buildah reads. OCI's own image format knows neither SHELL nor ONBUILD."""
+        return {
+            "BUILDAH_ISOLATION": self.isolation,
+            "STORAGE_DRIVER": self.storage_driver,
+            "BUILDAH_FORMAT": "docker",
+        }
 
 
 class Images(Value):
@@ -135,8 +156,9 @@ class Images(Value):
     builder: BaseImage = BaseImage()
     runtime: BaseImage = BaseImage()
     singularitah: Singularitah = Singularitah()
-    buildah: Image = "quay.io/buildah/stable:v1.41.5"
-    """Has buildah; builds the images."""
+    buildah: Buildah = Buildah()
+    skopeo: Image = "quay.io/skopeo/stable:v1.18.0"
+    """Has skopeo; copies images to Docker Hub."""
     job_creator: Image = "docker.io/library/python:3.12-slim-bookworm"
     """Has Python; runs the commands of this project, which are installed where the image lacks them."""
 
@@ -162,6 +184,10 @@ class Cluster(Value):
     directory: Annotated[str, Field(pattern=r"^/[^\s]+$")]
     runner_tags: Items[Text]
     architecture: Text = "amd64"
+    setup: str = ""
+    """Shell lines that run first, for example to load a module with Python 3.11 or newer."""
+    keep: Annotated[int, Field(ge=0)] = 2
+    """How many previous files of a container stay, for jobs that still run from them."""
 
 
 class Publish(Value):

@@ -44,6 +44,17 @@ class Setting:
         return self.is_default_branch and self.architecture.build_cache.signed
 
     @property
+    def caches(self) -> dict[str, BuildCache | BranchCache]:
+        """The caches by their names: the one that is pushed to, and for branches the default branch's, to read.
+
+        A merge request may come from anyone, so the cache of the default branch is not named in its environments.
+        """
+        own: dict[str, BuildCache | BranchCache] = {DESTINATION: self.destination}
+        if self.is_default_branch or self.is_merge_request:
+            return own
+        return {**own, DEFAULT_BRANCH_CACHE: self.architecture.build_cache}
+
+    @property
     def destination(self) -> BuildCache | BranchCache:
         """The build cache that this run pushes to."""
         cache = self.architecture.build_cache
@@ -109,15 +120,20 @@ def requirements(line: SpackLine, architecture: Architecture) -> dict[str, Any]:
 
 
 def mirrors(setting: Setting) -> dict[str, Any]:
-    """The build caches: the one that is pushed to, and for branches also the default branch's, which they only read.
-
-    A merge request may come from anyone, so the cache of the default branch is not named in its environments.
-    """
+    """The build caches of a run, as Spack's configuration names them."""
     cache = setting.architecture.build_cache
-    own = {DESTINATION: _mirror(setting.destination, setting.line, signed=setting.signs)}
-    if setting.is_default_branch or setting.is_merge_request:
-        return own
-    return {**own, DEFAULT_BRANCH_CACHE: _mirror(cache, setting.line, signed=cache.signed)}
+    return {
+        name: mirror(found, setting.line, signed=cache.signed if found is cache else False)
+        for name, found in setting.caches.items()
+    }
+
+
+def credential_variables(setting: Setting) -> tuple[str, ...]:
+    """Names of the variables in which Spack looks for the keys of these mirrors; for a public one they are not set."""
+    if not setting.line.credentials_by_variable:
+        return tuple(setting.credentials())
+    pairs = [(cache.access_key_id_variable, cache.secret_access_key_variable) for cache in setting.caches.values()]
+    return tuple(dict.fromkeys(name for pair in pairs for name in pair))
 
 
 def pipeline_generation(setting: Setting) -> dict[str, Any]:
@@ -138,18 +154,19 @@ def pipeline_generation(setting: Setting) -> dict[str, Any]:
     return {"target": "gitlab", "pipeline-gen": [{"any-job": any_job}, {"build-job": build_job}]}
 
 
-def _mirror(cache: BuildCache | BranchCache, line: SpackLine, *, signed: bool) -> dict[str, Any]:
-    mirror: dict[str, Any] = {"url": cache.url}
+def mirror(cache: BuildCache | BranchCache, line: SpackLine, *, signed: bool) -> dict[str, Any]:
+    """One cache as Spack's configuration describes it, with the names of variables instead of keys."""
+    described: dict[str, Any] = {"url": cache.url}
     if cache.endpoint:
-        mirror["endpoint_url"] = cache.endpoint
+        described["endpoint_url"] = cache.endpoint
     if line.mirrors_can_be_unsigned:
-        mirror["signed"] = signed
+        described["signed"] = signed
     if line.credentials_by_variable:
-        mirror["access_pair"] = {
+        described["access_pair"] = {
             "id_variable": cache.access_key_id_variable,
             "secret_variable": cache.secret_access_key_variable,
         }
-    return mirror
+    return described
 
 
 def _valid_for_line(environment: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +175,11 @@ def _valid_for_line(environment: dict[str, Any]) -> dict[str, Any]:
     if isinstance(config, Mapping) and isinstance(config.get("install_tree"), str):
         environment["config"] = {**config, "install_tree": {"root": config["install_tree"]}}
     return environment
+
+
+def unmarked(key: str) -> str:
+    """The name of a key, without the mark that may stand at its end."""
+    return _split(key)[0]
 
 
 def _split(key: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from job_creator.base_pipeline import Inputs
-from job_creator.containers import Sources
+from job_creator.containers.base_images import Sources
 from job_creator.context import Context
 from job_creator.definitions import Definition, ImportedDefinition, SpackDefinition
 from job_creator.image_reference import parse_reference

@@ -21,10 +21,12 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
 
 
-def list_files(folder: Path) -> tuple[FileEntry, ...]:
-    """Every file and link below a folder, sorted by name. Raises `FileAccessError`."""
+def list_files(path: Path) -> tuple[FileEntry, ...]:
+    """Every file and link below a folder, sorted by name, or the one file that `path` is. Raises `FileAccessError`."""
     with _as_file_access_error():
-        return tuple(sorted(_entries(folder, folder), key=lambda entry: entry.path))
+        if path.is_file():
+            return (_file_entry(path, path.name),)
+        return tuple(sorted(_entries(path, path), key=lambda entry: entry.path))
 
 
 def write_files(folder: Path, files: Mapping[str, bytes], stale: str = "") -> None:
@@ -36,6 +38,7 @@ def write_files(folder: Path, files: Mapping[str, bytes], stale: str = "") -> No
     with _as_file_access_error():
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             _write(folder / name, content)
         for path in folder.glob(stale) if stale else ():
             if path.name not in files:
@@ -52,8 +55,12 @@ def _entries(folder: Path, root: Path) -> Iterator[FileEntry]:
             elif entry.is_dir():
                 yield from _entries(path, root)
             else:
-                mode = "100755" if entry.stat().st_mode & 0o100 else "100644"
-                yield FileEntry(name, mode, _sha256(path))
+                yield _file_entry(path, name)
+
+
+def _file_entry(path: Path, name: str) -> FileEntry:
+    mode = "100755" if path.stat().st_mode & 0o100 else "100644"
+    return FileEntry(name, mode, _sha256(path))
 
 
 def _sha256(path: Path) -> str:

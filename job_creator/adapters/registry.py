@@ -23,8 +23,8 @@ from requests.utils import parse_dict_header
 from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry
 
-from job_creator.containers import Published, Query
-from job_creator.errors import CouldNotAskError
+from job_creator.containers.published import Published, Query
+from job_creator.errors import CouldNotAskError, NotThereError
 from job_creator.image_reference import DOCKER_HUB, ImageReference, parse_reference
 
 WORKERS: Final = 64
@@ -57,7 +57,7 @@ class RegistryClient:
             read=1,
             backoff_factor=0.3,
             status_forcelist=(429, 500, 502, 503, 504),
-            allowed_methods=("GET",),
+            allowed_methods=("GET", "PUT"),
             raise_on_status=False,
             retry_after_max=30,
         )
@@ -81,6 +81,47 @@ class RegistryClient:
         if problems:
             raise CouldNotAskError("\n".join(["the registry gave no answer", *sorted(problems)]))
         return answers
+
+    def put_index(self, target: str, sources: Collection[str], *, skip_missing: bool = False) -> dict[str, str]:
+        """Let the tag `target` point to images of its own repository, one for each architecture.
+
+        `sources` are tags or digests. Returns the digests by architecture. Raises `NotThereError` when a source is not
+        there (with `skip_missing`, when none is), `CouldNotAskError` when the registry does not do it.
+        """
+        reference = parse_reference(target)
+        try:
+            with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+                found = dict(
+                    zip(sources, pool.map(lambda source: self._member_of(reference, source), sources), strict=True)
+                )
+            missing = [source for source, member in found.items() if member is None]
+            members = [member for member in found.values() if member is not None]
+            if not members or (missing and not skip_missing):
+                raise NotThereError(f"{target}: the repository has no {' and no '.join(missing)}")
+            index = {"schemaVersion": 2, "mediaType": _INDEXES[0], "manifests": members}
+            self._put_manifest(reference, json.dumps(index, separators=(",", ":")).encode())
+        except (CouldNotAskError, requests.RequestException, HTTPError) as error:
+            raise CouldNotAskError(f"{target}: {_reason(error)}") from None
+        return {member["platform"]["architecture"]: member["digest"] for member in members}
+
+    def _member_of(self, reference: ImageReference, source: str) -> dict[str, Any] | None:
+        """An image as an index describes it (OCI image specification, "OCI Image Index")."""
+        found = self._get(reference, f"manifests/{source}", accept=", ".join(_MANIFESTS))
+        if found is None:
+            return None
+        digest, manifest = _verified(found, source), _mapping(found)
+        configuration = self._configuration(reference, manifest)
+        platform = {key: configuration[key] for key in ("architecture", "os", "variant") if configuration.get(key)}
+        if "architecture" not in platform:
+            raise CouldNotAskError(f"{source} says for no architecture")
+        media_type = manifest.get("mediaType", _MANIFESTS[0])
+        return {"mediaType": media_type, "size": len(found), "digest": digest, "platform": platform}
+
+    def _put_manifest(self, reference: ImageReference, content: bytes) -> None:
+        headers = {"Content-Type": _INDEXES[0]}
+        response = self._ask(reference, f"manifests/{reference.tag}", headers, method="PUT", content=content)
+        if response.status_code not in (requests.codes.ok, requests.codes.created):
+            raise CouldNotAskError(f"HTTP {response.status_code} {response.reason or ''}{_detail(response)}".rstrip())
 
     def _published(self, query: Query) -> Published | None:
         reference = parse_reference(query.reference)
@@ -122,22 +163,39 @@ class RegistryClient:
 
     def _get(self, reference: ImageReference, what: str, accept: str) -> bytes | None:
         """The body of an answer, `None` for 404."""
-        host = _HUB_HOST if reference.registry == DOCKER_HUB else reference.registry
-        url = f"{self._scheme(host)}://{host}/v2/{reference.repository}/{what}"
-        scope = f"{host}/{reference.repository}"
-        used = self._tokens.get(scope)
-        response = self._send(url, used or _Anonymous(), accept)
-        # What a redirect led to has no say in where credentials go.
-        if response.status_code == requests.codes.unauthorized and not response.history:
-            response = self._send(url, self._authorization(scope, reference.registry, response, used), accept)
+        response = self._ask(reference, what, {"Accept": accept})
         if response.status_code == requests.codes.not_found:
             return None
         if response.status_code != requests.codes.ok:
             raise CouldNotAskError(f"HTTP {response.status_code} {response.reason or ''}{_detail(response)}".rstrip())
         return response.content
 
-    def _send(self, url: str, authorization: AuthBase, accept: str) -> requests.Response:
-        return self._session.get(url, headers={"Accept": accept}, auth=authorization, timeout=TIMEOUT_SECONDS)
+    def _ask(
+        self,
+        reference: ImageReference,
+        what: str,
+        headers: Mapping[str, str],
+        *,
+        method: str = "GET",
+        content: bytes | None = None,
+    ) -> requests.Response:
+        """The answer to a request, made again with a token when the registry wants one."""
+        host = _HUB_HOST if reference.registry == DOCKER_HUB else reference.registry
+        url = f"{self._scheme(host)}://{host}/v2/{reference.repository}/{what}"
+        # Reading and writing take different tokens.
+        scope = f"{method} {host}/{reference.repository}"
+        used = self._tokens.get(scope)
+
+        def send(authorization: AuthBase) -> requests.Response:
+            return self._session.request(
+                method, url, headers=headers, data=content, auth=authorization, timeout=TIMEOUT_SECONDS
+            )
+
+        response = send(used or _Anonymous())
+        # What a redirect led to has no say in where credentials go.
+        if response.status_code == requests.codes.unauthorized and not response.history:
+            response = send(self._authorization(scope, reference.registry, response, used))
+        return response
 
     def _authorization(self, scope: str, registry: str, refusal: requests.Response, used: AuthBase | None) -> AuthBase:
         """What the registry's challenge asks for; one token serves all threads that ask about a repository.

@@ -61,7 +61,8 @@ def collect_jobs(needed: Sequence[str], place: Workplace) -> tuple[tuple[Job, ..
     """
     jobs: list[Job] = []
     current = tuple(needed)
-    most = place.site.gitlab.limits.max_needs
+    # One is left for the runtime image, which the container pipeline has to know.
+    most = place.site.gitlab.limits.max_needs - 1
     level = 0
     while len(current) > most:
         level += 1
@@ -102,7 +103,10 @@ def process_job(needed: Sequence[str], place: Workplace) -> Job:
 
 
 def containers_job(needed: Sequence[str], place: Workplace, images: dict[str, str]) -> Job:
-    """Writes the pipeline of the containers, also when some environments failed; `images` are the base images."""
+    """Writes the pipeline of the containers, also when some environments failed; `images` are the base images.
+
+    What is `needed` includes the job of the runtime image, whose digest goes into every container's fingerprint.
+    """
     artifacts = names.container_artifacts(place.name)
     script = render("generate_containers.sh.j2", folder=place.folder, artifacts=artifacts)
     bucket = place.architecture.containers

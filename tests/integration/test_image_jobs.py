@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +15,8 @@ import pytest
 from job_creator.adapters.files import list_files
 from job_creator.adapters.registry import RegistryClient
 from job_creator.ci_objects import Job
-from job_creator.containers import (
+from job_creator.containers.base_images import (
     DecidedImage,
-    Knowledge,
-    Query,
     Sources,
     base_image,
     build_job,
@@ -26,6 +25,7 @@ from job_creator.containers import (
     index_job,
     questions,
 )
+from job_creator.containers.published import Knowledge, Query
 from job_creator.decisions import Action, compare_labels, files_fingerprint, fingerprint
 from job_creator.site import Site, read_site
 from job_creator.yaml_io import parse
@@ -156,6 +156,7 @@ def project(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     # Every test has an image of its own in the one registry.
     (folder / "runtime" / "marker").write_text(tmp_path.name)
     text = SITE.format(host=registry.host, containers=CONTAINERS, base=BASE)
+    (folder / "spacktainers.yaml").write_text(text)
     return Project(folder, machine(tmp_path / "machine", registry), registry, read_site(parse(text.encode(), "site")))
 
 
@@ -167,7 +168,8 @@ def machine(folder: Path, registry: Registry) -> dict[str, str]:
     (folder / "registries.conf").write_text("unqualified-search-registries = []\n")
     assert registry.tokens is not None
     return {
-        "PATH": os.environ["PATH"],
+        # The environment that the tests run in has jc, as the images of jobs may have.
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "XDG_RUNTIME_DIR": str(folder),
@@ -176,9 +178,12 @@ def machine(folder: Path, registry: Registry) -> dict[str, str]:
         "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
         "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
         "SSL_CERT_FILE": str(registry.certificate),
+        "REQUESTS_CA_BUNDLE": str(registry.certificate),
+        "NO_PROXY": "*",
         "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
         "CI_REGISTRY_USER": registry.tokens.user,
         "CI_REGISTRY_PASSWORD": registry.tokens.password,
+        "CI_REGISTRY_IMAGE": f"{registry.host}/{CONTAINERS}",
         "CI_PROJECT_URL": "https://gitlab.example.org/group/containers",
         "CI_COMMIT_SHA": "d" * 40,
         "CI_JOB_ID": "4711",
@@ -269,7 +274,7 @@ def test_a_wrong_password_ends_the_jobs_before_anything_is_published(project: Pr
     for job in (project.build(decided[0]), project.index(decided)):
         done = wrong.run(job, RUNTIME_AMD64_DIGEST="sha256:0", RUNTIME_ARM64_DIGEST="sha256:0")
         assert done.returncode != 0
-        assert "invalid username/password" in done.stdout
+        assert "Access denied" in done.stdout
     assert not list(project.folder.glob("*.env"))
     assert project.decided()[0].is_built
 

@@ -14,7 +14,7 @@ import pytest
 
 from job_creator.adapters import registry as registry_module
 from job_creator.adapters.registry import RegistryClient
-from job_creator.containers import Published, Query
+from job_creator.containers.published import Published, Query
 from job_creator.decisions import Action, compare_labels
 from job_creator.errors import CouldNotAskError
 from tests.integration.registry_server import (

@@ -17,7 +17,8 @@ import pytest
 
 from job_creator.base_pipeline import Inputs, plan
 from job_creator.commands import read_all
-from job_creator.containers import Knowledge, Sources
+from job_creator.containers.base_images import Sources
+from job_creator.containers.published import Knowledge
 from job_creator.context import Context
 from job_creator.definitions import SpackDefinition, read_definitions
 from job_creator.names import BASE_IMAGES, environment_job, merged_environment

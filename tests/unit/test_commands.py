@@ -82,7 +82,9 @@ def test_the_plan_is_a_coloured_table_on_a_terminal(repository: Path) -> None:
     built = commands.make_plan(repository, written, {}, offline=True, forced=())
     console = Console(force_terminal=True, width=160, color_system="standard")
     with console.capture() as capture:
-        report.print_plan(built, check(built.pipeline.document(), written.site.gitlab.limits), console)
+        report.print_plan(
+            built.decisions, built.pipeline, check(built.pipeline.document(), written.site.gitlab.limits), console
+        )
     assert "\x1b[" in capture.get()
 
 

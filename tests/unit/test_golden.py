@@ -17,7 +17,8 @@ from jsonschema import Draft7Validator
 from job_creator.base_pipeline import Inputs, plan, wanted_images
 from job_creator.ci_objects import expand
 from job_creator.commands import HEADER, make_plan, outputs, read_all
-from job_creator.containers import Knowledge, Published, questions
+from job_creator.containers.base_images import questions
+from job_creator.containers.published import Knowledge, Published
 from job_creator.definitions import Definition
 from job_creator.limits import check
 from job_creator.site import Limits

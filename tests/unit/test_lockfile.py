@@ -36,7 +36,39 @@ def test_externals_and_splices_are_told() -> None:
 def test_included_environments_count() -> None:
     value = json.loads(lockfile({"app": []}))
     value["include_concrete"] = {"/env": json.loads(lockfile({"lib": []}))}
-    assert {spec.name for spec in read_lockfile(json.dumps(value).encode(), "x").specs.values()} == {"app", "lib"}
+    lock = read_lockfile(json.dumps(value).encode(), "x")
+    assert {spec.name for spec in lock.specs.values()} == {"app", "lib"}
+    assert [lock.specs[root].name for root in lock.roots] == ["app"]
+    assert [lock.specs[root].name for root in lock.included_roots] == ["lib"]
+
+
+NEW_DEPENDENCIES = [
+    {"name": name, "hash": name, "parameters": {"deptypes": types, "virtuals": []}}
+    for name, types in [
+        ("l", ["link"]),
+        ("r", ["build"]),
+        ("r", ["run"]),
+        ("bl", ["build", "link"]),
+        ("b", ["build"]),
+        ("t", ["test"]),
+    ]
+]
+OLD_DEPENDENCIES = [
+    {"name": one["name"], "hash": one["hash"], "type": one["parameters"]["deptypes"]} for one in NEW_DEPENDENCIES
+]
+
+
+@pytest.mark.parametrize(
+    ("version", "dependencies"), [(4, OLD_DEPENDENCIES), (5, NEW_DEPENDENCIES), (6, NEW_DEPENDENCIES)]
+)
+def test_types_of_dependencies_are_told(version: int, dependencies: list[dict[str, object]]) -> None:
+    value = json.loads(lockfile({"app": []}))
+    value["_meta"]["lockfile-version"] = version
+    (root,) = value["concrete_specs"]
+    value["concrete_specs"][root] |= {"dependencies": dependencies, "build_spec": {"name": "app", "hash": "s"}}
+    spec = read_lockfile(json.dumps(value).encode(), "spack.lock").specs[root]
+    assert spec.dependencies == ("l", "r", "bl", "b", "t", "s")
+    assert spec.runtime_dependencies == ("l", "r", "bl", "s")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The images that containers are made with: what each is built from, whether that is published, and the jobs for it."""
+"""Base images: what each is built from, whether that is published, and the jobs for it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import Final
 from job_creator import names
 from job_creator.architectures import Architecture
 from job_creator.ci_objects import Artifacts, Job, Need
-from job_creator.context import Context
+from job_creator.containers.published import Knowledge, Query
 from job_creator.decisions import Action, Decision, Subject, compare_labels, fingerprint
 from job_creator.job_scripts import render
 from job_creator.site import Site
 
 RECIPE_VERSION: Final = "1"
 """To be raised whenever the jobs below build something else from the same inputs."""
-
-PROJECT_REGISTRY: Final = "$CI_REGISTRY_IMAGE"
 
 TAG_LENGTH: Final = 16
 """Hex digits of the fingerprint in a tag: 64 bits, plenty for the images of one project."""
@@ -56,37 +54,6 @@ class BaseImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """An image that a registry holds: its manifest's digest, its labels and the architecture in its configuration."""
-
-    digest: str
-    labels: Mapping[str, str]
-    architecture: str
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Query:
-    """A question to a registry: the image of this reference for this architecture."""
-
-    reference: str
-    architecture: str
-
-
-@dataclass(frozen=True, slots=True)
-class Knowledge:
-    """What is known of the registry. Without an answer (`published` is `None`) nothing counts as published."""
-
-    published: Mapping[Query, Published | None] | None
-    why_unknown: str = ""
-    forced: Collection[str] = ()
-    """Names of base images that are built in any case."""
-
-    def of(self, reference: str, architecture: str) -> Published | None:
-        """What is published under a reference for an architecture."""
-        return (self.published or {}).get(Query(reference, architecture))
-
-
-@dataclass(frozen=True, slots=True)
 class DecidedImage:
     """A base image, what happens to it, and the digest where it is there already."""
 
@@ -103,11 +70,6 @@ class DecidedImage:
         """What a job needs that uses the image: the job that builds it, if there is one."""
         job = names.build_image_job(self.image.name, self.image.architecture)
         return (Need(job, artifacts=artifacts),) if self.is_built else ()
-
-
-def registry_of(site: Site, context: Context) -> str:
-    """Registry and group of all images: the site's, or the project's own, which GitLab fills in where it is unknown."""
-    return site.registry.image or context.registry_image or PROJECT_REGISTRY
 
 
 def base_image(name: str, architecture: str, site: Site, sources: Sources, registry: str) -> BaseImage:
@@ -182,11 +144,12 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
         name=names.build_image_job(image.name, image.architecture),
         kind=f"image {image.architecture}",
         stage=names.STAGE_IMAGES,
-        image=site.images.buildah,
+        image=site.images.buildah.image,
         tags=architecture.tags("images"),
         script=(script,),
         variables={
             **architecture.job_variables("images"),
+            **site.images.buildah.variables(),
             "IMAGE": image.reference,
             "FOLDER": image.name,
             "ARCHITECTURE": image.architecture,
@@ -202,19 +165,20 @@ def index_job(images: Collection[DecidedImage], architecture: Architecture, site
     """The job that lets the moving tag point to the images of all architectures, by their digests."""
     first = next(iter(images)).image
     known = {digest_variable(decided.image): decided.digest for decided in images if decided.digest}
-    variables = [digest_variable(decided.image) for decided in images]
-    script = render("create_index.sh.j2", registry=site.registry, digest_variables=variables)
+    members = [f'"${digest_variable(decided.image)}"' for decided in images]
     return Job(
         name=names.image_index_job(first.name, several=len(images) > 1),
         kind="index",
         stage=names.STAGE_INDEXES,
-        image=site.images.buildah,
-        tags=architecture.tags("images"),
+        image=site.images.job_creator,
+        tags=architecture.tags("tools"),
         needs=tuple(need for decided in images for need in decided.need(artifacts=True)),
-        script=(script,),
+        script=(
+            render("install_job_creator.sh.j2", command="jc"),
+            render("tag_image.sh.j2", members=members, skip_missing=False),
+        ),
         variables={
-            **architecture.job_variables("images"),
-            "GIT_STRATEGY": "none",
+            **architecture.job_variables("tools"),
             "IMAGE": f"{first.repository}:{moving_tag}",
             **known,
         },

@@ -1,0 +1,48 @@
+"""What registries hold, as values: the question, the answer, and what to make of no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from job_creator.context import Context
+from job_creator.site import Site
+
+PROJECT_REGISTRY: Final = "$CI_REGISTRY_IMAGE"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An image that a registry holds: its manifest's digest, its labels and the architecture in its configuration."""
+
+    digest: str
+    labels: Mapping[str, str]
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Query:
+    """A question to a registry: the image of this reference for this architecture."""
+
+    reference: str
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of the registry. Without an answer (`published` is `None`) nothing counts as published."""
+
+    published: Mapping[Query, Published | None] | None
+    why_unknown: str = ""
+    forced: Collection[str] = ()
+    """Names of base images that are built in any case."""
+
+    def of(self, reference: str, architecture: str) -> Published | None:
+        """What is published under a reference for an architecture."""
+        return (self.published or {}).get(Query(reference, architecture))
+
+
+def registry_of(site: Site, context: Context) -> str:
+    """Registry and group of all images: the site's, or the project's own, which GitLab fills in where it is unknown."""
+    return site.registry.image or context.registry_image or PROJECT_REGISTRY
