@@ -71,7 +71,8 @@ def spack_definition(name: str = "hdf5", architecture: str = "amd64") -> SpackDe
 def imported_definition(name: str = "nexus", architecture: str = "amd64") -> ImportedDefinition:
     """A definition that wraps an image."""
     path = f"container_definitions/{architecture}/{name}.def"
-    return ImportedDefinition(name, architecture, path, parse_reference("group/nexus:1"))
+    text = "Bootstrap: docker\nFrom: group/nexus:1\n\n%startscript\n    serve\n"
+    return ImportedDefinition(name, architecture, path, parse_reference("group/nexus:1"), text)
 
 
 def inputs(

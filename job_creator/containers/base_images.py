@@ -165,7 +165,7 @@ def index_job(images: Collection[DecidedImage], architecture: Architecture, site
     """The job that lets the moving tag point to the images of all architectures, by their digests."""
     first = next(iter(images)).image
     known = {digest_variable(decided.image): decided.digest for decided in images if decided.digest}
-    members = [f'"${digest_variable(decided.image)}"' for decided in images]
+    digests = [f"${digest_variable(decided.image)}" for decided in images]
     return Job(
         name=names.image_index_job(first.name, several=len(images) > 1),
         kind="index",
@@ -175,7 +175,7 @@ def index_job(images: Collection[DecidedImage], architecture: Architecture, site
         needs=tuple(need for decided in images for need in decided.need(artifacts=True)),
         script=(
             render("install_job_creator.sh.j2", command="jc"),
-            render("tag_image.sh.j2", members=members, skip_missing=False),
+            render("tag_image.sh.j2", digests=digests),
         ),
         variables={
             **architecture.job_variables("tools"),

@@ -77,7 +77,6 @@ def sif_job(container: Container, place: Workplace, bucket: ContainersBucket, di
     """
     script = render(
         "create_sif.sh.j2",
-        file_name=container.record.file_name,
         placeholder=DIGEST_PLACEHOLDER,
         entry_point=ENTRY_POINT,
         smoke_tests=SMOKE_TESTS,
@@ -97,6 +96,7 @@ def sif_job(container: Container, place: Workplace, bucket: ContainersBucket, di
         variables={
             **_variables(container, place, "containers", digest),
             **bucket.credential_variables(),
+            "SIF": container.record.file_name,
             # Apptainer and SingularityCE each have a prefix of their own.
             **{f"{tool}_{name}": value for tool in ("APPTAINER", "SINGULARITY") for name, value in login.items()},
         },
@@ -118,11 +118,12 @@ def tag_job(container: Container, place: Workplace, architectures: Sequence[str]
         needs=tuple(Need(job, artifacts=False) for job in needed),
         script=(
             render("install_job_creator.sh.j2", command="jc"),
-            render("tag_image.sh.j2", members=members, skip_missing=True),
+            render("tag_container.sh.j2"),
         ),
         variables={
             **place.architecture.job_variables("tools"),
             "IMAGE": f"{container.repository}:{container.tag}",
+            "TAGS": " ".join(members),
         },
         timeout="30 minutes",
         interruptible=False,
@@ -161,7 +162,6 @@ def cluster_job(
 ) -> Job:
     """Installs the SIF file on a cluster, by a runner there."""
     name, there = cluster
-    source = f"{bucket.url}/{container.record.file_name}"
     setup = (there.setup,) if there.setup else ()
     return Job(
         name=names.cluster_job(container.name, name),
@@ -173,9 +173,13 @@ def cluster_job(
         script=(
             *setup,
             render("install_job_creator.sh.j2", command="jc"),
-            render("install_sif.sh.j2", source=source, name=name, cluster=there),
+            render("install_sif.sh.j2", name=name, cluster=there),
         ),
-        variables={**place.architecture.job_variables("tools"), **bucket.credential_variables()},
+        variables={
+            **place.architecture.job_variables("tools"),
+            **bucket.credential_variables(),
+            "SIF": f"{bucket.url}/{container.record.file_name}",
+        },
         timeout="2 hours",
         interruptible=False,
         resource_group=f"{name} {container.name}",

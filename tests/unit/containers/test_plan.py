@@ -1,0 +1,272 @@
+"""What is done about containers, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job_creator.ci_objects import Job
+from job_creator.containers.identity import Container, Unbuildable
+from job_creator.containers.plan import ContainerPlan, Publications, Wanted, installed_key, keys, plan, questions
+from job_creator.containers.published import Knowledge, Published, Query
+from job_creator.decisions import Action
+from job_creator.definitions import ExtraFile
+from job_creator.limits import check
+from job_creator.names import NOTHING_TO_DO
+from job_creator.site import Limits
+from tests.containers import (
+    DIGEST,
+    container,
+    images_of,
+    imported,
+    recipe,
+    records_of,
+    unknown,
+    wanted,
+)
+from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, imported_definition, spack_definition
+
+BUILD = "build hdf5 container for amd64"
+CREATE = "create hdf5 sif file for amd64"
+TAG = "create multiarch for hdf5"
+HUB = "publish hdf5 on Docker Hub from amd64"
+INSTALL = "download hdf5 SIF to alps"
+
+
+def planned(found: Wanted, images: Knowledge | None = None, publications: Publications | None = None) -> ContainerPlan:
+    return plan(
+        found,
+        images if images is not None else Knowledge(images_of(found)),
+        publications if publications is not None else records_of(found),
+    )
+
+
+def job_names(built: ContainerPlan) -> list[str]:
+    return [job.name for job in built.pipeline.jobs]
+
+
+def job(built: ContainerPlan, name: str) -> Job:
+    return built.pipeline.job(name)
+
+
+def needs(built: ContainerPlan, name: str) -> list[str]:
+    return [need.job for need in job(built, name).needs if need.pipeline is None]
+
+
+def reasons(built: ContainerPlan) -> dict[str, str]:
+    return {decision.subject: decision.reason for decision in built.decisions}
+
+
+def without(found: Wanted, *references: str) -> Knowledge:
+    return Knowledge({query: None if query.reference in references else one for query, one in images_of(found).items()})
+
+
+def test_where_everything_is_up_to_date_one_job_says_so() -> None:
+    """D48: a download job of every container was there always, so that there never was nothing to do."""
+    built = planned(wanted(container(), imported()))
+    assert job_names(built) == [NOTHING_TO_DO]
+    assert {decision.action for decision in built.decisions} == {Action.REUSE}
+    assert built.files == {}
+
+
+def test_a_new_image_goes_through_all_steps_in_order() -> None:
+    found = wanted(container())
+    built = planned(found, without(found, found.containers[0].reference))
+    assert job_names(built) == [BUILD, CREATE, INSTALL, TAG, HUB]
+    assert needs(built, CREATE) == [BUILD]
+    assert needs(built, INSTALL) == [CREATE]
+    # What fails its smoke tests as a SIF file gets no tag either.
+    assert needs(built, TAG) == [BUILD, CREATE]
+    assert needs(built, HUB) == [TAG]
+    assert reasons(built)["container"] == "not published yet"
+
+
+def test_a_lost_sif_file_is_made_from_the_digest_without_building_anything() -> None:
+    found = wanted(container())
+    built = planned(found, publications=Publications({}))
+    assert job_names(built) == [CREATE, INSTALL]
+    assert job(built, CREATE).variables["IMAGE_DIGEST"] == DIGEST
+    assert needs(built, CREATE) == []
+
+
+def test_a_sif_file_of_another_image_is_made_anew() -> None:
+    found = wanted(container())
+    records = dict(records_of(found).records or {})
+    name = found.containers[0].record.file_name
+    records[name] = replace(found.containers[0].record, image_digest=f"sha256:{'9' * 64}")
+    built = planned(found, publications=Publications(records))
+    assert CREATE in job_names(built)
+    assert reasons(built)["SIF file"].startswith("image_digest is sha256:")
+
+
+def test_a_cluster_that_has_an_older_file_gets_the_new_one() -> None:
+    found = wanted(container())
+    records = dict(records_of(found).records or {})
+    key = installed_key("alps", found.containers[0].record.file_name)
+    records[key] = replace(found.containers[0].record, sha256="0" * 64)
+    built = planned(found, publications=Publications(records))
+    assert job_names(built) == [INSTALL]
+    assert reasons(built)["cluster"] == "sha256 is 000000000000, not eeeeeeeeeeee"
+    records.pop(key)
+    assert reasons(planned(found, publications=Publications(records)))["cluster"] == "not published yet"
+
+
+def test_a_tag_that_points_elsewhere_is_set() -> None:
+    found = wanted(container())
+    one = found.containers[0]
+    tagged = Query(f"{one.repository}:{one.tag}", "amd64")
+    for other in (None, Published("sha256:other", one.identity, "amd64")):
+        built = planned(found, Knowledge({**images_of(found), tagged: other}))
+        assert job_names(built) == [TAG]
+        assert job(built, TAG).variables["TAGS"] == f"{one.tag}-amd64 {one.tag}-arm64"
+
+
+def test_docker_hub_is_compared_by_labels() -> None:
+    """D72: whatever was no answer was taken for "no need to push" or for "missing"."""
+    found = wanted(container())
+    built = planned(found, without(found, f"docker.io/example/hdf5:{found.containers[0].tag}"))
+    assert job_names(built) == [HUB]
+    assert needs(built, HUB) == []
+
+
+@pytest.mark.parametrize("environment", [BRANCH, MERGE_REQUEST])
+def test_only_the_default_branch_publishes_on_docker_hub(environment: dict[str, str]) -> None:
+    found = wanted(container(made_with=recipe(environment)), environment=environment)
+    assert not any(query.reference.startswith("docker.io/") for query in questions(found))
+    assert not any("Docker Hub" in name for name in job_names(planned(found, unknown())))
+
+
+def test_merge_requests_publish_nothing() -> None:
+    """D57: unreviewed containers went to the production bucket and the production cluster."""
+    found = wanted(container(made_with=recipe(MERGE_REQUEST)), environment=MERGE_REQUEST)
+    built = planned(found, unknown())
+    assert job_names(built) == [BUILD, TAG]
+    assert keys(found) == ()
+    document = str([one.document() for one in built.pipeline.jobs])
+    assert "INFRASTRUCTURE" not in document
+    assert "DOCKERHUB" not in document
+
+
+def test_an_image_for_another_architecture_does_not_count() -> None:
+    found = wanted(container())
+    wrong = {query: Published(DIGEST, found.containers[0].identity, "arm64") for query in questions(found)}
+    assert reasons(planned(found, Knowledge(wrong)))["container"] == "what is published is for arm64"
+
+
+def test_forced_containers_are_built_and_no_others() -> None:
+    found = wanted(container(), container(spack_definition("zlib")))
+    built = planned(found, Knowledge(images_of(found), forced=["hdf5"]))
+    assert BUILD in job_names(built)
+    assert not any("zlib" in name for name in job_names(built))
+
+
+def test_a_container_that_cannot_be_built_ends_the_pipeline_red_and_says_why() -> None:
+    found = wanted(container(), unbuildable=[Unbuildable("zlib", "amd64", "no lock; it's gone")])
+    built = planned(found, without(found, found.containers[0].reference))
+    script = job(built, "build zlib container for amd64").script[0]
+    assert script == "echo 'zlib: no lock; it'\"'\"'s gone' >&2\nexit 1\n"
+    assert BUILD in job_names(built)
+
+
+def test_smoke_tests_run_before_anything_is_pushed_or_published() -> None:
+    tested = replace(spack_definition(), tests=("h5dump --version",))
+    found = wanted(container(tested))
+    built = planned(found, unknown())
+    assert job(built, BUILD).variables["SMOKE_TESTS"] == "yes"
+    script = job(built, BUILD).script[0]
+    assert script.index("buildah run") < script.index("buildah push")
+    script = job(built, CREATE).script[-1]
+    assert script.index("singularity exec") < script.index("jc publish-sif")
+    assert b"h5dump --version" in built.files["hdf5/smoke_tests.sh"]
+
+
+def changes() -> dict[str, Container]:
+    """The same container with one thing changed."""
+    return {
+        "builder": container(made_with=replace(recipe(), builder="builder@sha256:1")),
+        "runtime": container(made_with=replace(recipe(), runtime="runtime@sha256:1")),
+        "dockerfile": container(made_with=replace(recipe(), dockerfile=recipe().dockerfile + "# other\n")),
+        "image_files": container(made_with=replace(recipe(), image_files=())),
+        "files": container(replace(spack_definition(), files=(ExtraFile("a", "/b"),))),
+        "tests": container(replace(spack_definition(), tests=("true",))),
+    }
+
+
+@pytest.mark.parametrize("what", changes())
+def test_a_change_of_anything_that_goes_in_builds_the_container_anew(what: str) -> None:
+    """D16, D17: base images, extra files, the recipe and the generator did not count."""
+    before, after = wanted(container()), wanted(changes()[what])
+    built = planned(after, Knowledge(images_of(before)))
+    assert BUILD in job_names(built)
+    assert reasons(built)["container"].startswith(f"{what} is ")
+
+
+def test_the_same_file_at_another_place_makes_another_container() -> None:
+    here, there = (container(replace(spack_definition(), files=(ExtraFile("a", f"/{at}"),))) for at in "xy")
+    assert here.record.container_checksum != there.record.container_checksum
+
+
+def test_an_edited_definition_file_and_a_new_upstream_image_both_count() -> None:
+    """D36: only the digest of the image was compared."""
+    before = imported()
+    edited = imported(replace(imported_definition(), text="Bootstrap: docker\nFrom: group/nexus:1\n"))
+    newer = imported(digest=f"sha256:{'9' * 64}")
+    assert len({one.record.container_checksum for one in (before, edited, newer)}) == 3
+
+
+def test_the_run_does_not_count() -> None:
+    """D23: a date in the tag made every day a new image."""
+    environments = [DEFAULT_BRANCH, {**DEFAULT_BRANCH, "CI_COMMIT_SHA": "beef", "CI_PIPELINE_ID": "1"}]
+    one, other = (container(made_with=recipe(environment)) for environment in environments)
+    assert one.identity == other.identity
+    assert one.record.container_checksum == other.record.container_checksum
+
+
+def test_what_is_built_says_what_it_is() -> None:
+    one = container()
+    labels = dict(line.split("=", 1) for line in one.files["labels"].decode().splitlines())
+    assert one.identity.items() <= labels.items()
+    assert labels["org.spacktainers.spack_lock_sha256"] == one.record.spack_lock_sha256
+    assert labels["org.spacktainers.container_checksum"] == one.record.container_checksum
+    assert labels["org.spacktainers.branch"] == "main"
+    assert labels["org.spacktainers.pipeline_url"].endswith("/4711")
+    assert labels["org.opencontainers.image.version"] == "1.14.5"
+    assert labels["org.opencontainers.image.base.digest"] == f"sha256:{'c' * 64}"
+    assert one.record.file_name == "hdf5__1.14.5-amd64.sif"
+
+
+def test_the_definition_of_an_imported_image_starts_from_the_pushed_image() -> None:
+    text = imported().files["container.def"].decode()
+    assert text.startswith("Bootstrap: docker\nFrom: registry.example.org/group/containers/nexus@@IMAGE_DIGEST@\n")
+    assert text.endswith("%startscript\n    serve\n")
+
+
+def test_secrets_are_named_and_never_written() -> None:
+    one = container()
+    assert one.files["secrets"].decode().split() == ["AWS_CACHE_ACCESS_KEY_ID", "AWS_CACHE_SECRET_ACCESS_KEY"]
+    assert b"mirrors" not in one.files["spack.yaml"]
+    branch = container(made_with=recipe(BRANCH))
+    assert b"buildcache-default-branch" in branch.files["mirrors.yaml"]
+    merge_request = container(made_with=recipe(MERGE_REQUEST))
+    assert b"buildcache-default-branch" not in merge_request.files["mirrors.yaml"]
+
+
+@given(st.permutations(["a", "b", "c"]), st.sets(st.sampled_from(["a", "b", "c"])))
+def test_each_container_is_planned_for_itself(order: list[str], missing: Collection[str]) -> None:
+    found = wanted(*(container(spack_definition(name)) for name in order))
+    lost = [one.reference for one in found.containers if one.name in missing]
+    built = planned(found, without(found, *lost))
+    assert {name.split()[1] for name in job_names(built) if name.startswith("build ")} == set(missing)
+    assert {path.split("/")[0] for path in built.files} == set(missing)
+    document = built.pipeline.document()
+    assert check(document, Limits(), depth=1).findings == ()
+
+
+def test_without_a_containers_bucket_there_are_no_sif_files() -> None:
+    text = SITE.replace("    containers: {bucket: sifs}\n", "")
+    found = wanted(container(made_with=recipe(text=text)), text=text)
+    assert job_names(planned(found, unknown())) == [BUILD, TAG]
