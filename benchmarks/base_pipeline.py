@@ -96,13 +96,16 @@ def generation() -> None:
         print(f"          {taken / reading:.2f} times what reading them takes the parser in Python ({reading:.2f} s)")
 
 
-class _SlowRegistry(BaseHTTPRequestHandler):
+class SlowRegistry(BaseHTTPRequestHandler):
     """Answers like a registry that holds one image under every name, after a while."""
 
     protocol_version = "HTTP/1.1"
+    delay = DELAY_SECONDS
+    """Seconds before each answer."""
 
     def do_GET(self) -> None:
-        time.sleep(DELAY_SECONDS)
+        """Answer, late."""
+        time.sleep(self.delay)
         configuration = json.dumps({"architecture": "amd64", "config": {"Labels": {"a": "1"}}}).encode()
         digest = f"sha256:{hashlib.sha256(configuration).hexdigest()}"
         manifest = json.dumps({"schemaVersion": 2, "config": {"digest": digest}}).encode()
@@ -113,17 +116,19 @@ class _SlowRegistry(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
+        """Say nothing."""
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
+    """Takes many connections at once."""
+
     request_queue_size = 128
     daemon_threads = True
 
 
 def look_ups() -> None:
     """Many questions to a registry that takes its time; each is one for the manifest and one for the labels."""
-    with _Server(("127.0.0.1", 0), _SlowRegistry) as server:
+    with Server(("127.0.0.1", 0), SlowRegistry) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         host = f"127.0.0.1:{server.server_port}"
         queries = [Query(f"{host}/group/image{number}:tag", "amd64") for number in range(LOOK_UPS)]

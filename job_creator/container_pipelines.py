@@ -16,11 +16,12 @@ from job_creator.containers.plan import ContainerPlan, Publications, Wanted, key
 from job_creator.containers.published import Knowledge, Published, Query, registry_of
 from job_creator.context import Context
 from job_creator.definitions import Definition, ImportedDefinition, SpackDefinition
-from job_creator.errors import InvalidInputError, NotThereError
+from job_creator.errors import Fault, InvalidInputError, NotThereError
 from job_creator.image_reference import DOCKER_HUB, parse_reference
 from job_creator.limits import LimitReport, check
 from job_creator.package_pipelines import preparation
 from job_creator.site import Site
+from job_creator.validation import did_you_mean
 from job_creator.yaml_io import dump
 
 _OFFLINE = "not asked whether it is published (--offline)"
@@ -115,6 +116,11 @@ class _Registries:
 
     def knowledge(self, wanted: Wanted, forced: tuple[str, ...]) -> Knowledge:
         every = [one.name for one in wanted.containers]
+        unknown = [name for name in forced if name not in every and name != "all"]
+        if unknown:
+            hint = did_you_mean(unknown[0], every)
+            message = f"there is no container {unknown[0]!r} to be forced"
+            raise InvalidInputError([Fault(names.DEFINITIONS_FOLDER, 1, 1, message, hint)])
         chosen = every if "all" in forced else forced
         if self.why_unknown:
             return Knowledge(None, self.why_unknown, chosen)

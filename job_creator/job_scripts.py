@@ -7,7 +7,7 @@ import shlex
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 
 def render(template: str, **values: Any) -> str:
@@ -17,7 +17,12 @@ def render(template: str, **values: Any) -> str:
 
 def render_text(template: str, **values: Any) -> str:
     """The same for a template that is handed over itself."""
-    return _environment().from_string(template).render(**values)
+    return _compiled(template).render(**values)
+
+
+@lru_cache(maxsize=8)
+def _compiled(template: str) -> Template:
+    return _environment().from_string(template)
 
 
 @lru_cache(maxsize=1)

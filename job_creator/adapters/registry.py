@@ -98,6 +98,7 @@ class RegistryClient:
             members = [member for member in found.values() if member is not None]
             if not members or (missing and not skip_missing):
                 raise NotThereError(f"{target}: the repository has no {' and no '.join(missing)}")
+            _refuse_doubles({source: member for source, member in found.items() if member})
             index = {"schemaVersion": 2, "mediaType": _INDEXES[0], "manifests": members}
             self._put_manifest(reference, json.dumps(index, separators=(",", ":")).encode())
         except (CouldNotAskError, requests.RequestException, HTTPError) as error:
@@ -280,6 +281,16 @@ def _verified(content: bytes, which: str) -> str:
     if which.startswith("sha256:") and which != digest:
         raise CouldNotAskError(f"asked for {which}, got {digest}")
     return digest
+
+
+def _refuse_doubles(members: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises `CouldNotAskError` when two images are for one architecture: clients would take either."""
+    sources: dict[str, str] = {}
+    for source, member in members.items():
+        architecture = member["platform"]["architecture"]
+        if architecture in sources:
+            raise CouldNotAskError(f"{sources[architecture]} and {source} are both for {architecture}")
+        sources[architecture] = source
 
 
 def _member(index: Mapping[str, Any], architecture: str) -> str | None:
