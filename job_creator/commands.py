@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ def make_plan(
         folders={name: files_fingerprint(_image_files(root, name)) for name in names.BASE_IMAGES},
         spack_commit=_commit(GitSource(repository=spack.repository, ref=spack.ref), ("spack", "ref"), written, offline),
         packages_commit=_commit(packages, ("spack", "packages", "ref"), written, offline) if packages else None,
+        public_key=_public_key(written.site, environment),
     )
     inputs = Inputs(written.site, context, written.template, written.definitions, sources)
     return plan(inputs, _knowledge(inputs, environment, offline=offline, forced=forced))
@@ -128,6 +130,18 @@ def credentials(registry: Registry, image: str, environment: Mapping[str, str]) 
     """User and password of the registry that images are pushed to, by its host, where the site's variables are set."""
     user, password = environment.get(registry.user_variable), environment.get(registry.password_variable)
     return {parse_reference(image).registry: (user, password)} if user and password else {}
+
+
+def _public_key(site: Site, environment: Mapping[str, str]) -> str:
+    """The sha256 of the key that the builder image trusts, which GitLab puts into a file."""
+    variable = site.signing.public_key_variable
+    path = environment.get(variable)
+    if not path:
+        return ""
+    try:
+        return hashlib.sha256(read_file(Path(path))).hexdigest()
+    except FileAccessError:
+        raise FileAccessError(f"{variable}: names no file; give the CI variable the type 'File'") from None
 
 
 def _commit(source: GitSource, place: tuple[str, ...], written: Written, offline: bool) -> str:

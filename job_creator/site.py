@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from job_creator.architectures import Architecture, Duration, Text, VariableName, url_without_credentials
+from job_creator.architectures import Architecture, Duration, Text, Url, VariableName, url_without_credentials
 from job_creator.errors import Fault, InvalidInputError
 from job_creator.image_reference import parse_reference
 from job_creator.spack_line import SpackLine, line_of_ref
@@ -114,6 +114,8 @@ class Tool(Value):
 
     version: Text
     sha256: Mapping[str, Annotated[str, AfterValidator(_sha256)]] = {}
+    url: Mapping[str, Url] = {}
+    """Where the package of an architecture is, if not among the project's releases."""
 
 
 class BaseImage(Value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,10 +13,14 @@ from job_creator.ci_objects import Artifacts, Job, Need
 from job_creator.containers.published import Knowledge, Query
 from job_creator.decisions import Action, Decision, Subject, compare_labels, fingerprint
 from job_creator.job_scripts import render
-from job_creator.site import Site
+from job_creator.site import Site, Tool
+from job_creator.spack_template import mirror
 
 RECIPE_VERSION: Final = "1"
 """To be raised whenever the jobs below build something else from the same inputs."""
+
+COMPILERS_FILE: Final = "/opt/spack-compilers.txt"
+"""Where the builder image says which compilers it found (builder/Dockerfile); a label says so, too."""
 
 TAG_LENGTH: Final = 16
 """Hex digits of the fingerprint in a tag: 64 bits, plenty for the images of one project."""
@@ -29,6 +34,8 @@ class Sources:
     """Fingerprint of each base image's folder, by its name."""
     spack_commit: str
     packages_commit: str | None = None
+    public_key: str = ""
+    """sha256 of the key that packages are verified with; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,8 @@ def base_image(name: str, architecture: str, site: Site, sources: Sources, regis
     arguments = {"BASE_IMAGE": _base_of(name, site), **_own_arguments(name, architecture, site, sources)}
     prefix = site.registry.label_prefix
     inputs = {"files": sources.folders[name], "recipe_version": RECIPE_VERSION}
+    if name == "builder" and sources.public_key:
+        inputs["public_key"] = sources.public_key
     inputs |= {key.lower(): value for key, value in arguments.items()}
     labels = {f"{prefix}.{key}": value for key, value in inputs.items()}
     return BaseImage(name, architecture, f"{registry}/{name}", arguments, labels)
@@ -139,6 +148,8 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
         labels={**image.labels, f"{site.registry.label_prefix}.fingerprint": fingerprint(image.labels)},
         digest_variable=digest_variable(image),
         dotenv=dotenv,
+        public_key_variable=site.signing.public_key_variable if image.name == "builder" else None,
+        compilers_file=COMPILERS_FILE if image.name == "builder" else None,
     )
     return Job(
         name=names.build_image_job(image.name, image.architecture),
@@ -206,10 +217,26 @@ def _own_arguments(name: str, architecture: str, site: Site, sources: Sources) -
             if packages
             else {}
         )
-        return {"SPACK_REPOSITORY": site.spack.repository, "SPACK_COMMIT": sources.spack_commit, **apart}
+        cache = site.architectures[architecture].build_cache
+        mirrors = {"mirrors:": {"build-cache": mirror(cache, site.spack.line, signed=cache.signed)}}
+        commits = {"SPACK_REPOSITORY": site.spack.repository, "SPACK_COMMIT": sources.spack_commit, **apart}
+        return {**commits, "MIRRORS": json.dumps(mirrors)}
     if name == "singularitah":
-        tools = {"APPTAINER": site.images.singularitah.apptainer, "S3CMD": site.images.singularitah.s3cmd}
-        versions = {f"{tool}_VERSION": value.version for tool, value in tools.items()}
-        sums = {f"{tool}_SHA256": value.sha256.get(architecture, "") for tool, value in tools.items()}
-        return {**versions, **{name: value for name, value in sums.items() if value}}
+        wanted = site.images.singularitah
+        container_tool = wanted.singularity_ce or wanted.apptainer
+        return {
+            "CONTAINER_TOOL": "singularity-ce" if wanted.singularity_ce else "apptainer",
+            **_tool("CONTAINER_TOOL", container_tool, architecture),
+            **_tool("S3CMD", wanted.s3cmd, architecture),
+        }
     return {}
+
+
+def _tool(prefix: str, tool: Tool, architecture: str) -> dict[str, str]:
+    """The build arguments for a tool, without those that are not known."""
+    values = {
+        "VERSION": tool.version,
+        "SHA256": tool.sha256.get(architecture, ""),
+        "URL": tool.url.get(architecture, ""),
+    }
+    return {f"{prefix}_{name}": value for name, value in values.items() if value}

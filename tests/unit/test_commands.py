@@ -265,6 +265,27 @@ def test_offline_plans_need_no_network_library(repository: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_public_key_that_is_no_file_is_an_error_that_does_not_show_it(repository: Path) -> None:
+    environment = {"SPACK_DEPLOYMENT_KEY_PUBLIC": "the key itself\n" * 100}
+    result = jc("-C", str(repository), "plan", "--offline", environment=environment)
+    assert result.exit_code == ExitCode.CANNOT_ACCESS_FILE
+    assert "SPACK_DEPLOYMENT_KEY_PUBLIC: names no file; give the CI variable the type 'File'" in result.output
+    assert "the key itself" not in result.output
+
+
+def test_another_public_key_makes_another_builder_image(repository: Path, tmp_path: Path) -> None:
+    outputs = []
+    for content in ("one", "other"):
+        key = tmp_path / "key"
+        key.write_text(content)
+        out = tmp_path / content
+        arguments = ("-C", str(repository), "create-jobs", "--offline", "-o", str(out / "p.yaml"))
+        jc(*arguments, environment={"SPACK_DEPLOYMENT_KEY_PUBLIC": str(key)})
+        outputs.append(parse((out / "p.yaml").read_bytes(), "p").value)
+    images = [document["build builder for amd64"]["variables"]["IMAGE"] for document in outputs]
+    assert images[0] != images[1]
+
+
 def test_no_secret_of_the_environment_comes_out_anywhere(repository: Path, tmp_path: Path) -> None:
     """D60-D66: passwords and keys in logs, arguments, layers and artifacts."""
     names = [
@@ -277,6 +298,10 @@ def test_no_secret_of_the_environment_comes_out_anywhere(repository: Path, tmp_p
         *("GITLAB_API_TOKEN", "CI_JOB_TOKEN", "CI_REGISTRY_PASSWORD", "CI_REGISTRY_USER", "AWS_SECRET_ACCESS_KEY"),
     ]
     secrets = {name: f"SECRET-VALUE-{number}" for number, name in enumerate(names)}
+    # The one variable that is looked into, since GitLab makes a file of it.
+    public_key = tmp_path / "public_key"
+    public_key.write_text("SECRET-VALUE")
+    secrets["SPACK_DEPLOYMENT_KEY_PUBLIC"] = str(public_key)
     out = tmp_path / "out"
     outputs = [
         jc("-C", str(repository), "-vv", *arguments, environment={**secrets, **DEFAULT_BRANCH}).output
