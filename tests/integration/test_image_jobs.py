@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +37,7 @@ from tests.integration.registry_server import (
     read_manifest,
     run_registry,
 )
+from tests.integration.runner import machine, read_dotenv, run_script
 
 ARCHITECTURES = ("amd64", "arm64")
 TAG = "latest"
@@ -103,18 +102,9 @@ class Project:
         return index_job(decided, self.site.architectures["amd64"], self.site, TAG)
 
     def run(self, job: Job, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a job's script as the runner's shell does: `bash` with `errexit` and `pipefail`, nothing to read."""
+        """Run a job's script as the runner's shell does."""
         assert not [value for value in job.variables.values() if "$" in value]
-        return subprocess.run(
-            ["bash", "-eo", "pipefail", "-c", "\n".join(job.script)],
-            cwd=self.folder,
-            env={**self.machine, **job.variables, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        return run_script(job.script, self.folder, {**self.machine, **job.variables, **variables})
 
     def succeed(self, job: Job, **variables: str) -> str:
         """Run a job that has to succeed. Returns what it printed."""
@@ -126,8 +116,7 @@ class Project:
         """The variables that a job hands on to those that need it; GitLab reads them from the report."""
         assert job.artifacts is not None
         assert job.artifacts.dotenv is not None
-        lines = (self.folder / job.artifacts.dotenv).read_text().splitlines()
-        return {name: value for name, _, value in (line.partition("=") for line in lines)}
+        return read_dotenv(self.folder / job.artifacts.dotenv)
 
     def published(self, tag: str) -> dict[str, str]:
         """The digests that a tag has for each architecture."""
@@ -157,37 +146,8 @@ def project(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (folder / "runtime" / "marker").write_text(tmp_path.name)
     text = SITE.format(host=registry.host, containers=CONTAINERS, base=BASE)
     (folder / "spacktainers.yaml").write_text(text)
-    return Project(folder, machine(tmp_path / "machine", registry), registry, read_site(parse(text.encode(), "site")))
-
-
-def machine(folder: Path, registry: Registry) -> dict[str, str]:
-    """The environment of a runner: buildah with its own storage, and what GitLab puts into every job."""
-    folder.mkdir()
-    storage = f'driver = "vfs"\nrunroot = "{folder}/run"\ngraphroot = "{folder}/graph"\n'
-    (folder / "storage.conf").write_text(f"[storage]\n{storage}")
-    (folder / "registries.conf").write_text("unqualified-search-registries = []\n")
-    assert registry.tokens is not None
-    return {
-        # The environment that the tests run in has jc, as the images of jobs may have.
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "XDG_RUNTIME_DIR": str(folder),
-        "STORAGE_DRIVER": "vfs",
-        "BUILDAH_ISOLATION": "chroot",
-        "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
-        "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
-        "SSL_CERT_FILE": str(registry.certificate),
-        "REQUESTS_CA_BUNDLE": str(registry.certificate),
-        "NO_PROXY": "*",
-        "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
-        "CI_REGISTRY_USER": registry.tokens.user,
-        "CI_REGISTRY_PASSWORD": registry.tokens.password,
-        "CI_REGISTRY_IMAGE": f"{registry.host}/{CONTAINERS}",
-        "CI_PROJECT_URL": "https://gitlab.example.org/group/containers",
-        "CI_COMMIT_SHA": "d" * 40,
-        "CI_JOB_ID": "4711",
-    }
+    here = {**machine(tmp_path / "machine", registry), "CI_REGISTRY_IMAGE": f"{registry.host}/{CONTAINERS}"}
+    return Project(folder, here, registry, read_site(parse(text.encode(), "site")))
 
 
 def test_a_built_image_is_found_with_exactly_its_labels_and_then_reused(project: Project) -> None:
@@ -271,10 +231,14 @@ def test_jobs_that_are_run_again_leave_nothing_to_do(project: Project) -> None:
 def test_a_wrong_password_ends_the_jobs_before_anything_is_published(project: Project) -> None:
     decided = project.decided()
     wrong = replace(project, machine={**project.machine, "CI_REGISTRY_PASSWORD": "wrong"})
-    for job in (project.build(decided[0]), project.index(decided)):
+    refusals = {
+        "invalid username/password": project.build(decided[0]),
+        "HTTP Basic: Access denied": project.index(decided),
+    }
+    for words, job in refusals.items():
         done = wrong.run(job, RUNTIME_AMD64_DIGEST="sha256:0", RUNTIME_ARM64_DIGEST="sha256:0")
         assert done.returncode != 0
-        assert "Access denied" in done.stdout
+        assert words in done.stdout
     assert not list(project.folder.glob("*.env"))
     assert project.decided()[0].is_built
 
