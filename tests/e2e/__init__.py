@@ -1,0 +1,1 @@
+"""Whole chains, with everything real but the machines that they run on."""

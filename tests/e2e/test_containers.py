@@ -1,0 +1,376 @@
+"""From a lockfile to a container in a registry, a bucket and on a cluster: the generated jobs, run for real.
+
+buildah, a registry with tokens and TLS, Apptainer and an S3 server; a stand-in lays the software out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from job_creator.adapters.registry import RegistryClient
+from job_creator.adapters.s3 import s3_client
+from job_creator.containers.published import Published, Query
+from job_creator.job_scripts import render
+from job_creator.lockfile import read_lockfile
+from job_creator.names import NOTHING_TO_DO
+from job_creator.publication import Record
+from job_creator.site import DockerHub
+from job_creator.site import Registry as SiteRegistry
+from job_creator.yaml_io import parse
+from tests.integration.apptainer import Apptainer, apptainer_for
+from tests.integration.base_images import buildah_in, debian_root, import_root, shared_folder
+from tests.integration.components import require
+from tests.integration.registry_server import GROUP, Registry, TokenService, run_registry
+from tests.integration.runner import Done, machine, run_pipeline, run_script
+from tests.integration.s3_server import new_bucket, s3_server
+from tests.locks import ENVIRONMENT, lockfile, write_environment
+from tests.samples import DEFAULT_BRANCH, REPOSITORY, write_repository
+
+pytestmark = pytest.mark.xdist_group("images")
+
+LOCK = lockfile([("app@1.2", "app", "1.2.3")])
+BINARY = read_lockfile(LOCK, "spack.lock").roots[0]
+SECRETS = {
+    "AWS_CACHE_ACCESS_KEY_ID": "planted-cache-id",
+    "AWS_CACHE_SECRET_ACCESS_KEY": "planted/cache+secret",
+    "AWS_INFRASTRUCTURE_ACCESS_KEY_ID": "planted-bucket-id",
+    "AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY": "planted/bucket+secret",
+}
+SITE = """\
+registry: {{image: "{host}/group/containers", label_prefix: org.example}}
+spack:
+  ref: v1.1.0
+  packages: {{repository: https://git.example.org/spack-packages.git, ref: v2025.11.0}}
+images:
+  buildah: {{storage_driver: {driver}}}
+architectures:
+  amd64:
+    runner_tags: [big]
+    build_cache: {{bucket: cache-amd64}}
+    containers: {{bucket: {bucket}, endpoint: "{s3}"}}
+publish:
+  clusters:
+    alps: {{directory: "{cluster}", runner_tags: [alps]}}
+"""
+APP = f"""\
+spack:
+  specs: [app@1.2]
+spacktainer:
+  files: [files/app/greeting:/opt/greeting]
+  test:
+    - {BINARY} "smoke test"
+    - test "$(cat /opt/greeting)" = hello
+"""
+WRAPPED = """\
+Bootstrap: docker
+From: {host}/public/upstream:2.0
+
+%labels
+    from-the-definition yes
+%runscript
+    echo "wrapped: $1"
+"""
+STAND_IN = f"""\
+FROM localhost/runtime
+COPY spack /usr/local/bin/spack
+RUN mkdir /opt/binaries && touch /opt/binaries/{BINARY}
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A checkout with everything around it."""
+
+    root: Path
+    registry: Registry
+    s3: str
+    bucket: str
+    cluster: Path
+    environment: Mapping[str, str]
+    apptainer: Apptainer
+
+    def generate(self) -> dict[str, Any]:
+        """Run the job that writes the pipeline. Returns the pipeline."""
+        command = [sys.executable, "-m", "job_creator", "generate-spacktainer-workflow", "--architecture", "amd64"]
+        command += ["--out-dir", "spacktainer.artifacts.amd64"]
+        keys = {
+            "AWS_ACCESS_KEY_ID": SECRETS["AWS_INFRASTRUCTURE_ACCESS_KEY_ID"],
+            "AWS_SECRET_ACCESS_KEY": SECRETS["AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY"],
+        }
+        done = subprocess.run(
+            command, cwd=self.root, env={**self.environment, **keys}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        written = (self.root / "spacktainer.artifacts.amd64" / "spacktainer_pipeline.yaml").read_bytes()
+        pipeline: dict[str, Any] = parse(written, "p").value
+        return pipeline
+
+    def run(self, pipeline: Mapping[str, Any]) -> dict[str, Done]:
+        """Run its jobs."""
+        return run_pipeline(pipeline, self.root, self.environment)
+
+    def published(self, image: str) -> Published | None:
+        """What the registry has for a reference."""
+        query = Query(f"{self.registry.host}/{GROUP}{image}", "amd64")
+        os.environ["REQUESTS_CA_BUNDLE"] = str(self.registry.certificate)
+        return RegistryClient(self.registry.credentials).look_up([query])[query]
+
+    def objects(self) -> dict[str, Record | None]:
+        """What is in the bucket."""
+        client = s3_client(self.s3)
+        keys = [entry["Key"] for entry in client.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
+        return {key: Record.from_metadata(client.head_object(Bucket=self.bucket, Key=key)["Metadata"]) for key in keys}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Registry, bucket and cluster are empty but for the base images and an image to be wrapped."""
+    folder = tmp_path_factory.mktemp("site")
+    apptainer = apptainer_for(folder)
+    for program in ("skopeo", "buildah"):
+        require(program)
+    (folder / "registry").mkdir()
+    with pytest.MonkeyPatch.context() as patch, s3_server() as s3:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, SECRETS[name.replace("AWS", "AWS_INFRASTRUCTURE")])
+        patch.setenv("NO_PROXY", "*")
+        with run_registry(folder / "registry", TokenService(), tls=True) as registry:
+            patch.setenv("REQUESTS_CA_BUNDLE", str(registry.certificate))
+            driver = _push_base_images(folder, registry, shared_folder(tmp_path_factory))
+            bucket, cluster = new_bucket(s3_client(s3)), folder / "cluster"
+            cluster.mkdir()
+            values = {"host": registry.host, "driver": driver, "bucket": bucket, "s3": s3, "cluster": cluster}
+            here = machine(folder / "machine", registry)
+            environment = {
+                **here,
+                **DEFAULT_BRANCH,
+                **SECRETS,
+                "PATH": f"{apptainer.program.parent}:{here['PATH']}",
+                "CI_PIPELINE_ID": "4711",
+                "CI_PIPELINE_URL": "https://gitlab.example.org/group/containers/-/pipelines/4711",
+                "CI_REGISTRY_IMAGE": f"{registry.host}/{GROUP}containers",
+                "PYTHONPATH": str(REPOSITORY),
+            }
+            yield Site(_repository(folder / "checkout", values), registry, s3, bucket, cluster, environment, apptainer)
+
+
+def _push_base_images(folder: Path, registry: Registry, shared: Path) -> str:
+    """Put builder, runtime and an image to be wrapped into the registry. Returns the storage driver that works here."""
+    assert registry.tokens is not None
+    buildah = buildah_in(folder / "buildah", SSL_CERT_FILE=str(registry.certificate))
+    import_root(buildah, debian_root(shared), "localhost/runtime")
+    context = folder / "stand-in"
+    context.mkdir()
+    shutil.copy(REPOSITORY / "tests" / "integration" / "stand_in_spack.sh", context / "spack")
+    (context / "spack").chmod(0o755)
+    (context / "Dockerfile").write_text(STAND_IN)
+    buildah("build", "--quiet", "--pull-never", "--tag", "localhost/builder", context)
+    login = f"{registry.tokens.user}:{registry.tokens.password}"
+    for image, target in {
+        "builder": f"{GROUP}containers/builder:latest",
+        "runtime": f"{GROUP}containers/runtime:latest",
+    }.items():
+        buildah("push", "--quiet", "--creds", login, f"localhost/{image}", f"docker://{registry.host}/{target}")
+    _copy_to_public(registry, buildah.environment)
+    return "overlay" if 'driver = "overlay"' in (folder / "buildah" / "storage.conf").read_text() else "vfs"
+
+
+def _copy_to_public(registry: Registry, environment: Mapping[str, str]) -> None:
+    """The runtime image as one that somebody else published; the token service lets nobody write there but us."""
+    assert registry.tokens is not None
+    source = f"docker://{registry.host}/{GROUP}containers/runtime:latest"
+    target = f"docker://{registry.host}/public/upstream:2.0"
+    token = registry.tokens.authorization("public/upstream").removeprefix("Bearer ")
+    command = ["skopeo", "copy", "--src-creds", f"{registry.tokens.user}:{registry.tokens.password}"]
+    command += ["--dest-registry-token", token, source, target]
+    done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _repository(root: Path, values: Mapping[str, Any]) -> Path:
+    files = {
+        "container_definitions/amd64/app/spack.yaml": APP,
+        "container_definitions/amd64/app/Dockerfile.epilogue": 'LABEL org.example.from-the-epilogue="yes"\n',
+        "container_definitions/amd64/wrapped.def": WRAPPED.format(**values),
+        "spacktainer/files/app/greeting": "hello",
+    }
+    write_repository(root, files, SITE.format(**values))
+    for name in ("Dockerfile.j2", "image"):
+        source = REPOSITORY / "spacktainer" / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, root / "spacktainer" / name)
+    write_environment(root / "jobs_scratch_dir.amd64" / "app", {**ENVIRONMENT, "specs": ["app@1.2"]}, LOCK)
+    return root
+
+
+@pytest.fixture(scope="module")
+def done(site: Site) -> dict[str, Done]:
+    """The whole pipeline, run once."""
+    return site.run(site.generate())
+
+
+def test_all_jobs_of_both_containers_succeed(done: dict[str, Done]) -> None:
+    assert not [f"{one.name}:\n{one.log}" for one in done.values() if not one.succeeded]
+    assert set(done) == {
+        f"{prefix} {name} {suffix}".strip()
+        for name in ("app", "wrapped")
+        for prefix, suffix in (
+            ("build", "container for amd64"),
+            ("create", "sif file for amd64"),
+            ("tag", ""),
+            ("download", "SIF to alps"),
+        )
+    }
+
+
+def test_the_image_says_what_it_is_under_all_its_names(site: Site, done: dict[str, Done]) -> None:
+    tagged = site.published("containers/app:1.2.3-amd64")
+    assert tagged is not None
+    lock = site.root / "jobs_scratch_dir.amd64" / "app" / "concrete_environment" / "spack.lock"
+    assert tagged.labels["org.opencontainers.image.version"] == "1.2.3"
+    assert tagged.labels["org.example.branch"] == "main"
+    assert tagged.labels["org.example.pipeline_url"].endswith("/4711")
+    assert tagged.labels["org.example.from-the-epilogue"] == "yes"
+    assert len(tagged.labels["org.example.container_checksum"]) == 64
+    sums = subprocess.run(["sha256sum", lock], capture_output=True, text=True, check=True).stdout
+    assert tagged.labels["org.example.spack_lock_sha256"] == sums.split()[0]
+    found = site.published("containers/app:1.2.3")
+    assert found is not None
+    assert found.digest == tagged.digest
+
+
+def test_the_bucket_has_the_sif_files_with_their_records_and_nothing_else(site: Site, done: dict[str, Done]) -> None:
+    records = site.objects()
+    assert set(records) == {
+        f"containers/{folder}{name}"
+        for folder in ("", "installed/alps/")
+        for name in ("app__1.2.3-amd64.sif", "wrapped__2.0-amd64.sif")
+    }
+    image = site.published("containers/app:1.2.3-amd64")
+    assert image is not None
+    for record in records.values():
+        assert record is not None
+        assert record.is_release
+        assert record.ref == "refs/heads/main"
+    record = records["containers/app__1.2.3-amd64.sif"]
+    assert record is not None
+    assert record.image_digest == image.digest
+    assert record.container_checksum == image.labels["org.example.container_checksum"]
+
+
+def test_the_sif_file_on_the_cluster_runs_and_says_what_it_is(site: Site, done: dict[str, Done]) -> None:
+    sif = site.cluster / "app" / "current"
+    assert sif.resolve().is_file()
+    assert site.apptainer("run", sif, BINARY, "a  b", "c").strip() == f"{BINARY} 2 a  b c"
+    assert site.apptainer("exec", sif, BINARY, "x").strip() == f"{BINARY} 1 x"
+    assert "smoke test" in site.apptainer("test", sif)
+    labels = json.loads(site.apptainer("inspect", "--json", "--labels", sif))["data"]["attributes"]["labels"]
+    image = site.published("containers/app:1.2.3-amd64")
+    assert image is not None
+    assert labels["org.example.container_checksum"] == image.labels["org.example.container_checksum"]
+    assert labels["org.example.spack_lock_sha256"] == image.labels["org.example.spack_lock_sha256"]
+
+
+def test_an_imported_image_has_what_its_definition_adds(site: Site, done: dict[str, Done]) -> None:
+    sif = site.cluster / "wrapped" / "wrapped__2.0-amd64.sif"
+    assert site.apptainer("run", sif, "x y").strip() == "wrapped: x y"
+    labels = json.loads(site.apptainer("inspect", "--json", "--labels", sif))["data"]["attributes"]["labels"]
+    assert labels["from-the-definition"] == "yes"
+    assert len(labels["org.example.container_checksum"]) == 64
+
+
+def test_no_secret_is_in_a_log_an_image_a_file_or_a_record(site: Site, done: dict[str, Done], tmp_path: Path) -> None:
+    secrets = [*SECRETS.values(), site.environment["CI_REGISTRY_PASSWORD"]]
+    logs = "".join(one.log for one in done.values())
+    assert "smoke test" in logs
+    image = f"docker://{site.registry.host}/{GROUP}containers/app:1.2.3-amd64"
+    login = f"{site.environment['CI_REGISTRY_USER']}:{site.environment['CI_REGISTRY_PASSWORD']}"
+    command = ["skopeo", "copy", "--dest-decompress", "--src-creds", login, image, f"dir:{tmp_path}/image"]
+    copied = subprocess.run(command, env=dict(site.environment), capture_output=True, text=True, check=False)
+    assert copied.returncode == 0, copied.stderr
+    contents = [path.read_bytes() for path in (tmp_path / "image").iterdir()]
+    assert any(b"opt/greeting" in content for content in contents)
+    records = repr(site.objects())
+    for secret in secrets:
+        assert secret not in logs
+        assert secret not in records
+        assert not any(secret.encode() in content for content in contents)
+
+
+def test_the_docker_hub_job_copies_all_architectures_without_a_change(site: Site, done: dict[str, Done]) -> None:
+    """There is no Docker Hub here; another repository of the registry stands for it."""
+    image = f"{site.environment['CI_REGISTRY_IMAGE']}/app:1.2.3"
+    hub = DockerHub(namespace="example", user_variable="CI_REGISTRY_USER", password_variable="CI_REGISTRY_PASSWORD")
+    script = render("publish_docker_hub.sh.j2", registry=SiteRegistry(), dockerhub=hub)
+    target = f"{site.registry.host}/{GROUP}example/app:1.2.3"
+    result = run_script([script], site.root, {**site.environment, "IMAGE": image, "TARGET": target})
+    assert result.returncode == 0, result.stdout
+    assert site.environment["CI_REGISTRY_PASSWORD"] not in result.stdout
+    here, there = site.published("containers/app:1.2.3"), site.published("example/app:1.2.3")
+    assert here == there
+    assert not list(Path(site.environment["TMPDIR"]).glob("tmp.*"))
+
+
+def test_then_there_is_nothing_to_do(site: Site, done: dict[str, Done]) -> None:
+    pipeline = site.generate()
+    assert [name for name in pipeline if name not in ("workflow", "stages")] == [NOTHING_TO_DO]
+    assert site.run(pipeline)[NOTHING_TO_DO].succeeded
+
+
+def _with_test(site: Site, command: str) -> dict[str, Done]:
+    """Run the pipeline of the container with another smoke test, on a branch; no other container."""
+    definition = site.root / "container_definitions" / "amd64" / "app" / "spack.yaml"
+    text = definition.read_text()
+    definition.write_text(f"{text}    - {command}\n")
+    environment = {**site.environment, "CI_COMMIT_REF_NAME": "Fix/it", "CI_COMMIT_REF_SLUG": "fix-it"}
+    branch = replace(site, environment=environment)
+    try:
+        pipeline = branch.generate()
+        kept = {name: job for name, job in pipeline.items() if "wrapped" not in name}
+        return branch.run(kept)
+    finally:
+        definition.write_text(text)
+
+
+def test_what_fails_its_smoke_test_as_an_image_is_not_pushed(site: Site, done: dict[str, Done]) -> None:
+    before = site.objects()
+    failed = _with_test(site, "test -e /not-there")
+    assert failed["build app container for amd64"].exit_code == 1
+    assert "smoke test failed: test -e /not-there" in failed["build app container for amd64"].log
+    assert all(one.exit_code is None for one in failed.values() if not one.name.startswith("build"))
+    assert site.published("containers/app:1.2.3__fix-it-amd64") is None
+    assert site.objects() == before
+
+
+def test_what_fails_its_smoke_test_as_a_sif_file_is_not_published(site: Site, done: dict[str, Done]) -> None:
+    before = site.objects()
+    failed = _with_test(site, 'test -z "${APPTAINER_NAME:-}"')
+    assert failed["build app container for amd64"].succeeded
+    assert failed["create app sif file for amd64"].exit_code == 1
+    assert failed["tag app"].exit_code is None
+    assert site.published("containers/app:1.2.3__fix-it") is None
+    assert site.objects() == before
+
+
+def test_another_lockfile_than_the_one_that_was_planned_ends_the_build(site: Site, done: dict[str, Done]) -> None:
+    branch = replace(site, environment={**site.environment, "CI_COMMIT_REF_NAME": "b", "CI_COMMIT_REF_SLUG": "b"})
+    pipeline = branch.generate()
+    lock = site.root / "jobs_scratch_dir.amd64" / "app" / "concrete_environment" / "spack.lock"
+    lock.write_bytes(LOCK + b"\n")
+    try:
+        kept = {name: job for name, job in pipeline.items() if name.startswith((".", "build app"))}
+        failed = branch.run(kept)["build app container for amd64"]
+    finally:
+        lock.write_bytes(LOCK)
+    assert failed.exit_code == 1
+    assert "spack.lock: FAILED" in failed.log
+    assert site.published("containers/app:1.2.3__b-amd64") is None
