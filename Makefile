@@ -14,7 +14,7 @@ demo: $(VENV)/.ready
 	@echo "beside it. Then edit something in container_definitions/ and run 'make demo' or '$(BIN)/jc check' again."
 
 test: $(VENV)/.ready-dev
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -1,1 +1,1 @@
-"""What child pipelines left behind. Its command arrives with its own issue; nothing is offered yet."""
+"""`ga`: what the child pipelines of a running pipeline left behind, brought to where the next triggers look for it."""

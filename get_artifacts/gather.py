@@ -1,0 +1,132 @@
+"""The work of `ga` from its first question to its last file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from get_artifacts import store
+from get_artifacts.choose import Choice, Wanted, dotenv
+from get_artifacts.discover import wait_for
+from get_artifacts.download import Arrival, Fetcher
+from get_artifacts.family import PipelineId
+from get_artifacts.gitlab_api import GitLabServer
+from get_artifacts.report import progress
+from get_artifacts.session import Patience
+from get_artifacts.unpack import UnpackLimits
+from job_creator.adapters.files import write_files
+from job_creator.errors import (
+    CouldNotAskError,
+    DamagedError,
+    FileAccessError,
+    LimitExceededError,
+    NotThereError,
+    RefusedError,
+    SpacktainersError,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+logger = logging.getLogger(__name__)
+
+_WORST_FIRST: Final = (
+    CouldNotAskError,
+    FileAccessError,
+    DamagedError,
+    RefusedError,
+    NotThereError,
+    LimitExceededError,
+)
+
+MAX_ARCHIVE_BYTES: Final = 5 * 1024 * 1024
+"""Unless the site file says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `ga` is asked for."""
+
+    parent: PipelineId
+    wanted: Wanted = field(default_factory=Wanted)
+    out_dir: Path = Path()
+    dotenv: Path | None = None
+    unpacks: bool = True
+    wait_seconds: float = 0
+    limits: UnpackLimits = field(default_factory=UnpackLimits)
+    max_archive_bytes: int = MAX_ARCHIVE_BYTES
+    """What GitLab allows the archive to have that a trigger takes its YAML from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is there now, and what is not."""
+
+    arrivals: tuple[Arrival, ...]
+    errors: tuple[SpacktainersError, ...]
+
+    def require_complete(self) -> None:
+        """Raise one error for all that went wrong, of the worst kind among them."""
+        for kind in _WORST_FIRST:
+            if any(isinstance(error, kind) for error in self.errors):
+                raise kind("\n".join(map(str, self.errors)))
+
+
+def gather(server: GitLabServer, request: Request, patience: Patience, console: Console) -> Outcome:
+    """Find, fetch and unpack what is wanted, and write the dotenv report.
+
+    What can be fetched is, whatever happens to the rest. Raises `CouldNotAskError`, `NotReadyError`, `NotThereError`
+    and `RefusedError` when nothing is.
+    """
+    choice = wait_for(server, request.parent, request.wanted, request.wait_seconds)
+    for item in choice.items:
+        if item.job.status != "success":
+            logger.warning("job %r ended as '%s'; taking what it left", item.job.name, item.job.status)
+    total = sum(item.job.archive_bytes or 0 for item in choice.items)
+    with store.opened(request.out_dir) as opened, progress(console, total) as display:
+        fetcher = Fetcher(server, opened, display, request.limits, patience, request.unpacks)
+        arrivals, errors = fetcher.fetch_all(choice.items)
+    if request.dotenv is not None:
+        _write_dotenv(request.dotenv, choice, arrivals)
+    errors += [NotThereError(line) for line in choice.missing]
+    errors += _over_the_limit(arrivals, request.max_archive_bytes)
+    return Outcome(tuple(arrivals), tuple(errors))
+
+
+def _write_dotenv(path: Path, choice: Choice, arrivals: Sequence[Arrival]) -> None:
+    """Nothing is written where no architecture plays a part."""
+    there = {arrival.item for arrival in arrivals}
+    architectures = {item.architecture for item in choice.items if item.architecture}
+    arrived = {name: all(item in there for item in choice.items if item.architecture == name) for name in architectures}
+    if arrived:
+        write_files(path.parent, {path.name: dotenv(arrived).encode()})
+
+
+def _over_the_limit(arrivals: Sequence[Arrival], limit: int) -> list[SpacktainersError]:
+    """How far the archive of the job that runs this will be beyond what a trigger may include, if it is.
+
+    The runner that packed the files will take as much room for them again.
+    """
+    sizes = {
+        f"{arrival.item.folder}/{file.name}": file
+        for arrival in arrivals
+        if arrival.item.architecture
+        for file in arrival.files
+    }
+    if not sizes:
+        return []
+    from job_creator.limits import archive_size  # takes longer to import than what else is needed
+
+    archive = archive_size(dict.fromkeys(sizes, b"")) + sum(file.compressed for file in sizes.values())
+    found = {"the archive of these artifacts": archive, **{name: file.bytes for name, file in sizes.items()}}
+    return [
+        LimitExceededError(
+            f"{name}: {size:,} bytes, {size - limit:,} more than a trigger's YAML may come from ({limit:,}); "
+            "choose less by --path, or raise 'max_artifact_bytes' in the site file if your server allows more"
+        )
+        for name, size in found.items()
+        if size > limit
+    ]
