@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import click
 from job_creator import __version__, names
 from job_creator.command_line import CONTEXT_SETTINGS, Group, console, exit_codes
 from job_creator.errors import ExitCode, InvalidInputError
+from job_creator.publishing.cli import COMMANDS as PUBLISHING
 
 _EXIT_CODES = exit_codes(
     ExitCode.INVALID_INPUT,
@@ -36,6 +38,7 @@ class Options:
     directory: Path
     site_file: str
     quiet: bool
+    environment: Mapping[str, str]
 
 
 @click.group(cls=Group, epilog=_EXIT_CODES, context_settings=CONTEXT_SETTINGS)
@@ -65,7 +68,7 @@ def main(ctx: click.Context, directory: Path, site_file: str, verbose: int, quie
     from job_creator.logging_config import configure
 
     configure(-1 if quiet else verbose)
-    ctx.obj = Options(directory, site_file, quiet)
+    ctx.obj = Options(directory, site_file, quiet, os.environ)
 
 
 _OFFLINE = click.option(
@@ -113,7 +116,7 @@ def create_jobs(options: Options, output_file: Path, offline: bool, forced: tupl
     limits.require(str(output_file))
     write_files(output_file.parent, files, stale=names.merged_environment("*", "*"))
     if not options.quiet:
-        report.print_plan(built, limits, console())
+        report.print_plan(built.decisions, built.pipeline, limits, console())
         click.echo(f"wrote {output_file} and {len(built.environments)} merged environments beside it")
 
 
@@ -143,9 +146,9 @@ def plan_command(options: Options, form: str, offline: bool, forced: tuple[str, 
     built = commands.make_plan(options.directory, written, os.environ, offline=offline, forced=_images(forced))
     _, limits = commands.outputs(built, written, names.GENERATED_PIPELINE)
     if form == "json":
-        click.echo(report.plan_as_json(built, limits))
+        click.echo(report.plan_as_json(built.decisions, built.pipeline, limits, built.environments))
     else:
-        report.print_plan(built, limits, console())
+        report.print_plan(built.decisions, built.pipeline, limits, console())
     limits.require("the base pipeline")
 
 
@@ -235,6 +238,68 @@ def process_spack_pipeline(options: Options, /, summary_file: Path | None, **arg
             click.echo(line)
 
 
+@main.command("generate-spacktainer-workflow")
+@click.option("--architecture", required=True, help="The architecture, as the site file calls it.")
+@click.option(
+    "--out-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where the pipeline goes, with a folder for each container that something is done for.",
+)
+@click.option(
+    "--environments",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The concrete environments, one folder per container.  [default: jobs_scratch_dir.ARCHITECTURE]",
+)
+@click.option("--output-file", default=names.CONTAINER_PIPELINE, show_default=True, help="The pipeline.")
+@click.option("--force", "forced", multiple=True, metavar="NAME", help="Build this container in any case, or 'all'.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@_OFFLINE
+@click.pass_obj
+def generate_spacktainer_workflow(options: Options, /, form: str, **arguments: Any) -> None:
+    """Write the pipeline that builds, tests, converts and publishes the containers of one architecture.
+
+    Containers that are up to date get no jobs. What is built comes from the lockfiles; nothing is concretized again.
+
+    \b
+    Examples:
+      jc generate-spacktainer-workflow --architecture amd64 --out-dir spacktainer.artifacts.amd64
+      jc generate-spacktainer-workflow --architecture amd64 --out-dir build/containers --force neuron
+    """
+    from job_creator import commands, container_pipelines, report
+
+    written = commands.read_all(options.directory, options.site_file)
+    asked = container_pipelines.Arguments(**arguments)
+    built, limits = container_pipelines.generate(options.directory, written, os.environ, asked)
+    if form == "json":
+        click.echo(report.plan_as_json(built.decisions, built.pipeline, limits))
+    elif not options.quiet:
+        report.print_plan(built.decisions, built.pipeline, limits, console())
+        click.echo(f"wrote {asked.out_dir / asked.output_file}")
+
+
+@main.command("tag-image")
+@click.argument("image")
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--skip-missing", is_flag=True, help="Leave sources out that are not there, as long as one is.")
+@click.pass_obj
+def tag_image(options: Options, image: str, sources: tuple[str, ...], skip_missing: bool) -> None:
+    """Let the tag IMAGE point to images of its repository, one for each architecture, in one step.
+
+    SOURCES are tags or digests. User and password are those that the site file names variables for.
+
+    \b
+    Examples:
+      jc tag-image registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
+      jc tag-image --skip-missing registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
+    """
+    from job_creator import commands
+
+    site = commands.read_site_file(options.directory, options.site_file)
+    for architecture, digest in commands.tag_image(site, os.environ, image, sources, skip_missing=skip_missing).items():
+        click.echo(f"{image} for {architecture} is {digest}")
+
+
 @main.command("simulate")
 @click.argument("root", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
@@ -286,6 +351,10 @@ def schema_command(which: str) -> None:
 
 def _images(forced: tuple[str, ...]) -> tuple[str, ...]:
     return names.BASE_IMAGES if "all" in forced else forced
+
+
+for command in PUBLISHING:
+    main.add_command(command)
 
 
 if __name__ == "__main__":

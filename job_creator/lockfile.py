@@ -15,25 +15,38 @@ from job_creator.errors import Fault, InvalidInputError
 
 SUPPORTED_VERSIONS: Final = (4, 5, 6)
 """Lockfile versions of Spack 0.18 to 1.2."""
+RUNTIME_TYPES: Final = frozenset(("link", "run"))
+"""The types of dependencies without which an installed package does not work."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockedSpec:
-    """A concrete spec. `dependencies` are DAG hashes of dependencies of every type, and of what it was spliced from."""
+    """A concrete spec. `dependencies` are DAG hashes of dependencies of every type, and of what it was spliced from.
+
+    `runtime_dependencies` are those of them that the installed package needs: linked, run, or spliced from.
+    """
 
     hash: str
     name: str
     version: str
     is_external: bool
     dependencies: tuple[str, ...]
+    runtime_dependencies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Lockfile:
-    """A `spack.lock`: the DAG hashes of its roots in the order of the environment's specs, and all specs by hash."""
+    """A `spack.lock`: the DAG hashes of its roots, and all specs by hash.
+
+    The order of the roots is the concretizer's, not that of the environment's specs.
+    """
 
     roots: tuple[str, ...]
     specs: Mapping[str, LockedSpec]
+    root_texts: tuple[str, ...] = ()
+    """What the environment asked for, root by root, as Spack writes it (`hdf5+mpi` for `hdf5 +mpi`)."""
+    included_roots: tuple[str, ...] = ()
+    """The roots of concrete environments that this one includes (`include_concrete`, since Spack 0.22)."""
 
 
 def read_lockfile(content: bytes, path: str) -> Lockfile:
@@ -55,14 +68,37 @@ def read_lockfile(content: bytes, path: str) -> Lockfile:
     try:
         environments = [value, *value.get("include_concrete", {}).values()]
         specs = {spec.hash: spec for environment in environments for spec in _specs(environment)}
-        return Lockfile(tuple(str(root["hash"]) for root in value["roots"]), specs)
+        roots = [(str(root["hash"]), str(root["spec"])) for root in value["roots"]]
+        included = [str(root["hash"]) for environment in environments[1:] for root in environment["roots"]]
+        return Lockfile(tuple(root for root, _ in roots), specs, tuple(text for _, text in roots), tuple(included))
     except (KeyError, TypeError, AttributeError) as error:
         raise fault(f"not laid out like a lockfile: {error}") from None
+
+
+def dependency_types(node: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """The types (`link`, `run`, `build`, `test`) of each dependency of a node by DAG hash, in specfiles 2 to 5.
+
+    Nodes of lockfiles, of spec files and of indexes of build caches look the same. Raises `KeyError` and `TypeError`
+    where they do not.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for dependency in node.get("dependencies", ()):
+        types = dependency["type"] if "type" in dependency else dependency["parameters"]["deptypes"]
+        found[dependency["hash"]] = found.get(dependency["hash"], frozenset()).union(types)
+    return found
 
 
 def _specs(environment: Mapping[str, Any]) -> Iterator[LockedSpec]:
     for key, node in environment["concrete_specs"].items():
         spliced = [node["build_spec"]["hash"]] if node.get("build_spec") else []
-        dependencies = [dependency["hash"] for dependency in node.get("dependencies", [])]
+        dependencies = dependency_types(node)
+        needed = [hash_ for hash_, types in dependencies.items() if types & RUNTIME_TYPES]
         # In a lockfile the key is the DAG hash in all supported versions; the field of that name came with version 4.
-        yield LockedSpec(key, node["name"], str(node["version"]), "external" in node, (*dependencies, *spliced))
+        yield LockedSpec(
+            key,
+            node["name"],
+            str(node["version"]),
+            "external" in node,
+            (*dependencies, *spliced),
+            (*needed, *spliced),
+        )

@@ -1,1 +1,1 @@
-"""The janitor of Spack build caches. Its commands arrive with their own issue; nothing is offered yet."""
+"""The janitor of Spack build caches: says what it would remove and why, removes it in an order that is always safe."""

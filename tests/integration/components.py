@@ -18,13 +18,14 @@ def require(program: str) -> str:
     """The path of a program. Without it, or when it cannot work here, the test is skipped (or fails, see above)."""
     path = shutil.which(program)
     if path is None:
-        _give_up(f"{program} is not installed")
+        give_up(f"{program} is not installed")
     if program == "buildah" and not _may_build(path):
-        _give_up("buildah needs root or user namespaces")
+        give_up("buildah needs root or user namespaces")
     return path
 
 
-def _give_up(reason: str) -> NoReturn:
+def give_up(reason: str) -> NoReturn:
+    """Skips the test, or fails it where nothing may be missing."""
     if os.environ.get(REQUIRE_VARIABLE):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

@@ -33,7 +33,7 @@ LAYERS = (
     {"packages"},
     {"base_pipeline"},
     {"adapters", "report", "command_line"},
-    {"commands", "package_pipelines", "container_pipelines"},
+    {"commands", "package_pipelines", "publishing", "container_pipelines"},
     {"__main__"},
 )
 """Imports point one way: a module imports only from its own layer and those before it."""
@@ -95,7 +95,7 @@ def test_importing_a_module_does_nothing(tmp_path: Path) -> None:
 
 def test_no_institute_stands_in_the_code() -> None:
     """S1-S14: hosts, buckets, runner tags and project ids of one site."""
-    sites = re.compile(r"epfl|bbpgitlab|bluebrain|openbrain|gpfs|bb5|aws_graviton|\.ch\b", re.IGNORECASE)
+    sites = re.compile(r"epfl|bbpgitlab|bluebrain|openbrain|gpfs|\bbb5\b|aws_graviton|\.ch\b", re.IGNORECASE)
     files = [*SOURCES, *(REPOSITORY / "job_creator" / "job_templates").iterdir()]
     files += [path for name in ("builder", "runtime", "singularitah") for path in (REPOSITORY / name).iterdir()]
     for path in files:

@@ -1,0 +1,120 @@
+"""`jc publish-sif` against `s3cmd put` of the same file on the same server: time, and memory of each.
+
+    python -m benchmarks.publish_sif [--size MIB] [--runs N] [--endpoint URL]
+
+Without an endpoint the server is moto's, on loopback; at another server the keys come from the environment, as usual.
+`publish-sif` uploads, verifies, copies on the server, verifies and removes the temporary object; `s3cmd put` uploads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+
+from job_creator.publication import Record
+from tests.integration.s3_server import KEYS
+
+BUCKET = "benchmark-of-publishing"
+MIB = 1 << 20
+
+
+def measured(command: Sequence[str]) -> tuple[float, float]:
+    """Seconds that a command takes, and the most memory that it had, in MiB."""
+    start = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        sys.exit(f"{command[0]} failed with {child.returncode}")
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The URL of a server in a process of its own; the memory of a command counts that of the process it came from."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL
+    )
+    try:
+        while socket.socket().connect_ex(("127.0.0.1", port)):
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def write_random(path: Path, size: int) -> None:
+    """A file of so many MiB that nothing can compress."""
+    chance = random.Random(0)
+    with path.open("wb") as stream:
+        for _ in range(size):
+            stream.write(chance.randbytes(MIB))
+
+
+def write_configuration(path: Path, endpoint: str) -> None:
+    """What s3cmd wants to know; its keys come from the environment."""
+    host = urlsplit(endpoint).netloc
+    path.write_text(
+        f"[default]\nhost_base = {host}\nhost_bucket = {host}\nuse_https = False\nbucket_location = us-east-1\n"
+        f"access_key = {os.environ['AWS_ACCESS_KEY_ID']}\nsecret_key = {os.environ['AWS_SECRET_ACCESS_KEY']}\n"
+    )
+
+
+def compare(folder: Path, endpoint: str, runs: int) -> None:
+    """Run both in turn, and print the best of each."""
+    client = boto3.client("s3", endpoint_url=endpoint)
+    client.create_bucket(Bucket=BUCKET)
+    file, record, configuration = folder / "file.sif", folder / "record.json", folder / "s3cfg"
+    record.write_text(Record("benchmark", "1", "1", "amd64", "refs/heads/main", True, "0" * 64).to_json())
+    write_configuration(configuration, endpoint)
+    publish = [sys.executable, "-m", "job_creator", "publish-sif", str(file), "--record", str(record)]
+    publish += ["--to", f"s3://{BUCKET}/published", "--endpoint-url", endpoint]
+    put = ["s3cmd", "-q", "-c", str(configuration), "put", str(file), f"s3://{BUCKET}/put/file.sif"]
+    best: dict[str, tuple[float, float]] = {}
+    for _ in range(runs):
+        for name, command, key in (
+            ("jc publish-sif", publish, "published/benchmark__1.sif"),
+            ("s3cmd put", put, "put/file.sif"),
+        ):
+            found = measured(command)
+            best[name] = min(found, best.get(name, found))
+            print(f"  {name}: {found[0]:.1f} s, {found[1]:.0f} MiB", flush=True)
+            client.delete_object(Bucket=BUCKET, Key=key)
+    own, other = best["jc publish-sif"], best["s3cmd put"]
+    print(f"{own[0] / other[0]:.2f} of the time of s3cmd (aim: 1), {own[1]:.0f} MiB (aim: 200 MiB)")
+
+
+def main() -> None:
+    """Make the file and measure."""
+    parser = argparse.ArgumentParser(description="jc publish-sif against s3cmd put")
+    parser.add_argument("--size", type=int, default=2048, metavar="MIB")
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--endpoint")
+    arguments = parser.parse_args()
+    if not arguments.endpoint:
+        os.environ.update(KEYS)
+    with tempfile.TemporaryDirectory() as name:
+        write_random(Path(name) / "file.sif", arguments.size)
+        with nullcontext(arguments.endpoint) if arguments.endpoint else server() as endpoint:
+            print(f"{arguments.size} MiB, best of {arguments.runs}")
+            compare(Path(name), endpoint, arguments.runs)
+
+
+if __name__ == "__main__":
+    main()

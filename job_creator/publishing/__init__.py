@@ -1,0 +1,1 @@
+"""SIF files: published in a bucket, installed on clusters, removed when their branch is gone."""

@@ -1,0 +1,333 @@
+"""The commands that the jobs of containers call: `jc publish-sif`, `jc install-sif`, `jc clean-branches`.
+
+Each asks, prints its plan, and then does it. Imports stand in the commands, so that `jc --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from job_creator.command_line import Command, console, exit_codes
+from job_creator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from job_creator.adapters.s3 import S3Location
+    from job_creator.publication import Record
+    from job_creator.publishing.places import Place
+    from job_creator.retention import Retention
+
+
+class Options(Protocol):
+    """What holds for all commands."""
+
+    @property
+    def directory(self) -> Path:
+        """The repository."""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether only errors are printed."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The process's environment variables."""
+
+
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+_ENDPOINT = click.option(
+    "--endpoint-url",
+    metavar="URL",
+    help="The S3 server, if not Amazon's. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]",
+)
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only print what would be done.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@click.command(
+    "publish-sif",
+    cls=Command,
+    epilog=exit_codes(
+        ExitCode.INVALID_INPUT,
+        ExitCode.COULD_NOT_ASK,
+        ExitCode.CANNOT_ACCESS_FILE,
+        ExitCode.REFUSED,
+        ExitCode.DAMAGED,
+    ),
+)
+@click.argument("file", type=_FILE)
+@click.option("--record", "record_file", type=_FILE, required=True, help="What is known of the file, as JSON.")
+@click.option("--to", "target", required=True, metavar="S3_URL", help="Where it goes: s3://bucket/prefix.")
+@_ENDPOINT
+@click.option("--image-digest", metavar="SHA256", help="Of the image that it was made from: sha256:<64 hex digits>.")
+@click.option(
+    "--keep", type=click.IntRange(min=1), help="Keep the newest N versions of the same ref, this one included."
+)
+@click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Of the others, remove what is older.")
+@_DRY_RUN
+@_JSON
+@click.pass_obj
+def publish_sif(
+    options: Options,
+    /,
+    file: Path,
+    record_file: Path,
+    target: str,
+    endpoint_url: str | None,
+    image_digest: str | None,
+    keep: int | None,
+    older_than: int | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Upload a SIF file, verify it, and give it its name; nothing is uploaded if it is published already.
+
+    It goes to a temporary key first, so that this can be interrupted anywhere and run again. Old versions of the same
+    container, architecture and ref go if both --keep and --older-than allow it.
+
+    \b
+    Examples:
+      jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif
+      jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --keep 3 --older-than 30 --dry-run
+    """
+    from job_creator.adapters.containers_bucket import ContainersBucket
+    from job_creator.publishing import publish, report
+
+    record = _read_record(record_file, image_digest)
+    bucket = ContainersBucket(_location(target), _endpoint(options, endpoint_url))
+    now = datetime.now(UTC)
+    plan = publish.make_plan(bucket, record, _retention(keep, older_than), now)
+    if not (as_json or options.quiet):
+        click.echo(f"{'upload to' if plan.uploads else 'leave'} {plan.place}: {plan.reason}")
+        report.print_removals(plan.removals, console())
+    published = plan.record
+    if not dry_run:
+        size = file.stat().st_size if plan.uploads else 0
+        with report.progress(f"uploading {file.name}", size, quiet=options.quiet) as progress:
+            published = publish.publish(bucket, plan, file, progress, now)
+    if as_json:
+        values = {
+            "place": str(plan.place),
+            "action": "upload" if plan.uploads else "leave",
+            "reason": plan.reason,
+            "record": published.to_value(),
+        }
+        click.echo(report.as_json({**values, "removals": report.removals_as_values(plan.removals), "dry_run": dry_run}))
+
+
+@click.command(
+    "install-sif",
+    cls=Command,
+    epilog=exit_codes(
+        ExitCode.COULD_NOT_ASK,
+        ExitCode.CANNOT_ACCESS_FILE,
+        ExitCode.NOT_THERE,
+        ExitCode.REFUSED,
+        ExitCode.DAMAGED,
+    ),
+)
+@click.argument("source", metavar="S3_URL")
+@click.option(
+    "--to", "folder", type=click.Path(path_type=Path, file_okay=False), required=True, help="The cluster's folder."
+)
+@_ENDPOINT
+@click.option("--cluster", default="", metavar="NAME", help="Note in the bucket that this cluster has the file.")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Keep so many previous files of the same ref, for jobs that are running.",
+)
+@click.option("--verify", is_flag=True, help="Read what is installed already, and install it anew if it is damaged.")
+@_DRY_RUN
+@_JSON
+@click.pass_obj
+def install_sif(
+    options: Options,
+    /,
+    source: str,
+    folder: Path,
+    endpoint_url: str | None,
+    cluster: str,
+    keep: int,
+    verify: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Download a published SIF file into the folder of a cluster, verify it, and let its links point to it.
+
+    \b
+    The file    DIRECTORY/<container>/<container>__<tag>.<part of its sha256>.sif
+    its links   DIRECTORY/<container>/<container>__<tag>.sif
+                DIRECTORY/<container>/current                 (releases only)
+
+    Running jobs keep the file that they started with. A file that a link points to is never removed.
+
+    \b
+    Examples:
+      jc install-sif s3://containers/sif/neuron__9.0.sif --to /containers
+      jc install-sif s3://containers/sif/neuron__9.0.sif --to /containers --cluster big --keep 1 --dry-run
+    """
+    from job_creator.adapters.containers_bucket import ContainersBucket
+    from job_creator.adapters.s3 import S3Location
+    from job_creator.publishing import install, report
+
+    place = _location(source)
+    if not place.key:
+        raise click.BadParameter("names no file; write s3://bucket/prefix/<file>.sif", param_hint="S3_URL")
+    if cluster and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", cluster):
+        raise click.BadParameter("letters, digits, '.', '_' and '-' only", param_hint="--cluster")
+    root = S3Location(place.bucket, place.key.rpartition("/")[0])
+    bucket = ContainersBucket(root, _endpoint(options, endpoint_url))
+    now = datetime.now(UTC)
+    plan = install.make_plan(bucket, place, folder, keep, now, verify=verify)
+    if not (as_json or options.quiet):
+        click.echo(f"{'download to' if plan.downloads else 'leave'} {plan.path}: {plan.reason}")
+        click.echo(f"links to it: {', '.join(sorted(plan.links))}")
+        report.print_removals(plan.removals, console())
+    if not dry_run:
+        size = plan.record.size if plan.downloads else 0
+        with report.progress(f"downloading {place}", size, quiet=options.quiet) as progress:
+            install.install(bucket, plan, cluster, progress, now)
+    if as_json:
+        values = {
+            "path": str(plan.path),
+            "action": "download" if plan.downloads else "leave",
+            "reason": plan.reason,
+            "links": sorted(plan.links),
+            "record": plan.record.to_value(),
+        }
+        click.echo(report.as_json({**values, "removals": report.removals_as_values(plan.removals), "dry_run": dry_run}))
+
+
+@click.command(
+    "clean-branches",
+    cls=Command,
+    epilog=exit_codes(
+        ExitCode.INVALID_INPUT,
+        ExitCode.COULD_NOT_ASK,
+        ExitCode.CANNOT_ACCESS_FILE,
+        ExitCode.NOT_THERE,
+        ExitCode.REFUSED,
+    ),
+)
+@click.argument("places", nargs=-1, required=True, metavar="(S3_URL | DIRECTORY)...")
+@_ENDPOINT
+@click.option("--remote", default="origin", show_default=True, help="Whose branches and tags live; asked in -C.")
+@click.option("--refs-file", type=_FILE, help="Take them from this file instead, one full ref per line.")
+@click.option("--default-branch", metavar="NAME", help="Its files always stay. [variable: CI_DEFAULT_BRANCH]")
+@click.option(
+    "--max-delete",
+    "most_percent",
+    type=click.FloatRange(0, 100),
+    default=50,
+    show_default=True,
+    metavar="PERCENT",
+    help="Refuse to remove a larger share of what was built on branches (up to five files may always go).",
+)
+@_DRY_RUN
+@_JSON
+@click.pass_obj
+def clean_branches(
+    options: Options,
+    /,
+    places: tuple[str, ...],
+    endpoint_url: str | None,
+    remote: str,
+    refs_file: Path | None,
+    default_branch: str | None,
+    most_percent: float,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Remove what was published or installed for branches and tags that are gone.
+
+    What a file was built for is on record with it; its name does not count. Releases always stay, and so does
+    everything without a record.
+
+    \b
+    Examples:
+      jc clean-branches s3://containers/sif --dry-run
+      jc clean-branches s3://containers/sif /containers --default-branch main
+    """
+    from job_creator.publishing import clean, report
+
+    default = default_branch or options.environment.get("CI_DEFAULT_BRANCH")
+    if not default:
+        raise click.UsageError("which branch is the default branch? Say --default-branch, or set CI_DEFAULT_BRANCH")
+    default_ref = clean.HEADS + default
+    live = _live_refs(options, remote, refs_file)
+    clean.require_plausible(live, default_ref, str(refs_file or remote))
+    asked = [_place(text, _endpoint(options, endpoint_url)) for text in places]
+    plans = clean.make_plan(asked, live, default_ref, most_percent)
+    removals = [removal for plan in plans for removal in plan.removals]
+    if not (as_json or options.quiet):
+        report.print_removals(removals, console())
+        freed = report.shown_size(sum(map(report.size_of, removals)))
+        click.echo(f"{len(removals)} of {sum(plan.on_record for plan in plans)} go, {freed}")
+    if not dry_run:
+        clean.clean(plans)
+    if as_json:
+        click.echo(report.as_json({"removals": report.removals_as_values(removals), "dry_run": dry_run}))
+
+
+COMMANDS = (publish_sif, install_sif, clean_branches)
+
+
+def _read_record(path: Path, image_digest: str | None) -> Record:
+    from job_creator.adapters.files import read_file
+    from job_creator.publication import Record
+
+    record = Record.from_json(read_file(path), str(path))
+    if image_digest is None:
+        return record
+    # Through JSON, so that the digest is validated like everything else.
+    return Record.from_json(replace(record, image_digest=image_digest).to_json(), "--image-digest")
+
+
+def _retention(keep: int | None, older_than: int | None) -> Retention | None:
+    from job_creator.retention import Retention
+
+    if keep is None and older_than is None:
+        return None
+    if keep is None or older_than is None:
+        raise click.UsageError("old versions go by both --keep and --older-than, or not at all")
+    return Retention(keep, older_than)
+
+
+def _endpoint(options: Options, given: str | None) -> str | None:
+    from job_creator.adapters.s3 import endpoint_of
+
+    return given or endpoint_of(options.environment)
+
+
+def _location(url: str) -> S3Location:
+    from job_creator.adapters.s3 import parse_s3_url
+
+    try:
+        return parse_s3_url(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _place(text: str, endpoint: str | None) -> Place:
+    from job_creator.adapters.containers_bucket import ContainersBucket
+    from job_creator.publishing.places import BucketPlace, FolderPlace
+
+    if text.startswith("s3:"):
+        return BucketPlace(ContainersBucket(_location(text), endpoint))
+    return FolderPlace(Path(text))
+
+
+def _live_refs(options: Options, remote: str, refs_file: Path | None) -> frozenset[str]:
+    from job_creator.adapters.git import live_refs
+    from job_creator.publishing.clean import read_refs
+
+    return read_refs(refs_file) if refs_file else live_refs(remote, options.directory)

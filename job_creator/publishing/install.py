@@ -1,0 +1,105 @@
+"""A published SIF file in the folder of a cluster: whole under its name or not there, and old ones kept for a while."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from job_creator.adapters import containers_folder as folder
+from job_creator.adapters.containers_bucket import ContainersBucket, Stored
+from job_creator.adapters.multipart import Progress
+from job_creator.adapters.s3 import S3Location
+from job_creator.errors import DamagedError, NotThereError
+from job_creator.publication import Record
+from job_creator.publishing.places import MARKERS, own_record
+from job_creator.retention import Placed, Removal, Retention, superseded
+
+LEFT_OVER_AFTER: Final = timedelta(days=1)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InstallPlan:
+    """What installing a file does."""
+
+    stored: Stored
+    record: Record
+    path: Path
+    downloads: bool
+    reason: str
+    links: frozenset[str]
+    """The names that point to the file afterwards."""
+    removals: tuple[Removal, ...]
+
+
+def make_plan(
+    bucket: ContainersBucket, place: S3Location, root: Path, keep: int, now: datetime, *, verify: bool = False
+) -> InstallPlan:
+    """Ask what is published and look at what is installed, and plan.
+
+    Raises `NotThereError`, `CouldNotAskError`, `FileAccessError`, `DamagedError` if the object does not say what it
+    is, and `RefusedError` where a link would replace a file of someone else's.
+    """
+    stored = bucket.look(place)
+    if stored is None:
+        raise NotThereError(f"{place}: is not published")
+    record = own_record(stored)
+    if record is None or not record.sha256 or record.size != stored.size:
+        raise DamagedError(f"{place}: has no record, or one of another file; publish it with jc publish-sif")
+    path = folder.path_of(root, record)
+    links = frozenset({record.file_name, *([folder.CURRENT] if record.is_release else [])})
+    folder.require_own_links(path.parent, links)
+    present = folder.installed(path.parent)
+    downloads, reason = _decide(path, record, present, verify=verify)
+    if downloads:
+        folder.require_space(path.parent, record.size)
+    removals = _removals(Placed(str(path), record), links, present, keep, now)
+    return InstallPlan(stored, record, path, downloads, reason, links, removals)
+
+
+def install(bucket: ContainersBucket, plan: InstallPlan, cluster: str, progress: Progress, now: datetime) -> None:
+    """Do what was planned; with a cluster's name also write down that it has the file.
+
+    Raises `CouldNotAskError`, `NotThereError`, `FileAccessError` and `DamagedError`; what was installed before stays.
+    """
+    if plan.downloads:
+        folder.install(plan.path, plan.record, lambda descriptor: bucket.download(plan.stored, descriptor, progress))
+        logger.info("%s: installed, sha256 %s", plan.path, plan.record.sha256)
+    else:
+        # The same content can have been published again, for another branch.
+        folder.write_record(plan.path, plan.record)
+    for name in sorted(plan.links):
+        folder.point(plan.path.parent / name, plan.path.name)
+    going = {removal.placed.place for removal in plan.removals}
+    for one in folder.installed(plan.path.parent):
+        # Somebody may have set a link to it meanwhile.
+        if str(one.path) in going and not one.links:
+            folder.remove(one)
+    folder.remove_paths(folder.left_overs(plan.path.parent, now - LEFT_OVER_AFTER))
+    if cluster:
+        bucket.mark(bucket.root / MARKERS / cluster / plan.record.file_name, plan.record)
+
+
+def _decide(path: Path, record: Record, present: tuple[folder.Installed, ...], *, verify: bool) -> tuple[bool, str]:
+    own = next((one for one in present if one.path == path), None)
+    if own is None or not path.exists():
+        return True, "not installed yet"
+    if own.record.sha256 != record.sha256 or not folder.is_whole(own):
+        return True, "what is installed is damaged"
+    if verify and folder.sha256_of(path) != record.sha256:
+        return True, "what is installed has another sha256"
+    return False, "installed already"
+
+
+def _removals(
+    newest: Placed, links: frozenset[str], present: tuple[folder.Installed, ...], keep: int, now: datetime
+) -> tuple[Removal, ...]:
+    """What is superseded beyond the previous `keep`; what a link points to, once the new ones are set, stays."""
+    placed = [Placed(str(one.path), one.record) for one in present if folder.is_whole(one)]
+    linked = {str(one.path) for one in present if one.links - links}
+    beyond = superseded(placed, newest, Retention(keep + 1), now)
+    return tuple(removal for removal in beyond if removal.placed.place not in linked)

@@ -1,0 +1,132 @@
+"""Commands that look at a mirror, and the ones that make its index anew."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from job_creator.command_line import console
+from spackitor.cli.options import json_flag, mirror, store_of
+
+
+@click.command("list")
+@mirror
+@click.argument("specs", nargs=-1, metavar="[SPEC]...")
+@json_flag
+@click.pass_context
+def list_specs(
+    context: click.Context, /, mirror: str, endpoint_url: str | None, specs: tuple[str, ...], as_json: bool
+) -> None:
+    """List the specs in the cache, all or those that are named: name, name@version, /hash or a pattern.
+
+    \b
+    Examples:
+      spackitor list s3://cache/amd64
+      spackitor list /shared/cache 'py-*' openmpi@4
+    """
+    from spackitor import contents, report
+    from spackitor.selection import select
+    from spackitor.survey import survey
+
+    inventory = survey(store_of(context, mirror, endpoint_url)).inventory
+    usable = {hash_: inventory.specs[hash_] for hash_ in inventory.usable}
+    chosen = select(usable, specs) if specs else usable
+    if as_json:
+        click.echo(json.dumps(contents.spec_values(inventory, chosen), indent=2))
+        return
+    heading = ("package", "version", "hash", "target", "age", "size", "layout", "signature")
+    report.print_table(report.rows_of_specs(inventory, chosen), heading, console())
+
+
+@click.command("stats")
+@mirror
+@click.option("--by", type=click.Choice(["package", "version", "target", "age"]), default="package", show_default=True)
+@json_flag
+@click.pass_context
+def stats(context: click.Context, /, mirror: str, endpoint_url: str | None, by: str, as_json: bool) -> None:
+    """Say what takes the space.
+
+    \b
+    Examples:
+      spackitor stats s3://cache/amd64
+      spackitor stats /shared/cache --by age --json
+    """
+    from dataclasses import asdict
+
+    from spackitor import contents, report
+    from spackitor.survey import survey
+
+    inventory = survey(store_of(context, mirror, endpoint_url)).inventory
+    groups = contents.grouped(inventory, by)
+    if as_json:
+        value = {
+            "specs": len(inventory.usable),
+            "bytes": inventory.size(inventory.usable),
+            "objects": inventory.objects,
+            "unrecognised": inventory.unrecognised,
+            "groups": [asdict(group) for group in groups],
+        }
+        click.echo(json.dumps(value, indent=2))
+        return
+    report.print_table(report.rows_of_groups(groups), (by, "specs", "size", "youngest", "oldest"), console())
+    click.echo(report.total_line(inventory))
+
+
+@click.command("check")
+@mirror
+@click.option("--deep", is_flag=True, help="Read every archive: checksums and padding.")
+@click.option("--fix", is_flag=True, help="Make the index fit what is there.")
+@json_flag
+@click.pass_context
+def check(
+    context: click.Context, /, mirror: str, endpoint_url: str | None, deep: bool, fix: bool, as_json: bool
+) -> None:
+    """Compare the index with the objects, and look for what is broken, unsigned, left over or not there.
+
+    What is left over or broken is removed by 'clean'.
+
+    \b
+    Examples:
+      spackitor check s3://cache/amd64
+      spackitor check /shared/cache --deep
+      spackitor check /shared/cache --fix
+    """
+    from job_creator.errors import DamagedError
+    from spackitor import check as checks
+    from spackitor import commands
+    from spackitor.survey import survey
+
+    store = store_of(context, mirror, endpoint_url)
+    seen = survey(store)
+    findings = list(checks.check(seen))
+    if deep:
+        findings += checks.check_deeply(store, seen.inventory)
+    if as_json:
+        click.echo(checks.as_json(findings))
+    else:
+        for one in findings:
+            click.echo(f"{one.kind}: {one.what}: {one.message}")
+    left = [one for one in findings if one.kind is not checks.Kind.INDEX]
+    if fix and len(left) < len(findings):
+        commands.make_indexes_fit(store)
+        click.echo("the index lists what is there now", err=True)
+        findings = left
+    if findings:
+        raise DamagedError(f"{store.url}: {len(findings)} findings")
+
+
+@click.command("reindex")
+@mirror
+@click.pass_context
+def reindex(context: click.Context, /, mirror: str, endpoint_url: str | None) -> None:
+    """Make the index anew from every spec file, whatever it listed before.
+
+    \b
+    Example:
+      spackitor reindex s3://cache/amd64
+    """
+    from spackitor import commands
+
+    count = commands.make_indexes_fit(store_of(context, mirror, endpoint_url), anew=True)
+    click.echo(f"{count} specs are in the index")

@@ -1,0 +1,128 @@
+"""Options and arguments that several commands have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+if TYPE_CHECKING:
+    from spackitor.commands import Options
+    from spackitor.mirror import Store
+
+Decorated = Callable[..., None]
+
+FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
+FOLDER: Final = click.Path(path_type=Path, file_okay=False, exists=True)
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
+    """Bytes, as in 500GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a size."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", str(value), re.IGNORECASE)
+        if not match:
+            self.fail(f"{value!r} is no size; write 500GiB, 2T or a number of bytes", param, ctx)
+        return int(float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " "))
+
+
+def mirror(command: Decorated) -> Decorated:
+    """The argument MIRROR and the option for its server; the command gets a `Store`."""
+    option = click.option("--endpoint-url", help="The S3 server. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]")
+    return click.argument("mirror")(option(command))
+
+
+def json_flag(command: Decorated) -> Decorated:
+    """The option `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead.")(command)
+
+
+def roots(command: Decorated) -> Decorated:
+    """The options that say what is in use."""
+    keep_file = click.option(
+        "--keep-file",
+        "keep_files",
+        type=FILE,
+        multiple=True,
+        help="Keep what these DAG hashes need to run, one on each line. May be repeated.",
+    )
+    lockfile = click.option(
+        "-e",
+        "--environment",
+        "lockfiles",
+        type=FILE,
+        multiple=True,
+        metavar="LOCKFILE",
+        help="Keep all that this spack.lock needs to run. May be repeated.",
+    )
+    return lockfile(keep_file(command))
+
+
+def careful(command: Decorated) -> Decorated:
+    """The options of every command that removes specs."""
+    for option in (
+        click.option(
+            "--plan",
+            "plan_file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Write the plan here before anything is done, and <name>.report.json beside it after.",
+        ),
+        click.option("--no-quarantine", is_flag=True, help="Delete at once; nothing can be brought back."),
+        click.option(
+            "--grace",
+            type=click.FloatRange(min=0),
+            default=7.0,
+            show_default=True,
+            metavar="DAYS",
+            help="How long what was removed can be brought back.",
+        ),
+        click.option(
+            "--max-delete",
+            type=click.FloatRange(0, 100),
+            default=30.0,
+            show_default=True,
+            metavar="PERCENT",
+            help="Refuse to remove more of the specs than this.",
+        ),
+        click.option(
+            "--min-age",
+            type=click.FloatRange(min=0),
+            default=1.0,
+            show_default=True,
+            metavar="DAYS",
+            help="Never touch what is younger, nor what it needs.",
+        ),
+        click.option("--dry-run", is_flag=True, help="Only say what would be done, and why."),
+    ):
+        command = option(command)
+    return command
+
+
+def options_of(values: Mapping[str, Any]) -> Options:
+    """The values of the options of `careful`."""
+    from spackitor.commands import Options
+
+    return Options(
+        values["min_age"],
+        values["max_delete"],
+        values["grace"],
+        not values["no_quarantine"],
+        values["dry_run"],
+        values["plan_file"],
+    )
+
+
+def store_of(context: click.Context, url: str, endpoint: str | None) -> Store:
+    """The store of a mirror, for the environment that the main command was given."""
+    from spackitor.commands import open_store
+
+    try:
+        return open_store(url, endpoint, context.obj)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="MIRROR") from None

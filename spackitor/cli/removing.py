@@ -1,0 +1,204 @@
+"""Commands that remove, and the ones that undo it or make it final."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from job_creator.command_line import console
+from spackitor.cli.options import (
+    FOLDER,
+    Size,
+    careful,
+    json_flag,
+    mirror,
+    options_of,
+    roots,
+    store_of,
+)
+
+if TYPE_CHECKING:
+    from spackitor.commands import Outcome
+
+
+@click.command("clean")
+@mirror
+@roots
+@click.option("--keep-build-deps", is_flag=True, help="Keep what is needed to build, too.")
+@click.option("--max-age", type=click.FloatRange(min=0), metavar="DAYS", help="Remove what is older and in no use.")
+@click.option(
+    "--max-size",
+    type=Size(),
+    metavar="SIZE",
+    help="Then remove what was used least recently until the rest fits, as in 500GiB.",
+)
+@click.option(
+    "--spack-directory",
+    "folders",
+    type=FOLDER,
+    multiple=True,
+    help="Remove packages that this clone of Spack or of its packages, or this package repository, no longer has. "
+    "May be repeated.",
+)
+@careful
+@json_flag
+@click.pass_context
+def clean(
+    context: click.Context,
+    /,
+    mirror: str,
+    endpoint_url: str | None,
+    lockfiles: tuple[Path, ...],
+    keep_files: tuple[Path, ...],
+    keep_build_deps: bool,
+    max_age: float | None,
+    max_size: int | None,
+    folders: tuple[Path, ...],
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Remove what is in no use, and make the index fit.
+
+    Kept is whatever roots need to run: the lockfiles and keep files given here, and the roots recorded in the mirror
+    with 'spackitor keep'. The rest goes if it is too old, if its package no longer exists, if it is broken, or if no
+    index lists it.
+
+    \b
+    Examples:
+      spackitor clean s3://cache/amd64 --max-age 30 -e spack.lock --dry-run
+      spackitor clean s3://cache/amd64 --max-age 30 -e one/spack.lock -e two/spack.lock
+      spackitor clean /shared/cache --max-size 2TiB --plan plan.json
+    """
+    from spackitor import commands, report
+
+    given = commands.read_roots(lockfiles, keep_files)
+    rules = commands.CleanRules(max_age, max_size, keep_build_deps, commands.read_packages(folders))
+    options = options_of(values)
+    show = _shown(is_dry_run=options.is_dry_run, as_json=as_json)
+    with report.progress() as progress:
+        outcome = commands.clean(store_of(context, mirror, endpoint_url), given, rules, options, show, progress)
+    _finish(outcome, as_json=as_json)
+
+
+@click.command("purge")
+@mirror
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option("--dependents", "with_dependents", is_flag=True, help="Remove everything that depends on them, too.")
+@careful
+@json_flag
+@click.pass_context
+def purge(
+    context: click.Context,
+    /,
+    mirror: str,
+    endpoint_url: str | None,
+    specs: tuple[str, ...],
+    with_dependents: bool,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Remove the specs that are named: name, name@version, /hash, or a pattern such as 'py-*'.
+
+    What roots need, or what is too young, is never removed.
+
+    \b
+    Examples:
+      spackitor purge s3://cache/amd64 openmpi@4.1.5 --dependents --dry-run
+      spackitor purge /shared/cache /txnadui 'py-torch*'
+    """
+    from spackitor import commands, report
+
+    options = options_of(values)
+    show = _shown(is_dry_run=options.is_dry_run, as_json=as_json, as_tree=True)
+    store = store_of(context, mirror, endpoint_url)
+    with report.progress() as progress:
+        outcome = commands.purge(store, specs, options, with_dependents=with_dependents, show=show, progress=progress)
+    _finish(outcome, as_json=as_json)
+
+
+@click.command("restore")
+@mirror
+@click.option("--run", "run_id", metavar="ID", help="Which run; the latest one if none is given.")
+@click.option("--list", "only_list", is_flag=True, help="Only show what can be brought back.")
+@click.pass_context
+def restore(
+    context: click.Context, /, mirror: str, endpoint_url: str | None, run_id: str | None, only_list: bool
+) -> None:
+    """Bring back what a run removed, with its entries in the index.
+
+    What is back counts as new: the next run does not remove it at once.
+
+    \b
+    Examples:
+      spackitor restore s3://cache/amd64 --list
+      spackitor restore s3://cache/amd64
+      spackitor restore /shared/cache --run 20260102T030405Z-1a2b
+    """
+    from job_creator.errors import DamagedError
+    from spackitor import recovery, report, survey
+
+    store = store_of(context, mirror, endpoint_url)
+    if only_list:
+        runs, _ = survey.read_side_folder(store)
+        report.print_runs(runs, console())
+        return
+    done = recovery.restore(store, run_id)
+    click.echo(f"{done.specs} specs of run {done.run.id} are back")
+    if done.failed:
+        key, reason = next(iter(done.failed.items()))
+        raise DamagedError(f"{len(done.failed)} specs are not, such as {key}: {reason}")
+
+
+@click.command("empty-quarantine")
+@mirror
+@click.option("--all", "everything", is_flag=True, help="Even if the time of grace has not passed.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@json_flag
+@click.pass_context
+def empty_quarantine(
+    context: click.Context, /, mirror: str, endpoint_url: str | None, everything: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Delete for good what was removed and can no longer be brought back. 'clean' does so, too.
+
+    \b
+    Examples:
+      spackitor empty-quarantine s3://cache/amd64
+      spackitor empty-quarantine /shared/cache --all
+    """
+    from spackitor import commands, report
+
+    options = commands.Options(is_dry_run=dry_run)
+    show = _shown(is_dry_run=dry_run, as_json=as_json)
+    store = store_of(context, mirror, endpoint_url)
+    with report.progress() as progress:
+        outcome = commands.empty_quarantine(store, options, everything=everything, show=show, progress=progress)
+    _finish(outcome, as_json=as_json)
+
+
+def _shown(*, is_dry_run: bool, as_json: bool, as_tree: bool = False) -> Callable[[Outcome], None]:
+    """Prints a plan before it is carried out."""
+    from spackitor import report
+
+    def show(outcome: Outcome) -> None:
+        if as_json:
+            return
+        if as_tree:
+            report.print_tree(outcome, console())
+        report.print_outcome(outcome, console(), is_dry_run=is_dry_run)
+
+    return show
+
+
+def _finish(outcome: Outcome, *, as_json: bool) -> None:
+    from spackitor import commands, report
+
+    if as_json:
+        click.echo(json.dumps(outcome.as_value(), indent=2))
+    else:
+        report.print_done(outcome, console())
+    if outcome.report:
+        commands.require_done(outcome.report)

@@ -1,0 +1,314 @@
+"""What the commands of `spackitor` do, between the command line and the values: look, judge, plan, apply."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from job_creator.adapters.files import read_file, write_files
+from job_creator.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError
+from spackitor.apply import Progress, Report, apply, write_indexes
+from spackitor.inventory import Inventory
+from spackitor.mirror import ChangedError, Store
+from spackitor.plan import Plan, make_emptying_plan, make_plan, plan_as_json, reasons_counted
+from spackitor.policy import DAY, Rules, Verdict, dependents, judge
+from spackitor.quarantine import Run, run_id
+from spackitor.repositories import Packages, read_repositories
+from spackitor.roots import RootSet, key_of, root_set_as_json, roots_of_keep_list, roots_of_lockfile, union
+from spackitor.selection import select
+from spackitor.survey import read_side_folder, survey
+
+_ATTEMPTS = 5
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What holds for every command that removes something. Ages are in days, `max_delete` in percent.
+
+    `plan_file` is where the plan goes before anything is done, and beside it the report after.
+    """
+
+    min_age: float = 1.0
+    max_delete: float = 30.0
+    grace: float = 7.0
+    has_quarantine: bool = True
+    is_dry_run: bool = False
+    plan_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class CleanRules:
+    """What `clean` goes by, beside roots."""
+
+    max_age: float | None = None
+    max_size: int | None = None
+    keep_build_dependencies: bool = False
+    packages: Packages | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was planned and, unless that was all, what was done. `requests` counts them by kind."""
+
+    plan: Plan
+    report: Report | None
+    requests: Mapping[str, int]
+    inventory: Inventory
+
+    def as_value(self) -> dict[str, object]:
+        """For machines."""
+        value: dict[str, object] = {"plan": plan_as_json(self.plan), "requests": dict(sorted(self.requests.items()))}
+        if self.report:
+            value["report"] = self.report.as_value()
+        return value
+
+
+def open_store(mirror: str, endpoint: str | None, environment: Mapping[str, str]) -> Store:
+    """The store of a mirror: `s3://bucket/prefix`, `file:///folder` or a folder. Raises `ValueError`."""
+    from job_creator.adapters.s3 import endpoint_of, parse_s3_url
+    from spackitor.stores.filesystem import FileSystemStore
+
+    if mirror.startswith("s3://"):
+        from spackitor.stores.s3 import S3Store
+
+        return S3Store(parse_s3_url(mirror), endpoint or endpoint_of(environment))
+    if mirror.startswith("file://"):
+        return FileSystemStore(Path(unquote(urlsplit(mirror).path)))
+    if "://" in mirror:
+        raise ValueError(f"{mirror.partition('://')[0]}:// is not supported; write s3://bucket/prefix or a folder")
+    return FileSystemStore(Path(mirror))
+
+
+def read_roots(lockfiles: tuple[Path, ...], keep_files: tuple[Path, ...]) -> tuple[RootSet, ...]:
+    """The roots in some files. Raises `InvalidInputError`."""
+    return (
+        *(roots_of_lockfile(read_file(path), str(path)) for path in lockfiles),
+        *(roots_of_keep_list(read_file(path), str(path)) for path in keep_files),
+    )
+
+
+def read_packages(folders: tuple[Path, ...]) -> Packages | None:
+    """The packages that exist; `None` if nobody asks."""
+    return read_repositories(folders) if folders else None
+
+
+def clean(
+    store: Store,
+    roots: tuple[RootSet, ...],
+    rules: CleanRules,
+    options: Options,
+    show: Callable[[Outcome], None],
+    progress: Progress,
+) -> Outcome:
+    """Remove what the rules are against and nothing needs."""
+
+    def decide(inventory: Inventory, now: float) -> Plan:
+        recorded = _counting_roots(inventory, now, roots)
+        wanted = Rules(
+            now,
+            options.min_age * DAY,
+            None if rules.max_age is None else rules.max_age * DAY,
+            rules.max_size,
+            rules.keep_build_dependencies,
+            rules.packages,
+        )
+        verdict = judge(inventory, recorded, wanted)
+        return make_plan(inventory, verdict, command="clean", now=now, min_age=wanted.min_age)
+
+    return _carry_out(store, decide, options, show, progress)
+
+
+def purge(
+    store: Store,
+    texts: tuple[str, ...],
+    options: Options,
+    *,
+    with_dependents: bool,
+    show: Callable[[Outcome], None],
+    progress: Progress,
+) -> Outcome:
+    """Remove the specs that are named."""
+
+    def decide(inventory: Inventory, now: float) -> Plan:
+        named = select({hash_: inventory.specs[hash_] for hash_ in inventory.usable}, texts)
+        users = dependents(inventory, named)
+        if users and not with_dependents:
+            some = ", ".join(sorted(str(inventory.specs[hash_]) for hash_ in users)[:5])
+            raise RefusedError(f"{len(users)} specs depend on what is named ({some} …); with --dependents they go too")
+        condemned = {hash_: f"named by {text}" for hash_, text in named.items()}
+        roots = _counting_roots(inventory, now, ())
+        rules = Rules(now, options.min_age * DAY, removes_orphans=False, condemned=condemned)
+        verdict = judge(inventory, roots, rules)
+        _require_unprotected(inventory, verdict, named, roots, rules)
+        return make_plan(inventory, verdict, command="purge", now=now, min_age=rules.min_age, orphans=False)
+
+    return _carry_out(store, decide, options, show, progress)
+
+
+def empty_quarantine(
+    store: Store, options: Options, *, everything: bool, show: Callable[[Outcome], None], progress: Progress
+) -> Outcome:
+    """Delete for good what has been in the quarantine long enough, or all that is in it."""
+
+    def decide(inventory: Inventory, now: float) -> Plan:
+        runs = (
+            tuple(replace(run, until=min(run.until, now)) for run in inventory.runs) if everything else inventory.runs
+        )
+        return make_emptying_plan(replace(inventory, runs=runs), now)
+
+    return _carry_out(store, decide, replace(options, has_quarantine=False), show, progress)
+
+
+def _carry_out(
+    store: Store,
+    decide: Callable[[Inventory, float], Plan],
+    options: Options,
+    show: Callable[[Outcome], None],
+    progress: Progress,
+) -> Outcome:
+    """Plan, tell, and do it; anew if somebody writes the index while that is planned."""
+    letters = uuid4().hex[:4]
+    now = 0.0
+    for _ in range(_ATTEMPTS):
+        seen = survey(store)
+        require_readable(seen.inventory)
+        now = now or seen.inventory.now
+        plan = decide(seen.inventory, now)
+        planned = Outcome(plan, None, dict(store.requests), seen.inventory)
+        write_json(options.plan_file, planned.as_value()["plan"])
+        show(planned)
+        require_moderate(plan, options.max_delete)
+        if options.is_dry_run:
+            return planned
+        try:
+            report = apply(store, plan, seen, _run(plan, options, now, letters), progress)
+        except ChangedError as error:
+            logger.info("%s was written meanwhile; looking again", error)
+            continue
+        done = Outcome(plan, report, dict(store.requests), seen.inventory)
+        write_json(_report_file(options.plan_file), done.as_value())
+        return done
+    raise RefusedError(f"{store.url}: somebody else keeps writing the index; try again later")
+
+
+def _run(plan: Plan, options: Options, now: float, letters: str) -> Run | None:
+    if not options.has_quarantine or not (plan.metadata or plan.archives):
+        return None
+    hashes = tuple(one.hash for one in plan.removals)
+    until = now + options.grace * DAY
+    return Run(run_id(now, letters), plan.command, until, plan.metadata, plan.archives, hashes, plan.size)
+
+
+def require_readable(inventory: Inventory) -> None:
+    """Raise `DamagedError` if there is an index that cannot be read."""
+    for file in inventory.indexes:
+        if file.damage:
+            raise DamagedError(f"{inventory.url}: {file.damage}; to make it anew: spackitor reindex {inventory.url}")
+
+
+def require_moderate(plan: Plan, percent: float) -> None:
+    """Raise `RefusedError` if more than `percent` of the specs would go."""
+    if plan.share * 100 <= percent:
+        return
+    counts = ", ".join(f"{count} {reason}" for reason, count in reasons_counted(plan).items())
+    raise RefusedError(
+        f"{plan.mirror}: {len(plan.removals)} of {plan.total} specs would go ({plan.share:.0%}), more than "
+        f"--max-delete {percent:g} allows: {counts}; nothing was changed. If that is right, allow more"
+    )
+
+
+def require_done(report: Report) -> None:
+    """Raise `CouldNotAskError` if something could not be deleted."""
+    if report.failed:
+        key, reason = next(iter(report.failed.items()))
+        raise CouldNotAskError(
+            f"{len(report.failed)} objects could not be deleted, such as {key}: {reason}; the next run tries again"
+        )
+
+
+def _counting_roots(inventory: Inventory, now: float, given: tuple[RootSet, ...]) -> tuple[RootSet, ...]:
+    """The roots that count. Raises `RefusedError` where there should be some, and are none."""
+    recorded = tuple(one for one in inventory.roots if not one.is_over(now))
+    if inventory.roots and not recorded and not given:
+        names = ", ".join(one.name for one in inventory.roots[:5])
+        raise RefusedError(
+            f"{inventory.url}: all recorded roots are over ({names}), so that nothing would be in use; "
+            "record them again with 'spackitor keep', or drop them with 'spackitor forget'"
+        )
+    return (*given, *recorded)
+
+
+def _require_unprotected(
+    inventory: Inventory, verdict: Verdict, named: Mapping[str, str], roots: tuple[RootSet, ...], rules: Rules
+) -> None:
+    kept = [hash_ for hash_ in named if hash_ in verdict.kept]
+    if not kept:
+        return
+    spec = inventory.specs[kept[0]]
+    needed = judge(inventory, roots, replace(rules, min_age=0.0)).protected
+    names = ", ".join(one.name for one in roots) if kept[0] in needed else ""
+    why = (
+        f"in use by roots ({names})" if names else f"or what depends on it is younger than {rules.min_age / DAY:g} days"
+    )
+    hint = "spackitor forget" if names else "--min-age"
+    raise RefusedError(f"{spec}: {why}; nothing was changed (see {hint})")
+
+
+def write_json(path: Path | None, value: object) -> None:
+    """Write a value for machines, if somebody wants it."""
+    if path:
+        write_files(path.parent, {path.name: json.dumps(value, indent=2).encode() + b"\n"})
+
+
+def _report_file(plan_file: Path | None) -> Path | None:
+    return plan_file.with_name(f"{plan_file.stem}.report.json") if plan_file else None
+
+
+def keep(store: Store, name: str, given: tuple[RootSet, ...], days: float | None) -> RootSet:
+    """Record roots under a name, for some days or for good."""
+    store.folders()  # for the time of the server
+    until = None if days is None else store.now() + days * DAY
+    recorded = union(name, given, until)
+    store.write(key_of(name), root_set_as_json(recorded))
+    return recorded
+
+
+def forget(store: Store, names: tuple[str, ...], *, all_over: bool) -> tuple[str, ...]:
+    """Drop recorded roots; returns their names. Raises `NotThereError` if there is none of a name."""
+    store.folders()
+    _, recorded = read_side_folder(store)
+    known = {one.name for one in recorded}
+    for name in names:
+        if name not in known:
+            raise NotThereError(
+                f"{store.url}: no roots called {name!r}; there are: {', '.join(sorted(known)) or 'none'}"
+            )
+    over = [one.name for one in recorded if all_over and one.is_over(store.now())]
+    dropped = tuple(dict.fromkeys((*names, *over)))
+    failed = store.delete([key_of(name) for name in dropped])
+    require_done(Report(failed=dict(failed)))
+    return dropped
+
+
+def make_indexes_fit(store: Store, *, anew: bool = False) -> int:
+    """Make the indexes list what is there and usable, from all spec files if `anew`; returns how many specs that is."""
+    for _ in range(_ATTEMPTS):
+        inventory = survey(store, every_spec_file=anew or _has_damaged_index(store)).inventory
+        store.require_writable([file.key for file in inventory.indexes])
+        try:
+            write_indexes(store, inventory, inventory.usable)
+        except ChangedError:
+            continue
+        return len(inventory.usable)
+    raise RefusedError(f"{store.url}: somebody else keeps writing the index; try again later")
+
+
+def _has_damaged_index(store: Store) -> bool:
+    return any(file.damage for file in survey(store).inventory.indexes)

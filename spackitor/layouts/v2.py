@@ -1,0 +1,100 @@
+"""Layout v2: `build_cache/`, written by Spack up to 0.23.
+
+build_cache/<arch>-<compiler>-<name>-<version>-<hash>.spec.json[.sig]
+build_cache/<arch>/<compiler>/<name>-<version>/<arch>-<compiler>-<name>-<version>-<hash>.spack
+build_cache/index.json, build_cache/index.json.hash (the sha256 of the former)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from job_creator.errors import DamagedError
+from spackitor.index import read_index
+from spackitor.inventory import Entry, IndexFile, Layout, Orphan
+from spackitor.layouts import Write
+from spackitor.mirror import Content, StoredObject
+
+FOLDER: Final = "build_cache/"
+INDEX: Final = f"{FOLDER}index.json"
+INDEX_CHECKSUM: Final = f"{FOLDER}index.json.hash"
+_SPEC_FILE: Final = re.compile(rf"{FOLDER}[^/]+-([a-z2-7]{{32}})\.spec\.json(\.sig)?")
+_ARCHIVE: Final = re.compile(rf"{FOLDER}.+-([a-z2-7]{{32}})\.spack")
+_OTHERS: Final = re.compile(rf"{FOLDER}(index\.json(\.hash)?|layout\.json|_pgp/.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """The objects of this layout, sorted out."""
+
+    entries: tuple[Entry, ...]
+    orphans: tuple[Orphan, ...]
+    unrecognised: int
+
+
+def is_spec_file(key: str) -> bool:
+    """Whether Spack finds a spec by this."""
+    return bool(_SPEC_FILE.fullmatch(key))
+
+
+def hash_of(key: str) -> str:
+    """The DAG hash in the name of a spec file; empty if it is none."""
+    match = _SPEC_FILE.fullmatch(key)
+    return match[1] if match else ""
+
+
+def sort_out(objects: Iterable[StoredObject]) -> Sorted:
+    """Which object belongs to which spec."""
+    spec_files: dict[str, list[StoredObject]] = defaultdict(list)
+    archives: dict[str, list[StoredObject]] = defaultdict(list)
+    unrecognised = 0
+    for one in objects:
+        if match := _SPEC_FILE.fullmatch(one.key):
+            spec_files[match[1]].append(one)
+        elif match := _ARCHIVE.fullmatch(one.key):
+            archives[match[1]].append(one)
+        elif not _OTHERS.fullmatch(one.key):
+            unrecognised += 1
+    entries = tuple(_entry(hash_, found, archives.get(hash_, [])) for hash_, found in spec_files.items())
+    orphans = tuple(
+        Orphan(one, "an archive without spec file", hash_)
+        for hash_, found in archives.items()
+        if hash_ not in spec_files
+        for one in found
+    )
+    return Sorted(entries, orphans, unrecognised)
+
+
+def _entry(hash_: str, spec_files: list[StoredObject], archives: list[StoredObject]) -> Entry:
+    # Spack looks for the signed one first.
+    best = max(spec_files, key=lambda one: (one.key.endswith(".sig"), one.key))
+    missing = () if archives else (f"the archive of {best.key.removeprefix(FOLDER)}",)
+    return Entry(
+        Layout.V2, hash_, tuple(spec_files), tuple(archives), missing, best.key, is_signed=best.key.endswith(".sig")
+    )
+
+
+def index_file(content: Content | None, checksum: Content | None) -> IndexFile:
+    """The index. One that cannot be read is told of, not raised; a version that is not known is refused."""
+    if content is None:
+        return IndexFile(Layout.V2, INDEX, None, None, is_consistent=checksum is None)
+    said = checksum.data.decode(errors="replace").strip() if checksum else ""
+    fits = said == hashlib.sha256(content.data).hexdigest()
+    try:
+        return IndexFile(Layout.V2, INDEX, content.tag, read_index(content.data, INDEX), is_consistent=fits)
+    except DamagedError as error:
+        return IndexFile(Layout.V2, INDEX, content.tag, None, is_consistent=fits, damage=str(error))
+
+
+def index_writes(file: IndexFile, data: bytes) -> tuple[Write, ...]:
+    """How an index is written: the checksum last, so that a client that has the old one looks again."""
+    checksum = hashlib.sha256(data).hexdigest().encode()
+    return (
+        Write(file.key, data, replaces=file.tag, no_cache=True),
+        Write(INDEX_CHECKSUM, checksum, no_cache=True),
+    )

@@ -1,0 +1,99 @@
+"""Bringing back what a run removed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Final
+
+from job_creator.errors import CouldNotAskError, NotThereError, RefusedError
+from spackitor.apply import write_indexes
+from spackitor.inventory import Inventory
+from spackitor.layouts import v2, v3
+from spackitor.mirror import ChangedError, Content, Store, read_all
+from spackitor.quarantine import Run, run_as_json
+from spackitor.survey import survey
+
+_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was brought back: the number of specs, and the keys of what could not be, with the reasons."""
+
+    run: Run
+    specs: int
+    failed: dict[str, str]
+
+
+def restore(store: Store, run_id: str | None) -> Restored:
+    """Bring back what a run removed (the latest one without `run_id`), with its entries in the index.
+
+    What is back counts as new, so that the next run does not remove it again at once. Raises `NotThereError`.
+    """
+    inventory = survey(store).inventory
+    run = _choose(inventory, run_id)
+    store.require_writable((*run.moved, *(file.key for file in inventory.indexes)))
+    there = {one.key for entry in inventory.entries for one in entry.metadata}
+    originals = {run.quarantined(key): key for key in run.moved}
+    back, failed = [], {}
+    for copy, content in read_all(store, originals):
+        key = originals[copy]
+        reason = "" if key in there else _obstacle(inventory, key, content)
+        if reason:
+            failed[key] = reason
+            continue
+        if content and key not in there:
+            store.write(key, content.data)
+        back.append(key)
+    _list_again(store, set(run.hashes))
+    _drop(store, run, back)
+    return Restored(run, len(back), failed)
+
+
+def _choose(inventory: Inventory, run_id: str | None) -> Run:
+    runs = sorted((run for run in inventory.runs if run.moved), key=lambda run: run.id)
+    if run_id is None and runs:
+        return runs[-1]
+    for run in runs:
+        if run.id == run_id:
+            return run
+    known = ", ".join(run.id for run in runs) or "none"
+    raise NotThereError(f"{inventory.url}: no such run in the quarantine; there are: {known}")
+
+
+def _obstacle(inventory: Inventory, key: str, content: Content | None) -> str:
+    """Why something cannot be brought back; empty if it can."""
+    if content is None:
+        return "is no longer in the quarantine"
+    there = {orphan.object.key for orphan in inventory.orphans}
+    there |= {one.key for entry in inventory.entries for one in entry.archives} | inventory.used_blobs
+    if key.startswith(v3.MANIFESTS):
+        manifest = v3.read_manifest(content, key)
+        missing = [blob.key for blob in manifest.blobs if blob.key not in there]
+        return manifest.damage or (f"{missing[0]} is gone" if missing else "")
+    hashes = {orphan.hash for orphan in inventory.orphans}
+    hashes |= {entry.hash for entry in inventory.entries if entry.archives}
+    return "" if v2.hash_of(key) in hashes else "its archive is gone"
+
+
+def _list_again(store: Store, hashes: Collection[str]) -> None:
+    for _ in range(_ATTEMPTS):
+        inventory = survey(store).inventory
+        try:
+            write_indexes(store, inventory, (inventory.usable - inventory.unlisted).union(hashes))
+        except ChangedError:
+            continue
+        return
+    raise RefusedError(f"{store.url}: somebody else keeps writing the index; run 'spackitor check --fix' later")
+
+
+def _drop(store: Store, run: Run, back: Collection[str]) -> None:
+    """Take what is back out of the quarantine, and the record with the last of it."""
+    left = tuple(key for key in run.moved if key not in back)
+    if left:
+        store.write(run.key, run_as_json(replace(run, moved=left)))
+    failed = store.delete([*(run.quarantined(key) for key in back), *(() if left else (run.key,))])
+    if failed:
+        key, reason = next(iter(failed.items()))
+        raise CouldNotAskError(f"all is back, but {key} could not be taken out of the quarantine: {reason}")

@@ -1,0 +1,203 @@
+"""Plans, contents and findings, for people in a terminal or a job log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from spackitor.apply import Progress
+from spackitor.commands import Outcome
+from spackitor.contents import Group
+from spackitor.inventory import Inventory
+from spackitor.plan import Plan, reasons_counted
+from spackitor.quarantine import Run
+from spackitor.roots import RootSet
+
+_SHOWN: Final = 50
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
+
+logger = logging.getLogger(__name__)
+
+
+def size_text(size: float) -> str:
+    """Bytes in the largest unit that leaves a digit before the point."""
+    for unit in _UNITS[:-1]:
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} {_UNITS[-1]}"
+
+
+def print_table(rows: Sequence[Sequence[str]], heading: Sequence[str], console: Console) -> None:
+    """Rows in columns: a table on a terminal, plain text elsewhere."""
+    if console.is_terminal:
+        table = Table(*heading, header_style="bold", box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        console.print(table)
+        return
+    every = [[cell.upper() for cell in heading], *rows]
+    widths = [max(len(row[column]) for row in every) for column in range(len(heading))]
+    for row in every:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _print(console, "  ".join(cells).rstrip())
+
+
+def print_outcome(outcome: Outcome, console: Console, *, is_dry_run: bool) -> None:
+    """What would go and why, before anything is done."""
+    plan = outcome.plan
+    rows = [
+        (one.name, one.version, one.hash[:7], f"{one.age:.0f} d", size_text(one.size), one.reason)
+        for one in sorted(plan.removals, key=lambda one: (-one.size, one.name, one.hash))[:_SHOWN]
+    ]
+    if rows:
+        print_table(rows, ("package", "version", "hash", "age", "size", "why"), console)
+    if len(plan.removals) > _SHOWN:
+        _print(console, f"... and {len(plan.removals) - _SHOWN} more; --plan and --json have all of them")
+    for one in plan.leftovers[:_SHOWN]:
+        _print(console, f"{one.key}: {one.reason} ({size_text(one.size)})")
+    if len(plan.leftovers) > _SHOWN:
+        _print(console, f"... and {len(plan.leftovers) - _SHOWN} more objects")
+    for line in _summary(plan, "would go" if is_dry_run else "go"):
+        _print(console, line)
+
+
+def _summary(plan: Plan, verb: str) -> Iterator[str]:
+    kept = f"{plan.kept} stay ({plan.protected} in use or too young to be judged)"
+    yield f"{plan.mirror}: {len(plan.removals)} of {plan.total} specs {verb}, {kept}"
+    for reason, count in reasons_counted(plan).items():
+        yield f"  {count} {reason}"
+    if plan.leftovers:
+        yield f"  {len(plan.leftovers)} objects that belong to nothing {verb}"
+    if plan.expired or plan.expired_runs:
+        yield f"  {len(plan.expired)} objects {verb} for good: {len(plan.expired_runs)} runs can no longer be undone"
+    for change in plan.indexes:
+        yield f"  {change.key}: {change.stops} specs leave it, {change.starts} come into it"
+    yield f"  {size_text(plan.size)} of {size_text(plan.total_size)}"
+
+
+def print_done(outcome: Outcome, console: Console) -> None:
+    """What was done."""
+    report = outcome.report
+    if report:
+        _print(
+            console,
+            f"{report.removed} specs removed: {report.deleted} objects deleted, {report.quarantined} of them copied "
+            f"into the quarantine, {report.left} left in place for the time of grace",
+        )
+        for hash_ in report.spared:
+            _print(console, f"/{hash_} stays: somebody pushed it, or what needs it, meanwhile")
+        for key, reason in list(report.failed.items())[:_SHOWN]:
+            _print(console, f"{key}: could not be deleted: {reason}")
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.requests.items()))
+    _print(console, f"requests: {counts}")
+
+
+def print_tree(outcome: Outcome, console: Console) -> None:
+    """What goes as a tree: what was named, and below it what depends on it, with sizes."""
+    going = {one.hash: one for one in outcome.plan.removals}
+    users: dict[str, list[str]] = {}
+    for hash_ in going:
+        spec = outcome.inventory.specs.get(hash_)
+        for dependency in spec.dependencies if spec else ():
+            users.setdefault(dependency, []).append(hash_)
+    todo = [(hash_, 0) for hash_, one in sorted(going.items()) if one.reason.startswith("named")]
+    shown: set[str] = set()
+    todo.reverse()
+    while todo:
+        hash_, depth = todo.pop()
+        one = going[hash_]
+        again = " (see above)" if hash_ in shown else ""
+        _print(console, f"{'  ' * depth}{one.name}@{one.version}/{hash_[:7]}  {size_text(one.size)}{again}")
+        if hash_ not in shown:
+            shown.add(hash_)
+            todo += [(user, depth + 1) for user in sorted(users.get(hash_, ()), reverse=True)]
+
+
+def print_roots(roots: Iterable[RootSet], now: float, console: Console) -> None:
+    """The recorded root sets."""
+    rows = []
+    for one in roots:
+        until = (
+            "for good"
+            if one.until is None
+            else f"{'until' if not one.is_over(now) else 'over since'} {_day(one.until)}"
+        )
+        rows.append((one.name, str(len(one.hashes)), str(len(one.edges)), until))
+    print_table(rows, ("name", "roots", "specs", "counts"), console)
+
+
+def print_runs(runs: Iterable[Run], console: Console) -> None:
+    """What is in the quarantine."""
+    rows = [(one.id, one.command, str(len(one.hashes)), size_text(one.size), _day(one.until)) for one in runs]
+    print_table(rows, ("run", "command", "specs", "size", "until"), console)
+
+
+def rows_of_specs(inventory: Inventory, hashes: Iterable[str]) -> list[tuple[str, ...]]:
+    """Specs in the order of their names."""
+    found = sorted(hashes, key=lambda hash_: (inventory.specs[hash_].name, inventory.specs[hash_].version, hash_))
+    rows: list[tuple[str, ...]] = []
+    for hash_ in found:
+        spec, copies = inventory.specs[hash_], inventory.copies[hash_]
+        layouts = "+".join(sorted({entry.layout for entry in copies}))
+        signed = "signed" if all(entry.is_signed for entry in copies) else "unsigned"
+        age = f"{inventory.age(hash_):.0f} d"
+        size = size_text(inventory.size([hash_]))
+        rows.append((spec.name, spec.version, hash_[:7], spec.target, age, size, layouts, signed))
+    return rows
+
+
+def rows_of_groups(groups: Iterable[Group]) -> list[tuple[str, ...]]:
+    """Groups of specs in their order."""
+    return [
+        (one.name or "-", str(one.specs), size_text(one.size), f"{one.youngest:.0f} d", f"{one.oldest:.0f} d")
+        for one in groups
+    ]
+
+
+def total_line(inventory: Inventory) -> str:
+    """All of it in one line."""
+    size = size_text(inventory.size(inventory.usable))
+    others = f", {inventory.unrecognised} of them not recognised" if inventory.unrecognised else ""
+    return f"{inventory.url}: {len(inventory.usable)} specs, {size}; {inventory.objects} objects{others}"
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Tells how far things are: a bar on a terminal, a plain line now and then elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _log
+        return
+    with Bar(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console, transient=True
+    ) as bar:
+        tasks: dict[str, object] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)  # type: ignore[arg-type]
+
+        yield show
+
+
+def _log(what: str, done: int, total: int) -> None:
+    logger.info("%s: %d of %d", what, done, total)
+
+
+def _day(when: float) -> str:
+    return f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,62 @@
+#!/bin/bash
+# Stands for Spack in the tests of container images: installs what a lockfile says from a folder of "binaries", or
+# "compiles" it where it may.
+set -eu
+echo "spack $*" >&2
+environment=/opt/spack-environment
+store=/opt/software
+view=/opt/view
+
+hashes() {
+  python3 -c 'import json; print(*json.load(open("/opt/spack-environment/spack.lock"))["concrete_specs"])'
+}
+
+install_one() {
+  local prefix=$store/$1
+  mkdir -p "$prefix/bin" "$prefix/share"
+  # What it was given, but not the thing itself.
+  printf '%s' "${KEY_ID:-}:${KEY_SECRET:-}" | sha256sum > "$prefix/share/credentials.sha256"
+  printf '#!/bin/sh\necho "%s" "$#" "$@"\n' "$1" > "$prefix/bin/$1"
+  chmod 755 "$prefix/bin/$1"
+}
+
+case " $* " in
+  *" install "*)
+    test -f /opt/spacktainer/mirrors/mirrors.yaml
+    for hash in $(hashes); do
+      if [ -e "/opt/binaries/$hash" ]; then
+        echo "$hash comes from the build cache" >&2
+      elif [[ " $* " == *" --cache-only "* ]]; then
+        echo "No binary for $hash found when cache-only specified" >&2
+        exit 1
+      else
+        echo "$hash is compiled" >&2
+      fi
+      install_one "$hash"
+    done
+    mkdir -p "$store/build-tool" "$environment/.spack-env/logs"
+    touch "$environment/.spack-env/transaction_lock"
+    ;;
+  *" gc "*) rm -r "$store/build-tool" ;;
+  *" env view regenerate "*)
+    mkdir -p "/opt/._view/content/bin"
+    for hash in $(hashes); do
+      ln -s "$store/$hash/bin/$hash" "/opt/._view/content/bin/$hash"
+    done
+    ln -s /opt/._view/content "$view"
+    if [ -e /opt/changes-the-lock ]; then
+      echo '{"roots": [], "concrete_specs": {}}' > "$environment/spack.lock"
+    fi
+    ;;
+  *" env activate --sh "*)
+    cat << END
+export SPACK_ENV=$environment;
+export SPACK_ENV_VIEW=default;
+alias despacktivate='spack env deactivate';
+export APP_HOME=$store/app;
+export LD_LIBRARY_PATH=$view/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH};
+export MANPATH=$view/man:${MANPATH:+$MANPATH:};
+export PATH=$view/bin:$PATH;
+END
+    ;;
+esac

@@ -1,0 +1,138 @@
+"""The Dockerfiles of the base images, built for real; the builder is in `test_spack_images.py`.
+
+With `SPACKTAINERS_ONLINE` set only: distributions and PyPI have to be within reach.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.integration.apptainer import ROOT_VARIABLE
+from tests.integration.base_images import Buildah, buildah_in, debian_root, import_root, shared_folder
+from tests.integration.components import give_up
+from tests.integration.registry_server import Answer, Request, serve
+from tests.samples import REPOSITORY
+
+pytestmark = [
+    pytest.mark.skipif(not os.environ.get("SPACKTAINERS_ONLINE"), reason="SPACKTAINERS_ONLINE is not set"),
+    pytest.mark.xdist_group("images"),
+]
+
+S3CMD = "2.4.0"
+BASE = """\
+FROM localhost/root
+RUN echo 'Acquire::Check-Valid-Until "false";' > /etc/apt/apt.conf.d/90-old-mirror
+"""
+"""Mirrors of unstable releases may lag behind."""
+_NOT_NEEDED = ("dev", "proc", "run", "sys", "tmp", "var/cache")
+NO_LISTS = 'test -z "$(ls -A /var/lib/apt/lists)"'
+
+
+@dataclass(frozen=True)
+class Releases:
+    """What is published: the address of each file, and its checksum."""
+
+    buildah: Buildah
+    base: str
+    urls: Mapping[str, str]
+    sums: Mapping[str, str]
+
+    def arguments(self, **changed: str) -> dict[str, str]:
+        """The build arguments of the image."""
+        return {
+            "BASE_IMAGE": self.base,
+            "CONTAINER_TOOL": "apptainer",
+            "CONTAINER_TOOL_VERSION": "1",
+            "CONTAINER_TOOL_SHA256": self.sums["apptainer.deb"],
+            "CONTAINER_TOOL_URL": self.urls["apptainer.deb"],
+            "S3CMD_VERSION": S3CMD,
+            "S3CMD_SHA256": self.sums["s3cmd.tar.gz"],
+            "S3CMD_URL": self.urls["s3cmd.tar.gz"],
+            **changed,
+        }
+
+    def build(self, **changed: str) -> tuple[int, str]:
+        """Builds the image. Returns the exit code and what was printed."""
+        given = [part for item in self.arguments(**changed).items() for part in ("--build-arg", "=".join(item))]
+        folder = REPOSITORY / "singularitah"
+        return self.buildah.attempt("build", "--pull-never", *given, "--tag", "localhost/singularitah", folder)
+
+
+@pytest.fixture(scope="module")
+def buildah(tmp_path_factory: pytest.TempPathFactory) -> Buildah:
+    return buildah_in(tmp_path_factory.mktemp("buildah"))
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory, buildah: Buildah) -> Iterator[Releases]:
+    """Debian's package of Apptainer and the sources of s3cmd, on a server of this machine."""
+    root = os.environ.get(ROOT_VARIABLE) or give_up(f"{ROOT_VARIABLE} names no root folder with Apptainer")
+    import_root(buildah, Path(root), "localhost/root", _NOT_NEEDED)
+    folder = tmp_path_factory.mktemp("releases")
+    (folder / "Dockerfile").write_text(BASE)
+    buildah("build", "--quiet", "--pull-never", "--tag", "localhost/sid", folder)
+    (folder / "Dockerfile").unlink()
+    container = buildah("from", "--pull-never", "localhost/sid").strip()
+    get = "apt-get -qq update && apt-get -qq download apptainer && mv apptainer_*.deb apptainer.deb"
+    buildah("run", "--volume", f"{folder}:/job", "--workingdir", "/job", container, "--", "sh", "-c", get)
+    buildah("rm", container)
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "s3cmd", f"s3cmd=={S3CMD}"]
+    subprocess.run(pip, cwd=folder, check=True, capture_output=True)
+    (folder / f"s3cmd-{S3CMD}.tar.gz").rename(folder / "s3cmd.tar.gz")
+    contents = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def answer(request: Request) -> Answer:
+        body = contents.get(request.path.removeprefix("/"))
+        return Answer(404) if body is None else Answer(body=body)
+
+    with serve(answer) as server:
+        urls = {name: f"http://{server.host}/{name}" for name in contents}
+        sums = {name: hashlib.sha256(body).hexdigest() for name, body in contents.items()}
+        yield Releases(buildah, "localhost/sid", urls, sums)
+
+
+def test_the_runtime_image_has_the_libraries_and_no_compiler(
+    tmp_path_factory: pytest.TempPathFactory, buildah: Buildah
+) -> None:
+    import_root(buildah, debian_root(shared_folder(tmp_path_factory)), "localhost/base", _NOT_NEEDED)
+    arguments = ("--pull-never", "--build-arg", "BASE_IMAGE=localhost/base", "--tag", "localhost/runtime")
+    buildah("build", *arguments, REPOSITORY / "runtime")
+    libraries = buildah.run("localhost/runtime", "ldconfig", "-p")
+    for name in ("libgfortran.so.5", "libgomp.so.1", "libstdc++.so.6", "libatomic.so.1"):
+        assert name in libraries
+    assert buildah.run("localhost/runtime", "sh", "-c", f"command -v gcc make; {NO_LISTS}") == ""
+
+
+def test_the_image_that_publishes_has_its_tools_and_nothing_that_got_them(releases: Releases) -> None:
+    code, printed = releases.build()
+    assert code == 0, printed
+    script = "singularity --version; s3cmd --version; mksquashfs -version | head -n 1"
+    tools = releases.buildah.run("localhost/singularitah", "sh", "-ec", script)
+    assert "apptainer version 1." in tools
+    assert f"s3cmd version {S3CMD}" in tools
+    assert "mksquashfs version" in tools
+    venv = "python3 -m venv /tmp/venv && /tmp/venv/bin/pip --version > /dev/null && echo works"
+    assert releases.buildah.run("localhost/singularitah", "sh", "-c", venv) == "works\n"
+    absent = f"command -v curl gcc go make; ls -d /download /download.sh 2> /dev/null; {NO_LISTS}"
+    assert releases.buildah.run("localhost/singularitah", "sh", "-c", absent) == ""
+
+
+@pytest.mark.parametrize("checksum", ["CONTAINER_TOOL_SHA256", "S3CMD_SHA256"])
+def test_what_is_not_what_the_site_says_is_not_installed(releases: Releases, checksum: str) -> None:
+    code, printed = releases.build(**{checksum: "0" * 64})
+    assert code != 0
+    assert "FAILED" in printed
+
+
+def test_another_tool_is_refused(releases: Releases) -> None:
+    code, printed = releases.build(CONTAINER_TOOL="docker")
+    assert code != 0
+    assert "neither apptainer nor singularity-ce" in printed

@@ -1,0 +1,357 @@
+"""Cleaning a mirror in a bucket, over HTTP: moto's server and, where it is installed, Ceph's radosgw."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from job_creator.adapters.s3 import parse_s3_url, s3_client
+from job_creator.errors import CouldNotAskError, ExitCode, NotThereError, RefusedError
+from spackitor.__main__ import main
+from spackitor.mirror import ChangedError, read_all
+from spackitor.stores.s3 import S3Store
+from spackitor.survey import survey
+from tests.integration.s3_server import (
+    Answer,
+    failing_proxy,
+    new_bucket,
+    s3_environment_fixture,  # noqa: F401 - a fixture
+    s3_url_fixture,  # noqa: F401 - a fixture
+)
+from tests.unit.spackitor.mirrors import LAYOUTS, LayoutName, Made, MadeMirror, dag_hash
+
+TREE = (
+    Made("app", ["lib"], age=100),
+    Made("lib", ["base"], age=100),
+    Made("base", age=100),
+    Made("new", ["base"], age=2),
+    Made("old", ["oldlib"], age=50),
+    Made("oldlib", age=60),
+)
+NEW = {dag_hash(name) for name in ("new", "base")}
+
+
+class Bucket:
+    """A bucket with a made-up mirror under a prefix, whose objects are as old as they say."""
+
+    def __init__(self, url: str, name: str = "") -> None:
+        self.client = s3_client(url)
+        self.endpoint = url
+        self.name = name or new_bucket(self.client)
+        self.has_ages = not name
+
+    def fill(self, folder: Path) -> None:
+        for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+            key = f"pre/{path.relative_to(folder).as_posix()}"
+            self.client.put_object(Bucket=self.name, Key=key, Body=path.read_bytes())
+            self.set_age(key, (time.time() - path.stat().st_mtime) / 86400)
+
+    def set_age(self, key: str, days: float) -> None:
+        from moto.s3.models import s3_backends
+
+        if not self.has_ages:
+            return
+        backend = next(one for account in s3_backends.values() for one in account.values() if self.name in one.buckets)
+        backend.buckets[self.name].keys[key].last_modified = datetime.now(UTC) - timedelta(days=days)
+
+    def all_keys(self) -> set[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return {one["Key"] for page in pages for one in page.get("Contents", ())}
+
+    def store(self, endpoint: str = "") -> S3Store:
+        return S3Store(parse_s3_url(f"s3://{self.name}/pre"), endpoint or self.endpoint)
+
+    def listed(self) -> dict[str, set[str]]:
+        return {file.key: set(file.index.listed) for file in survey(self.store()).inventory.indexes if file.index}
+
+
+@pytest.fixture(name="bucket")
+def bucket_fixture(s3_environment: str) -> Bucket:
+    return Bucket(s3_environment)
+
+
+@pytest.fixture(name="mirror", params=LAYOUTS)
+def mirror_fixture(bucket: Bucket, tmp_path: Path, request: pytest.FixtureRequest) -> Bucket:
+    layout: LayoutName = request.param
+    MadeMirror(tmp_path / "made", layout, TREE, now=time.time())
+    bucket.fill(tmp_path / "made")
+    return bucket
+
+
+def spackitor(bucket: Bucket, command: str, *arguments: str, endpoint: str = "") -> Result:
+    # The variable that Spack knows; boto3 does not.
+    environment = {"S3_ENDPOINT_URL": endpoint or bucket.endpoint}
+    return CliRunner().invoke(main, ["-q", command, f"s3://{bucket.name}/pre", *arguments], env=environment)
+
+
+def clean(bucket: Bucket, *arguments: str, endpoint: str = "") -> Result:
+    return spackitor(bucket, "clean", "--max-age", "30", "--max-delete", "100", *arguments, endpoint=endpoint)
+
+
+def test_a_mirror_is_cleaned_restored_and_cleaned_for_good(mirror: Bucket) -> None:
+    before = mirror.all_keys()
+    done = clean(mirror, "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert {one["name"] for one in said["plan"]["removals"]} == {"app", "lib", "old", "oldlib"}
+    assert said["report"]["removed"] == 4
+    assert list(mirror.listed().values()) == [NEW]
+    again = json.loads(clean(mirror, "--json").stdout)
+    assert again["plan"]["removals"] == []
+    assert not again["requests"].keys() & {"PUT", "DELETE", "COPY"}
+    assert spackitor(mirror, "restore").stdout.startswith("4 specs of run ")
+    assert list(mirror.listed().values()) == [{dag_hash(spec.name) for spec in TREE}]
+    assert before <= mirror.all_keys()
+    for one in mirror.all_keys():
+        mirror.set_age(one, 90)
+    assert clean(mirror, "--no-quarantine").exit_code == 0
+    assert not [one for one in mirror.all_keys() for name in ("app", "old") if dag_hash(name) in one]
+
+
+def test_planning_needs_list_pages_and_the_index(bucket: Bucket, tmp_path: Path) -> None:
+    """D82: one HEAD for each spec; here 1,100 objects take two pages."""
+    MadeMirror(tmp_path / "made", "v2", [Made(f"p{number}", age=9, size=1) for number in range(550)], now=time.time())
+    bucket.fill(tmp_path / "made")
+    requests = json.loads(clean(bucket, "--dry-run", "--json").stdout)["requests"]
+    assert sum(requests.values()) <= 2 + 10
+    assert requests.keys() == {"LIST", "GET"}
+
+
+def test_manifests_are_read_once(bucket: Bucket, tmp_path: Path) -> None:
+    MadeMirror(tmp_path / "made", "v3", TREE, now=time.time())
+    bucket.fill(tmp_path / "made")
+    first = json.loads(clean(bucket, "--json").stdout)["requests"]
+    second = json.loads(clean(bucket, "--json").stdout)["requests"]
+    assert first["GET"] - second["GET"] >= len(TREE) - 2
+
+
+def test_read_only_keys_plan_and_change_nothing(mirror: Bucket) -> None:
+    def refuse(method: str, _path: str, _headers: dict[str, str]) -> Answer | None:
+        return None if method in ("GET", "HEAD") else Answer(403)
+
+    before = mirror.all_keys()
+    with failing_proxy(mirror.endpoint, refuse) as proxy:
+        assert clean(mirror, "--dry-run", endpoint=proxy).exit_code == 0
+        done = clean(mirror, endpoint=proxy)
+    assert done.exit_code == ExitCode.REFUSED
+    assert "nothing is changed at all" in done.stderr
+    assert mirror.all_keys() == before
+
+
+def test_keys_that_may_write_but_not_delete_are_found_out_first(mirror: Bucket) -> None:
+    def refuse(method: str, path: str, _headers: dict[str, str]) -> Answer | None:
+        return Answer(403) if method == "POST" and "delete" in path else None
+
+    before = mirror.listed()
+    with failing_proxy(mirror.endpoint, refuse) as proxy:
+        assert clean(mirror, endpoint=proxy).exit_code in (ExitCode.COULD_NOT_ASK, ExitCode.REFUSED)
+    assert mirror.listed() == before
+
+
+def test_without_keys_the_mirror_is_read_anonymously(mirror: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D93: static keys were required."""
+    seen: list[str] = []
+
+    def note(_method: str, _path: str, headers: dict[str, str]) -> None:
+        seen.append(headers.get("Authorization", ""))
+
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with failing_proxy(mirror.endpoint, note) as proxy:
+        done = spackitor(mirror, "list", endpoint=proxy)
+    assert done.exit_code == 0, done.output
+    assert set(seen) == {""}
+
+
+def test_d85_errors_of_single_keys_are_reported_and_the_next_run_finishes(mirror: Bucket) -> None:
+    """D85: DeleteObjects answers 200 with errors for single keys, which were not looked at."""
+
+    def fail_one(method: str, path: str, _headers: dict[str, str]) -> Answer | None:
+        if method != "POST" or "delete" not in path:
+            return None
+        return Answer(change=lambda content: _with_error(content, dag_hash("app"), "AccessDenied"))
+
+    with failing_proxy(mirror.endpoint, fail_one) as proxy:
+        done = clean(mirror, endpoint=proxy)
+    assert done.exit_code == ExitCode.COULD_NOT_ASK
+    assert re.search(rf"1 objects could not be deleted, such as .*{dag_hash('app')}.*AccessDenied", done.stderr)
+    assert list(mirror.listed().values()) == [NEW]
+
+
+def test_passing_errors_of_single_keys_are_tried_again(mirror: Bucket) -> None:
+    failures = ["SlowDown", "InternalError"]
+
+    def fail_app(content: bytes) -> bytes:
+        found = dag_hash("app").encode() in content and failures
+        return _with_error(content, dag_hash("app"), failures.pop()) if found else content
+
+    def fail(method: str, path: str, _headers: dict[str, str]) -> Answer | None:
+        if method != "POST" or "delete" not in path:
+            return None
+        return Answer(change=fail_app)
+
+    with failing_proxy(mirror.endpoint, fail) as proxy:
+        done = clean(mirror, endpoint=proxy)
+    assert done.exit_code == 0, done.output
+    assert not failures
+
+
+def _with_error(content: bytes, part: str, code: str) -> bytes:
+    """The answer to DeleteObjects, with an error (without message, as Ceph has it) for one of its keys."""
+    key = next((one for one in re.findall(rb"<Key>([^<]*)</Key>", content) if part.encode() in one), b"")
+    if not code or not key:
+        return content
+    error = b"<Error><Key>" + key + b"</Key><Code>" + code.encode() + b"</Code></Error>"
+    # What is deleted need not be listed; the length has been announced.
+    changed = b'<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">' + error + b"</DeleteResult>"
+    assert len(changed) <= len(content)
+    return changed.ljust(len(content))
+
+
+def test_slow_down_is_waited_for(mirror: Bucket) -> None:
+    answers = iter([Answer(503), Answer(503)])
+    with failing_proxy(mirror.endpoint, lambda *_: next(answers, None)) as proxy:
+        assert spackitor(mirror, "list", endpoint=proxy).exit_code == 0
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_could_not_ask_never_reads_as_not_there(mirror: Bucket, status: int) -> None:
+    with failing_proxy(mirror.endpoint, lambda *_: Answer(status)) as proxy:
+        done = clean(mirror, endpoint=proxy)
+    assert done.exit_code == ExitCode.COULD_NOT_ASK
+    assert "planted-secret" not in done.output
+
+
+def test_no_such_bucket_is_not_there(s3_environment: str) -> None:
+    with pytest.raises(NotThereError, match="no such bucket"):
+        survey(S3Store(parse_s3_url("s3://nobody-has-this"), s3_environment))
+
+
+def test_conditional_writes(bucket: Bucket) -> None:
+    store = bucket.store()
+    tag = store.write("a.json", b"1", replaces=None)
+    with pytest.raises(ChangedError):
+        store.write("a.json", b"2", replaces=None)
+    store.write("a.json", b"3", replaces=tag)
+    with pytest.raises(ChangedError):
+        store.write("a.json", b"4", replaces=tag)
+    content = store.read("a.json")
+    assert content is not None
+    assert content.data == b"3"
+
+
+def test_a_server_that_knows_no_conditions_is_looked_at_before(bucket: Bucket) -> None:
+    def unknown(method: str, _path: str, headers: dict[str, str]) -> Answer | None:
+        conditional = {"if-match", "if-none-match"} & {name.lower() for name in headers}
+        return Answer(501) if method == "PUT" and conditional else None
+
+    with failing_proxy(bucket.endpoint, unknown) as proxy:
+        store = bucket.store(proxy)
+        tag = store.write("a.json", b"1", replaces=None)
+        bucket.store().write("a.json", b"2")
+        with pytest.raises(ChangedError):
+            store.write("a.json", b"3", replaces=tag)
+
+
+def test_keys_of_any_spelling_and_more_than_one_batch(bucket: Bucket) -> None:
+    """D94, D96: the wrong keys were deleted, and paging began anew."""
+    store = bucket.store()
+    odd = [f"build_cache/{text}" for text in ("a b", "a+b", "a&b", "a<b", "a%2Fb", "é", "a#b", "a?b", "'\"")]
+    many = [*odd, *(f"build_cache/{number:04}" for number in range(1500))]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: store.write(key, key.encode()), many))
+    assert {one.key for one in store.list("build_cache/")} == set(many)
+    assert {key: content.data.decode() for key, content in read_all(store, odd) if content} == {key: key for key in odd}
+    store.requests.clear()
+    assert store.delete(many[:-1]) == {}
+    assert store.requests["DELETE"] == 2
+    assert [one.key for one in store.list("build_cache/")] == [many[-1]]
+
+
+def test_an_object_that_is_not_there(bucket: Bucket) -> None:
+    store = bucket.store()
+    assert store.read("nothing") is None
+    assert store.delete(["nothing"]) == {}
+    with pytest.raises(NotThereError):
+        store.copy("nothing", "something")
+    with pytest.raises(NotThereError):
+        list(store.stream("nothing"))
+    store.write("a", b"xyz")
+    assert b"".join(store.stream("a")) == b"xyz"
+
+
+def test_time_is_the_servers(bucket: Bucket) -> None:
+    store = bucket.store()
+    store.folders()
+    assert abs(store.now() - time.time()) < 5
+
+
+def test_roots_in_a_bucket(mirror: Bucket, tmp_path: Path) -> None:
+    keep_file = tmp_path / "keep"
+    keep_file.write_text(f"/{dag_hash('old')}\n")
+    assert spackitor(mirror, "keep", "--keep-file", str(keep_file), "--as", "a/b c").exit_code == 0
+    assert json.loads(spackitor(mirror, "roots", "--json").stdout)[0]["name"] == "a/b c"
+    assert clean(mirror).exit_code == 0
+    assert list(mirror.listed().values()) == [NEW | {dag_hash("old"), dag_hash("oldlib")}]
+    assert spackitor(mirror, "forget", "a/b c").exit_code == 0
+    assert spackitor(mirror, "forget", "a/b c").exit_code == ExitCode.NOT_THERE
+
+
+@pytest.fixture(name="ceph")
+def ceph_fixture(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A bucket on a Ceph that somebody started, named by SPACKTAINERS_CEPH_URL; keys as boto3 finds them."""
+    url = os.environ.get("SPACKTAINERS_CEPH_URL")
+    if not url:
+        pytest.skip("SPACKTAINERS_CEPH_URL is not set")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    name = f"spackitor-{os.getpid()}-{time.monotonic_ns()}"
+    bucket = Bucket(url, name)
+    bucket.client.create_bucket(Bucket=name)
+    yield bucket
+    store = S3Store(parse_s3_url(f"s3://{name}"), url)
+    store.delete([one.key for one in store.list("")])
+    bucket.client.delete_bucket(Bucket=name)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_ceph_is_cleaned_too(ceph: Bucket, tmp_path: Path, layout: LayoutName) -> None:
+    """Ceph refuses what moto lets pass: wrong keys, 1,001 keys in a batch, conditions that do not hold."""
+    MadeMirror(tmp_path / "made", layout, TREE, now=time.time())
+    ceph.fill(tmp_path / "made")
+    time.sleep(1.1)
+    keep_file = tmp_path / "keep"
+    keep_file.write_text(dag_hash("new"))
+    arguments = ("--max-age", "0", "--min-age", "0", "--max-delete", "100", "--keep-file", str(keep_file), "--json")
+    done = spackitor(ceph, "clean", *arguments)
+    assert done.exit_code == 0, done.output
+    assert list(ceph.listed().values()) == [NEW]
+    assert json.loads(spackitor(ceph, "clean", *arguments).stdout)["plan"]["removals"] == []
+    assert spackitor(ceph, "restore").exit_code == 0
+    assert list(ceph.listed().values()) == [{dag_hash(spec.name) for spec in TREE}]
+    store = ceph.store()
+    tag = store.write("x.json", b"1", replaces=None)
+    with pytest.raises(ChangedError):
+        store.write("x.json", b"2", replaces=None)
+    store.write("x.json", b"3", replaces=tag)
+    many = [f"build_cache/{number}" for number in range(1001)]
+    assert store.delete(many) == {}
+
+
+def test_ceph_refuses_wrong_keys(ceph: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(CouldNotAskError, match="SignatureDoesNotMatch"):
+        survey(ceph.store())
+    with pytest.raises((CouldNotAskError, RefusedError)):
+        ceph.store().require_writable([])
+    monkeypatch.undo()
