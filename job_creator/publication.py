@@ -69,6 +69,15 @@ class Record:
         return f"{self.container}__{self.tag}.sif"
 
     @property
+    def identity(self) -> dict[str, str]:
+        """What says whether a published file is the one that would be published now.
+
+        Two refs can have one file name: `a/b` and `a-b` have the same slug.
+        """
+        names = ("container_checksum", "image_digest", "architecture", "ref", "is_release")
+        return {name: _as_text(getattr(self, name)) for name in names}
+
+    @property
     def published_at(self) -> datetime | None:
         """When it was published; `None` if that is not known."""
         return _read_time(self.published)

@@ -10,19 +10,21 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
+from uuid import uuid4
 
 from job_creator.errors import CouldNotAskError, DamagedError, FileAccessError, RefusedError
 from spackitor import remembered
 from spackitor.inventory import Inventory
 from spackitor.layouts import Write, v2, v3
 from spackitor.mirror import ChangedError, Store, StoredObject, copy_all, in_groups, read_all
-from spackitor.plan import Plan, Removal, index_changes
-from spackitor.quarantine import Run, run_as_json
+from spackitor.plan import Plan, Removal, index_changes, replaced_blobs
+from spackitor.quarantine import Run, run_as_json, run_id
 from spackitor.specs import spec_of
 from spackitor.survey import Survey, read_manifests, spec_file_of, survey
 
 _GROUP: Final = 1000
 _ATTEMPTS: Final = 5
+_GRACE_OF_INDEXES: Final = 7 * 86400.0
 
 logger = logging.getLogger(__name__)
 
@@ -230,8 +232,17 @@ def _changed(store: Store, tags: dict[str, str]) -> bool:
 
 
 def write_indexes(store: Store, inventory: Inventory, kept: Iterable[str]) -> int:
-    """Write the indexes so that they list what is kept; returns how many had to be. Raises `ChangedError`."""
+    """Write the indexes so that they list what is kept; returns how many had to be. Raises `ChangedError`.
+
+    The blobs of those before, which clients may still be reading, are left for a time of grace.
+    """
     changes = index_changes(inventory, kept)
+    blobs = tuple(replaced_blobs(inventory, changes))
+    if blobs:
+        name = run_id(inventory.now, uuid4().hex[:4])
+        until, size = inventory.now + _GRACE_OF_INDEXES, sum(one.size for one in blobs)
+        run = Run(name, "index", until, (), tuple(one.key for one in blobs), (), size, is_finished=True)
+        store.write(run.key, run_as_json(run))
     for change in changes:
         for write in change.writes:
             store.write(write.key, write.data, replaces=write.replaces, no_cache=write.no_cache)

@@ -121,7 +121,7 @@ def make_plan(
         inventory.size(inventory.copies),
         indexes,
         removals,
-        (*(one for one in orphaned if one.key not in waiting), *_replaced(inventory, indexes)),
+        (*(one for one in orphaned if one.key not in waiting), *replaced_blobs(inventory, indexes)),
         tuple(one for one in orphaned if one.key in waiting),
         tuple(run for run in inventory.runs if run.is_over(now)) if orphans else (),
         len(verdict.kept),
@@ -136,7 +136,7 @@ def make_emptying_plan(inventory: Inventory, now: float) -> Plan:
     return replace(plan, indexes=(), leftovers=())
 
 
-def _replaced(inventory: Inventory, changes: Iterable[IndexChange]) -> Iterator[Leftover]:
+def replaced_blobs(inventory: Inventory, changes: Iterable[IndexChange]) -> Iterator[Leftover]:
     """The blobs of indexes that are written anew; clients may still be reading the old ones."""
     changed = {change.key for change in changes}
     staying = {file.blob for file in inventory.indexes if file.key not in changed}
@@ -145,9 +145,7 @@ def _replaced(inventory: Inventory, changes: Iterable[IndexChange]) -> Iterator[
             yield Leftover(file.blob, "the index before this run", len(file.index.text))
 
 
-def _removals(
-    inventory: Inventory, verdict: Verdict, now: float, is_old: Callable[[float], bool]
-) -> Iterator[Removal]:
+def _removals(inventory: Inventory, verdict: Verdict, now: float, is_old: Callable[[float], bool]) -> Iterator[Removal]:
     staying = {one.key for hash_ in verdict.kept for one in inventory.objects_of(hash_)} | inventory.used_blobs
     counted: set[str] = set()
     for hash_, reason in verdict.reasons.items():

@@ -89,11 +89,10 @@ def _list_again(store: Store, hashes: Collection[str]) -> None:
 
 
 def _drop(store: Store, run: Run, back: Collection[str]) -> None:
-    """Take what is back out of the quarantine, and the record with the last of it."""
-    left = tuple(key for key in run.moved if key not in back)
-    if left:
-        store.write(run.key, run_as_json(replace(run, moved=left)))
-    failed = store.delete([*(run.quarantined(key) for key in back), *(() if left else (run.key,))])
+    """Take what is back out of the quarantine. The record stays for the rest, such as the index before that run."""
+    failed = store.delete([run.quarantined(key) for key in back])
     if failed:
         key, reason = next(iter(failed.items()))
         raise CouldNotAskError(f"all is back, but {key} could not be taken out of the quarantine: {reason}")
+    left = tuple(key for key in run.moved if key not in back)
+    store.write(run.key, run_as_json(replace(run, moved=left, hashes=run.hashes if left else ())))

@@ -24,7 +24,7 @@ def run(argv: Sequence[str], *, seconds: float, environment: Mapping[str, str] |
         done = subprocess.run(  # noqa: S603 - an argument list of our own making
             list(argv),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             stdin=subprocess.DEVNULL,
             timeout=seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from job_creator import names
 from job_creator.architectures import ContainersBucket
@@ -183,10 +183,8 @@ def _decide_sif(container: Container, publications: Publications, digest: str | 
     if publications.records is None:
         return Action.BUILD, publications.why_unknown
     record = publications.records.get(container.record.file_name)
-    return compare_labels(
-        {"container_checksum": container.record.container_checksum, "image_digest": digest},
-        {"container_checksum": record.container_checksum, "image_digest": record.image_digest} if record else None,
-    )
+    wanted = replace(container.record, image_digest=digest)
+    return compare_labels(wanted.identity, record.identity if record else None)
 
 
 def _decide_tag(container: Container, images: Knowledge, digest: str | None) -> tuple[Action, str]:

@@ -25,8 +25,6 @@ from job_creator.retention import Placed, Removal, Retention, superseded
 
 UPLOADS: Final = ".uploading"
 LEFT_OVER_AFTER: Final = timedelta(days=1)
-_IDENTITY: Final = ("container_checksum", "image_digest", "architecture", "ref", "is_release")
-"""The fields that say whether a published file is the one that would be published now."""
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +70,7 @@ def decide(record: Record, stored: Stored | None) -> tuple[Action, str]:
         )
     if stored.size != stored.record.size:
         return Action.BUILD, f"what is published has {stored.size} bytes, not {stored.record.size}"
-    return compare_labels(_identity(record), _identity(stored.record))
+    return compare_labels(record.identity, stored.record.identity)
 
 
 def publish(bucket: ContainersBucket, plan: PublishPlan, path: Path, progress: Progress, now: datetime) -> Record:
@@ -101,10 +99,6 @@ def publish(bucket: ContainersBucket, plan: PublishPlan, path: Path, progress: P
             bucket.give_up(left)
     bucket.remove([left.place for left in plan.left_overs if not left.upload_id])
     return record
-
-
-def _identity(record: Record) -> dict[str, str]:
-    return {name: str(getattr(record, name)) for name in _IDENTITY}
 
 
 def _left_overs(bucket: ContainersBucket, container: str, before: datetime) -> tuple[Listed, ...]:

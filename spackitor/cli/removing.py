@@ -144,7 +144,7 @@ def restore(
     store = store_of(context, mirror, endpoint_url)
     if only_list:
         runs, _ = survey.read_side_folder(store)
-        report.print_runs(runs, console())
+        report.print_runs((run for run in runs if run.moved), console())
         return
     done = recovery.restore(store, run_id)
     click.echo(f"{done.specs} specs of run {done.run.id} are back")

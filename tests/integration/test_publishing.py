@@ -182,7 +182,7 @@ def test_d58_what_is_published_already_is_not_sent_again(world: World) -> None:
         ({"container_checksum": "b" * 64}, "container_checksum is aaaaaaaaaaaa, not bbbbbbbbbbbb"),
         ({"image_digest": DIGEST}, f"image_digest is , not {DIGEST}"),
         ({"ref": "refs/heads/other"}, "ref is refs/heads/main, not refs/heads/other"),
-        ({"is_release": False}, "is_release is True, not False"),
+        ({"is_release": False}, "is_release is true, not false"),
     ],
 )
 def test_what_differs_is_published_anew(world: World, changed: dict[str, Any], reason: str) -> None:

@@ -165,6 +165,8 @@ def test_without_keys_the_mirror_is_read_anonymously(mirror: Bucket, monkeypatch
     def note(_method: str, _path: str, headers: dict[str, str]) -> None:
         seen.append(headers.get("Authorization", ""))
 
+    for key in mirror.all_keys():
+        mirror.client.put_object_acl(Bucket=mirror.name, Key=key, ACL="public-read")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

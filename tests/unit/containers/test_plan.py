@@ -103,6 +103,16 @@ def test_a_sif_file_of_another_image_is_made_anew() -> None:
     assert reasons(built)["SIF file"].startswith("image_digest is sha256:")
 
 
+def test_a_sif_file_of_another_branch_with_the_same_slug_is_not_taken_for_ours() -> None:
+    found = wanted(container())
+    records = dict(records_of(found).records or {})
+    name = found.containers[0].record.file_name
+    records[name] = replace(records[name] or found.containers[0].record, ref="refs/heads/other")
+    assert reasons(planned(found, publications=Publications(records)))["SIF file"] == (
+        "ref is refs/heads/other, not refs/heads/main"
+    )
+
+
 def test_a_cluster_that_has_an_older_file_gets_the_new_one() -> None:
     found = wanted(container())
     records = dict(records_of(found).records or {})

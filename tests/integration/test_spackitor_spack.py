@@ -1,0 +1,143 @@
+"""What a real Spack makes of a mirror that was cleaned. `SPACKTAINERS_SPACK_ROOT` names one; without it, skipped."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from spackitor.commands import make_indexes_fit
+from spackitor.recovery import restore
+from spackitor.roots import RootSet
+from spackitor.stores.filesystem import FileSystemStore
+from spackitor.survey import survey
+from tests.unit.spackitor.mirrors import LayoutName, Made, MadeMirror, recorded, require_consistent
+from tests.unit.spackitor.test_clean import run_clean
+
+KEPT = {"app-y", "libc-toy", "liba"}
+
+
+def recipes(mirror: Path, target: Path) -> Path:
+    """The package repository of the recorded packages, out of their archives; Spack wants it even for cached ones."""
+    for path in mirror.rglob("*"):
+        if path.is_file() and path.read_bytes().startswith(b"\x1f\x8b") and tarfile.is_tarfile(path):
+            with tarfile.open(path) as archive:
+                for member in archive:
+                    _, found, name = member.name.partition("/.spack/repos/")
+                    file = archive.extractfile(member) if found and member.isfile() else None
+                    if file:
+                        (target / name).parent.mkdir(parents=True, exist_ok=True)
+                        (target / name).write_bytes(file.read())
+    return next(target.rglob("repo.yaml")).parent
+
+
+class Spack:
+    """A Spack that sees one mirror, and keeps what it writes in a folder of its own."""
+
+    def __init__(self, root: Path, home: Path, mirror: Path, repository: Path | None = None) -> None:
+        self._program, self._home = root / "bin" / "spack", home
+        scope = home / "scope"
+        scope.mkdir(parents=True)
+        (scope / "mirrors.yaml").write_text(f"mirrors:\n  one: file://{mirror}\n")
+        tree = home / "opt"
+        (scope / "config.yaml").write_text(f"config:\n  install_tree:\n    root: {tree}\n")
+        if repository:
+            (scope / "repos.yaml").write_text(f"repos:\n- {repository}\n")
+        self._scope = scope
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("SPACK_ENV")},
+            "SPACK_DISABLE_LOCAL_CONFIG": "1",
+            "SPACK_USER_CACHE_PATH": str(self._home / "cache"),
+            "PATH": "/usr/bin:/bin",
+        }
+        argv = [str(self._program), "-C", str(self._scope), *arguments]
+        return subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+
+    def __call__(self, *arguments: str) -> str:
+        done = self._run(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def listed(self) -> set[str]:
+        """The names of what it finds in the mirror."""
+        return set(re.findall(r"^([a-z][a-z0-9-]*)@", self("buildcache", "list", "--allarch"), re.MULTILINE))
+
+
+@pytest.fixture(name="root")
+def root_fixture() -> Path:
+    root = os.environ.get("SPACKTAINERS_SPACK_ROOT")
+    if not root:
+        pytest.skip("SPACKTAINERS_SPACK_ROOT is not set")
+    return Path(root)
+
+
+@pytest.fixture(name="layout")
+def layout_fixture(root: Path) -> LayoutName:
+    """What this Spack writes."""
+    done = subprocess.run([root / "bin/spack", "--version"], capture_output=True, text=True, check=True)
+    return "v2" if done.stdout.startswith("0.") else "v3"
+
+
+def hash_of(store: FileSystemStore, name: str) -> str:
+    return next(hash_ for hash_, spec in survey(store).inventory.specs.items() if spec.name == name)
+
+
+def test_spack_lists_and_installs_from_a_cleaned_mirror(root: Path, layout: LayoutName, tmp_path: Path) -> None:
+    mirror = recorded(layout, tmp_path / "mirror", now=time.time())
+    store = FileSystemStore(mirror)
+    wanted = hash_of(store, "app-y")
+    repository = recipes(mirror, tmp_path / "recipes")
+    run_clean(store, roots=(RootSet("r", (wanted,)),))
+    spack = Spack(root, tmp_path / "cleaned", mirror, repository)
+    assert spack.listed() == KEPT
+    spack("install", "--cache-only", "--no-check-signature", f"/{wanted}")
+    assert set(re.findall(r"^([a-z][a-z0-9-]*)@", spack("find", "--format", "{name}@{version}"), re.MULTILINE)) == KEPT
+    restore(store, None)
+    assert len(Spack(root, tmp_path / "restored", mirror).listed()) == 8
+
+
+def test_spack_writes_the_same_index(root: Path, layout: LayoutName, tmp_path: Path) -> None:
+    """`update-index` after cleaning finds what our index lists, record for record."""
+    mirror = recorded(layout, tmp_path / "mirror", now=time.time())
+    store = FileSystemStore(mirror)
+    wanted = hash_of(store, "app-z")
+    run_clean(store, roots=(RootSet("r", (wanted,)),))
+    (ours,) = survey(store).inventory.indexes
+    Spack(root, tmp_path / "home", mirror)("buildcache", "update-index", f"file://{mirror}")
+    (theirs,) = survey(store).inventory.indexes
+    assert ours.index is not None
+    assert theirs.index is not None
+    assert json.loads(ours.index.text) == json.loads(theirs.index.text)
+    require_consistent(mirror)
+
+
+def test_spack_reads_an_index_of_specs_from_before(root: Path, layout: LayoutName, tmp_path: Path) -> None:
+    """A migrated mirror: spec files of version 4 in layout v3, so that their nodes are upgraded."""
+    if layout == "v2":
+        pytest.skip("this Spack writes layout v2")
+    specs = (Made("zlib", age=9), Made("bzip2", ["zlib"], age=9))
+    mirror = MadeMirror(tmp_path / "mirror", "v3", specs, now=time.time(), specfile=4, signed=False, has_index=False)
+    make_indexes_fit(FileSystemStore(mirror.root))
+    assert Spack(root, tmp_path / "home", mirror.root).listed() == {"zlib", "bzip2"}
+
+
+def test_the_quarantine_is_invisible_to_spack(root: Path, layout: LayoutName, tmp_path: Path) -> None:
+    if layout == "v2":
+        pytest.skip("this Spack has no 'buildcache prune'")
+    mirror = recorded(layout, tmp_path / "mirror", now=time.time())
+    store = FileSystemStore(mirror)
+    run_clean(store, roots=(RootSet("r", (hash_of(store, "app-y"),)),))
+    kept = tmp_path / "keep"
+    kept.write_text("\n".join(sorted(survey(store).inventory.usable)))
+    spack = Spack(root, tmp_path / "home", mirror)
+    spack("buildcache", "prune", "--dry-run", "--keeplist", str(kept), "one")
+    spack("buildcache", "update-index", f"file://{mirror}")
+    assert spack.listed() == KEPT
