@@ -31,12 +31,16 @@ schemas: $(VENV)/.ready
 
 benchmark: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks.base_pipeline
+	$(BIN)/python -m benchmarks.container_pipeline
+	$(BIN)/python -m benchmarks.get_artifacts
 
 # Anew after a change of the dependencies in pyproject.toml.
 lock: $(VENV)/.ready-dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header pyproject.toml --group dev \
 	  -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.10 --no-header \
+	  builder/requirements.in -o builder/requirements.txt
 
 clean:
 	rm -rf $(VENV) build dist

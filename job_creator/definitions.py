@@ -25,6 +25,9 @@ _YAML = (".yaml", ".yml")
 _MARK = re.compile(r"[:+-]$")
 """Spack's marks for keys that override (`key::` in the file), prepend (`key+:`) or append (`key-:`)."""
 
+_UNSAFE = re.compile(r'[$"*?\[\]\\\x00-\x1f]')
+"""What Dockerfiles take for variables, patterns or the end of a string."""
+
 _TYPES = {"mapping": (dict, "object"), "list": (list, "array"), "text": (str, "string"), "boolean": (bool, "boolean")}
 
 
@@ -68,6 +71,8 @@ def _file_pair(text: str) -> str:
         raise ValueError(
             f"the source {source!r} must lie below {EXTRA_FILES_FOLDER}/; write it relative to that folder"
         )
+    if found := _UNSAFE.search(text):
+        raise ValueError(f"{text!r} holds {found[0]!r}, which means something else in a Dockerfile; rename the file")
     if not PurePosixPath(target).is_absolute() or ".." in PurePosixPath(target).parts:
         raise ValueError(f"the target {target!r} must be an absolute path; it is a place in the container")
     return text

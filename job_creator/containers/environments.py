@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,6 +16,7 @@ from job_creator.yaml_io import load
 
 ENVIRONMENT_FOLDER: Final = "/opt/spack-environment"
 """Where the environment is in the container."""
+_PLAIN_PATH = re.compile(r"(/[\w.+-]+)+")
 _NOT_SHIPPED: Final = frozenset({"mirrors", "ci", "cdash", "bootstrap", "container", "include", "develop"})
 """Sections that only mean something where things are built."""
 
@@ -59,7 +61,7 @@ class ConcreteEnvironment:
     def install_root(self) -> str:
         """The root of the install tree. Raises `InvalidInputError` unless it is an absolute path."""
         root = str(self._config()["install_tree"].get("root", ""))
-        if not posixpath.isabs(root) or "$" in root:
+        if not _PLAIN_PATH.fullmatch(root):
             message = f"'config: install_tree: root' is {root!r}, from which a container cannot be made"
             hint = "set an absolute path in the template, such as /opt/software"
             raise InvalidInputError([Fault(f"{self.path}/spack.yaml", 1, 1, message, hint)])
@@ -67,7 +69,19 @@ class ConcreteEnvironment:
 
     @property
     def view_roots(self) -> tuple[str, ...]:
-        """The roots of all views. Spack's own place for one is inside the environment's folder."""
+        """The roots of all views. Spack's own place for one is inside the environment's folder.
+
+        Raises `InvalidInputError` for roots that only Spack could find.
+        """
+        roots = self._view_roots()
+        for root in roots:
+            if not _PLAIN_PATH.fullmatch(root):
+                message = f"the view at {root!r} cannot be put into a container"
+                hint = "give it a path of letters, digits, '.', '_', '+' and '-'"
+                raise InvalidInputError([Fault(f"{self.path}/spack.yaml", 1, 1, message, hint)])
+        return roots
+
+    def _view_roots(self) -> tuple[str, ...]:
         view = self.environment.get("view", True)
         if view is False:
             return ()

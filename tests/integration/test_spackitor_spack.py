@@ -101,7 +101,7 @@ def test_spack_lists_and_installs_from_a_cleaned_mirror(root: Path, layout: Layo
     spack("install", "--cache-only", "--no-check-signature", f"/{wanted}")
     assert set(re.findall(r"^([a-z][a-z0-9-]*)@", spack("find", "--format", "{name}@{version}"), re.MULTILINE)) == KEPT
     restore(store, None)
-    assert len(Spack(root, tmp_path / "restored", mirror).listed()) == 8
+    assert len(Spack(root, tmp_path / "restored", mirror).listed()) == 9
 
 
 def test_spack_writes_the_same_index(root: Path, layout: LayoutName, tmp_path: Path) -> None:

@@ -52,6 +52,12 @@ def test_the_roots_of_views(view: Any, roots: tuple[str, ...]) -> None:
     assert concrete({**ENVIRONMENT, "view": view}).view_roots == roots
 
 
+@pytest.mark.parametrize("view", ["$spack/view", "/opt/a b", '/opt/"', {"default": {"root": "~/view"}}])
+def test_a_view_that_only_spack_could_find_is_an_error_with_a_hint(view: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"hdf5/spack.yaml.*cannot be put into a container; give it a path"):
+        _ = concrete({**ENVIRONMENT, "view": view}).view_roots
+
+
 def test_without_a_word_spack_makes_a_view_in_the_environment() -> None:
     environment = {key: value for key, value in ENVIRONMENT.items() if key != "view"}
     assert concrete(environment).view_roots == ("/opt/spack-environment/.spack-env/view",)
