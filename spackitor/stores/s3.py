@@ -157,16 +157,16 @@ class S3Store:
             # Some servers ignore conditions without a word.
             if self._tag_of(key) != replaces:
                 raise ChangedError(key)
-            condition: dict[str, Any] = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
-            try:
-                return self._client.put_object(**arguments, **condition)["ETag"]
-            except ClientError as error:
-                code = error.response["Error"].get("Code", "")
-                if code in _CHANGED:
-                    raise ChangedError(key) from None
-                if code not in _UNKNOWN:
-                    raise
-            return self._client.put_object(**arguments)["ETag"]
+            for condition in _conditions(replaces):
+                try:
+                    return self._client.put_object(**arguments, **condition)["ETag"]
+                except ClientError as error:
+                    code = error.response["Error"].get("Code", "")
+                    if code not in _CHANGED | _UNKNOWN:
+                        raise
+                    if code in _UNKNOWN:
+                        return self._client.put_object(**arguments)["ETag"]
+        raise ChangedError(key)
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object on the server."""
@@ -232,6 +232,14 @@ class S3Store:
     def _look_at_clock(self, date: str | None) -> None:
         if date:
             self._ahead = parsedate_to_datetime(date).timestamp() - time.time()
+
+
+def _conditions(tag: str | None) -> tuple[dict[str, Any], ...]:
+    """The conditions under which this tag is replaced; one of them holds where it should."""
+    if tag is None:
+        return ({"IfNoneMatch": "*"},)
+    # Ceph compares the tag without the quotes that belong to it, and never finds one with them.
+    return ({"IfMatch": tag}, {"IfMatch": tag.strip('"')})
 
 
 def _client(endpoint: str | None) -> S3Client:

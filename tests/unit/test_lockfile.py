@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,7 +43,7 @@ def test_included_environments_count() -> None:
     assert [lock.specs[root].name for root in lock.included_roots] == ["lib"]
 
 
-NEW_DEPENDENCIES = [
+NEW_DEPENDENCIES: list[dict[str, Any]] = [
     {"name": name, "hash": name, "parameters": {"deptypes": types, "virtuals": []}}
     for name, types in [
         ("l", ["link"]),

@@ -113,6 +113,17 @@ def test_what_is_old_and_in_no_use_goes(tmp_path: Path, layout: LayoutName, sign
     require_consistent(tmp_path / "mirror")
 
 
+def test_a_mirror_of_spack_0_18_is_cleaned_and_stays_one(tmp_path: Path) -> None:
+    """Index version 6, whose nodes write the types of dependencies in another way."""
+    store = made(tmp_path, "v2", specfile=3)
+    assert removed(run_clean(store, roots=(roots("app"),))).keys() == {"tool", "old", "oldlib"}
+    (file,) = survey(store).inventory.indexes
+    assert file.index is not None
+    assert file.index.version == 6
+    make_indexes_fit(store, anew=True)
+    assert list(listed(store).values()) == [{dag_hash(name) for name in ("app", "lib", "base", "new")}]
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_roots_need_to_run_stays_and_what_built_it_goes(tmp_path: Path, layout: LayoutName) -> None:
     store = made(tmp_path, layout)

@@ -45,8 +45,11 @@ def test_the_call_of_the_pipeline(mirror: Path, tmp_path: Path) -> None:
         lock.parent.mkdir()
         lock.write_bytes(lockfile({name: []}))
         locks += ["-e", str(lock)]
-    done = spackitor("clean", mirror, "--max-age", "30", *locks, "--max-delete", "50")
+    arguments = ["clean", str(mirror), "--max-age", "30", *locks, "--max-delete", "50"]
+    done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
+    # Plain lines where there is no terminal.
+    assert done.stderr.splitlines() == ["writing indexes: 1 of 1", "removing specs: 2 of 2"]
     assert "2 of 4 specs go, 2 stay" in done.stdout
     assert "2 specs removed" in done.stdout
     assert "requests: " in done.stdout

@@ -1,0 +1,90 @@
+"""SIF files on Ceph: published, installed, superseded and cleaned up on a server that checks what moto lets pass."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from job_creator.adapters import containers_bucket, multipart
+from job_creator.adapters.s3 import s3_client
+from job_creator.errors import ExitCode
+from tests.integration.ceph import KEYS, ceph_server
+from tests.integration.test_publishing import (
+    DIGEST,
+    PART,
+    RELEASE,
+    World,
+    branch,
+    content_of,
+    days_ago,
+    sha256,
+    succeeded,
+)
+
+pytestmark = pytest.mark.xdist_group("ceph")
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def ceph_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with ceph_server(tmp_path_factory.mktemp("ceph")) as url:
+        yield url
+
+
+@pytest.fixture
+def world(ceph_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(multipart, "PART_SIZE", PART)
+    for name, value in {**KEYS, "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    client = s3_client(ceph_url)
+    bucket = f"containers-{next(_numbers)}"
+    client.create_bucket(Bucket=bucket)
+    return World(ceph_url, client, bucket, tmp_path)
+
+
+@pytest.mark.parametrize("in_parts", [False, True], ids=["copied at once", "copied in parts"])
+def test_a_file_is_published_with_its_record_and_installed(
+    world: World, monkeypatch: pytest.MonkeyPatch, in_parts: bool
+) -> None:
+    if in_parts:
+        monkeypatch.setattr(containers_bucket, "COPY_LIMIT", PART)
+    content = content_of(2 * PART + 3)
+    record = replace(RELEASE, ref="refs/heads/größe/x y")
+    succeeded(world.publish(content, record, "--image-digest", DIGEST))
+    stored, found = world.stored(record)
+    assert stored == content
+    assert found is not None
+    assert replace(found, published="") == replace(
+        record, image_digest=DIGEST, sha256=sha256(content), size=len(content)
+    )
+    assert world.keys() == {"neuron__9.0.sif"}
+    assert not world.unfinished()
+    assert "published and up to date" in succeeded(world.publish(content, record, "--image-digest", DIGEST)).output
+    succeeded(world.install(record, "--cluster", "alps"))
+    assert world.link() == content
+    assert world.has("installed/alps/neuron__9.0.sif")
+
+
+def test_old_versions_and_deleted_branches_go(world: World) -> None:
+    world.put("neuron__7.0.sif", replace(RELEASE, tag="7.0", published=days_ago(400)))
+    gone = branch("Gone/Branch", "9.0__gone-branch")
+    world.put(gone.file_name, replace(gone, published=days_ago(1)))
+    succeeded(world.publish(b"content", RELEASE, "--keep", "1", "--older-than", "90"))
+    assert world.keys() == {"neuron__9.0.sif", gone.file_name}
+    succeeded(world.clean())
+    assert world.keys() == {"neuron__9.0.sif"}
+    assert "0 of 1 go" in succeeded(world.clean()).output
+
+
+def test_wrong_keys_are_no_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    result = world.publish(b"content")
+    assert result.exit_code == ExitCode.COULD_NOT_ASK
+    assert "S3 says 403" in result.output
