@@ -16,7 +16,7 @@ import click
 
 from job_creator import __version__, names
 from job_creator.command_line import CONTEXT_SETTINGS, Group, console, exit_codes
-from job_creator.errors import ExitCode, InvalidInputError
+from job_creator.errors import ExitCode, InvalidInputError, RefusedError
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 
 _EXIT_CODES = exit_codes(
@@ -276,6 +276,38 @@ def generate_spacktainer_workflow(options: Options, /, form: str, **arguments: A
     elif not options.quiet:
         report.print_plan(built.decisions, built.pipeline, limits, console())
         click.echo(f"wrote {asked.out_dir / asked.output_file}")
+
+
+@main.command("render-ci")
+@click.option(
+    "-o",
+    "--output-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"The parent pipeline.  [default: {names.PARENT_PIPELINE} of the repository]",
+)
+@click.option("--check", "only_checks", is_flag=True, help="Write nothing; fail if the file is not what it should be.")
+@click.pass_obj
+def render_ci(options: Options, output_file: Path | None, only_checks: bool) -> None:
+    """Render the parent pipeline from the site file and the definitions. To be committed, and rendered anew after a
+    change of the site file, or of the architectures that containers are defined for.
+
+    \b
+    Examples:
+      jc render-ci
+      jc render-ci --check        in CI: is the committed file up to date?
+    """
+    from job_creator import commands
+    from job_creator.adapters.files import read_file, write_files
+
+    text = commands.parent_document(commands.read_all(options.directory, options.site_file)).encode()
+    path = output_file or options.directory / names.PARENT_PIPELINE
+    if only_checks:
+        if not path.is_file() or read_file(path) != text:
+            raise RefusedError(f"{path}: is not what {options.site_file} asks for; run 'jc render-ci' and commit it")
+        return
+    write_files(path.parent, {path.name: text})
+    if not options.quiet:
+        click.echo(f"wrote {path}")
 
 
 @main.command("tag-image")

@@ -23,9 +23,13 @@ PACKAGE_PIPELINE: Final = "spack_pipeline.yaml"
 BASE_IMAGES: Final = ("builder", "runtime", "singularitah")
 """The images that every container is made with; each has a folder of its name, and no container may be called so."""
 
+PARENT_PIPELINE: Final = ".gitlab-ci.yml"
+UNIT_TESTS: Final = "unit tests"
 GENERATE_BASE_PIPELINE: Final = "generate base pipeline"
 BASE_BRIDGE: Final = "base containers and pipeline generation"
 """The parent's trigger job, whose child is the base pipeline."""
+GATHER: Final = "gather child artifacts"
+"""The parent's job that brings up what the base pipeline left; triggers take their YAML from it."""
 DOTENV_FILE: Final = "build.env"
 """The dotenv report in which `ga` says what came of which architecture."""
 PARENT_PIPELINE_ID: Final = "PARENT_PIPELINE_ID"
@@ -46,6 +50,21 @@ BASE_STAGES: Final = (STAGE_IMAGES, STAGE_INDEXES, STAGE_ENVIRONMENTS, STAGE_COL
 
 MAX_CONTAINER_NAME: Final = 63
 """Keeps every job name that holds a container's name within the 128 characters that GitLab allows in `needs`."""
+
+
+def populate_bridge(architecture: str) -> str:
+    """The parent's trigger job whose child builds packages."""
+    return f"populate buildcache for {architecture}"
+
+
+def containers_bridge(architecture: str) -> str:
+    """The parent's trigger job whose child builds containers."""
+    return f"build spacktainers for {architecture}"
+
+
+def clean_branches_job(place: str) -> str:
+    """The parent's job that removes what deleted branches left in a bucket or on a cluster."""
+    return f"cleanup deleted branch containers on {place}"
 
 
 def build_image_job(image: str, architecture: str) -> str:

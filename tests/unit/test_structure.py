@@ -31,7 +31,7 @@ LAYERS = (
     {"running_pipelines"},
     {"simulate"},
     {"packages"},
-    {"base_pipeline"},
+    {"base_pipeline", "parent_pipeline"},
     {"adapters", "report", "command_line"},
     {"commands", "package_pipelines", "publishing", "container_pipelines"},
     {"__main__"},

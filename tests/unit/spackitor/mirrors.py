@@ -147,13 +147,13 @@ class MadeMirror:
 
     def write_index(self, age: float = 20.0) -> None:
         """Write the index as Spack does."""
-        listed = [spec.name for spec in self.specs.values() if spec.is_listed and spec.is_cached]
-        for name in listed:
-            listed += [
-                one
-                for one in dict.fromkeys((*self.specs[name].links, *self.specs[name].builds))
-                if one in self.specs and one not in listed
-            ]
+        listed = {spec.name: None for spec in self.specs.values() if spec.is_listed and spec.is_cached}
+        todo = list(listed)
+        while todo:
+            spec = self.specs[todo.pop()]
+            new = [one for one in (*spec.links, *spec.builds) if one in self.specs and one not in listed]
+            listed |= dict.fromkeys(new)
+            todo += new
         counts = Counter(
             one for name in listed for one in dict.fromkeys((*self.specs[name].links, *self.specs[name].builds))
         )
