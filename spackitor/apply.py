@@ -71,28 +71,27 @@ def apply(store: Store, plan: Plan, seen: Survey, run: Run | None, progress: Pro
         tags = _write_indexes(store, plan, progress)
         look = _look(store, inventory, plan)
         removals, metadata = _still_going(plan, look)
-        report.spared = tuple(one.hash for one in plan.removals if one not in removals)
+        going = {one.hash for one in removals}
+        report.spared = tuple(one.hash for one in plan.removals if one.hash not in going)
         _remove_metadata(store, metadata, run, report, progress)
         report.removed = sum(report.failed.keys().isdisjoint(one.metadata) for one in removals)
-        archives = _archives(plan, removals, look)
+        archives = _archives(plan, going, look)
         if run:
             report.left = len(archives)
-            done = replace(run, moved=tuple(metadata), left=tuple(archives), hashes=_hashes(removals), is_finished=True)
+            done = replace(
+                run, moved=tuple(metadata), left=tuple(archives), hashes=tuple(sorted(going)), is_finished=True
+            )
             archives = []
         _remove_for_good(store, inventory, plan, archives, report, progress)
         if run:
             store.write(run.key, run_as_json(done))
-        _mend_indexes(store, tags, {one.hash for one in removals}, report)
+        _mend_indexes(store, tags, going, report)
     _remember(store, seen, plan, report)
     return report
 
 
 def _writes(plan: Plan) -> Iterable[Write]:
     return (write for change in plan.indexes for write in change.writes)
-
-
-def _hashes(removals: Iterable[Removal]) -> tuple[str, ...]:
-    return tuple(one.hash for one in removals)
 
 
 def _write_indexes(store: Store, plan: Plan, progress: Progress) -> dict[str, str]:
@@ -155,8 +154,8 @@ def _still_going(plan: Plan, look: _Look) -> tuple[tuple[Removal, ...], list[str
     return removals, [key for key in plan.metadata if key not in staying]
 
 
-def _archives(plan: Plan, removals: Iterable[Removal], look: _Look) -> list[str]:
-    spared = {key for one in plan.removals if one not in removals for key in one.archives} | look.blobs
+def _archives(plan: Plan, going: Collection[str], look: _Look) -> list[str]:
+    spared = {key for one in plan.removals if one.hash not in going for key in one.archives} | look.blobs
     return [key for key in plan.archives if key not in spared]
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from job_creator.errors import CouldNotAskError, NotThereError, RefusedError
 from spackitor.apply import write_indexes
-from spackitor.inventory import Inventory
+from spackitor.inventory import Inventory, Layout
 from spackitor.layouts import v2, v3
 from spackitor.mirror import ChangedError, Content, Store, read_all
 from spackitor.quarantine import Run, run_as_json
@@ -36,10 +36,11 @@ def restore(store: Store, run_id: str | None) -> Restored:
     store.require_writable((*run.moved, *(file.key for file in inventory.indexes)))
     there = {one.key for entry in inventory.entries for one in entry.metadata}
     originals = {run.quarantined(key): key for key in run.moved}
+    blobs, hashes = _archives(inventory)
     back, failed = [], {}
     for copy, content in read_all(store, originals):
         key = originals[copy]
-        reason = "" if key in there else _obstacle(inventory, key, content)
+        reason = "" if key in there else _obstacle(key, content, blobs, hashes)
         if reason:
             failed[key] = reason
             continue
@@ -62,18 +63,23 @@ def _choose(inventory: Inventory, run_id: str | None) -> Run:
     raise NotThereError(f"{inventory.url}: no such run in the quarantine; there are: {known}")
 
 
-def _obstacle(inventory: Inventory, key: str, content: Content | None) -> str:
+def _archives(inventory: Inventory) -> tuple[frozenset[str], frozenset[str]]:
+    """The keys of all blobs and archives that are there, and the DAG hashes that have one in layout v2."""
+    keys = {orphan.object.key for orphan in inventory.orphans} | inventory.used_blobs
+    keys |= {one.key for entry in inventory.entries for one in entry.archives}
+    hashes = {orphan.hash for orphan in inventory.orphans}
+    hashes |= {entry.hash for entry in inventory.entries if entry.layout is Layout.V2 and entry.archives}
+    return frozenset(keys), frozenset(hashes)
+
+
+def _obstacle(key: str, content: Content | None, blobs: Collection[str], hashes: Collection[str]) -> str:
     """Why something cannot be brought back; empty if it can."""
     if content is None:
         return "is no longer in the quarantine"
-    there = {orphan.object.key for orphan in inventory.orphans}
-    there |= {one.key for entry in inventory.entries for one in entry.archives} | inventory.used_blobs
     if key.startswith(v3.MANIFESTS):
         manifest = v3.read_manifest(content, key)
-        missing = [blob.key for blob in manifest.blobs if blob.key not in there]
+        missing = [blob.key for blob in manifest.blobs if blob.key not in blobs]
         return manifest.damage or (f"{missing[0]} is gone" if missing else "")
-    hashes = {orphan.hash for orphan in inventory.orphans}
-    hashes |= {entry.hash for entry in inventory.entries if entry.archives}
     return "" if v2.hash_of(key) in hashes else "its archive is gone"
 
 

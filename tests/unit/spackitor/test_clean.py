@@ -526,6 +526,19 @@ def test_what_was_removed_comes_back_with_its_index_entries(tmp_path: Path, layo
         restore(store, None)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_has_lost_its_archive_does_not_come_back(tmp_path: Path, layout: LayoutName) -> None:
+    store = made(tmp_path, layout)
+    outcome = run_clean(store)
+    lost = next(one for one in outcome.plan.removals if one.name == "old")
+    (tmp_path / "mirror" / lost.archives[0]).unlink()
+    done = restore(store, None)
+    assert done.specs == 4
+    assert [reason.rpartition(" is ")[2] for reason in done.failed.values()] == ["gone"]
+    require_consistent(tmp_path / "mirror")
+    assert "old" not in names(tmp_path / "mirror")
+
+
 def test_after_the_time_of_grace_the_bytes_go(tmp_path: Path) -> None:
     store = made(tmp_path)
     first = run_clean(store, options=Options(max_delete=100, grace=0))
