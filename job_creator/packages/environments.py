@@ -139,6 +139,8 @@ def clean_job(needed: Sequence[str], place: Workplace, environments: int) -> Job
         environments=environments,
         mirror=cache.url,
         max_age_days=cache.max_age_days,
+        # A branch may go without a word; the default branch stays.
+        keep_days="" if place.setting.is_default_branch else f" --for {cache.max_age_days}",
     )
     return _tool_job(
         name=names.clean_job(place.name),
