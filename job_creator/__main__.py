@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,9 @@ import click
 
 from job_creator import __version__, names
 from job_creator.command_line import CONTEXT_SETTINGS, Group, console, exit_codes
+from job_creator.container_cli import COMMANDS as CONTAINERS
 from job_creator.errors import ExitCode, InvalidInputError, RefusedError
+from job_creator.options import OFFLINE, Options
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 
 _EXIT_CODES = exit_codes(
@@ -29,16 +29,6 @@ _EXIT_CODES = exit_codes(
     ExitCode.REFUSED,
     ExitCode.DAMAGED,
 )
-
-
-@dataclass(frozen=True)
-class Options:
-    """What holds for all commands."""
-
-    directory: Path
-    site_file: str
-    quiet: bool
-    environment: Mapping[str, str]
 
 
 @click.group(cls=Group, epilog=_EXIT_CODES, context_settings=CONTEXT_SETTINGS)
@@ -71,9 +61,6 @@ def main(ctx: click.Context, directory: Path, site_file: str, verbose: int, quie
     ctx.obj = Options(directory, site_file, quiet, os.environ)
 
 
-_OFFLINE = click.option(
-    "--offline", is_flag=True, help="Ask no registry and no git server; plan as if nothing were published."
-)
 _FORCE = click.option(
     "--force",
     "forced",
@@ -95,7 +82,7 @@ _FORCE = click.option(
     show_default=True,
     help="The pipeline; the merged environments are written beside it.",
 )
-@_OFFLINE
+@OFFLINE
 @_FORCE
 @click.pass_obj
 def create_jobs(options: Options, output_file: Path, offline: bool, forced: tuple[str, ...]) -> None:
@@ -129,7 +116,7 @@ def create_jobs(options: Options, output_file: Path, offline: bool, forced: tupl
     show_default=True,
     help="A table for people or JSON for programs.",
 )
-@_OFFLINE
+@OFFLINE
 @_FORCE
 @click.pass_obj
 def plan_command(options: Options, form: str, offline: bool, forced: tuple[str, ...]) -> None:
@@ -238,46 +225,6 @@ def process_spack_pipeline(options: Options, /, summary_file: Path | None, **arg
             click.echo(line)
 
 
-@main.command("generate-spacktainer-workflow")
-@click.option("--architecture", required=True, help="The architecture, as the site file calls it.")
-@click.option(
-    "--out-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="Where the pipeline goes, with a folder for each container that something is done for.",
-)
-@click.option(
-    "--environments",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="The concrete environments, one folder per container.  [default: jobs_scratch_dir.ARCHITECTURE]",
-)
-@click.option("--output-file", default=names.CONTAINER_PIPELINE, show_default=True, help="The pipeline.")
-@click.option("--force", "forced", multiple=True, metavar="NAME", help="Build this container in any case, or 'all'.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@_OFFLINE
-@click.pass_obj
-def generate_spacktainer_workflow(options: Options, /, form: str, **arguments: Any) -> None:
-    """Write the pipeline that builds, tests, converts and publishes the containers of one architecture.
-
-    Containers that are up to date get no jobs. What is built comes from the lockfiles; nothing is concretized again.
-
-    \b
-    Examples:
-      jc generate-spacktainer-workflow --architecture amd64 --out-dir spacktainer.artifacts.amd64
-      jc generate-spacktainer-workflow --architecture amd64 --out-dir build/containers --force neuron
-    """
-    from job_creator import commands, container_pipelines, report
-
-    written = commands.read_all(options.directory, options.site_file)
-    asked = container_pipelines.Arguments(**arguments)
-    built, limits = container_pipelines.generate(options.directory, written, os.environ, asked)
-    if form == "json":
-        click.echo(report.plan_as_json(built.decisions, built.pipeline, limits))
-    elif not options.quiet:
-        report.print_plan(built.decisions, built.pipeline, limits, console())
-        click.echo(f"wrote {asked.out_dir / asked.output_file}")
-
-
 @main.command("render-ci")
 @click.option(
     "-o",
@@ -308,28 +255,6 @@ def render_ci(options: Options, output_file: Path | None, only_checks: bool) -> 
     write_files(path.parent, {path.name: text})
     if not options.quiet:
         click.echo(f"wrote {path}")
-
-
-@main.command("tag-image")
-@click.argument("image")
-@click.argument("sources", nargs=-1, required=True)
-@click.option("--skip-missing", is_flag=True, help="Leave sources out that are not there, as long as one is.")
-@click.pass_obj
-def tag_image(options: Options, image: str, sources: tuple[str, ...], skip_missing: bool) -> None:
-    """Let the tag IMAGE point to images of its repository, one for each architecture, in one step.
-
-    SOURCES are tags or digests. User and password are those that the site file names variables for.
-
-    \b
-    Examples:
-      jc tag-image registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
-      jc tag-image --skip-missing registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
-    """
-    from job_creator import commands
-
-    site = commands.read_site_file(options.directory, options.site_file)
-    for architecture, digest in commands.tag_image(site, os.environ, image, sources, skip_missing=skip_missing).items():
-        click.echo(f"{image} for {architecture} is {digest}")
 
 
 @main.command("simulate")
@@ -385,7 +310,7 @@ def _images(forced: tuple[str, ...]) -> tuple[str, ...]:
     return names.BASE_IMAGES if "all" in forced else forced
 
 
-for command in PUBLISHING:
+for command in (*CONTAINERS, *PUBLISHING):
     main.add_command(command)
 
 

@@ -6,38 +6,22 @@ Each asks, prints its plan, and then does it. Imports stand in the commands, so 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
 from job_creator.command_line import Command, console, exit_codes
 from job_creator.errors import ExitCode
+from job_creator.options import Options
 
 if TYPE_CHECKING:
     from job_creator.adapters.s3 import S3Location
     from job_creator.publication import Record
     from job_creator.publishing.places import Place
     from job_creator.retention import Retention
-
-
-class Options(Protocol):
-    """What holds for all commands."""
-
-    @property
-    def directory(self) -> Path:
-        """The repository."""
-
-    @property
-    def quiet(self) -> bool:
-        """Whether only errors are printed."""
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The process's environment variables."""
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from job_creator.definitions import DefinitionFile
+from job_creator.definition_file import DefinitionFile
 from job_creator.site import Site
 from job_creator.validation import json_schema
 

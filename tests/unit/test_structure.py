@@ -19,6 +19,7 @@ LAYERS = (
         "site",
         "context",
         "definition_header",
+        "definition_file",
         "definitions",
         "ci_objects",
         "decisions",
@@ -32,8 +33,9 @@ LAYERS = (
     {"simulate"},
     {"packages"},
     {"base_pipeline", "parent_pipeline"},
-    {"adapters", "report", "command_line"},
+    {"adapters", "report", "command_line", "options"},
     {"commands", "package_pipelines", "publishing", "container_pipelines"},
+    {"container_cli"},
     {"__main__"},
 )
 """Imports point one way: a module imports only from its own layer and those before it."""

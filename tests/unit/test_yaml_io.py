@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from job_creator.definitions import DefinitionFile
+from job_creator.definition_file import DefinitionFile
 from job_creator.errors import InvalidInputError
 from job_creator.validation import validate
 from job_creator.yaml_io import MAX_VALUES, Position, dump, parse
