@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.integration.components import give_up, require
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
@@ -119,6 +121,23 @@ class _Cluster:
                 os.kill(int(path.read_text()), signal.SIGKILL)
             except (ValueError, ProcessLookupError):
                 continue
+
+
+@pytest.fixture(scope="session", name="ceph_url")
+def ceph_url_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for all tests of a process; those that use it belong to the xdist group `ceph`."""
+    with ceph_server(tmp_path_factory.mktemp("ceph")) as url:
+        yield url
+
+
+@pytest.fixture(name="ceph_environment")
+def ceph_environment_fixture(ceph_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The environment in which boto3 works against the server; its URL."""
+    for name, value in {**KEYS, "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_SESSION_TOKEN", "S3_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return ceph_url
 
 
 @contextmanager

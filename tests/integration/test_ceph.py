@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from job_creator.adapters import containers_bucket, multipart
 from job_creator.adapters.s3 import s3_client
 from job_creator.errors import ExitCode
-from tests.integration.ceph import KEYS, ceph_server
+from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture
 from tests.integration.test_publishing import (
     DIGEST,
     PART,
@@ -25,28 +24,20 @@ from tests.integration.test_publishing import (
     succeeded,
 )
 
+__all__ = ["ceph_environment_fixture", "ceph_url_fixture"]
+
 pytestmark = pytest.mark.xdist_group("ceph")
 
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def ceph_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with ceph_server(tmp_path_factory.mktemp("ceph")) as url:
-        yield url
-
-
 @pytest.fixture
-def world(ceph_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(ceph_environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(multipart, "PART_SIZE", PART)
-    for name, value in {**KEYS, "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    client = s3_client(ceph_url)
+    client = s3_client(ceph_environment)
     bucket = f"containers-{next(_numbers)}"
     client.create_bucket(Bucket=bucket)
-    return World(ceph_url, client, bucket, tmp_path)
+    return World(ceph_environment, client, bucket, tmp_path)
 
 
 @pytest.mark.parametrize("in_parts", [False, True], ids=["copied at once", "copied in parts"])

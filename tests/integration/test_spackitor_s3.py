@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -21,6 +18,7 @@ from spackitor.__main__ import main
 from spackitor.mirror import ChangedError, read_all
 from spackitor.stores.s3 import S3Store
 from spackitor.survey import survey
+from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
 from tests.integration.s3_server import (
     Answer,
     failing_proxy,
@@ -311,21 +309,15 @@ def test_roots_in_a_bucket(mirror: Bucket, tmp_path: Path) -> None:
 
 
 @pytest.fixture(name="ceph")
-def ceph_fixture(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A bucket on a Ceph that somebody started, named by SPACKTAINERS_CEPH_URL; keys as boto3 finds them."""
-    url = os.environ.get("SPACKTAINERS_CEPH_URL")
-    if not url:
-        pytest.skip("SPACKTAINERS_CEPH_URL is not set")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    name = f"spackitor-{os.getpid()}-{time.monotonic_ns()}"
-    bucket = Bucket(url, name)
+def ceph_fixture(ceph_environment: str) -> Bucket:
+    """A bucket on a Ceph."""
+    name = f"spackitor-{time.monotonic_ns()}"
+    bucket = Bucket(ceph_environment, name)
     bucket.client.create_bucket(Bucket=name)
-    yield bucket
-    store = S3Store(parse_s3_url(f"s3://{name}"), url)
-    store.delete([one.key for one in store.list("")])
-    bucket.client.delete_bucket(Bucket=name)
+    return bucket
 
 
+@pytest.mark.xdist_group("ceph")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_ceph_is_cleaned_too(ceph: Bucket, tmp_path: Path, layout: LayoutName) -> None:
     """Ceph refuses what moto lets pass: wrong keys, 1,001 keys in a batch, conditions that do not hold."""
@@ -350,10 +342,10 @@ def test_ceph_is_cleaned_too(ceph: Bucket, tmp_path: Path, layout: LayoutName) -
     assert store.delete(many) == {}
 
 
+@pytest.mark.xdist_group("ceph")
 def test_ceph_refuses_wrong_keys(ceph: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(CouldNotAskError, match="SignatureDoesNotMatch"):
         survey(ceph.store())
     with pytest.raises((CouldNotAskError, RefusedError)):
         ceph.store().require_writable([])
-    monkeypatch.undo()
