@@ -19,12 +19,15 @@ import pytest
 
 from job_creator.adapters.registry import RegistryClient
 from job_creator.adapters.s3 import s3_client
+from job_creator.containers.base_images import DecidedImage, Sources, base_image
+from job_creator.containers.base_images import build_job as base_image_job
 from job_creator.containers.published import Published, Query
+from job_creator.decisions import Action, Decision, Subject
 from job_creator.job_scripts import render
 from job_creator.lockfile import read_lockfile
 from job_creator.names import NOTHING_TO_DO
 from job_creator.publication import Record
-from job_creator.site import DockerHub
+from job_creator.site import DockerHub, read_site
 from job_creator.site import Registry as SiteRegistry
 from job_creator.yaml_io import parse
 from tests.integration.apptainer import Apptainer, apptainer_for
@@ -318,6 +321,32 @@ def test_the_docker_hub_job_copies_all_architectures_without_a_change(site: Site
     here, there = site.published("containers/app:1.2.3"), site.published("example/app:1.2.3")
     assert here == there
     assert not list(Path(site.environment["TMPDIR"]).glob("tmp.*"))
+
+
+def test_the_builder_image_trusts_the_key_and_says_which_compilers_it_has(site: Site) -> None:
+    folder = site.root / "builder"
+    (folder / "Dockerfile").write_text(
+        "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n"
+        "RUN --mount=type=secret,id=public_key cp /run/secrets/public_key /opt/trusted\n"
+        "RUN echo gcc@12.2.0,llvm@17.0.6 > /opt/spack-compilers.txt\n"
+    )
+    key = site.root / "key"
+    key.write_text("the public key")
+    text = (site.root / "spacktainers.yaml").read_text()
+    base = f"{site.environment['CI_REGISTRY_IMAGE']}/runtime:latest"
+    found = read_site(parse(text.replace("images:\n", f"images:\n  builder: {{base: '{base}'}}\n").encode(), "site"))
+    image = base_image(
+        "builder", "amd64", found, Sources({"builder": "f"}, "c" * 40, "d" * 40), site.environment["CI_REGISTRY_IMAGE"]
+    )
+    decision = Decision(Subject.BASE_IMAGE, "builder", "amd64", Action.BUILD, "")
+    job = base_image_job(DecidedImage(image, decision, None), found.architectures["amd64"], found)
+    variables = {**site.environment, **job.variables, "SPACK_DEPLOYMENT_KEY_PUBLIC": str(key)}
+    result = run_script(job.script, site.root, variables)
+    assert result.returncode == 0, result.stdout
+    built = site.published(f"containers/builder:{image.tag}")
+    assert built is not None
+    assert built.labels["org.spack.compilers"] == "gcc@12.2.0,llvm@17.0.6"
+    assert image.labels.items() <= built.labels.items()
 
 
 def test_then_there_is_nothing_to_do(site: Site, done: dict[str, Done]) -> None:
