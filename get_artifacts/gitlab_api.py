@@ -20,7 +20,8 @@ from gitlab.exceptions import GitlabError
 from gitlab.utils import EncodedId
 
 from get_artifacts.family import Bridge, Job, PipelineId, read_bridge, read_job
-from get_artifacts.session import ANONYMOUS, Credential, Patience, Session, reason
+from get_artifacts.session import ANONYMOUS, Credential, Patience, Session
+from job_creator.adapters.http import reason
 from job_creator.errors import CouldNotAskError, NotThereError
 
 _API: Final = "/api/v4"
@@ -96,7 +97,10 @@ class GitLabServer:
             try:
                 yield from response.iter_content(_CHUNK)
             except requests.RequestException as error:
-                raise BrokenOffError(f"{subject}: {reason(error, self._patience)}") from None
+                raise BrokenOffError(f"{subject}: {self._reason(error)}") from None
+
+    def _reason(self, error: Exception) -> str:
+        return reason(error, self._patience.timeout, self._patience.timeout)
 
     def _bridges(self, client: Gitlab, place: str, pipeline: PipelineId) -> tuple[Bridge, ...]:
         try:
@@ -134,7 +138,7 @@ class GitLabServer:
             said = f"HTTP {error.response_code}{_message(error)}" if error.response_code else "no JSON came"
             raise CouldNotAskError(f"{subject}: GitLab gave no usable answer: {said}") from None
         except requests.RequestException as error:
-            said = reason(error, self._patience)
+            said = self._reason(error)
             raise CouldNotAskError(f"{subject}: GitLab gave no usable answer: {said}") from None
         except (KeyError, TypeError, ValueError, AttributeError):
             raise CouldNotAskError(f"{subject}: what answered is no GitLab; check CI_API_V4_URL") from None

@@ -11,7 +11,6 @@ from urllib.parse import SplitResult, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry
 
 _TOKEN_HEADERS: Final = ("Authorization", "JOB-TOKEN", "PRIVATE-TOKEN")
@@ -94,35 +93,9 @@ class _OnlyAtHome(AuthBase):
         return request
 
 
-def reason(error: Exception, patience: Patience) -> str:
-    """Why there was no answer, in words without URLs: those of object stores hold signatures."""
-    match error:
-        case requests.ConnectTimeout():
-            return f"no connection within {patience.timeout:g} seconds"
-        case requests.RequestException() if _timed_out(error):
-            return f"no answer within {patience.timeout:g} seconds"
-        case requests.exceptions.SSLError():
-            return "its certificate is not trusted; REQUESTS_CA_BUNDLE may name the file of one that is"
-        case requests.exceptions.ChunkedEncodingError() | requests.exceptions.ContentDecodingError():
-            return "the connection broke off in the middle of the answer"
-        case requests.ConnectionError():
-            return "cannot connect"
-        case requests.TooManyRedirects():
-            return "redirected in a circle"
-        case _:
-            return type(error).__name__
-
-
 def _same_origin(one: SplitResult, other: SplitResult) -> bool:
     return _origin(one) == _origin(other)
 
 
 def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
     return url.scheme, url.hostname, url.port or _DEFAULT_PORTS.get(url.scheme)
-
-
-def _timed_out(error: requests.RequestException) -> bool:
-    """requests says "ConnectionError" for a read that timed out at the last retry or within the body."""
-    cause = error.args[0] if error.args else None
-    found = cause.reason if isinstance(cause, MaxRetryError) else cause
-    return isinstance(error, requests.ReadTimeout) or isinstance(found, ReadTimeoutError)

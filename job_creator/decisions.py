@@ -7,6 +7,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+NOT_PUBLISHED: Final = "not published yet"
 
 
 class Action(StrEnum):
@@ -70,7 +73,7 @@ def compare_labels(expected: Mapping[str, str], published: Mapping[str, str] | N
     `published` is `None` when nothing is published at all; labels beyond the expected ones do not count.
     """
     if published is None:
-        return Action.BUILD, "not published yet"
+        return Action.BUILD, NOT_PUBLISHED
     differences = [
         f"{name.rpartition('.')[2]} is {_short(published.get(name))}, not {_short(value)}"
         for name, value in sorted(expected.items())

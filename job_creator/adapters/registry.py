@@ -20,9 +20,10 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import parse_dict_header
-from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from job_creator.adapters.http import reason
 from job_creator.containers.published import Published, Query
 from job_creator.errors import CouldNotAskError, NotThereError
 from job_creator.image_reference import DOCKER_HUB, ImageReference, parse_reference
@@ -325,23 +326,4 @@ def _detail(response: requests.Response) -> str:
 
 
 def _reason(error: Exception) -> str:
-    match error:
-        case CouldNotAskError():
-            return str(error)
-        case requests.ConnectTimeout():
-            return f"no connection within {TIMEOUT_SECONDS[0]:g} seconds"
-        case requests.RequestException() if _timed_out(error):
-            return f"no answer within {TIMEOUT_SECONDS[1]:g} seconds"
-        case requests.exceptions.SSLError():
-            return "its certificate is not trusted"
-        case requests.ConnectionError():
-            return "cannot connect"
-        case _:
-            return type(error).__name__
-
-
-def _timed_out(error: requests.RequestException) -> bool:
-    """requests says "ConnectionError" for a read that timed out at the last retry or within the body."""
-    cause = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    return isinstance(error, requests.ReadTimeout) or isinstance(reason, ReadTimeoutError)
+    return str(error) if isinstance(error, CouldNotAskError) else reason(error, *TIMEOUT_SECONDS)

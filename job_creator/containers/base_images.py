@@ -11,7 +11,7 @@ from job_creator import names
 from job_creator.architectures import Architecture
 from job_creator.ci_objects import Artifacts, Job, Need
 from job_creator.containers.published import Knowledge, Query
-from job_creator.decisions import Action, Decision, Subject, compare_labels, fingerprint
+from job_creator.decisions import NOT_PUBLISHED, Action, Decision, Subject, compare_labels, fingerprint
 from job_creator.job_scripts import render
 from job_creator.site import Site, Tool
 from job_creator.spack_template import mirror
@@ -100,23 +100,13 @@ def questions(images: Iterable[BaseImage], moving_tag: str) -> tuple[Query, ...]
 
 def decide(image: BaseImage, knowledge: Knowledge, moving_tag: str) -> DecidedImage:
     """Whether the image has to be built, and why."""
-
-    def decided(action: Action, reason: str, digest: str | None = None) -> DecidedImage:
-        return DecidedImage(image, Decision(Subject.BASE_IMAGE, image.name, image.architecture, action, reason), digest)
-
-    if image.name in knowledge.forced:
-        return decided(Action.BUILD, "forced")
-    if knowledge.published is None:
-        return decided(Action.BUILD, knowledge.why_unknown)
-    own = knowledge.of(image.reference, image.architecture)
-    if own is None:
+    action, reason, digest = knowledge.judge(image.name, image.reference, image.architecture, image.labels)
+    if reason == NOT_PUBLISHED:
+        # Its tag follows from what it is built from: what the last one was built from says what has changed.
         latest = knowledge.of(f"{image.repository}:{moving_tag}", image.architecture)
-        action, reason = compare_labels(image.labels, latest.labels if latest else None)
-        return decided(Action.BUILD, reason if action is Action.BUILD else f"the tag {image.tag} is gone")
-    if own.architecture != image.architecture:
-        return decided(Action.BUILD, f"what is published is for {own.architecture or 'no architecture'}")
-    action, reason = compare_labels(image.labels, own.labels)
-    return decided(action, reason, own.digest if action is Action.REUSE else None)
+        same, reason = compare_labels(image.labels, latest.labels if latest else None)
+        reason = f"the tag {image.tag} is gone" if same is Action.REUSE else reason
+    return DecidedImage(image, Decision(Subject.BASE_IMAGE, image.name, image.architecture, action, reason), digest)
 
 
 def decide_index(images: Collection[DecidedImage], knowledge: Knowledge, moving_tag: str) -> Decision:

@@ -126,7 +126,9 @@ class _Step:
 def _steps(container: Container, wanted: Wanted, images: Knowledge, publications: Publications) -> Iterator[_Step]:
     """Build, convert, tag, publish: each step only needs those before it that have something to do."""
     place, bucket = wanted.place, wanted.bucket
-    action, reason, digest = _decide_image(container, images)
+    action, reason, digest = images.judge(
+        container.name, container.reference, container.architecture, container.identity
+    )
     build = _Step(
         _decision(Subject.CONTAINER, container, action, reason),
         build_job(container, place) if action is Action.BUILD else None,
@@ -162,19 +164,6 @@ def _steps(container: Container, wanted: Wanted, images: Knowledge, publications
             _decision(Subject.DOCKER_HUB, container, action, reason),
             docker_hub_job(container, place, hub, tag.job_names or made) if action is Action.BUILD else None,
         )
-
-
-def _decide_image(container: Container, images: Knowledge) -> tuple[Action, str, str | None]:
-    """Whether the image is built, why, and the digest of one that is there already."""
-    if container.name in images.forced:
-        return Action.BUILD, "forced", None
-    if images.published is None:
-        return Action.BUILD, images.why_unknown, None
-    own = images.of(container.reference, container.architecture)
-    if own and own.architecture != container.architecture:
-        return Action.BUILD, f"what is published is for {own.architecture or 'no architecture'}", None
-    action, reason = compare_labels(container.identity, own.labels if own else None)
-    return action, reason, own.digest if own and action is Action.REUSE else None
 
 
 def _decide_sif(container: Container, publications: Publications, digest: str | None) -> tuple[Action, str]:

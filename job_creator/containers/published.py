@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from job_creator.context import Context
+from job_creator.decisions import Action, compare_labels
 from job_creator.site import Site
 
 PROJECT_REGISTRY: Final = "$CI_REGISTRY_IMAGE"
@@ -36,11 +37,25 @@ class Knowledge:
     published: Mapping[Query, Published | None] | None
     why_unknown: str = ""
     forced: Collection[str] = ()
-    """Names of base images that are built in any case."""
+    """Names of images that are built in any case."""
 
     def of(self, reference: str, architecture: str) -> Published | None:
         """What is published under a reference for an architecture."""
         return (self.published or {}).get(Query(reference, architecture))
+
+    def judge(
+        self, name: str, reference: str, architecture: str, labels: Mapping[str, str]
+    ) -> tuple[Action, str, str | None]:
+        """Whether an image with these labels has to be built, why, and the digest of one that is there already."""
+        if name in self.forced:
+            return Action.BUILD, "forced", None
+        if self.published is None:
+            return Action.BUILD, self.why_unknown, None
+        own = self.of(reference, architecture)
+        if own and own.architecture != architecture:
+            return Action.BUILD, f"what is published is for {own.architecture or 'no architecture'}", None
+        action, reason = compare_labels(labels, own.labels if own else None)
+        return action, reason, own.digest if own and action is Action.REUSE else None
 
 
 def registry_of(site: Site, context: Context) -> str:

@@ -323,7 +323,7 @@ def test_the_docker_hub_job_copies_all_architectures_without_a_change(site: Site
     assert not list(Path(site.environment["TMPDIR"]).glob("tmp.*"))
 
 
-def test_the_builder_image_trusts_the_key_and_says_which_compilers_it_has(site: Site) -> None:
+def test_the_build_of_the_builder_image_gets_the_key_and_labels_the_compilers(site: Site) -> None:
     folder = site.root / "builder"
     (folder / "Dockerfile").write_text(
         "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n"
