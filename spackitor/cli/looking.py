@@ -107,6 +107,9 @@ def check(
     else:
         for one in findings:
             click.echo(f"{one.kind}: {one.what}: {one.message}")
+        if not findings:
+            how = "every archive was read" if deep else "archives were not read, see --deep"
+            click.echo(f"{store.url}: nothing is wrong with its {len(seen.inventory.usable)} specs; {how}")
     left = [one for one in findings if one.kind is not checks.Kind.INDEX]
     if fix and len(left) < len(findings):
         commands.make_indexes_fit(store)
