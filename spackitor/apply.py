@@ -12,14 +12,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 from uuid import uuid4
 
+from job_creator.build_cache import layout_v3
+from job_creator.build_cache.specs import spec_of
 from job_creator.errors import CouldNotAskError, DamagedError, FileAccessError, RefusedError
+from job_creator.store import ChangedError, Store, StoredObject, copy_all, in_groups, read_all
 from spackitor import remembered
 from spackitor.inventory import Inventory
-from spackitor.layouts import Write, v2, v3
-from spackitor.mirror import ChangedError, Store, StoredObject, copy_all, in_groups, read_all
+from spackitor.layouts import Write, v2
 from spackitor.plan import Plan, Removal, index_changes, replaced_blobs
 from spackitor.quarantine import Run, run_as_json, run_id
-from spackitor.specs import spec_of
 from spackitor.survey import Survey, read_manifests, spec_file_of, survey
 
 _GROUP: Final = 1000
@@ -112,9 +113,9 @@ def _look(store: Store, inventory: Inventory, plan: Plan) -> _Look:
     before = {one.key: one.tag for entry in inventory.entries for one in entry.metadata}
     listed = _metadata(store, inventory)
     new = [one for one in listed if before.get(one.key) != one.tag]
-    manifests = read_manifests(store, [one for one in new if one.key.startswith(v3.MANIFESTS)], {})
+    manifests = read_manifests(store, [one for one in new if one.key.startswith(layout_v3.MANIFESTS)], {})
     spec_files = {one.key for one in new if one.key.startswith(v2.FOLDER)}
-    spec_files |= {blob.key for manifest in manifests.values() if (blob := v3.spec_blob(manifest))}
+    spec_files |= {blob.key for manifest in manifests.values() if (blob := layout_v3.spec_blob(manifest))}
     blobs = {blob.key for manifest in manifests.values() for blob in manifest.blobs}
     return _Look(
         frozenset(one.key for one in new if one.key in going),
@@ -124,9 +125,9 @@ def _look(store: Store, inventory: Inventory, plan: Plan) -> _Look:
 
 
 def _metadata(store: Store, inventory: Inventory) -> list[StoredObject]:
-    folders = {v2.FOLDER if entry.layout == "v2" else v3.MANIFESTS for entry in inventory.entries}
+    folders = {v2.FOLDER if entry.layout == "v2" else layout_v3.MANIFESTS for entry in inventory.entries}
     found = [one for folder in sorted(folders) for one in store.list(folder)]
-    return [one for one in found if v3.is_manifest(one.key) or v2.is_spec_file(one.key)]
+    return [one for one in found if layout_v3.is_manifest(one.key) or v2.is_spec_file(one.key)]
 
 
 def _needed(store: Store, spec_files: Collection[str]) -> frozenset[str]:
@@ -193,7 +194,7 @@ def _remove_for_good(
 def _rewritten(store: Store, inventory: Inventory, keys: Collection[str]) -> frozenset[str]:
     before = {one.key: one for entry in inventory.entries for one in entry.archives}
     before |= {orphan.object.key: orphan.object for orphan in inventory.orphans}
-    folders = sorted({v2.FOLDER if key.startswith(v2.FOLDER) else v3.BLOBS for key in keys})
+    folders = sorted({v2.FOLDER if key.startswith(v2.FOLDER) else layout_v3.BLOBS for key in keys})
     wanted = set(keys)
     return frozenset(
         one.key

@@ -14,10 +14,10 @@ from typing import IO, Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from job_creator.build_cache import layout_v3
 from job_creator.errors import DamagedError, NotThereError
+from job_creator.store import Store, read_all
 from spackitor.inventory import Entry, Inventory, Layout
-from spackitor.layouts import v3
-from spackitor.mirror import Store, read_all
 from spackitor.policy import DAY
 from spackitor.quarantine import spared
 from spackitor.survey import Survey, spec_file_of
@@ -87,7 +87,7 @@ def _entries(inventory: Inventory) -> Iterator[Finding]:
             yield Finding(Kind.BROKEN, entry.metadata[0].key, entry.damage)
 
 
-def _sizes(inventory: Inventory, manifests: Mapping[str, v3.Manifest]) -> Iterator[Finding]:
+def _sizes(inventory: Inventory, manifests: Mapping[str, layout_v3.Manifest]) -> Iterator[Finding]:
     sizes = {one.key: one.size for entry in inventory.entries for one in entry.archives}
     for key, manifest in manifests.items():
         for blob in manifest.blobs:

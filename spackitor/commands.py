@@ -7,14 +7,13 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from job_creator.adapters.files import read_file, write_files
 from job_creator.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError
+from job_creator.store import ChangedError, Store
 from spackitor.apply import Progress, Report, apply, write_indexes
 from spackitor.inventory import Inventory
-from spackitor.mirror import ChangedError, Store
 from spackitor.plan import Plan, make_emptying_plan, make_plan, plan_as_json, reasons_counted
 from spackitor.policy import DAY, Rules, Verdict, dependents, judge
 from spackitor.quarantine import Run, run_id
@@ -68,22 +67,6 @@ class Outcome:
         if self.report:
             value["report"] = self.report.as_value()
         return value
-
-
-def open_store(mirror: str, endpoint: str | None, environment: Mapping[str, str]) -> Store:
-    """The store of a mirror: `s3://bucket/prefix`, `file:///folder` or a folder. Raises `ValueError`."""
-    from job_creator.adapters.s3 import endpoint_of, parse_s3_url
-    from spackitor.stores.filesystem import FileSystemStore
-
-    if mirror.startswith("s3://"):
-        from spackitor.stores.s3 import S3Store
-
-        return S3Store(parse_s3_url(mirror), endpoint or endpoint_of(environment))
-    if mirror.startswith("file://"):
-        return FileSystemStore(Path(unquote(urlsplit(mirror).path)))
-    if "://" in mirror:
-        raise ValueError(f"{mirror.partition('://')[0]}:// is not supported; write s3://bucket/prefix or a folder")
-    return FileSystemStore(Path(mirror))
 
 
 def read_roots(lockfiles: tuple[Path, ...], keep_files: tuple[Path, ...]) -> tuple[RootSet, ...]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from spackitor.index import Index
-from spackitor.mirror import StoredObject
+from job_creator.build_cache.index import Index
+from job_creator.build_cache.specs import Node, Spec
+from job_creator.store import StoredObject
 from spackitor.quarantine import Run
 from spackitor.roots import RootSet
-from spackitor.specs import Node, Spec
 
 
 class Layout(StrEnum):

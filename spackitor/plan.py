@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from spackitor.index import write_index
+from job_creator.build_cache import layout_v3
+from job_creator.build_cache.index import write_index
+from job_creator.build_cache.specs import Node
 from spackitor.inventory import IndexFile, Inventory, Layout
 from spackitor.layouts import Write, v2, v3
 from spackitor.policy import DAY, Verdict
 from spackitor.quarantine import Run, due, spared
-from spackitor.specs import Node
 
 _VERSION: Final = 1
 _DATABASES: Final = {Layout.V2: range(6, 8), Layout.V3: range(8, 9)}
@@ -177,7 +178,7 @@ def _leftovers(
     untouchable = spared(inventory.runs, now)
     for orphan in inventory.orphans:
         one = orphan.object
-        hidden = inventory.has_unreadable_manifests and one.key.startswith(v3.BLOBS)
+        hidden = inventory.has_unreadable_manifests and one.key.startswith(layout_v3.BLOBS)
         if is_old(one.modified) and one.key not in untouchable and orphan.hash not in verdict.protected and not hidden:
             yield Leftover(one.key, orphan.why, one.size)
     has_better = (verdict.kept & inventory.usable) - verdict.protected

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from job_creator.errors import DamagedError
-from spackitor.mirror import SIDE_FOLDER, Content
+from job_creator.store import SIDE_FOLDER, Content
 
 RUNS_FOLDER: Final = f"{SIDE_FOLDER}runs/"
 QUARANTINE_FOLDER: Final = f"{SIDE_FOLDER}quarantine/"

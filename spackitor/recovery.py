@@ -6,11 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
+from job_creator.build_cache import layout_v3
 from job_creator.errors import CouldNotAskError, NotThereError, RefusedError
+from job_creator.store import ChangedError, Content, Store, read_all
 from spackitor.apply import write_indexes
 from spackitor.inventory import Inventory, Layout
-from spackitor.layouts import v2, v3
-from spackitor.mirror import ChangedError, Content, Store, read_all
+from spackitor.layouts import v2
 from spackitor.quarantine import Run, run_as_json
 from spackitor.survey import survey
 
@@ -76,8 +77,8 @@ def _obstacle(key: str, content: Content | None, blobs: Collection[str], hashes:
     """Why something cannot be brought back; empty if it can."""
     if content is None:
         return "is no longer in the quarantine"
-    if key.startswith(v3.MANIFESTS):
-        manifest = v3.read_manifest(content, key)
+    if key.startswith(layout_v3.MANIFESTS):
+        manifest = layout_v3.read_manifest(content, key)
         missing = [blob.key for blob in manifest.blobs if blob.key not in blobs]
         return manifest.damage or (f"{missing[0]} is gone" if missing else "")
     return "" if v2.hash_of(key) in hashes else "its archive is gone"

@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from spackitor.layouts.v3 import INDEXES, Blob, Manifest
-from spackitor.mirror import SIDE_FOLDER, Content
-from spackitor.specs import intern
+from job_creator.build_cache.layout_v3 import INDEXES, Blob, Manifest
+from job_creator.build_cache.specs import intern
+from job_creator.store import SIDE_FOLDER, Content
 
 KEY: Final = f"{SIDE_FOLDER}manifests.json.gz"
 _VERSION: Final = 1

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 from job_creator.errors import DamagedError, Fault, InvalidInputError
 from job_creator.lockfile import LockedSpec, read_lockfile
-from spackitor.mirror import SIDE_FOLDER, Content
+from job_creator.store import SIDE_FOLDER, Content
 
 ROOTS_FOLDER: Final = f"{SIDE_FOLDER}roots/"
 _VERSION: Final = 1

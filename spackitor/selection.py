@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
 
+from job_creator.build_cache.specs import Spec
 from job_creator.errors import NotThereError, RefusedError
-from spackitor.specs import Spec
 
 _TEXT: Final = re.compile(r"(?P<name>[A-Za-z0-9._*?\[\]-]+)?(@=?(?P<version>[^/@\s]+))?(/(?P<hash>[a-z2-7]+))?")
 

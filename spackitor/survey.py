@@ -10,14 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from job_creator.build_cache import layout_v3
+from job_creator.build_cache.specs import DATABASE_OF_SPECFILE, Node, Spec, SpecFile, read_spec_file, spec_of
 from job_creator.errors import DamagedError, NotThereError, RefusedError
+from job_creator.store import SIDE_FOLDER, Content, Store, StoredObject, read_all
 from spackitor import remembered
 from spackitor.inventory import Entry, IndexFile, Inventory, Layout, Orphan
 from spackitor.layouts import v2, v3
-from spackitor.mirror import SIDE_FOLDER, Content, Store, StoredObject, read_all
 from spackitor.quarantine import RUNS_FOLDER, Run, read_run
 from spackitor.roots import ROOTS_FOLDER, RootSet, read_root_set
-from spackitor.specs import DATABASE_OF_SPECFILE, Node, Spec, SpecFile, read_spec_file, spec_of
 
 _LAYOUT_FOLDER: Final = re.compile(r"v\d+")
 _GZIP: Final = b"\x1f\x8b"
@@ -30,7 +31,7 @@ class Survey:
     """What a look at a mirror gave: the inventory, and the manifests to be remembered for the next one."""
 
     inventory: Inventory
-    manifests: Mapping[str, v3.Manifest]
+    manifests: Mapping[str, layout_v3.Manifest]
     is_remembered: bool
 
 
@@ -45,7 +46,7 @@ class _Found:
     has_unreadable_manifests: bool = False
     objects: int = 0
     unrecognised: int = 0
-    manifests: dict[str, v3.Manifest] = field(default_factory=dict)
+    manifests: dict[str, layout_v3.Manifest] = field(default_factory=dict)
     is_remembered: bool = True
 
 
@@ -61,7 +62,7 @@ def survey(store: Store, *, every_spec_file: bool = False) -> Survey:
     found = _Found()
     if v2.FOLDER.rstrip("/") in folders:
         _survey_v2(store, found)
-    if {v3.FOLDER.rstrip("/"), v3.BLOBS.rstrip("/")} & set(folders):
+    if {layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")} & set(folders):
         _survey_v3(store, found, remember=SIDE_FOLDER.rstrip("/") in folders)
     runs, roots = read_side_folder(store) if SIDE_FOLDER.rstrip("/") in folders else ((), ())
     if every_spec_file:
@@ -95,7 +96,7 @@ def read_side_folder(store: Store) -> tuple[tuple[Run, ...], tuple[RootSet, ...]
 
 
 def _require_known(store: Store, folders: Iterable[str]) -> None:
-    known = {v2.FOLDER.rstrip("/"), v3.FOLDER.rstrip("/"), v3.BLOBS.rstrip("/")}
+    known = {v2.FOLDER.rstrip("/"), layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")}
     for name in folders:
         if _LAYOUT_FOLDER.fullmatch(name) and name not in known:
             raise RefusedError(f"{store.url}/{name}: a layout that is not known; nothing is changed")
@@ -119,8 +120,8 @@ def _survey_v2(store: Store, found: _Found) -> None:
 
 def _survey_v3(store: Store, found: _Found, *, remember: bool) -> None:
     # Manifests before blobs: a push writes the blobs first, so what a manifest leads to is in the later list.
-    manifests = list(store.list(v3.FOLDER))
-    blobs = list(store.list(v3.BLOBS))
+    manifests = list(store.list(layout_v3.FOLDER))
+    blobs = list(store.list(layout_v3.BLOBS))
     known = remembered.read_manifests(store.read(remembered.KEY)) if remember else {}
     found.manifests = read_manifests(store, manifests, known)
     found.is_remembered = known == remembered.worth_remembering(found.manifests)
@@ -131,23 +132,23 @@ def _survey_v3(store: Store, found: _Found, *, remember: bool) -> None:
     found.has_unreadable_manifests = result.has_unreadable_manifests
     found.unrecognised += result.unrecognised
     found.objects += len(manifests) + len(blobs)
-    indexes = v3.index_manifests(found.manifests)
+    indexes = layout_v3.index_manifests(found.manifests)
     for key, view in indexes.items():
         manifest = found.manifests[key]
-        blob = v3.index_blob(manifest)
+        blob = layout_v3.index_blob(manifest)
         found.indexes.append(v3.index_file(key, manifest, view, store.read(blob) if blob else None))
-    if v3.INDEX not in indexes:
-        found.indexes.append(IndexFile(Layout.V3, v3.INDEX, None, None))
+    if layout_v3.INDEX not in indexes:
+        found.indexes.append(IndexFile(Layout.V3, layout_v3.INDEX, None, None))
 
 
 def read_manifests(
-    store: Store, objects: Iterable[StoredObject], known: Mapping[str, v3.Manifest]
-) -> dict[str, v3.Manifest]:
+    store: Store, objects: Iterable[StoredObject], known: Mapping[str, layout_v3.Manifest]
+) -> dict[str, layout_v3.Manifest]:
     """The manifests among some objects, by key; what is known and unchanged is not read again."""
-    result: dict[str, v3.Manifest] = {}
+    result: dict[str, layout_v3.Manifest] = {}
     new: list[str] = []
     for one in objects:
-        if not v3.is_manifest(one.key):
+        if not layout_v3.is_manifest(one.key):
             continue
         before = known.get(one.key)
         if before and before.tag == one.tag:
@@ -156,7 +157,7 @@ def read_manifests(
             new.append(one.key)
     for key, content in read_all(store, new):
         if content:  # otherwise it has just been removed
-            result[key] = v3.read_manifest(content, key)
+            result[key] = layout_v3.read_manifest(content, key)
     return result
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 if TYPE_CHECKING:
+    from job_creator.store import Store
     from spackitor.commands import Options
-    from spackitor.mirror import Store
 
 Decorated = Callable[..., None]
 
@@ -120,7 +120,7 @@ def options_of(values: Mapping[str, Any]) -> Options:
 
 def store_of(context: click.Context, url: str, endpoint: str | None) -> Store:
     """The store of a mirror, for the environment that the main command was given."""
-    from spackitor.commands import open_store
+    from job_creator.adapters.stores import open_store
 
     try:
         return open_store(url, endpoint, context.obj)

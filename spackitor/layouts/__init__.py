@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spackitor.mirror import ANYTHING
+from job_creator.store import ANYTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from job_creator.build_cache.index import read_index
 from job_creator.errors import DamagedError
-from spackitor.index import read_index
+from job_creator.store import Content, StoredObject
 from spackitor.inventory import Entry, IndexFile, Layout, Orphan
 from spackitor.layouts import Write
-from spackitor.mirror import Content, StoredObject
 
 FOLDER: Final = "build_cache/"
 INDEX: Final = f"{FOLDER}index.json"

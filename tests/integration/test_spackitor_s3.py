@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from job_creator.adapters.s3 import parse_s3_url, s3_client
+from job_creator.adapters.stores.s3 import S3Store
 from job_creator.errors import CouldNotAskError, ExitCode, NotThereError, RefusedError
+from job_creator.store import ChangedError, read_all
 from spackitor.__main__ import main
-from spackitor.mirror import ChangedError, read_all
-from spackitor.stores.s3 import S3Store
 from spackitor.survey import survey
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
 from tests.integration.s3_server import (

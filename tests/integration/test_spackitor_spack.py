@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from job_creator.adapters.stores.filesystem import FileSystemStore
 from spackitor.commands import make_indexes_fit
 from spackitor.recovery import restore
 from spackitor.roots import RootSet
-from spackitor.stores.filesystem import FileSystemStore
 from spackitor.survey import survey
 from tests.unit.spackitor.mirrors import LayoutName, Made, MadeMirror, recorded, require_consistent
 from tests.unit.spackitor.test_clean import run_clean

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from spackitor.mirror import ANYTHING, Content, Store, StoredObject
+from job_creator.adapters.stores.filesystem import FileSystemStore
+from job_creator.store import ANYTHING, Content, Store, StoredObject
 from spackitor.policy import DAY
-from spackitor.stores.filesystem import FileSystemStore
 from spackitor.survey import survey
 from tests.samples import REPOSITORY
 

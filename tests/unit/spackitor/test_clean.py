@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job_creator.adapters.stores.filesystem import FileSystemStore
 from job_creator.errors import DamagedError, NotThereError, RefusedError
+from job_creator.store import Store
 from spackitor.commands import (
     CleanRules,
     Options,
@@ -27,11 +29,9 @@ from spackitor.commands import (
     make_indexes_fit,
     purge,
 )
-from spackitor.mirror import Store
 from spackitor.recovery import restore
 from spackitor.repositories import Packages
 from spackitor.roots import RootSet
-from spackitor.stores.filesystem import FileSystemStore
 from spackitor.survey import survey
 from tests.unit.spackitor.mirrors import (
     LAYOUTS,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job_creator.build_cache.index import read_index, write_index
+from job_creator.build_cache.specs import read_signed_json, read_spec_file, spec_of, upgraded
 from job_creator.errors import DamagedError, RefusedError
-from spackitor.index import read_index, write_index
-from spackitor.specs import read_signed_json, read_spec_file, spec_of, upgraded
 from tests.unit.spackitor.mirrors import LAYOUTS, RECORDED, LayoutName, Made, dag_hash, node_of
 
 APP, LIB, TOOL = Made("app", ["lib"], ["tool"]), Made("lib"), Made("tool")

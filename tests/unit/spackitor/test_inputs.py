@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from job_creator.build_cache.specs import Spec
 from job_creator.errors import DamagedError, FileAccessError, InvalidInputError, NotThereError, RefusedError
-from spackitor.mirror import Content
+from job_creator.store import Content
 from spackitor.repositories import canonical, read_repositories
 from spackitor.roots import (
     Needs,
@@ -21,7 +22,6 @@ from spackitor.roots import (
     union,
 )
 from spackitor.selection import select
-from spackitor.specs import Spec
 from tests.spack_ci import lockfile
 
 HASH = "abcdefghijklmnopqrstuvwxyz234567"

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from job_creator.adapters.stores import open_store
+from job_creator.adapters.stores.filesystem import FileSystemStore
 from job_creator.errors import FileAccessError, NotThereError, RefusedError
-from spackitor.commands import CleanRules, open_store
-from spackitor.mirror import ChangedError
-from spackitor.stores.filesystem import FileSystemStore
+from job_creator.store import ChangedError
+from spackitor.commands import CleanRules
 from tests.unit.spackitor.mirrors import MadeMirror
 from tests.unit.spackitor.test_clean import TREE, run_clean
 

@@ -14,12 +14,12 @@ from tests.samples import REPOSITORY
 
 SOURCES = sorted((REPOSITORY / "spackitor").rglob("*.py"))
 LAYERS = (
-    {"mirror", "specs", "selection"},
-    {"index", "quarantine", "roots", "repositories"},
+    {"selection"},
+    {"quarantine", "roots", "repositories"},
     {"inventory"},
     {"layouts", "policy", "contents"},
     {"plan", "remembered"},
-    {"stores", "survey"},
+    {"survey"},
     {"apply", "check"},
     {"recovery", "commands"},
     {"report"},
@@ -27,8 +27,8 @@ LAYERS = (
     {"__main__"},
 )
 """Imports point one way: a module imports only from its own layer and those before it."""
-PURE = {"specs", "selection", "index", "quarantine", "roots", "inventory", "layouts", "policy", "contents", "plan"}
-SHARED = {"adapters", "command_line", "errors", "lockfile", "logging_config", "__version__"}
+PURE = {"selection", "quarantine", "roots", "inventory", "layouts", "policy", "contents", "plan"}
+SHARED = {"adapters", "build_cache", "store", "command_line", "errors", "lockfile", "logging_config", "__version__"}
 """What of `job_creator` may be used here."""
 
 

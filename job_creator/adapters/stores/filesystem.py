@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from job_creator.errors import FileAccessError, NotThereError, RefusedError
-from spackitor.mirror import ANYTHING, ChangedError, Content, StoredObject
+from job_creator.store import ANYTHING, ChangedError, Content, StoredObject
 
 _BLOCK = 1 << 20
 _ALWAYS_NEW = float("inf")

@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from job_creator.build_cache.specs import Node, Spec, spec_of, upgraded
 from job_creator.errors import DamagedError, RefusedError
-from spackitor.specs import Node, Spec, spec_of, upgraded
 
 KNOWN_VERSIONS: Final = (6, 7, 8)
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from job_creator.adapters.s3 import S3Location, asking, is_missing, reason, s3_client
 from job_creator.errors import NotThereError, RefusedError
-from spackitor.mirror import ANYTHING, SIDE_FOLDER, ChangedError, Content, StoredObject, in_groups
+from job_creator.store import ANYTHING, SIDE_FOLDER, ChangedError, Content, StoredObject, in_groups
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

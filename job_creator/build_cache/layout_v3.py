@@ -1,0 +1,99 @@
+"""Layout v3 of build caches: manifests that lead to the blobs of a spec, an index or a key.
+
+    v3/manifests/spec/<name>/<name>-<version>-<hash>.spec.manifest.json
+    v3/manifests/index/[<view>/]index.manifest.json
+    v3/manifests/key/<fingerprint>.key.manifest.json, v3/manifests/key/keys.manifest.json
+    blobs/<algorithm>/<first two digits>/<checksum>
+
+Blobs are named after their content, so several manifests may share one.
+
+Source: `BuildcacheManifest` and `BlobRecord` in lib/spack/spack/url_buildcache.py of Spack v1.0 to v1.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from job_creator.build_cache.specs import intern, is_signed, read_signed_json
+from job_creator.errors import DamagedError, RefusedError
+from job_creator.store import Content
+
+FOLDER: Final = "v3/"
+BLOBS: Final = "blobs/"
+MANIFESTS: Final = f"{FOLDER}manifests/"
+INDEX: Final = f"{MANIFESTS}index/index.manifest.json"
+INDEXES: Final = f"{MANIFESTS}index/"
+SPEC_MANIFEST: Final = re.compile(rf"{MANIFESTS}spec/[^/]+/[^/]+-([a-z2-7]{{32}})\.spec\.manifest\.json")
+INDEX_MANIFEST: Final = re.compile(rf"{MANIFESTS}index/((?P<view>.+)/)?index\.manifest\.json")
+SPEC_TYPE: Final = "application/vnd.spack.spec."
+INDEX_TYPE: Final = "application/vnd.spack.db."
+VERSION: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """What a manifest says of a blob: its key in the mirror, its media type and its size in bytes."""
+
+    key: str
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest that had this tag; `damage` says why it could not be read."""
+
+    tag: str
+    is_signed: bool
+    blobs: tuple[Blob, ...]
+    damage: str = ""
+
+    def blob(self, media_type: str) -> Blob | None:
+        """The first blob whose media type starts like this; the number at the end changes with the format."""
+        return next((one for one in self.blobs if one.media_type.startswith(media_type)), None)
+
+
+def read_manifest(content: Content, key: str) -> Manifest:
+    """Read a manifest, signed or not. Raises `RefusedError` for a version that is not known."""
+    signed = is_signed(content.data)
+    try:
+        value = read_signed_json(content.data, key)
+        version = value["version"]
+        blobs = tuple(_blob(one) for one in value["data"]) if version == VERSION else ()
+    except (DamagedError, KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = str(error) if isinstance(error, DamagedError) else f"{key}: not laid out like a manifest"
+        return Manifest(content.tag, signed, (), reason)
+    if version != VERSION:
+        raise RefusedError(f"{key}: manifest version {version!r} is not known (known is 3); nothing is changed")
+    return Manifest(content.tag, signed, blobs)
+
+
+def _blob(record: Mapping[str, Any]) -> Blob:
+    algorithm, checksum = record["checksumAlgorithm"], record["checksum"]
+    key = f"{BLOBS}{algorithm}/{checksum[:2]}/{checksum}"
+    return Blob(key, intern(record["mediaType"]), int(record["contentLength"]))
+
+
+def is_manifest(key: str) -> bool:
+    """Whether Spack takes this for a manifest."""
+    return key.startswith(MANIFESTS) and key.endswith(".manifest.json")
+
+
+def index_manifests(read: Mapping[str, Manifest]) -> dict[str, str]:
+    """The manifests of indexes by key, with the names of their views (empty for the main one)."""
+    matches = {key: INDEX_MANIFEST.fullmatch(key) for key in read}
+    return {key: match["view"] or "" for key, match in matches.items() if match}
+
+
+def spec_blob(manifest: Manifest) -> Blob | None:
+    """The spec file that a manifest leads to."""
+    return manifest.blob(SPEC_TYPE)
+
+
+def index_blob(manifest: Manifest) -> str:
+    """The key of the index that a manifest leads to; empty if it leads to none."""
+    blob = manifest.blob(INDEX_TYPE)
+    return blob.key if blob else ""
