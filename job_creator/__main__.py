@@ -16,6 +16,7 @@ from job_creator import __version__, names
 from job_creator.command_line import CONTEXT_SETTINGS, Group, console, exit_codes
 from job_creator.container_cli import COMMANDS as CONTAINERS
 from job_creator.errors import ExitCode, InvalidInputError, RefusedError
+from job_creator.mirroring.cli import mirror
 from job_creator.options import OFFLINE, Options
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 
@@ -310,7 +311,7 @@ def _images(forced: tuple[str, ...]) -> tuple[str, ...]:
     return names.BASE_IMAGES if "all" in forced else forced
 
 
-for command in (*CONTAINERS, *PUBLISHING):
+for command in (*CONTAINERS, *PUBLISHING, mirror):
     main.add_command(command)
 
 

@@ -1,1 +1,1 @@
-"""Mirrors of sources and binaries: what an environment needs, filling, verifying, carrying and trusting."""
+"""Mirrors of sources and binaries: what is needed, what is there, what a bundle holds. Pure."""

@@ -36,7 +36,7 @@ LAYERS = (
     {"packages"},
     {"base_pipeline", "parent_pipeline"},
     {"adapters", "report", "command_line", "options"},
-    {"commands", "package_pipelines", "publishing", "container_pipelines"},
+    {"commands", "package_pipelines", "publishing", "container_pipelines", "mirroring"},
     {"container_cli"},
     {"__main__"},
 )

@@ -1,0 +1,27 @@
+"""`jc mirror`."""
+
+from __future__ import annotations
+
+import click
+
+from job_creator.command_line import Group
+from job_creator.mirroring.cli.carrying import COMMANDS as CARRYING
+from job_creator.mirroring.cli.checking import COMMANDS as CHECKING
+from job_creator.mirroring.cli.planning import COMMANDS as PLANNING
+
+
+@click.group("mirror", cls=Group)
+def mirror() -> None:
+    """Sources and binaries for sites without internet.
+
+    \b
+    Examples:
+      jc mirror plan spack.lock --to /shared/mirror      what is needed, what is missing, and why
+      jc mirror create spack.lock --to /shared/mirror    fill it
+      jc mirror verify /shared/mirror                    is everything there, and right?
+      jc mirror export /shared/mirror -o /media/bundle   take it along
+    """
+
+
+for _command in (*PLANNING, *CHECKING, *CARRYING):
+    mirror.add_command(_command)
