@@ -17,7 +17,7 @@ from job_creator.command_line import CONTEXT_SETTINGS, Group, console, exit_code
 from job_creator.container_cli import COMMANDS as CONTAINERS
 from job_creator.errors import ExitCode, InvalidInputError, RefusedError
 from job_creator.mirroring.cli import mirror
-from job_creator.options import OFFLINE, Options
+from job_creator.options import FORCE, OFFLINE, ONLY, Options
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 
 _EXIT_CODES = exit_codes(
@@ -62,18 +62,6 @@ def main(ctx: click.Context, directory: Path, site_file: str, verbose: int, quie
     ctx.obj = Options(directory, site_file, quiet, os.environ)
 
 
-_FORCE = click.option(
-    "--force",
-    "forced",
-    multiple=True,
-    envvar="SPACKTAINERS_FORCE",
-    type=click.Choice([*names.BASE_IMAGES, "all"]),
-    metavar="IMAGE",
-    help=f"Build this base image in any case: {', '.join(names.BASE_IMAGES)} or all. May be repeated. "
-    "[variable: SPACKTAINERS_FORCE]",
-)
-
-
 @main.command("create-jobs")
 @click.option(
     "-o",
@@ -84,22 +72,28 @@ _FORCE = click.option(
     help="The pipeline; the merged environments are written beside it.",
 )
 @OFFLINE
-@_FORCE
+@ONLY
+@FORCE
 @click.pass_obj
-def create_jobs(options: Options, output_file: Path, offline: bool, forced: tuple[str, ...]) -> None:
+def create_jobs(
+    options: Options, output_file: Path, offline: bool, only: tuple[str, ...], forced: tuple[str, ...]
+) -> None:
     """Write the base pipeline and one merged spack.yaml for each container and architecture.
 
     \b
     Examples:
       jc create-jobs
       jc create-jobs --offline -o build/generated_pipeline.yaml
+      jc create-jobs --only hdf5-stack
       jc create-jobs --force builder
     """
     from job_creator import commands, report
     from job_creator.adapters.files import write_files
+    from job_creator.choice import read_choice
 
     written = commands.read_all(options.directory, options.site_file)
-    built = commands.make_plan(options.directory, written, os.environ, offline=offline, forced=_images(forced))
+    choice = read_choice(only, forced, written.definitions)
+    built = commands.make_plan(options.directory, written, os.environ, offline=offline, choice=choice)
     files, limits = commands.outputs(built, written, output_file.name)
     limits.require(str(output_file))
     write_files(output_file.parent, files, stale=names.merged_environment("*", "*"))
@@ -118,20 +112,24 @@ def create_jobs(options: Options, output_file: Path, offline: bool, forced: tupl
     help="A table for people or JSON for programs.",
 )
 @OFFLINE
-@_FORCE
+@ONLY
+@FORCE
 @click.pass_obj
-def plan_command(options: Options, form: str, offline: bool, forced: tuple[str, ...]) -> None:
+def plan_command(options: Options, form: str, offline: bool, only: tuple[str, ...], forced: tuple[str, ...]) -> None:
     """Show what create-jobs would do, for every image, environment and container, and why. Writes nothing.
 
     \b
     Examples:
       jc plan
+      jc plan --only hdf5-stack
       jc plan --offline --format json
     """
     from job_creator import commands, report
+    from job_creator.choice import read_choice
 
     written = commands.read_all(options.directory, options.site_file)
-    built = commands.make_plan(options.directory, written, os.environ, offline=offline, forced=_images(forced))
+    choice = read_choice(only, forced, written.definitions)
+    built = commands.make_plan(options.directory, written, os.environ, offline=offline, choice=choice)
     _, limits = commands.outputs(built, written, names.GENERATED_PIPELINE)
     if form == "json":
         click.echo(report.plan_as_json(built.decisions, built.pipeline, limits, built.environments))
@@ -202,6 +200,7 @@ def check_command(options: Options, form: str) -> None:
     help="Write the summary as JSON, too.",
 )
 @click.option("--keep-going", is_flag=True, help="Leave containers out whose pipeline cannot be used.")
+@click.option("--may-be-empty", is_flag=True, help="A folder without containers gives a pipeline with nothing to do.")
 @click.pass_obj
 def process_spack_pipeline(options: Options, /, summary_file: Path | None, **arguments: Any) -> None:
     """Turn what spack ci generate wrote for all containers into the pipelines that fill the build cache.
@@ -305,10 +304,6 @@ def schema_command(which: str) -> None:
     from job_creator.schemas import schema
 
     click.echo(schema_text(schema(which)), nl=False)
-
-
-def _images(forced: tuple[str, ...]) -> tuple[str, ...]:
-    return names.BASE_IMAGES if "all" in forced else forced
 
 
 for command in (*CONTAINERS, *PUBLISHING, mirror):

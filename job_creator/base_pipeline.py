@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from job_creator import names
+from job_creator.choice import EVERYTHING, Choice
 from job_creator.ci_objects import Job, Pipeline
 from job_creator.containers.base_images import (
     BaseImage,
@@ -46,6 +47,7 @@ class Inputs:
     template: Mapping[str, Any]
     definitions: Sequence[Definition]
     sources: Sources
+    choice: Choice = EVERYTHING
 
     @property
     def registry(self) -> str:
@@ -63,8 +65,12 @@ class Inputs:
         return tuple(sorted({definition.architecture for definition in self.definitions}))
 
     def of(self, architecture: str) -> tuple[Definition, ...]:
-        """The definitions for one architecture."""
-        return tuple(definition for definition in self.definitions if definition.architecture == architecture)
+        """The definitions for one architecture that this run is about."""
+        return self.choice.of(one for one in self.definitions if one.architecture == architecture)
+
+    def has_packages(self, architecture: str) -> bool:
+        """Whether the parent pipeline waits for packages of this architecture, chosen or not."""
+        return any(isinstance(one, SpackDefinition) for one in self.definitions if one.architecture == architecture)
 
 
 @dataclass(frozen=True)
@@ -143,12 +149,13 @@ def _jobs_of(place: Workplace, inputs: Inputs, images: Mapping[str, DecidedImage
     yield from environments
     collecting, needed = collect_jobs([job.name for job in environments], place)
     yield from collecting
-    if environments:
+    if inputs.has_packages(place.name):
         yield process_job(needed, place)
     references = {name: decided.image.reference for name, decided in images.items()}
     runtime = [need.job for need in images["runtime"].need()] if "runtime" in images else []
     yield containers_job((*needed, *runtime), place, references)
-    if environments and not inputs.context.is_merge_request:
+    # What only some of the containers need says nothing of what the others do.
+    if environments and not inputs.choice.only and not inputs.context.is_merge_request:
         yield clean_job(needed, place, len(environments))
 
 

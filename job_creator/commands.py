@@ -12,6 +12,7 @@ from typing import Any
 from job_creator import names
 from job_creator.adapters.files import list_files, read_file
 from job_creator.base_pipeline import BasePlan, Inputs, plan, wanted_images
+from job_creator.choice import EVERYTHING, Choice
 from job_creator.containers.base_images import Sources, questions
 from job_creator.containers.published import Knowledge, registry_of
 from job_creator.context import Context
@@ -75,7 +76,7 @@ def read_site_file(root: Path, site_file: str) -> Site:
 
 
 def make_plan(
-    root: Path, written: Written, environment: Mapping[str, str], *, offline: bool, forced: Collection[str]
+    root: Path, written: Written, environment: Mapping[str, str], *, offline: bool, choice: Choice = EVERYTHING
 ) -> BasePlan:
     """Ask what has to be asked, then plan. Raises `CouldNotAskError` and `InvalidInputError`."""
     context = Context.from_environment(environment)
@@ -86,8 +87,8 @@ def make_plan(
         packages_commit=_commit(packages, ("spack", "packages", "ref"), written, offline) if packages else None,
         public_key=_public_key(written.site, environment),
     )
-    inputs = Inputs(written.site, context, written.template, written.definitions, sources)
-    return plan(inputs, _knowledge(inputs, environment, offline=offline, forced=forced))
+    inputs = Inputs(written.site, context, written.template, written.definitions, sources, choice)
+    return plan(inputs, _knowledge(inputs, environment, offline=offline))
 
 
 def outputs(built: BasePlan, written: Written, pipeline_name: str) -> tuple[dict[str, bytes], LimitReport]:
@@ -99,7 +100,8 @@ def outputs(built: BasePlan, written: Written, pipeline_name: str) -> tuple[dict
     return files, check(document, written.site.gitlab.limits, depth=1, archive=files)
 
 
-def _knowledge(inputs: Inputs, environment: Mapping[str, str], *, offline: bool, forced: Collection[str]) -> Knowledge:
+def _knowledge(inputs: Inputs, environment: Mapping[str, str], *, offline: bool) -> Knowledge:
+    forced = [name for name in names.BASE_IMAGES if inputs.choice.forces(name)]
     if offline:
         return Knowledge(None, "not asked whether it is published (--offline)", forced)
     if inputs.registry.startswith("$"):

@@ -12,7 +12,7 @@ import click
 
 from job_creator import names
 from job_creator.command_line import Command, console
-from job_creator.options import OFFLINE, Options
+from job_creator.options import FORCE, OFFLINE, ONLY, Options
 
 
 @click.command("generate-spacktainer-workflow", cls=Command)
@@ -29,7 +29,8 @@ from job_creator.options import OFFLINE, Options
     help="The concrete environments, one folder per container.  [default: jobs_scratch_dir.ARCHITECTURE]",
 )
 @click.option("--output-file", default=names.CONTAINER_PIPELINE, show_default=True, help="The pipeline.")
-@click.option("--force", "forced", multiple=True, metavar="NAME", help="Build this container in any case, or 'all'.")
+@ONLY
+@FORCE
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @OFFLINE
 @click.pass_obj

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from job_creator import names
 from job_creator.adapters.files import list_files, read_file, write_files
+from job_creator.choice import Choice, read_choice
 from job_creator.commands import HEADER, Written, credentials
 from job_creator.containers.environments import ConcreteEnvironment
 from job_creator.containers.identity import Container, Recipe, Unbuildable, imported_container, spacktainer
@@ -16,12 +17,11 @@ from job_creator.containers.plan import ContainerPlan, Publications, Wanted, key
 from job_creator.containers.published import Knowledge, Published, Query, registry_of
 from job_creator.context import Context
 from job_creator.definitions import Definition, ImportedDefinition, SpackDefinition
-from job_creator.errors import Fault, InvalidInputError, NotThereError
+from job_creator.errors import InvalidInputError, NotThereError
 from job_creator.image_reference import DOCKER_HUB, parse_reference
 from job_creator.limits import LimitReport, check
 from job_creator.package_pipelines import preparation
 from job_creator.site import Site
-from job_creator.validation import did_you_mean
 from job_creator.yaml_io import dump
 
 _OFFLINE = "not asked whether it is published (--offline)"
@@ -37,7 +37,8 @@ class Arguments:
     environments: Path | None
     output_file: str
     offline: bool
-    forced: tuple[str, ...]
+    only: tuple[str, ...] = ()
+    forced: tuple[str, ...] = ()
 
 
 def generate(
@@ -50,7 +51,8 @@ def generate(
     made_for = preparation(written.site, environment, arguments.architecture)
     context = Context.from_environment(environment)
     registries = _Registries(written.site, context, environment, asks=not arguments.offline)
-    definitions = [one for one in written.definitions if one.architecture == arguments.architecture]
+    choice = read_choice(arguments.only, arguments.forced, written.definitions)
+    definitions = choice.of(one for one in written.definitions if one.architecture == arguments.architecture)
     environments = arguments.environments or Path(names.environments_folder(arguments.architecture))
     bases = _base_images(definitions, registries, environment, arguments.architecture)
     recipe = Recipe(
@@ -81,7 +83,7 @@ def generate(
         unbuildable=[one for one in found if isinstance(one, Unbuildable)],
         architectures=_architectures(written.definitions),
     )
-    built = plan(wanted, registries.knowledge(wanted, arguments.forced), _publications(wanted, arguments.offline))
+    built = plan(wanted, registries.knowledge(wanted, choice), _publications(wanted, arguments.offline))
     return built, _write(built, written.site, arguments)
 
 
@@ -114,17 +116,11 @@ class _Registries:
             logins[DOCKER_HUB] = self.environment[hub.user_variable], self.environment[hub.password_variable]
         return RegistryClient(logins).look_up(tuple(queries))
 
-    def knowledge(self, wanted: Wanted, forced: tuple[str, ...]) -> Knowledge:
-        every = [one.name for one in wanted.containers]
-        unknown = [name for name in forced if name not in every and name != "all"]
-        if unknown:
-            hint = did_you_mean(unknown[0], every)
-            message = f"there is no container {unknown[0]!r} to be forced"
-            raise InvalidInputError([Fault(names.DEFINITIONS_FOLDER, 1, 1, message, hint)])
-        chosen = every if "all" in forced else forced
+    def knowledge(self, wanted: Wanted, choice: Choice) -> Knowledge:
+        forced = [one.name for one in wanted.containers if choice.forces(one.name)]
         if self.why_unknown:
-            return Knowledge(None, self.why_unknown, chosen)
-        return Knowledge(self.look_up(questions(wanted)), forced=chosen)
+            return Knowledge(None, self.why_unknown, forced)
+        return Knowledge(self.look_up(questions(wanted)), forced=forced)
 
 
 def _base_images(

@@ -23,6 +23,21 @@ class Options:
     """The process's environment variables."""
 
 
+ONLY: Final = click.option(
+    "--only",
+    multiple=True,
+    metavar="CONTAINER",
+    envvar="SPACKTAINERS_ONLY",
+    help="Leave all other containers as they are. May be repeated. [variable: SPACKTAINERS_ONLY]",
+)
+FORCE: Final = click.option(
+    "--force",
+    "forced",
+    multiple=True,
+    metavar="NAME",
+    envvar="SPACKTAINERS_FORCE",
+    help="Build this base image or container in any case, or 'all'. May be repeated. [variable: SPACKTAINERS_FORCE]",
+)
 OFFLINE: Final = click.option(
     "--offline", is_flag=True, help="Ask no registry and no git server; plan as if nothing were published."
 )

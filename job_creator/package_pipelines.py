@@ -44,6 +44,7 @@ class Arguments:
     max_jobs: int | None
     durations: Path | None
     keep_going: bool
+    may_be_empty: bool = False
 
 
 def process(site: Site, environment: Mapping[str, str], arguments: Arguments) -> Summary:
@@ -65,7 +66,9 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 def _process(site: Site, environment: Mapping[str, str], arguments: Arguments) -> Summary:
-    found, failed = read_folder(arguments.pipeline_dir, keep_going=arguments.keep_going)
+    found, failed = read_folder(
+        arguments.pipeline_dir, keep_going=arguments.keep_going, may_be_empty=arguments.may_be_empty
+    )
     merged = merge(found)
     durations = _durations(arguments.durations)
     seconds = {key: durations.of_package(job.generated.package) for key, job in merged.jobs.items()}
@@ -98,11 +101,14 @@ def preparation(site: Site, environment: Mapping[str, str], name: str) -> Prepar
     return Preparation(architecture, name, site, setting, context.pipeline_id)
 
 
-def read_folder(folder: Path, *, keep_going: bool) -> tuple[list[Generated], dict[str, str]]:
+def read_folder(
+    folder: Path, *, keep_going: bool, may_be_empty: bool = False
+) -> tuple[list[Generated], dict[str, str]]:
     """The pipelines of all containers below a folder, and the containers that are left out, with the reason.
 
     A container without a pipeline is one whose generation failed: it is left out, and the others go on. With
-    `keep_going` so is one whose pipeline cannot be used; without, that raises `InvalidInputError`.
+    `keep_going` so is one whose pipeline cannot be used; without, that raises `InvalidInputError`. So does a folder
+    without any pipeline, unless it `may_be_empty`.
     """
     try:
         containers = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -123,7 +129,7 @@ def read_folder(folder: Path, *, keep_going: bool) -> tuple[list[Generated], dic
                 faults += error.faults
     if faults and not keep_going:
         raise InvalidInputError(faults)
-    if not found:
+    if not found and not (may_be_empty and not failed):
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in failed.items())
         raise InvalidInputError([Fault(str(folder), 1, 1, f"holds no pipeline of 'spack ci generate'{reasons}")])
     return found, failed

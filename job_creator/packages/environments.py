@@ -87,9 +87,9 @@ def collect_jobs(needed: Sequence[str], place: Workplace) -> tuple[tuple[Job, ..
 
 
 def process_job(needed: Sequence[str], place: Workplace) -> Job:
-    """Merges what Spack generated for all environments, also when some of them failed."""
+    """Merges what Spack generated for all environments, also when some of them failed, or there are none."""
     artifacts = names.package_artifacts(place.name)
-    script = render("process_packages.sh.j2", folder=place.folder, artifacts=artifacts)
+    script = render("process_packages.sh.j2", folder=place.folder, artifacts=artifacts, is_empty=not needed)
     return _tool_job(
         name=names.process_job(place.name),
         kind=f"process {place.name}",

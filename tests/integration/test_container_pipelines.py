@@ -240,7 +240,15 @@ def test_a_forced_container_is_built_although_it_is_there(project: Project) -> N
     assert project.job_names() == ALL[:3]
     result = project.jc("--force", "hdf")
     assert result.exit_code == ExitCode.INVALID_INPUT
-    assert "there is no container 'hdf' to be forced; did you mean 'hdf5'?" in result.output
+    assert "there is no container or base image 'hdf' to be forced; did you mean 'hdf5'?" in result.output
+
+
+def test_only_the_chosen_containers_are_looked_at(project: Project) -> None:
+    project.jc(environment={"SPACKTAINERS_ONLY": "hdf5"})
+    assert project.job_names() == [name for name in ALL if "hdf5" in name]
+    project.publish_all()
+    project.jc("--only", "hdf5", "--force", "builder")
+    assert project.job_names() == [NOTHING_TO_DO]
 
 
 def test_offline_everything_is_planned_and_nobody_asked(project: Project) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from job_creator import names
 from job_creator.base_pipeline import BasePlan, Inputs, plan, wanted_images
+from job_creator.choice import Choice
 from job_creator.ci_objects import Job, expand
 from job_creator.containers.base_images import BaseImage, Sources, questions
 from job_creator.containers.published import Knowledge, Published, Query
@@ -94,6 +95,22 @@ def test_a_forced_image_is_built_although_it_is_published() -> None:
     built = plan(found, Knowledge(published(found), forced=["singularitah"]))
     actions = {name: one.action for (name, _), one in base_decisions(built).items()}
     assert actions == {"builder": Action.REUSE, "runtime": Action.REUSE, "singularitah": Action.BUILD}
+
+
+def test_a_run_for_some_containers_leaves_the_others_and_the_cache_alone() -> None:
+    """The parent pipeline takes a package and a container pipeline of each architecture from this one in any case."""
+    found = inputs(spack_definition("hdf5"), spack_definition("neuron"), spack_definition("neuron", "arm64"))
+    built = plan(replace(found, choice=Choice(frozenset({"hdf5"}))), UNKNOWN)
+    assert set(built.environments) == {"merged_spack_hdf5_amd64.yaml"}
+    assert {name for name in jobs(built) if not name.startswith(("build ", "create ", "tag "))} == {
+        "generate build cache population job for hdf5 for amd64",
+        "process spack pipeline for amd64",
+        "generate spacktainer jobs for amd64",
+        "process spack pipeline for arm64",
+        "generate spacktainer jobs for arm64",
+    }
+    assert "--may-be-empty" in jobs(built)["process spack pipeline for arm64"].script[1]
+    assert "--may-be-empty" not in jobs(built)["process spack pipeline for amd64"].script[1]
 
 
 def test_a_new_spack_commit_rebuilds_the_builder_alone_and_is_named_as_the_reason() -> None:

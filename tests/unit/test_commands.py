@@ -79,7 +79,7 @@ def test_the_plan_is_one_line_per_decision_in_a_job_log(repository: Path) -> Non
 
 def test_the_plan_is_a_coloured_table_on_a_terminal(repository: Path) -> None:
     written = commands.read_all(repository, "spacktainers.yaml")
-    built = commands.make_plan(repository, written, {}, offline=True, forced=())
+    built = commands.make_plan(repository, written, {}, offline=True)
     console = Console(force_terminal=True, width=160, color_system="standard")
     with console.capture() as capture:
         report.print_plan(
@@ -214,9 +214,20 @@ def test_a_missing_file_is_named(repository: Path, missing: str) -> None:
 
 
 def test_forcing_needs_a_name_that_exists(repository: Path) -> None:
-    assert jc("-C", str(repository), "plan", "--offline", "--force", "bulider").exit_code == ExitCode.USAGE
+    wrong = jc("-C", str(repository), "plan", "--offline", "--force", "bulider")
+    assert wrong.exit_code == ExitCode.INVALID_INPUT
+    assert "there is no container or base image 'bulider' to be forced; did you mean 'builder'?" in wrong.stderr
     forced = jc("-C", str(repository), "plan", "--offline", environment={"SPACKTAINERS_FORCE": "all"})
     assert forced.stdout.count("forced") == 3
+    forced = jc("-C", str(repository), "plan", "--offline", environment={"SPACKTAINERS_FORCE": "builder, hdf5"})
+    assert forced.stdout.count("forced") == 1
+
+
+def test_only_needs_a_name_that_exists(repository: Path) -> None:
+    wrong = jc("-C", str(repository), "plan", "--offline", environment={"SPACKTAINERS_ONLY": "hdf5 hfd5"})
+    assert wrong.exit_code == ExitCode.INVALID_INPUT
+    assert "there is no container 'hfd5' to build only; did you mean 'hdf5'?" in wrong.stderr
+    assert jc("-C", str(repository), "plan", "--offline", "--only", "hdf5").exit_code == ExitCode.OK
 
 
 @pytest.mark.parametrize("command", ["create-jobs", "plan", "check", "schema"])

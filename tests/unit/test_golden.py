@@ -118,7 +118,7 @@ def test_generated_pipelines_pass_gitlabs_schema_and_limits(case: str) -> None:
 
 def test_the_pipeline_of_the_shipped_definitions_passes_them_too() -> None:
     written = read_all(REPOSITORY, "spacktainers.yaml")
-    files, report = outputs(make_plan(REPOSITORY, written, {}, offline=True, forced=()), written, "p.yaml")
+    files, report = outputs(make_plan(REPOSITORY, written, {}, offline=True), written, "p.yaml")
     assert schema_errors(parse(files["p.yaml"], "p").value) == []
     assert report.findings == ()
 

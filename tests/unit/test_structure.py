@@ -21,6 +21,7 @@ LAYERS = (
         "definition_header",
         "definition_file",
         "definitions",
+        "choice",
         "ci_objects",
         "decisions",
         "job_scripts",

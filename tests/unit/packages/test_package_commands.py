@@ -97,6 +97,17 @@ def test_no_input_at_all_is_an_error(repository: Path, tmp_path: Path) -> None:
     assert "broken: no pipeline was generated" in result.stderr
 
 
+def test_where_nothing_was_asked_for_the_pipeline_has_nothing_to_do(repository: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    result = jc(repository, "--pipeline-dir", str(folder), "--out-dir", str(out), "--may-be-empty")
+    assert result.exit_code == ExitCode.OK
+    assert "nothing to build" in (out / "spack_pipeline.yaml").read_text()
+    (folder / "broken").mkdir()
+    result = jc(repository, "--pipeline-dir", str(folder), "--out-dir", str(out), "--may-be-empty")
+    assert result.exit_code == ExitCode.INVALID_INPUT
+
+
 def test_different_lines_of_spack_do_not_mix(repository: Path, tmp_path: Path) -> None:
     folder = recordings(tmp_path / "in")
     shutil.copytree(RECORDINGS / "spack-0.23" / "hdf5-tools", folder / "older")
