@@ -19,6 +19,7 @@ from job_creator.errors import ExitCode, InvalidInputError, RefusedError
 from job_creator.mirroring.cli import mirror
 from job_creator.options import FORCE, OFFLINE, ONLY, Options
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
+from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
 
 _EXIT_CODES = exit_codes(
     ExitCode.INVALID_INPUT,
@@ -306,7 +307,20 @@ def schema_command(which: str) -> None:
     click.echo(schema_text(schema(which)), nl=False)
 
 
-for command in (*CONTAINERS, *PUBLISHING, mirror):
+@main.command(
+    "stand-in-spack", hidden=True, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def stand_in_spack(arguments: tuple[str, ...]) -> None:
+    """Understand as much of Spack's command line as generated jobs use; for rehearsals."""
+    from job_creator.rehearsal import stand_in
+
+    # S3 clients look there, and Spack takes the keys from the variables that its mirror names.
+    os.environ.update(stand_in.credentials(os.environ))
+    stand_in.run(arguments, os.environ, click.echo)
+
+
+for command in (*CONTAINERS, *PUBLISHING, *REHEARSAL, mirror):
     main.add_command(command)
 
 

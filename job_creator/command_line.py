@@ -25,6 +25,7 @@ _CAUSES: Final = {
     ExitCode.NOT_READY: "what the command needs is not ready yet",
     ExitCode.REFUSED: "refused, because it would probably do harm",
     ExitCode.DAMAGED: "what is there is damaged: a checksum, a signature or an index does not fit",
+    ExitCode.JOB_FAILED: "a job of the rehearsal failed; its log is shown",
 }
 
 

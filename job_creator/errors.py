@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     NOT_READY = 8
     REFUSED = 9
     DAMAGED = 10
+    JOB_FAILED = 11
 
 
 class SpacktainersError(Exception):
@@ -98,3 +99,9 @@ class DamagedError(SpacktainersError):
     """What is there is not what it says it is: a checksum, a signature or an index does not fit."""
 
     exit_code = ExitCode.DAMAGED
+
+
+class JobFailedError(SpacktainersError):
+    """A job of a rehearsal failed, as it would in GitLab."""
+
+    exit_code = ExitCode.JOB_FAILED

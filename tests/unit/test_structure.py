@@ -38,6 +38,7 @@ LAYERS = (
     {"base_pipeline", "parent_pipeline"},
     {"adapters", "report", "command_line", "options"},
     {"commands", "package_pipelines", "publishing", "container_pipelines", "mirroring"},
+    {"rehearsal"},
     {"container_cli"},
     {"__main__"},
 )

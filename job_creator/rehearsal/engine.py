@@ -1,0 +1,165 @@
+"""gitlab-ci-local: one pipeline at a time, with its report read, because its exit code says little.
+
+Source: https://github.com/firecow/gitlab-ci-local, version 4.75, which needs Node 22 or newer, rsync and git.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Timer
+from typing import Final
+
+from job_creator.adapters.processes import ProcessError, run
+from job_creator.errors import CouldNotAskError, NotReadyError
+from job_creator.rehearsal.translate import folder_of
+
+OLDEST_NODE: Final = 22
+_PROGRAM: Final = "gitlab-ci-local"
+_STATUS: Final = re.compile(r"^ (?P<status>PASS|FAIL|WARN)  (?P<job>.*?) *$")
+NEWS: Final = "· "
+"""How a line starts that says who is done."""
+_RELAYED: Final = re.compile(rf"> ({NEWS}.*)$")
+_FINISHED: Final = re.compile(
+    r"^(?!pipeline )(?P<job>.+?) finished in (?P<time>[^ ]+ ?[a-z]*)(?P<failed> +FAIL.*)?\s*$"
+)
+_INSTALL: Final = "npm install --prefix build/node node@22 gitlab-ci-local"
+_LAST_LINES: Final = 20
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Where Node and gitlab-ci-local are."""
+
+    node: Path
+    script: Path
+
+    def run(
+        self,
+        checkout: Path,
+        file: str,
+        state: str,
+        variables: Mapping[str, str],
+        predefined: Iterable[str],
+        environment: Mapping[str, str],
+        tell: Callable[[str], None],
+        seconds: float | None,
+    ) -> dict[str, str]:
+        """Run the pipeline in a file of a checkout; returns `success` or `failed` for each job that ran.
+
+        `file` and `state` are relative to the checkout; `predefined` are variables of GitLab's that are set on purpose.
+        `tell` is told who is done. Raises `NotReadyError` if
+        the pipeline could not be started, and `CouldNotAskError` after that many seconds.
+        """
+        argv = [
+            *(str(self.node), str(self.script), "--no-color", "--shell-isolation", "--artifacts-to-source=false"),
+            *("--evaluate-rule-changes=false", "--file", file, "--state-dir", state),
+            *("--home", environment["HOME"], "--variables-file", f"{state}/variables.yml"),
+            *("--ignore-predefined-vars", ",".join(sorted({*variables, *predefined}))),
+            *(part for name, value in sorted(variables.items()) for part in ("--variable", f"{name}={value}")),
+        ]
+        code, output = _run(argv, checkout, environment, tell, seconds)
+        found = dict(_statuses(output))
+        if not found:
+            said = "\n".join(output.splitlines()[-_LAST_LINES:])
+            raise NotReadyError(f"{file}: {_PROGRAM} ran no job (exit code {code}):\n{said}")
+        return found
+
+
+def find_engine(folders: Sequence[Path], path: str) -> Engine:
+    """Node and gitlab-ci-local in one of some `node_modules`, or on `PATH`. Raises `NotReadyError`."""
+    for folder in folders:
+        node, script = folder / "node" / "bin" / "node", folder / _PROGRAM / "dist" / "index.js"
+        if node.is_file() and script.is_file():
+            return Engine(node, script)
+    found, program = shutil.which("node", path=path), shutil.which(_PROGRAM, path=path)
+    if not found or not program:
+        absent = " and ".join(name for name, there in (("node", found), (_PROGRAM, program)) if not there)
+        raise NotReadyError(f"{absent}: not installed; try: {_INSTALL}")
+    _require_node(Path(found))
+    return Engine(Path(found), Path(program).resolve())
+
+
+def _require_node(node: Path) -> None:
+    try:
+        version = run([str(node), "--version"], seconds=30)
+    except ProcessError as error:
+        raise NotReadyError(str(error)) from None
+    major = re.match(r"v(\d+)", version)
+    if not major or int(major[1]) < OLDEST_NODE:
+        raise NotReadyError(f"{node}: is {version.strip()}; {_PROGRAM} needs {OLDEST_NODE} or newer; try: {_INSTALL}")
+
+
+def log_of(state: Path, job: str) -> Path:
+    """The log of a job."""
+    return state / "output" / f"{folder_of(job)}.log"
+
+
+def artifacts_of(state: Path, job: str) -> Path:
+    """The folder with what a job left."""
+    return state / "artifacts" / folder_of(job)
+
+
+def _run(
+    argv: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    tell: Callable[[str], None],
+    seconds: float | None,
+) -> tuple[int, str]:
+    """Run a program, and pass on who is done as soon as it is. With a limit it has a process group to be killed with,
+    because gitlab-ci-local leaves its jobs behind when it alone is killed.
+    """
+    lines: list[str] = []
+    with subprocess.Popen(  # noqa: S603 - an argument list of our own making
+        list(argv),
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=seconds is not None,
+    ) as process:
+        watch = Timer(seconds, os.killpg, (process.pid, signal.SIGKILL)) if seconds is not None else None
+        if watch:
+            watch.start()
+        try:
+            for line in process.stdout or ():
+                lines.append(line.rstrip("\n"))
+                if told := _news(lines[-1]):
+                    tell(told)
+        except BaseException:
+            (os.killpg if watch else os.kill)(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            if watch:
+                watch.cancel()
+    if watch and process.returncode == -signal.SIGKILL:
+        raise CouldNotAskError(f"the rehearsal was not done within {(seconds or 0) / 60:g} minutes")
+    return process.returncode, "\n".join(lines)
+
+
+def _news(line: str) -> str:
+    """Who is done, in this pipeline or, as the log of a trigger job has it, in a child."""
+    if relayed := _RELAYED.search(line):
+        return relayed[1]
+    done = _FINISHED.match(line)
+    return (
+        f"{NEWS}{done['job'].rstrip()}: {'failed' if done['failed'] else 'done'} ({done['time'].strip()})"
+        if done
+        else ""
+    )
+
+
+def _statuses(output: str) -> Iterator[tuple[str, str]]:
+    for line in output.splitlines():
+        if match := _STATUS.match(line):
+            yield match["job"], "failed" if match["status"] == "FAIL" else "success"

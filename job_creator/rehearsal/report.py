@@ -1,0 +1,171 @@
+"""What came of a rehearsal, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from job_creator import names
+from job_creator.lockfile import read_lockfile
+from job_creator.packages.summary import shown_duration
+from job_creator.rehearsal.engine import log_of
+from job_creator.rehearsal.played import Rehearsed
+from job_creator.rehearsal.record import FAILED, SKIPPED, SUCCESS, Pipeline
+from job_creator.rehearsal.shell import Stage
+from job_creator.rehearsal.translate import IMAGE_TOOLS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PACKAGE: Final = re.compile(r" /([a-z2-7]{7,32})\b")
+_LOG_LINES: Final = 30
+_STYLES: Final = {SUCCESS: "green", FAILED: "bold red", SKIPPED: "dim"}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed by itself, with the pipeline that it was in and the end of its log."""
+
+    pipeline: str
+    job: str
+    log: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of all pipelines.
+
+    `built` and `reused` count packages by architecture, `containers` names those that were built; `left_out` says how
+    many jobs were not run by reason.
+    """
+
+    pipelines: tuple[Pipeline, ...]
+    failures: tuple[Failure, ...]
+    built: dict[str, int]
+    reused: dict[str, int]
+    containers: tuple[str, ...]
+    left_out: dict[str, int]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether no job failed."""
+        return not self.failures and all(one.status == SUCCESS for one in self.pipelines)
+
+    def as_value(self) -> dict[str, Any]:
+        """For machines."""
+        return {**asdict(self), "succeeded": self.succeeded}
+
+
+def outcome(stage: Stage, pipelines: Sequence[Pipeline]) -> Outcome:
+    """What came of some pipelines, from their records, logs and artifacts."""
+    by_id = {one.id: one for one in pipelines}
+    built: Counter[str] = Counter()
+    containers: list[str] = []
+    for one in pipelines:
+        root = _root_bridge(one, by_id)
+        for job, status in one.jobs.items():
+            if status != SUCCESS:
+                continue
+            if root.startswith(names.populate_bridge("")) and _PACKAGE.search(job):
+                built[root.removeprefix(names.populate_bridge(""))] += 1
+            elif root.startswith(names.containers_bridge("")) and " container for " in job:
+                containers.append(job.removeprefix("build ").replace(" container for ", " for "))
+    needed = _needed(stage, pipelines)
+    left = Counter(reason for one in pipelines for reason in one.left_out.values())
+    return Outcome(
+        tuple(pipelines),
+        tuple(_failures(stage, pipelines)),
+        dict(sorted(built.items())),
+        {architecture: count - built[architecture] for architecture, count in sorted(needed.items())},
+        tuple(sorted(containers)),
+        dict(sorted(left.items())),
+    )
+
+
+def _root_bridge(pipeline: Pipeline, by_id: dict[int, Pipeline]) -> str:
+    """The trigger job of the parent pipeline that everything above this one began with."""
+    while pipeline.parent is not None and by_id[pipeline.parent].parent is not None:
+        pipeline = by_id[pipeline.parent]
+    return pipeline.name
+
+
+def _failures(stage: Stage, pipelines: Sequence[Pipeline]) -> Iterator[Failure]:
+    failed = {one.name for one in pipelines if one.status == FAILED}
+    for one in pipelines:
+        for job, status in one.jobs.items():
+            if status != FAILED or (job in one.bridges and job in failed):
+                continue
+            path = log_of(stage.states / str(one.id), job)
+            text = path.read_text(errors="replace") if path.is_file() else ""
+            yield Failure(one.name, job, "\n".join(text.splitlines()[-_LOG_LINES:]), str(path))
+
+
+def _needed(stage: Stage, pipelines: Sequence[Pipeline]) -> dict[str, int]:
+    """How many packages the environments of each architecture have, each counted once."""
+    hashes: dict[str, set[str]] = {}
+    for one in pipelines:
+        artifacts = stage.states / str(one.id) / "artifacts"
+        for path in sorted(artifacts.glob("*/jobs_scratch_dir.*/*/concrete_environment/spack.lock")):
+            architecture = path.parents[2].name.removeprefix(names.environments_folder(""))
+            specs = read_lockfile(path.read_bytes(), str(path)).specs
+            own = {hash_ for hash_, spec in specs.items() if not spec.is_external}
+            hashes.setdefault(architecture, set()).update(own)
+    return {architecture: len(found) for architecture, found in hashes.items()}
+
+
+def print_outcome(result: Outcome, stage: Stage, console: Console) -> None:
+    """All pipelines with what came of their jobs, the logs of those that failed, and where everything lies."""
+    from rich.text import Text
+
+    for one in result.pipelines:
+        counts = Counter(one.jobs.values())
+        said = ", ".join(f"{counts[status]} {status}" for status in (SUCCESS, FAILED, SKIPPED) if counts[status])
+        text = Text(f"{one.status:<8}", style=_STYLES.get(one.status, ""))
+        console.print(text, Text(f"{one.name} ({said})"), soft_wrap=True)
+    for failure in result.failures:
+        console.print(Text(f"\n{failure.pipeline}: {failure.job}: failed; its log ends with", style="bold red"))
+        console.print(failure.log, markup=False, highlight=False, soft_wrap=True)
+    for line in _lines(result, stage.folder, is_without_images=set(stage.missing) >= set(IMAGE_TOOLS)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines(result: Outcome, folder: Path, *, is_without_images: bool) -> Iterator[str]:
+    yield ""
+    for architecture in sorted(result.built.keys() | result.reused.keys()):
+        built, reused = result.built.get(architecture, 0), result.reused.get(architecture, 0)
+        yield f"packages for {architecture}: {built} built, {reused} reused"
+    yield f"containers built: {', '.join(result.containers) or 'none'}"
+    if result.left_out:
+        direct = sorted(reason for reason in result.left_out if not reason.startswith("needs '"))
+        reasons = "--images runs them" if is_without_images else "; ".join(direct)
+        yield f"left out: {sum(result.left_out.values())} jobs that build or move images ({reasons})"
+    yield f"pipelines, logs and artifacts: {folder}/checkout/.rehearsal"
+
+
+def print_rehearsed(result: Rehearsed, console: Console) -> None:
+    """When what happens, and how long everything takes."""
+    rows = [("FROM", "TO", "JOBS", "WHAT")]
+    for phase in sorted(result.phases, key=lambda phase: (phase.start, phase.name)):
+        jobs = str(phase.jobs) if phase.jobs else ""
+        rows.append((shown_duration(phase.start), shown_duration(phase.finish), jobs, phase.name))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row[:3], widths, strict=True)]
+        console.print("  ".join((*cells, row[3])), markup=False, highlight=False, soft_wrap=True)
+    packages = ", ".join(f"{count} for {architecture}" for architecture, count in result.packages.items())
+    console.print(f"packages to compile with an empty build cache: {packages}", highlight=False, soft_wrap=True)
+    console.print(f"with {result.runners} runners: {shown_duration(result.seconds)}", highlight=False, soft_wrap=True)
+    for spec in result.unknown:
+        text = f"{spec!r} is not on record: taken for a package without dependencies"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def as_json(value: dict[str, Any]) -> str:
+    """For machines."""
+    return json.dumps(value, indent=2)
