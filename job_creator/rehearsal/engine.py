@@ -117,6 +117,7 @@ def _run(
     because gitlab-ci-local leaves its jobs behind when it alone is killed.
     """
     lines: list[str] = []
+    known: set[str] = set()
     with subprocess.Popen(  # noqa: S603 - an argument list of our own making
         list(argv),
         cwd=folder,
@@ -134,7 +135,9 @@ def _run(
         try:
             for line in process.stdout or ():
                 lines.append(line.rstrip("\n"))
-                if told := _news(lines[-1]):
+                # What a trigger job printed is printed once more at the end, if it failed.
+                if (told := _news(lines[-1])) and told not in known:
+                    known.add(told)
                     tell(told)
         except BaseException:
             (os.killpg if watch else os.kill)(process.pid, signal.SIGKILL)

@@ -141,7 +141,7 @@ def _copy(wishes: Wishes, checkout: Path) -> str:
         if source.is_symlink() or source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
-    return wishes.branch or _git(wishes.repository, "rev-parse", "--abbrev-ref", "HEAD").strip() or "main"
+    return wishes.branch or _git(wishes.repository, "branch", "--show-current").strip() or DEFAULT_BRANCH
 
 
 def _adapt(wishes: Wishes, checkout: Path, site: Site, value: Any, s3: str, registry: Registry | None) -> None:

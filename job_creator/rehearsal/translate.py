@@ -148,6 +148,7 @@ def _fetching(need: Mapping[str, Any], place: Place) -> str:
     folder = shlex.quote(f"{place.states}/{pipeline}/artifacts/{folder_of(job)}")
     complaint = shlex.quote(f"This job could not start because it could not retrieve the needed artifacts of {job!r}.")
     return (
+        f"# What {job!r} of another pipeline left\n"
         f'if [ ! -d "$REHEARSAL_CHECKOUT"/{folder} ]; then echo {complaint} >&2; exit 1; fi\n'
         f'cp -a "$REHEARSAL_CHECKOUT"/{folder}/. .\n'
         f"rm -rf {_REPORTS}"

@@ -1,0 +1,339 @@
+"""The whole chain under gitlab-ci-local: parent, children, grandchildren, and what comes of failures.
+
+`SPACKTAINERS_NODE_MODULES` may name a folder in which npm put node and gitlab-ci-local; CONTRIBUTING.md says how.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from job_creator.errors import ExitCode
+from job_creator.limits import check
+from job_creator.names import NOTHING_TO_DO
+from job_creator.site import Limits
+from job_creator.yaml_io import load
+from tests.integration.apptainer import apptainer_for
+from tests.integration.base_images import buildah_in, debian_root, import_root, shared_folder
+from tests.integration.components import give_up, require
+from tests.integration.registry_server import Registry, run_registry
+from tests.samples import REPOSITORY, write_repository
+from tests.unit.test_golden import schema_errors
+
+NODE_MODULES = Path(os.environ.get("SPACKTAINERS_NODE_MODULES", REPOSITORY / "build" / "node_modules"))
+SECONDS = 900
+PLANTED = {
+    name: f"planted-{name.lower().replace('_', '-')}"
+    for name in (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_CACHE_SECRET_ACCESS_KEY",
+        "AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY",
+        "CI_REGISTRY_PASSWORD",
+        "CI_JOB_TOKEN",
+        "GITLAB_API_TOKEN",
+        "DOCKERHUB_PASSWORD",
+    )
+}
+"""What lies about in a developer's shell; a rehearsal does not even see it."""
+SITE = """\
+registry: {{label_prefix: org.example}}
+spack:
+  ref: {commit}
+  version: "1.1"
+  packages: {{repository: https://git.example.org/spack-packages.git, ref: {commit}}}
+images:
+  builder: {{base: "{host}/public/base:1"}}
+  runtime: {{base: "{host}/public/base:1"}}
+  singularitah: {{base: "{host}/public/base:1"}}
+  buildah: {{storage_driver: {driver}}}
+# So few that the packages for amd64 need children of the pipeline that they are in.
+gitlab: {{limits: {{max_jobs: 20}}}}
+architectures:
+  amd64:
+    runner_tags: [big]
+    build_cache: {{bucket: cache-amd64, endpoint: "https://s3.example.org"}}
+    containers: {{bucket: sifs, endpoint: "https://s3.example.org"}}
+  arm64:
+    runner_tags: [small]
+    build_cache: {{bucket: cache-arm64}}
+publish:
+  dockerhub: {{namespace: example}}
+  clusters:
+    alps: {{directory: /nobody/may/write/here, runner_tags: [alps], setup: "module load python"}}
+"""
+COMPRESS = """\
+spack:
+  specs: [bzip2]
+spacktainer:
+  test: [test "$(bzip2 --help)" = "bzip2 1.0.8 --help"]
+"""
+DEFINITIONS = {
+    "container_definitions/amd64/compress.yaml": COMPRESS,
+    "container_definitions/arm64/compress.yaml": COMPRESS,
+    "container_definitions/amd64/other.yaml": "spack: {specs: [c-blosc]}\n",
+    "container_definitions/arm64/other.yaml": "spack: {specs: [expat]}\n",
+}
+BUILDER = """\
+ARG BASE_IMAGE
+FROM ${BASE_IMAGE}
+COPY spack /usr/local/bin/spack
+RUN echo gcc@13.2.0 > /opt/spack-compilers.txt
+"""
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What a rehearsal said, and what it left."""
+
+    exit_code: int
+    printed: str
+    result: Any
+    folder: Path
+
+    def pipelines(self, run: int = 0) -> dict[str, Mapping[str, Any]]:
+        """The pipelines of a run by the names of their trigger jobs."""
+        return {one["name"]: one for one in self.result["runs"][run]["pipelines"]}
+
+
+def repository(folder: Path, **values: str) -> Path:
+    """A repository under git."""
+    values = {"commit": "a" * 40, "host": "registry.invalid", "driver": "vfs", **values}
+    root = write_repository(folder, DEFINITIONS, SITE.format(**values))
+    shutil.copytree(REPOSITORY / "spacktainer" / "image", root / "spacktainer" / "image")
+    shutil.copy(REPOSITORY / "spacktainer" / "Dockerfile.j2", root / "spacktainer")
+    (root / "builder" / "Dockerfile").write_text(BUILDER)
+    spack = root / "builder" / "spack"
+    spack.write_text((REPOSITORY / "tests" / "e2e" / "stand_in_spack.py").read_text())
+    spack.chmod(0o755)
+    subprocess.run(["git", "init", "--quiet", "--initial-branch", "main", str(root)], check=True)
+    return root
+
+
+def rehearse(root: Path, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> Rehearsed:
+    """Run the command, for so long at most."""
+    for program in ("git", "rsync"):
+        require(program)
+    if not (NODE_MODULES / "gitlab-ci-local").is_dir():
+        give_up(f"gitlab-ci-local is not in {NODE_MODULES}")
+    command = [sys.executable, "-m", "job_creator", "-C", str(root), "rehearse", "--executor", "shell", "--json"]
+    command += ["--folder", str(folder), "--node-modules", str(NODE_MODULES), *options]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPACK", "CI", "AWS"))}
+    done = subprocess.run(
+        command,
+        env={**kept, **PLANTED, "PYTHONPATH": str(REPOSITORY), **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    result = json.loads(done.stdout) if done.stdout.startswith("{") else {}
+    return Rehearsed(done.returncode, done.stdout + done.stderr, result, folder)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Somebody else's registry, with an image to build on for both architectures."""
+    folder = tmp_path_factory.mktemp("upstream")
+    (folder / "registry").mkdir()
+    with run_registry(folder / "registry", tls=True) as found:
+        buildah = buildah_in(folder / "buildah", SSL_CERT_FILE=str(found.certificate))
+        import_root(buildah, debian_root(shared_folder(tmp_path_factory)), "localhost/base")
+        buildah("manifest", "create", "both")
+        for architecture in ("amd64", "arm64"):
+            container = buildah("from", "--pull-never", "localhost/base").strip()
+            buildah("config", "--arch", architecture, container)
+            buildah("commit", "--quiet", container, f"localhost/base-{architecture}")
+            buildah("manifest", "add", "both", f"localhost/base-{architecture}")
+        buildah("manifest", "push", "--all", "both", f"docker://{found.host}/public/base:1")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Rehearsed:
+    """Everything, with images, twice."""
+    folder = tmp_path_factory.mktemp("rehearsal")
+    apptainer = apptainer_for(folder)
+    buildah = buildah_in(folder / "buildah")
+    driver = "overlay" if 'driver = "overlay"' in (folder / "buildah" / "storage.conf").read_text() else "vfs"
+    root = repository(folder / "repository", host=registry.host, driver=driver)
+    assert registry.certificate is not None
+    environment = {
+        name: value
+        for name, value in buildah.environment.items()
+        if name not in ("HOME", "TMPDIR", "PATH", "BUILDAH_FORMAT")
+    }
+    environment |= {
+        "PATH": f"{apptainer.program.parent}:{os.environ['PATH']}",
+        "SSL_CERT_FILE": str(registry.certificate),
+        "STORAGE_DRIVER": driver,
+    }
+    return rehearse(root, folder / "run", "--images", "--again", environment=environment)
+
+
+pytestmark = pytest.mark.xdist_group("rehearsal")
+
+
+def test_everything_is_built_then_nothing(done: Rehearsed) -> None:
+    assert done.exit_code == ExitCode.OK, done.printed
+    first, second = done.result["runs"]
+    assert first["succeeded"]
+    assert second["succeeded"]
+    assert (first["built"], first["reused"]) == ({"amd64": 22, "arm64": 9}, {"amd64": 0, "arm64": 0})
+    assert first["containers"] == [
+        "compress for amd64",
+        "compress for arm64",
+        "other for amd64",
+        "other for arm64",
+    ]
+    assert not first["left_out"]
+    assert (second["built"], second["reused"]) == ({}, {"amd64": 22, "arm64": 9})
+    assert not second["containers"]
+    again = done.pipelines(1)
+    assert not [job for job in again["base containers and pipeline generation"]["jobs"] if job.startswith("build ")]
+    assert list(again["populate buildcache for amd64"]["jobs"]) == ["nothing to build"]
+    assert list(again["build spacktainers for arm64"]["jobs"]) == [NOTHING_TO_DO]
+
+
+def test_the_packages_of_one_architecture_came_from_grandchildren(done: Rehearsed) -> None:
+    every = done.pipelines()
+    populate = every["populate buildcache for amd64"]
+    below = [one for one in every.values() if one["parent"] == populate["id"]]
+    assert sorted(one["name"] for one in below) == ["packages 1", "packages 2"]
+    assert sum(len(one["jobs"]) for one in below) == 22
+    assert every["populate buildcache for arm64"]["bridges"] == []
+
+
+def test_containers_are_published_on_this_machine_alone(done: Rehearsed) -> None:
+    names = {path.name for path in (done.folder / "clusters" / "alps").iterdir()}
+    assert {"compress", "other"} <= names
+    jobs = done.pipelines()["build spacktainers for amd64"]["jobs"]
+    assert jobs["download compress SIF to alps"] == "success"
+    assert not [job for job in jobs if "Docker Hub" in job]
+    log = done.folder / "checkout" / ".rehearsal" / str(done.pipelines()["build spacktainers for amd64"]["id"])
+    logs = "".join(path.read_text() for path in (log / "output").glob("build*compress*"))
+    assert 'smoke test: test "$(bzip2 --help)"' in logs
+
+
+def test_every_pipeline_passes_gitlabs_schema_and_limits(done: Rehearsed) -> None:
+    states = done.folder / "checkout" / ".rehearsal"
+    files = [done.folder / "checkout" / ".gitlab-ci.yml"]
+    for pattern in ("generated_pipeline.yaml", "*.artifacts.*/*pipeline.yaml", "*.artifacts.*/packages_*.yaml"):
+        files += sorted(states.glob(f"*/artifacts/*/{pattern}"))
+    names = {path.name for path in files}
+    assert names >= {"generated_pipeline.yaml", "spack_pipeline.yaml", "packages_1.yaml", "spacktainer_pipeline.yaml"}
+    for path in files:
+        document = load(path.read_bytes(), str(path))
+        assert schema_errors(document) == [], path
+        depth = 0 if path.name == ".gitlab-ci.yml" else 2 if path.name.startswith("packages_") else 1
+        assert check(document, Limits(), depth=depth).findings == (), path
+
+
+def test_no_secret_is_in_anything_that_was_written_or_printed(done: Rehearsed) -> None:
+    """What was planted outside is nowhere; what was made up for the rehearsal is only where jobs get it from."""
+    variables = json.loads((done.folder / "rehearsal.json").read_text())["variables"]
+    made_up = [value for value in variables.values() if value.startswith("rehearsal-")]
+    assert len(made_up) >= 6
+    inputs = {"rehearsal.json", "variables.yml"}
+    found = []
+    for path in _files(done.folder):
+        content = _readable(path)
+        found += [(path, secret) for secret in PLANTED.values() if secret.encode() in content]
+        # gitlab-ci-local writes the variables of a job into the script that it starts.
+        if path.name not in inputs and path.parent.name != "scripts":
+            found += [(path, secret) for secret in made_up if secret.encode() in content]
+    assert not found
+    assert not [secret for secret in (*PLANTED.values(), *made_up) if secret in done.printed]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        # Objects of git are compressed; what is in them lies beside them.
+        folders[:] = [name for name in folders if name not in (".git", "containers.git")]
+        yield from (Path(root) / name for name in names if not (Path(root) / name).is_symlink())
+
+
+def _readable(path: Path) -> bytes:
+    """The content of a file, unpacked if it is a layer of an image."""
+    content = path.read_bytes() if path.is_file() else b""
+    if content.startswith(b"\x1f\x8b"):
+        with suppress(OSError, EOFError, zlib.error):
+            return gzip.decompress(content)
+    return content
+
+
+def test_what_fails_is_named_and_everything_else_goes_on(tmp_path: Path) -> None:
+    """A package of a grandchild does not build, and a container does not concretize."""
+    root = repository(tmp_path / "repository")
+    (root / "container_definitions" / "amd64" / "lost.yaml").write_text("spack: {specs: [zlib-ng]}\n")
+    (root / "container_definitions" / "amd64" / "new.yaml").write_text("spack: {specs: [never-recorded@2.0]}\n")
+    found = rehearse(root, tmp_path / "run", "--fail", "gdbm", "--fail", "lost")
+    assert found.exit_code == ExitCode.JOB_FAILED
+    (run,) = found.result["runs"]
+    failures = {one["job"].partition(" /")[0]: one for one in run["failures"]}
+    assert set(failures) == {"gdbm@1.25", "generate build cache population job for lost for amd64"} | {
+        job for job in failures if job.startswith("clean build cache")
+    }
+    assert "gdbm does not build (as asked for)" in failures["gdbm@1.25"]["log"]
+    assert failures["gdbm@1.25"]["pipeline"].startswith("packages ")
+    log = failures["generate build cache population job for lost for amd64"]["log"]
+    assert "lost/spack.yaml:1:1: cannot be concretized (as asked for)" in log
+    assert "'gdbm@1.25" in found.printed
+
+    every = found.pipelines()
+    populate = every["populate buildcache for amd64"]
+    assert every["parent pipeline"]["jobs"]["populate buildcache for amd64"] == "failed"
+    assert every["parent pipeline"]["jobs"]["populate buildcache for arm64"] == "success"
+    packages = {
+        job.partition("@")[0]: status
+        for one in every.values()
+        if one["parent"] == populate["id"]
+        for job, status in one["jobs"].items()
+    }
+    # What needs gdbm is not even tried, what does not need it is built.
+    assert (packages["gdbm"], packages["perl"], packages["c-blosc"]) == ("failed", "skipped", "skipped")
+    assert (packages["bzip2"], packages["zlib-ng"], packages["never-recorded"]) == ("success",) * 3
+    # The containers are rehearsed up to their images.
+    assert run["left_out"]
+    assert not run["containers"]
+
+
+def test_without_an_engine_it_says_what_to_install(tmp_path: Path) -> None:
+    require("rsync")
+    root = repository(tmp_path / "repository")
+    command = [sys.executable, "-m", "job_creator", "-C", str(root), "rehearse", "--executor", "shell"]
+    folder = tmp_path / "nothing"
+    folder.mkdir()
+    done = subprocess.run(
+        [*command, "--folder", str(tmp_path / "run"), "--node-modules", str(folder)],
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == ExitCode.NOT_READY
+    assert "gitlab-ci-local" in done.stderr
+    assert "npm install" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_no_rehearsal_made_is_left_alone(tmp_path: Path) -> None:
+    root = repository(tmp_path / "repository")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious").write_text("kept")
+    found = rehearse(root, tmp_path / "mine")
+    assert found.exit_code == ExitCode.REFUSED
+    assert (tmp_path / "mine" / "precious").read_text() == "kept"
