@@ -76,6 +76,11 @@ def _below(hash_: str, nodes: Mapping[str, Mapping[str, Any]]) -> set[str]:
     return found
 
 
+def unpacked(content: bytes) -> bytes:
+    """The content of a blob."""
+    return gzip.decompress(content)
+
+
 def _gzip(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
 

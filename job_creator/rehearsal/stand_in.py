@@ -5,7 +5,6 @@ It compiles nothing. What it pushes is a real build cache that holds nothing wor
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -118,7 +117,7 @@ def _node_of(store: Store, manifest: bytes) -> Mapping[str, Any]:
     content = store.read(blob.key) if blob else None
     if blob is None or content is None:
         raise DamagedError(f"{store.url}: a manifest leads nowhere")
-    return next(iter(read_spec_file(gzip.decompress(content.data), blob.key).nodes))
+    return next(iter(read_spec_file(binaries.unpacked(content.data), blob.key).nodes))
 
 
 _COMMANDS: Final[Mapping[tuple[str, ...], Callable[[Sequence[str], Mapping[str, str], Say], None]]] = {

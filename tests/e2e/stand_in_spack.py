@@ -8,36 +8,40 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ENVIRONMENT = Path("/opt/spack-environment")
 STORE = Path("/opt/software")
 VIEW = Path("/opt/view")
 
 
-def nodes():
+def nodes() -> list[Mapping[str, Any]]:
     lock = json.loads((ENVIRONMENT / "spack.lock").read_text())
     return [node for node in lock["concrete_specs"].values() if "external" not in node]
 
 
-def is_in_cache(node, text):
+def is_in_cache(node: Mapping[str, Any], text: str) -> bool:
     """Whether one of the mirrors has a manifest of the spec."""
-    endpoint = re.search(r"endpoint_url: '?([^\s']+)", text)[1]
-    variable = re.search(r"id_variable: '?(\w+)", text)[1]
+    (endpoint, *_), (variable, *_) = (
+        re.findall(rf"{key}: '?([^\s']+)", text) for key in ("endpoint_url", "id_variable")
+    )
     key = f"v3/manifests/spec/{node['name']}/{node['name']}-{node['version']}-{node['hash']}.spec.manifest.json"
     for place in re.findall(r"url: '?s3://([^\s']+)", text):
         try:
             # Without a word on who asks, a bucket that is not public says no; moto does not check the rest.
             who = f"AWS4-HMAC-SHA256 Credential={os.environ[variable]}/20260101/us-east-1/s3/aws4_request"
             headers = {"Authorization": f"{who}, SignedHeaders=host, Signature=0"}
-            urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{place}/{key}", headers=headers)).close()
+            request = urllib.request.Request(f"{endpoint}/{place}/{key}", headers=headers)  # noqa: S310
+            urllib.request.urlopen(request).close()  # noqa: S310
         except urllib.error.HTTPError:
             continue
         return True
     return False
 
 
-def install(arguments):
+def install(arguments: Sequence[str]) -> None:
     mirrors = Path("/opt/spacktainer/mirrors/mirrors.yaml").read_text()
     for node in nodes():
         if not is_in_cache(node, mirrors):
@@ -50,7 +54,7 @@ def install(arguments):
     (ENVIRONMENT / ".spack-env").mkdir(exist_ok=True)
 
 
-def view():
+def view() -> None:
     content = VIEW.parent / "._view" / "content"
     (content / "bin").mkdir(parents=True)
     for node in nodes():
@@ -58,7 +62,7 @@ def view():
     VIEW.symlink_to(content)
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> None:
     words = " ".join(arguments)
     if " install " in words:
         install(arguments)
@@ -67,7 +71,7 @@ def main(arguments):
     elif "env view regenerate" in words:
         view()
     elif "env activate --sh" in words:
-        print(f"export PATH={VIEW}/bin:$PATH;")
+        sys.stdout.write(f"export PATH={VIEW}/bin:$PATH;\n")
 
 
 main(sys.argv[1:])

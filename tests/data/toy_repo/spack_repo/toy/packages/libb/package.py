@@ -1,0 +1,17 @@
+from spack.package import *
+
+
+class Libb(Package):
+    """A package of the tests: compiled in no time, from nothing."""
+
+    has_code = False
+
+    version("1.0")
+
+    depends_on("liba", type=("build", "link"))
+
+    def install(self, spec, prefix):
+        mkdirp(prefix.bin)
+        with open(join_path(prefix.bin, self.name), "w") as program:
+            program.write(f"#!/bin/sh\necho {self.name} from {prefix}\n")
+        set_executable(join_path(prefix.bin, self.name))

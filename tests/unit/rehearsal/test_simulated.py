@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from job_creator.__main__ import main
+from job_creator.errors import ExitCode
+from job_creator.rehearsal import scenery
+from job_creator.site import read_site
+from job_creator.yaml_io import dump, parse
+from tests.containers import PUBLISHED_SITE
+from tests.samples import REPOSITORY, SITE, write_repository
+
+
+def rehearse(root: Path, *options: str) -> Result:
+    return CliRunner(env={"SPACKTAINERS_ONLY": "", "SPACKTAINERS_FORCE": ""}).invoke(
+        main, ["-C", str(root), "rehearse", *options]
+    )
+
+
+def test_the_shipped_definitions_are_played_from_the_first_job_to_the_last() -> None:
+    result = rehearse(REPOSITORY, "--json")
+    assert result.exit_code == ExitCode.OK, result.output
+    value = json.loads(result.stdout)
+    phases = {phase["name"]: phase for phase in value["phases"]}
+    for architecture in ("amd64", "arm64"):
+        populate, containers = (
+            phases[f"populate buildcache for {architecture}"],
+            phases[f"build spacktainers for {architecture}"],
+        )
+        assert phases["gather child artifacts"]["finish"] <= populate["start"]
+        assert populate["finish"] <= containers["start"]
+        # The index is a job of its own.
+        assert populate["jobs"] == value["packages"][architecture] + 1
+    assert value["packages"]["amd64"] == value["packages"]["arm64"] > 90
+    assert value["unknown"] == []
+    assert max(phase["finish"] for phase in value["phases"]) == value["seconds"]
+    faster = json.loads(rehearse(REPOSITORY, "--json", "--runners", "100").stdout)
+    assert faster["seconds"] < value["seconds"]
+
+
+def test_only_what_is_chosen_is_played() -> None:
+    value = json.loads(rehearse(REPOSITORY, "--json", "--only", "hdf5-stack").stdout)
+    everything = json.loads(rehearse(REPOSITORY, "--json").stdout)
+    assert 0 < value["packages"]["amd64"] < everything["packages"]["amd64"]
+
+
+def test_a_spec_that_is_not_on_record_is_named(tmp_path: Path) -> None:
+    site = SITE.replace("    build_cache: {bucket: cache-arm64", "    build_cache: {bucket: cache-arm64")
+    root = write_repository(tmp_path, {"container_definitions/amd64/mine.yaml": "spack: {specs: [my-code]}\n"}, site)
+    (root / "spacktainer").mkdir(exist_ok=True)
+    for name in ("Dockerfile.j2", "image/install.sh"):
+        (root / "spacktainer" / name).parent.mkdir(exist_ok=True)
+        (root / "spacktainer" / name).write_text((REPOSITORY / "spacktainer" / name).read_text())
+    result = rehearse(root)
+    assert result.exit_code == ExitCode.OK, result.output
+    assert "'my-code' is not on record: taken for a package without dependencies" in result.stdout
+    assert "packages to compile with an empty build cache: 1 for amd64" in result.stdout
+
+
+def test_the_site_of_a_rehearsal_leads_nowhere_else() -> None:
+    value = parse(PUBLISHED_SITE.encode(), "spacktainers.yaml").value
+    adapted = scenery.rehearsed_site(
+        value, s3="http://127.0.0.1:1", registry=None, clusters="/here/clusters", line="1.1"
+    )
+    text = dump(adapted)
+    for place in ("s3.example.org", "registry.example.org", "dockerhub", "/shared"):
+        assert place in PUBLISHED_SITE
+        assert place not in text
+    site = read_site(parse(text.encode(), "spacktainers.yaml"))
+    for architecture in site.architectures.values():
+        for bucket in (architecture.build_cache, architecture.build_cache.of_branches(), architecture.containers):
+            assert bucket is None or bucket.endpoint == "http://127.0.0.1:1"
+    assert {cluster.directory for cluster in site.publish.clusters.values()} == {
+        "/here/clusters/alps",
+        "/here/clusters/other",
+    }
+    assert scenery.buckets(value) == {"cache-amd64", "sifs", "cache-arm64", "cache-branches"}
+    assert site.registry.image is None
+    # What was read stays as it was.
+    assert "s3.example.org" in dump(value)
