@@ -284,8 +284,11 @@ def test_what_fails_is_named_and_everything_else_goes_on(tmp_path: Path) -> None
     assert found.exit_code == ExitCode.JOB_FAILED
     (run,) = found.result["runs"]
     failures = {one["job"].partition(" /")[0]: one for one in run["failures"]}
-    assert set(failures) == {"gdbm@1.25", "generate build cache population job for lost for amd64"} | {
-        job for job in failures if job.startswith("clean build cache")
+    # A cache whose environments are not all known is not cleaned.
+    assert set(failures) == {
+        "gdbm@1.25",
+        "generate build cache population job for lost for amd64",
+        "build lost container for amd64",
     }
     assert "gdbm does not build (as asked for)" in failures["gdbm@1.25"]["log"]
     assert failures["gdbm@1.25"]["pipeline"].startswith("packages ")
