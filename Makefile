@@ -5,13 +5,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
 
-.PHONY: demo test lint format schemas benchmark lock clean
+# What 'jc rehearse --executor shell' runs pipelines with; Node itself comes as a package as well.
+REHEARSAL_TOOLS := node@22.23.3 gitlab-ci-local@4.75.1
+
+.PHONY: demo test lint format schemas benchmark lock rehearsal-tools clean
 
 demo: $(VENV)/.ready
 	$(BIN)/jc create-jobs --offline -o $(DEMO)/generated_pipeline.yaml
 	@echo
 	@echo "Look at $(DEMO)/generated_pipeline.yaml, the pipeline that GitLab would run, and at the merged environments"
 	@echo "beside it. Then edit something in container_definitions/ and run 'make demo' or '$(BIN)/jc check' again."
+	@echo
+	@echo "How the whole chain would go, with ten runners and an empty build cache:"
+	$(BIN)/jc rehearse
 
 test: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto --dist loadgroup
@@ -33,6 +39,14 @@ benchmark: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks.base_pipeline
 	$(BIN)/python -m benchmarks.container_pipeline
 	$(BIN)/python -m benchmarks.get_artifacts
+	$(BIN)/python -m benchmarks.rehearsal
+
+rehearsal-tools: build/node_modules/.ready
+
+build/node_modules/.ready: Makefile
+	@command -v npm > /dev/null || { echo "npm is needed (Debian, Ubuntu: apt install npm)" >&2; exit 1; }
+	npm install --prefix build --no-save --no-package-lock --no-audit --no-fund --loglevel=error $(REHEARSAL_TOOLS)
+	@touch $@
 
 # Anew after a change of the dependencies in pyproject.toml.
 lock: $(VENV)/.ready-dev

@@ -29,7 +29,7 @@ _RELAYED: Final = re.compile(rf"> ({NEWS}.*)$")
 _FINISHED: Final = re.compile(
     r"^(?!pipeline )(?P<job>.+?) finished in (?P<time>[^ ]+ ?[a-z]*)(?P<failed> +FAIL.*)?\s*$"
 )
-_INSTALL: Final = "npm install --prefix build/node node@22 gitlab-ci-local"
+_INSTALL: Final = "npm install --prefix build node@22 gitlab-ci-local"
 _LAST_LINES: Final = 20
 
 
