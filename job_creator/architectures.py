@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from job_creator.validation import Items, Value
 
@@ -20,6 +21,10 @@ _ACCESS_KEY = re.compile(r"(AKIA|ASIA)[0-9A-Z]{16}")
 _DURATION = re.compile(r"\d+ ?(s|m|h|d|w|seconds?|minutes?|hours?|days?|weeks?)( \d+ ?(s|m|h|d|w|minutes?|hours?))*")
 _TARGET = re.compile(r"[a-z0-9_.]+")
 _COMPILER = re.compile(r"[a-z0-9-]+(@[A-Za-z0-9_.:=,-]+)?")
+_FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
+_FOLDER = re.compile(r"(file://)?(/[A-Za-z0-9._+-]+)+/?")
+_OCI = re.compile(r"oci://[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+")
+_GLOB = re.compile(r"[^\s$~^:\\]+")
 
 
 def _variable_name(text: str) -> str:
@@ -51,6 +56,29 @@ def url_without_credentials(text: str) -> str:
     return text
 
 
+def _mirror_url(text: str) -> str:
+    if text.startswith("s3://"):
+        raise ValueError("{name} is for folders and web servers; write 'bucket:', 'prefix:' and 'endpoint:' instead")
+    if _FOLDER.fullmatch(text):
+        if ".." in text.split("/"):
+            raise ValueError(f"{text!r} is no plain path")
+        return f"file://{text.removeprefix('file://').rstrip('/')}"
+    return text if _OCI.fullmatch(text) else url_without_credentials(text).rstrip("/")
+
+
+def _fingerprint(text: str) -> str:
+    found = re.sub(r"\s", "", text).upper()
+    if not _FINGERPRINT.fullmatch(found):
+        raise ValueError(f"{text!r} is no whole fingerprint of a key; 'gpg --list-keys' shows its 40 digits")
+    return found
+
+
+def _branch(text: str) -> str:
+    if not _GLOB.fullmatch(text):
+        raise ValueError(f"{text!r} is no branch, and no pattern such as 'release/*'")
+    return text
+
+
 def _target(text: str) -> str:
     if not _TARGET.fullmatch(text):
         raise ValueError(f"{text!r} is no Spack target; 'spack arch --known-targets' lists them")
@@ -67,6 +95,8 @@ VariableName = Annotated[str, AfterValidator(_variable_name)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Url = Annotated[str, AfterValidator(url_without_credentials)]
 Text = Annotated[str, Field(min_length=1)]
+Prefix = Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$")]
+BucketName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
 
 class Proxy(Value):
@@ -109,8 +139,8 @@ class JobSettings(Value):
 class Bucket(Value):
     """An S3 bucket, or a part of it."""
 
-    bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-    prefix: Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$")] = ""
+    bucket: BucketName
+    prefix: Prefix = ""
     """Folder in the bucket, without slash at either end."""
     endpoint: Url | None = None
     """URL of an S3 server other than Amazon's."""
@@ -159,6 +189,87 @@ class BranchCache(Bucket):
     max_age_days: Annotated[int, Field(ge=1)] = 30
 
 
+class Mirror(Value):
+    """A mirror: in a bucket, in a folder that the runners see, or on a web server, where it can only be read."""
+
+    bucket: BucketName | None = None
+    """S3 bucket. Runs that may not push are not given its keys, and read it without, or at `url`."""
+    prefix: Prefix = ""
+    """Folder in the bucket, without slash at either end."""
+    endpoint: Url | None = None
+    """URL of an S3 server other than Amazon's."""
+    access_key_id_variable: VariableName = "AWS_CACHE_ACCESS_KEY_ID"
+    """Name (not value) of the CI variable that holds the access key id."""
+    secret_access_key_variable: VariableName = "AWS_CACHE_SECRET_ACCESS_KEY"
+    """Name (not value) of the CI variable that holds the secret access key."""
+    url: Annotated[str, AfterValidator(_mirror_url)] | None = None
+    """Without a bucket: a folder, or an https URL. With one: the https URL at which everyone reads the same files."""
+    push: Literal["default branch", "nobody"] | Items[Annotated[str, AfterValidator(_branch)]] = "default branch"
+    """Who may write to it: names of branches, or patterns such as `release/*`. Merge requests and tags never may."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Mirror:
+        if not self.bucket and not self.url:
+            raise ValueError("{name} has no place; add 'bucket:' or 'url:'")
+        if not self.bucket and self.model_fields_set & (Bucket.model_fields.keys() - {"bucket"}):
+            raise ValueError("has keys of a bucket, but none is named; add 'bucket:'")
+        if self.bucket and self.url and not self.url.startswith(("http://", "https://")):
+            raise ValueError("beside a bucket, 'url:' is the https URL at which the same files can be read")
+        if "push" in self.model_fields_set and self.push != "nobody" and not self.target:
+            raise ValueError("a web server can only be read; leave out 'push:', or name the bucket behind it")
+        return self
+
+    @property
+    def in_bucket(self) -> Bucket | None:
+        """Its bucket, if it is in one."""
+        return Bucket(**self.model_dump(include=set(Bucket.model_fields))) if self.bucket else None
+
+    @property
+    def target(self) -> str:
+        """The URL to which it is pushed; empty if it can only be read."""
+        bucket = self.in_bucket
+        if bucket:
+            return bucket.url
+        return self.url if self.url and self.url.startswith("file://") else ""
+
+    def may_be_pushed_to(self, branch: str, *, is_default: bool) -> bool:
+        """Whether a run for this branch, which is empty for merge requests and tags, may write to it."""
+        if not self.target or not branch or self.push == "nobody":
+            return False
+        if self.push == "default branch":
+            return is_default
+        return any(fnmatchcase(branch, pattern) for pattern in self.push)
+
+
+class SourceMirror(Mirror):
+    """Archives, patches and resources, which `mirror sources` puts there, and builds look for there first."""
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> SourceMirror:
+        if self.url and self.url.startswith("oci://"):
+            raise ValueError("registries hold binaries only; sources need a bucket, a folder or a web server")
+        return self
+
+
+class BinaryMirror(Mirror):
+    """Packages that were built before, elsewhere perhaps, and are not built again."""
+
+    signed: bool = True
+    """Whether its packages have to be signed by a key that is trusted."""
+    fingerprints: Items[Annotated[str, AfterValidator(_fingerprint)]] = ()
+    """Of the keys that sign them. Jobs end if one of these is not among the public keys that they are given."""
+    padded_length: Annotated[int, Field(ge=1, le=512)] | None = None
+    """How long paths are made when packages are built, so that they can be installed into any shorter one."""
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> BinaryMirror:
+        if self.url and self.url.startswith("file://"):
+            raise ValueError("containers are built where no folder of the runner is seen; serve it by https")
+        if self.fingerprints and not self.signed:
+            raise ValueError("'fingerprints:' mean nothing for a mirror that is not signed")
+        return self
+
+
 class Retention(Value):
     """Which superseded SIF files go: those that are neither among the newest nor young, on the same branch."""
 
@@ -196,6 +307,10 @@ class Architecture(Value):
     build_cache: BuildCache
     containers: ContainersBucket | None = None
     """Bucket that SIF files are published in."""
+    source_mirror: SourceMirror | None = None
+    """Where sources are kept, so that builds need no internet."""
+    binary_mirror: BinaryMirror | None = None
+    """A further mirror of packages, which is read like the build cache."""
 
     def settings(self, kind: JobKind) -> JobSettings:
         """How jobs of this kind run here."""

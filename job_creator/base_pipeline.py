@@ -32,6 +32,7 @@ from job_creator.packages.environments import (
     collect_jobs,
     containers_job,
     environment_job,
+    mirror_job,
     process_job,
 )
 from job_creator.site import Site
@@ -84,12 +85,15 @@ class BasePlan:
 
 
 def wanted_images(inputs: Inputs) -> tuple[BaseImage, ...]:
-    """The base images that the containers need: for SIF files always the last one, for Spack also the others."""
+    """The base images that the containers need: for SIF files always the last one, for Spack also the others.
+
+    Also in a run for some containers: a tag that moves would lose the architectures of the others.
+    """
     wanted = [
         (name, architecture)
         for name in names.BASE_IMAGES
         for architecture in inputs.architectures
-        if name == "singularitah" or any(isinstance(one, SpackDefinition) for one in inputs.of(architecture))
+        if name == "singularitah" or inputs.has_packages(architecture)
     ]
     return tuple(
         base_image(name, architecture, inputs.site, inputs.sources, inputs.registry) for name, architecture in wanted
@@ -135,6 +139,7 @@ def _workplace(architecture: str, inputs: Inputs, images: Mapping[str, DecidedIm
         is_merge_request=inputs.context.is_merge_request,
         signing_key_variable=inputs.site.signing.private_key_variable,
         public_key_variable=inputs.site.signing.public_key_variable,
+        branch=inputs.context.pushing_branch,
     )
     need = builder.need() if builder else ()
     return Workplace(architecture, setting.architecture, inputs.site, setting, need)
@@ -154,6 +159,8 @@ def _jobs_of(place: Workplace, inputs: Inputs, images: Mapping[str, DecidedImage
     references = {name: decided.image.reference for name, decided in images.items()}
     runtime = [need.job for need in images["runtime"].need()] if "runtime" in images else []
     yield containers_job((*needed, *runtime), place, references)
+    if environments and place.filled_mirror:
+        yield mirror_job(needed, place.filled_mirror, place)
     # What only some of the containers need says nothing of what the others do.
     if environments and not inputs.choice.only and not inputs.context.is_merge_request:
         yield clean_job(needed, place, len(environments))

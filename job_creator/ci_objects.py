@@ -73,6 +73,8 @@ class Job:
     interruptible: bool = True
     resource_group: str | None = None
     run: RunCondition = "on_success"
+    may_fail: bool = False
+    """Whether the pipeline counts as passed although this job failed; it shows a warning then."""
 
     def document(self) -> dict[str, Any]:
         """All keywords of the job, in the order in which people read them."""
@@ -80,6 +82,7 @@ class Job:
             "variables": dict(self.variables) or None,
             "artifacts": self.artifacts.document() if self.artifacts else None,
             "resource_group": self.resource_group,
+            "allow_failure": True if self.may_fail else None,
         }
         return {
             "stage": self.stage,

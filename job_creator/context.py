@@ -52,6 +52,11 @@ class Context:
         return f"refs/{kind}/{self.branch}" if self.branch else ""
 
     @property
+    def pushing_branch(self) -> str:
+        """The branch that this run may push for; empty for tags, and for merge requests, whatever their branch is."""
+        return "" if self.is_merge_request or self.is_tag else self.branch
+
+    @property
     def is_default_branch(self) -> bool:
         """Whether this run may touch what is published: the default branch itself, never a merge request or tag.
 

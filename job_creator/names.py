@@ -40,13 +40,22 @@ STAGE_INDEXES: Final = "image indexes"
 STAGE_ENVIRONMENTS: Final = "environments"
 STAGE_COLLECT: Final = "collect environments"
 STAGE_PIPELINES: Final = "pipelines"
+STAGE_MIRRORS: Final = "mirrors"
 STAGE_CLEAN: Final = "clean"
 STAGE_CONTAINERS: Final = "containers"
 STAGE_SIF: Final = "sif files"
 STAGE_TAGS: Final = "tags"
 STAGE_PUBLISH: Final = "publish"
 CONTAINER_STAGES: Final = (STAGE_CONTAINERS, STAGE_SIF, STAGE_TAGS, STAGE_PUBLISH)
-BASE_STAGES: Final = (STAGE_IMAGES, STAGE_INDEXES, STAGE_ENVIRONMENTS, STAGE_COLLECT, STAGE_PIPELINES, STAGE_CLEAN)
+BASE_STAGES: Final = (
+    STAGE_IMAGES,
+    STAGE_INDEXES,
+    STAGE_ENVIRONMENTS,
+    STAGE_COLLECT,
+    STAGE_PIPELINES,
+    STAGE_MIRRORS,
+    STAGE_CLEAN,
+)
 
 MAX_CONTAINER_NAME: Final = 63
 """Keeps every job name that holds a container's name within the 128 characters that GitLab allows in `needs`."""
@@ -95,6 +104,11 @@ def process_job(architecture: str) -> str:
 def containers_job(architecture: str) -> str:
     """The job that writes the pipeline of the containers."""
     return f"generate spacktainer jobs for {architecture}"
+
+
+def mirror_job(architecture: str) -> str:
+    """The job that fills the source mirror."""
+    return f"mirror sources for {architecture}"
 
 
 def clean_job(architecture: str) -> str:

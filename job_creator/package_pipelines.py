@@ -97,6 +97,7 @@ def preparation(site: Site, environment: Mapping[str, str], name: str) -> Prepar
         is_merge_request=context.is_merge_request,
         signing_key_variable=site.signing.private_key_variable,
         public_key_variable=site.signing.public_key_variable,
+        branch=context.pushing_branch,
     )
     return Preparation(architecture, name, site, setting, context.pipeline_id)
 

@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from job_creator.architectures import Architecture, BranchCache, BuildCache
+from job_creator.architectures import Architecture, BinaryMirror, BranchCache, Bucket, BuildCache, Mirror
 from job_creator.job_scripts import render
 from job_creator.spack_line import SpackLine
 
 DESTINATION = "buildcache-destination"
 """The mirror that `spack ci` pushes to; mandatory from Spack 0.23 on (lib/spack/spack/cmd/ci.py)."""
 DEFAULT_BRANCH_CACHE = "buildcache-default-branch"
+SOURCE_MIRROR = "source-mirror"
+BINARY_MIRROR = "binary-mirror"
 
 _MARKS = (":", "+", "-")
 """What Spack's `key::`, `key+:` and `key-:` leave at the end of a key that YAML has read."""
@@ -37,6 +39,8 @@ class Setting:
     is_merge_request: bool
     signing_key_variable: str
     public_key_variable: str
+    branch: str = ""
+    """The branch of this run; empty for merge requests and tags."""
 
     @property
     def signs(self) -> bool:
@@ -60,6 +64,17 @@ class Setting:
         cache = self.architecture.build_cache
         return cache if self.is_default_branch else cache.of_branches()
 
+    def pushes_to(self, mirror: Mirror) -> bool:
+        """Whether this run may write to a mirror. Its keys are named nowhere else."""
+        return mirror.may_be_pushed_to(self.branch, is_default=self.is_default_branch)
+
+    @property
+    def mirrors(self) -> dict[str, Mirror]:
+        """The site's mirrors by their names, in the order in which Spack asks them."""
+        here = self.architecture
+        named = {BINARY_MIRROR: here.binary_mirror, SOURCE_MIRROR: here.source_mirror}
+        return {name: mirror for name, mirror in named.items() if mirror}
+
     def credentials(self) -> dict[str, str]:
         """Job variables with the S3 keys, for lines whose mirrors cannot name the variables themselves."""
         return {} if self.line.credentials_by_variable else self.destination.credential_variables()
@@ -74,7 +89,7 @@ def merged_environment(setting: Setting, template: Mapping[str, Any], definition
     }
     environment = merge(merge(generated, template), definition)
     first = {"specs": environment.pop("specs", [])}
-    return {"spack": _valid_for_line({**first, **environment})}
+    return {"spack": _padded(_valid_for_line({**first, **environment}), setting.architecture.binary_mirror)}
 
 
 def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,19 +135,22 @@ def requirements(line: SpackLine, architecture: Architecture) -> dict[str, Any]:
 
 
 def mirrors(setting: Setting) -> dict[str, Any]:
-    """The build caches of a run, as Spack's configuration names them."""
+    """The build caches and mirrors of a run, as Spack's configuration names them."""
     cache = setting.architecture.build_cache
-    return {
+    caches = {
         name: mirror(found, setting.line, signed=cache.signed if found is cache else False)
         for name, found in setting.caches.items()
     }
+    return caches | {name: _site_mirror(found, setting) for name, found in setting.mirrors.items()}
 
 
 def credential_variables(setting: Setting) -> tuple[str, ...]:
     """Names of the variables in which Spack looks for the keys of these mirrors; for a public one they are not set."""
     if not setting.line.credentials_by_variable:
         return tuple(setting.credentials())
-    pairs = [(cache.access_key_id_variable, cache.secret_access_key_variable) for cache in setting.caches.values()]
+    pushed = [found for found in setting.mirrors.values() if found.bucket and setting.pushes_to(found)]
+    keyed = (*setting.caches.values(), *pushed)
+    pairs = [(one.access_key_id_variable, one.secret_access_key_variable) for one in keyed]
     return tuple(dict.fromkeys(name for pair in pairs for name in pair))
 
 
@@ -154,8 +172,8 @@ def pipeline_generation(setting: Setting) -> dict[str, Any]:
     return {"target": "gitlab", "pipeline-gen": [{"any-job": any_job}, {"build-job": build_job}]}
 
 
-def mirror(cache: BuildCache | BranchCache, line: SpackLine, *, signed: bool) -> dict[str, Any]:
-    """One cache as Spack's configuration describes it, with the names of variables instead of keys."""
+def mirror(cache: Bucket, line: SpackLine, *, signed: bool) -> dict[str, Any]:
+    """One bucket as Spack's configuration describes it, with the names of variables instead of keys."""
     described: dict[str, Any] = {"url": cache.url}
     if cache.endpoint:
         described["endpoint_url"] = cache.endpoint
@@ -167,6 +185,46 @@ def mirror(cache: BuildCache | BranchCache, line: SpackLine, *, signed: bool) ->
             "secret_variable": cache.secret_access_key_variable,
         }
     return described
+
+
+def _site_mirror(found: Mirror, setting: Setting) -> dict[str, Any]:
+    """A mirror of the site for those who read it. Whoever reads it at its `url` needs no keys.
+
+    The keys of a bucket are named only in runs that may push to it: who may change the jobs of another branch could
+    send them anywhere. Where Spack cannot name keys in a mirror, it has those of the build cache, or none.
+    """
+    bucket = found.in_bucket
+    if bucket and not found.url:
+        described = mirror(bucket, setting.line, signed=False)
+        if not setting.pushes_to(found):
+            described.pop("access_pair", None)
+    else:
+        described = {"url": found.url}
+    described.pop("signed", None)
+    is_binary = isinstance(found, BinaryMirror)
+    described |= {"source": not is_binary, "binary": is_binary}
+    if isinstance(found, BinaryMirror) and setting.line.mirrors_can_be_unsigned:
+        described["signed"] = found.signed
+    return described
+
+
+def _padded(environment: dict[str, Any], promise: BinaryMirror | None) -> dict[str, Any]:
+    """Who installs from a mirror relies on the length of its paths, so neither template nor definition changes it."""
+    if promise is None or promise.padded_length is None:
+        return environment
+    key = _key_of(environment, "config")
+    config = environment.get(key)
+    values = config if isinstance(config, Mapping) else {}
+    inner = _key_of(values, "install_tree")
+    tree = values.get(inner)
+    # A definition may have replaced all of it by a path, which only is a mapping further up.
+    written = {"root": tree} if isinstance(tree, str) else tree if isinstance(tree, Mapping) else {}
+    return {**environment, key: {**values, inner: {**written, "padded_length": promise.padded_length}}}
+
+
+def _key_of(mapping: Mapping[str, Any], name: str) -> str:
+    """How a key is written here, whose mark is part of it."""
+    return next((key for key in mapping if unmarked(key) == name), name)
 
 
 def _valid_for_line(environment: dict[str, Any]) -> dict[str, Any]:

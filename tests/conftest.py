@@ -17,5 +17,5 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def _outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the variables of the CI job that it runs in."""
     for name in list(os.environ):
-        if name.startswith(("CI_", "GITLAB_", "SPACKTAINERS_FORCE")):
+        if name.startswith(("CI_", "GITLAB_", "SPACKTAINERS_FORCE", "SPACKTAINERS_ONLY")):
             monkeypatch.delenv(name)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from job_creator import names
-from job_creator.architectures import Architecture
+from job_creator.architectures import Architecture, SourceMirror
 from job_creator.ci_objects import Artifacts, Job, Need
 from job_creator.definitions import SpackDefinition
 from job_creator.job_scripts import render
+from job_creator.packages.prepare import resource_group
 from job_creator.site import Site
 from job_creator.spack_template import Setting
 
@@ -30,10 +31,18 @@ class Workplace:
         """Where the environments of this architecture are handed on."""
         return names.environments_folder(self.name)
 
+    @property
+    def filled_mirror(self) -> SourceMirror | None:
+        """The source mirror, if this run may write to it."""
+        mirror = self.architecture.source_mirror
+        return mirror if mirror and self.setting.pushes_to(mirror) else None
+
 
 def environment_job(definition: SpackDefinition, place: Workplace) -> Job:
     """Concretizes one environment, once, and generates its package jobs; everything after it reads its lockfile."""
     script = render("generate_environment.sh.j2", folder=place.folder)
+    mirror = place.architecture.binary_mirror
+    keys = (render("require_keys.sh.j2", fingerprints=mirror.fingerprints),) if mirror and mirror.fingerprints else ()
     return Job(
         name=names.environment_job(definition.name, place.name),
         kind=f"env {place.name}",
@@ -41,7 +50,7 @@ def environment_job(definition: SpackDefinition, place: Workplace) -> Job:
         image=place.setting.builder,
         tags=place.architecture.tags("environments"),
         needs=(*place.builder_need, Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${names.PARENT_PIPELINE_ID}")),
-        script=(render("spack_setup.sh.j2", public_key=place.setting.public_key_variable), script),
+        script=(render("spack_setup.sh.j2", public_key=place.setting.public_key_variable), *keys, script),
         variables={
             **place.setting.credentials(),
             **place.architecture.job_variables("environments"),
@@ -125,6 +134,32 @@ def containers_job(needed: Sequence[str], place: Workplace, images: dict[str, st
             **{f"{name.upper()}_IMAGE": reference for name, reference in images.items()},
         },
     )
+
+
+def mirror_job(needed: Sequence[str], mirror: SourceMirror, place: Workplace) -> Job:
+    """Fills the source mirror with what the environments that arrived are built from.
+
+    Here and not beside the packages, because all lockfiles are here, and because the parent starts the package pipeline
+    when this one has ended: its jobs then find their sources in the mirror, and nothing is fetched twice. Containers
+    need no mirror, so whatever it lacks is a warning.
+    """
+    bucket = mirror.in_bucket
+    script = render("mirror_sources.sh.j2", folder=place.folder, mirror=mirror.target)
+    job = _tool_job(
+        name=names.mirror_job(place.name),
+        kind=f"mirror {place.name}",
+        stage=names.STAGE_MIRRORS,
+        needed=needed,
+        place=place,
+        script=(render("install_job_creator.sh.j2", command="jc"), script),
+        artifacts=None,
+        variables=bucket.credential_variables() if bucket else {},
+        timeout="4 hours",
+        interruptible=False,
+        resource_group=resource_group(f"mirror {mirror.target.partition('://')[2]}"),
+    )
+    # What a package needs is asked of the Spack that builds it.
+    return replace(job, image=place.setting.builder, may_fail=True)
 
 
 def clean_job(needed: Sequence[str], place: Workplace, environments: int) -> Job:

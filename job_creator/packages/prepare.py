@@ -137,12 +137,12 @@ def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: Prepara
             "timeout": place.architecture.settings("tools").timeout or "2 hours",
             "retry": _RETRY,
             "interruptible": False,
-            "resource_group": _resource_group(f"index {mirror.partition('://')[2]}"),
+            "resource_group": resource_group(f"index {mirror.partition('://')[2]}"),
         },
     )
 
 
-def _resource_group(text: str) -> str:
+def resource_group(text: str) -> str:
     """With what GitLab allows in the name of a resource group: letters, digits, space and a few marks, no `/` last."""
     return re.sub(r"[^A-Za-z0-9_/${}. -]", "-", text).rstrip("/")
 

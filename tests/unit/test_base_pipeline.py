@@ -20,6 +20,7 @@ from job_creator.containers.published import Knowledge, Published, Query
 from job_creator.decisions import Action, Decision, Subject
 from job_creator.definitions import Definition
 from job_creator.limits import check
+from job_creator.names import BASE_IMAGES
 from job_creator.site import Limits
 from job_creator.yaml_io import dump
 from tests.samples import BRANCH, MERGE_REQUEST, SITE, imported_definition, inputs, spack_definition
@@ -102,6 +103,9 @@ def test_a_run_for_some_containers_leaves_the_others_and_the_cache_alone() -> No
     found = inputs(spack_definition("hdf5"), spack_definition("neuron"), spack_definition("neuron", "arm64"))
     built = plan(replace(found, choice=Choice(frozenset({"hdf5"}))), UNKNOWN)
     assert set(built.environments) == {"merged_spack_hdf5_amd64.yaml"}
+    # A tag that moves keeps all of its architectures.
+    assert {name for name, _ in base_decisions(built)} == set(BASE_IMAGES)
+    assert {architecture for _, architecture in base_decisions(built)} >= {"amd64", "arm64"}
     assert {name for name in jobs(built) if not name.startswith(("build ", "create ", "tag "))} == {
         "generate build cache population job for hdf5 for amd64",
         "process spack pipeline for amd64",
