@@ -8,6 +8,8 @@ from typing import Any, Final
 NO_COMMIT: Final = "0" * 40
 """A full commit, so that no git server has to be asked; it is never fetched, because no image is built with it."""
 
+_MIRRORS: Final = ("source_mirror", "binary_mirror")
+
 
 def rehearsed_site(
     site: Mapping[str, Any], *, s3: str, registry: str | None, clusters: str, line: str | None
@@ -15,7 +17,7 @@ def rehearsed_site(
     """The site file with the servers of the rehearsal for all others.
 
     `line` is the Spack line of a rehearsal that builds no images; with images the refs stay what they are. Docker Hub
-    is left out, and clusters are folders below `clusters`.
+    and mirrors are left out, and clusters are folders below `clusters`.
     """
     result: dict[str, Any] = _with_endpoints(site, s3)
     own = {key: value for key, value in result.get("registry", {}).items() if key != "image"}
@@ -62,5 +64,6 @@ def _with_endpoints(value: Any, s3: str) -> Any:
     if not isinstance(value, Mapping):
         return value
     # Keys that start with a dot only hold anchors, which are resolved by now.
-    inner = {key: _with_endpoints(one, s3) for key, one in value.items() if not str(key).startswith(".")}
+    kept = {key: one for key, one in value.items() if not str(key).startswith(".") and key not in _MIRRORS}
+    inner = {key: _with_endpoints(one, s3) for key, one in kept.items()}
     return {**inner, "endpoint": s3} if "bucket" in inner else inner

@@ -61,15 +61,17 @@ def test_a_spec_that_is_not_on_record_is_named(tmp_path: Path) -> None:
 
 
 def test_the_site_of_a_rehearsal_leads_nowhere_else() -> None:
-    value = parse(PUBLISHED_SITE.encode(), "spacktainers.yaml").value
+    mirror = "    source_mirror: {url: https://mirror.example.org/sources}\n    runner_tags: [big]\n"
+    text = PUBLISHED_SITE.replace("    runner_tags: [big]\n", mirror)
+    value = parse(text.encode(), "spacktainers.yaml").value
     adapted = scenery.rehearsed_site(
         value, s3="http://127.0.0.1:1", registry=None, clusters="/here/clusters", line="1.1"
     )
-    text = dump(adapted)
-    for place in ("s3.example.org", "registry.example.org", "dockerhub", "/shared"):
-        assert place in PUBLISHED_SITE
-        assert place not in text
-    site = read_site(parse(text.encode(), "spacktainers.yaml"))
+    rehearsed = dump(adapted)
+    for place in ("s3.example.org", "registry.example.org", "mirror.example.org", "dockerhub", "/shared"):
+        assert place in text
+        assert place not in rehearsed
+    site = read_site(parse(rehearsed.encode(), "spacktainers.yaml"))
     for architecture in site.architectures.values():
         for bucket in (architecture.build_cache, architecture.build_cache.of_branches(), architecture.containers):
             assert bucket is None or bucket.endpoint == "http://127.0.0.1:1"
