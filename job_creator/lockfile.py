@@ -32,6 +32,9 @@ class LockedSpec:
     is_external: bool
     dependencies: tuple[str, ...]
     runtime_dependencies: tuple[str, ...] = ()
+    namespace: str = ""
+    package_hash: str = ""
+    """The hash of the recipe without its directives (lib/spack/spack/util/package_hash.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,9 @@ class Lockfile:
     """What the environment asked for, root by root, as Spack writes it (`hdf5+mpi` for `hdf5 +mpi`)."""
     included_roots: tuple[str, ...] = ()
     """The roots of concrete environments that this one includes (`include_concrete`, since Spack 0.22)."""
+    spack_version: str = ""
+    spack_commit: str = ""
+    """Which Spack wrote the lockfile; the commit is empty for one without a repository."""
 
 
 def read_lockfile(content: bytes, path: str) -> Lockfile:
@@ -70,9 +76,34 @@ def read_lockfile(content: bytes, path: str) -> Lockfile:
         specs = {spec.hash: spec for environment in environments for spec in _specs(environment)}
         roots = [(str(root["hash"]), str(root["spec"])) for root in value["roots"]]
         included = [str(root["hash"]) for environment in environments[1:] for root in environment["roots"]]
-        return Lockfile(tuple(root for root, _ in roots), specs, tuple(text for _, text in roots), tuple(included))
+        writer = value.get("spack") or {}
+        return Lockfile(
+            tuple(root for root, _ in roots),
+            specs,
+            tuple(text for _, text in roots),
+            tuple(included),
+            str(writer.get("version") or ""),
+            str(writer.get("commit") or ""),
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise fault(f"not laid out like a lockfile: {error}") from None
+
+
+def flattened(content: bytes, path: str) -> bytes:
+    """A lockfile with the same specs in which everything that nothing depends on is a root, and nothing is included.
+
+    Spack then finds all of them without the environments that the lockfile came from. Raises `InvalidInputError`.
+    """
+    read = read_lockfile(content, path)
+    value = json.loads(content)
+    environments = [*value.pop("include_concrete", {}).values(), value]
+    value["concrete_specs"] = {
+        key: node for environment in environments for key, node in environment["concrete_specs"].items()
+    }
+    needed = {dependency for spec in read.specs.values() for dependency in spec.dependencies}
+    roots = [spec for spec in read.specs.values() if spec.hash not in needed]
+    value["roots"] = [{"hash": spec.hash, "spec": spec.name} for spec in roots]
+    return json.dumps(value).encode()
 
 
 def dependency_types(node: Mapping[str, Any]) -> dict[str, frozenset[str]]:
@@ -101,4 +132,6 @@ def _specs(environment: Mapping[str, Any]) -> Iterator[LockedSpec]:
             "external" in node,
             (*dependencies, *spliced),
             (*needed, *spliced),
+            node.get("namespace") or "",
+            node.get("package_hash") or "",
         )

@@ -27,12 +27,14 @@ class StoredObject:
     """An object of a mirror: its key from the root of the mirror, its size in bytes and when it was last written.
 
     `modified` is in seconds since 1970. `tag` differs when the content does: the ETag of S3, inode and times of a file.
+    `leads_to` is, for a link, the key that it leads to, or an absolute path outside of the mirror; otherwise empty.
     """
 
     key: str
     size: int
     modified: float
     tag: str
+    leads_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Store(Protocol):
         """The names before the first slash of all keys, without the slash."""
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """All objects whose keys start with a prefix, which ends with a slash."""
+        """All objects whose keys start with a prefix, which ends with a slash; of the whole mirror if it is empty."""
 
     def read(self, key: str) -> Content | None:
         """The content of an object; `None` if there is none."""
@@ -89,8 +91,8 @@ class Store(Protocol):
         `no_cache` asks HTTP caches to look for newer content each time.
         """
 
-    def copy(self, source: str, target: str) -> None:
-        """Copy an object within the mirror. Raises `NotThereError`."""
+    def copy(self, source: str, target: str, *, as_new: bool = False) -> None:
+        """Copy an object within the mirror; with `as_new`, it counts as written now. Raises `NotThereError`."""
 
     def delete(self, keys: Iterable[str]) -> Mapping[str, str]:
         """Delete objects; what is not there counts as deleted. Returns the reasons of those that could not be."""

@@ -7,12 +7,14 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 from job_creator.adapters.files import read_file, write_files
-from job_creator.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError
+from job_creator.errors import CouldNotAskError, NotThereError, RefusedError
 from job_creator.store import ChangedError, Store
-from spackitor.apply import Progress, Report, apply, write_indexes
+from spackitor.apply import Half, Progress, Report, apply
+from spackitor.binaries import Binaries, write_indexes
 from spackitor.inventory import Inventory
 from spackitor.plan import Plan, make_emptying_plan, make_plan, plan_as_json, reasons_counted
 from spackitor.policy import DAY, Rules, Verdict, dependents, judge
@@ -20,9 +22,13 @@ from spackitor.quarantine import Run, run_id
 from spackitor.repositories import Packages, read_repositories
 from spackitor.roots import RootSet, key_of, root_set_as_json, roots_of_keep_list, roots_of_lockfile, union
 from spackitor.selection import select
+from spackitor.source_plan import kept_packages, make_source_plan
+from spackitor.sources import Sources, survey_sources
 from spackitor.survey import read_side_folder, survey
 
 _ATTEMPTS = 5
+
+_Half = TypeVar("_Half", bound=Half)
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +65,7 @@ class Outcome:
     plan: Plan
     report: Report | None
     requests: Mapping[str, int]
-    inventory: Inventory
+    half: Half
 
     def as_value(self) -> dict[str, object]:
         """For machines."""
@@ -92,8 +98,9 @@ def clean(
 ) -> Outcome:
     """Remove what the rules are against and nothing needs."""
 
-    def decide(inventory: Inventory, now: float) -> Plan:
-        recorded = _counting_roots(inventory, now, roots)
+    def decide(half: Binaries, now: float) -> Plan:
+        inventory = half.inventory
+        recorded = _counting_roots(inventory.url, inventory.roots, now, roots)
         wanted = Rules(
             now,
             options.min_age * DAY,
@@ -105,7 +112,26 @@ def clean(
         verdict = judge(inventory, recorded, wanted)
         return make_plan(inventory, verdict, command="clean", now=now, min_age=wanted.min_age)
 
-    return _carry_out(store, decide, options, show, progress)
+    return _carry_out(store, _binaries, decide, options, show, progress)
+
+
+def clean_sources(
+    store: Store,
+    roots: tuple[RootSet, ...],
+    max_age: float | None,
+    options: Options,
+    show: Callable[[Outcome], None],
+    progress: Progress,
+) -> Outcome:
+    """Remove the sources that no kept lockfile needs, if they are older than `max_age` days."""
+
+    def decide(half: Sources, now: float) -> Plan:
+        inventory = half.inventory
+        kept = kept_packages(inventory, _counting_roots(inventory.url, inventory.roots, now, roots))
+        age = None if max_age is None else max_age * DAY
+        return make_source_plan(inventory, kept, now=now, min_age=options.min_age * DAY, max_age=age)
+
+    return _carry_out(store, lambda store: Sources(store, survey_sources(store)), decide, options, show, progress)
 
 
 def purge(
@@ -119,20 +145,21 @@ def purge(
 ) -> Outcome:
     """Remove the specs that are named."""
 
-    def decide(inventory: Inventory, now: float) -> Plan:
+    def decide(half: Binaries, now: float) -> Plan:
+        inventory = half.inventory
         named = select({hash_: inventory.specs[hash_] for hash_ in inventory.usable}, texts)
         users = dependents(inventory, named)
         if users and not with_dependents:
             some = ", ".join(sorted(str(inventory.specs[hash_]) for hash_ in users)[:5])
             raise RefusedError(f"{len(users)} specs depend on what is named ({some} …); with --dependents they go too")
         condemned = {hash_: f"named by {text}" for hash_, text in named.items()}
-        roots = _counting_roots(inventory, now, ())
+        roots = _counting_roots(inventory.url, inventory.roots, now, ())
         rules = Rules(now, options.min_age * DAY, removes_orphans=False, condemned=condemned)
         verdict = judge(inventory, roots, rules)
         _require_unprotected(inventory, verdict, named, roots, rules)
         return make_plan(inventory, verdict, command="purge", now=now, min_age=rules.min_age, orphans=False)
 
-    return _carry_out(store, decide, options, show, progress)
+    return _carry_out(store, _binaries, decide, options, show, progress)
 
 
 def empty_quarantine(
@@ -140,18 +167,24 @@ def empty_quarantine(
 ) -> Outcome:
     """Delete for good what has been in the quarantine long enough, or all that is in it."""
 
-    def decide(inventory: Inventory, now: float) -> Plan:
+    def decide(half: Binaries, now: float) -> Plan:
+        inventory = half.inventory
         runs = (
             tuple(replace(run, until=min(run.until, now)) for run in inventory.runs) if everything else inventory.runs
         )
         return make_emptying_plan(replace(inventory, runs=runs), now)
 
-    return _carry_out(store, decide, replace(options, has_quarantine=False), show, progress)
+    return _carry_out(store, _binaries, decide, replace(options, has_quarantine=False), show, progress)
+
+
+def _binaries(store: Store) -> Binaries:
+    return Binaries(store, survey(store))
 
 
 def _carry_out(
     store: Store,
-    decide: Callable[[Inventory, float], Plan],
+    look: Callable[[Store], _Half],
+    decide: Callable[[_Half, float], Plan],
     options: Options,
     show: Callable[[Outcome], None],
     progress: Progress,
@@ -160,22 +193,22 @@ def _carry_out(
     letters = uuid4().hex[:4]
     now = 0.0
     for _ in range(_ATTEMPTS):
-        seen = survey(store)
-        require_readable(seen.inventory)
-        now = now or seen.inventory.now
-        plan = decide(seen.inventory, now)
-        planned = Outcome(plan, None, dict(store.requests), seen.inventory)
+        half = look(store)
+        half.require_readable()
+        now = now or half.now
+        plan = decide(half, now)
+        planned = Outcome(plan, None, dict(store.requests), half)
         write_json(options.plan_file, planned.as_value()["plan"])
         show(planned)
         require_moderate(plan, options.max_delete)
         if options.is_dry_run:
             return planned
         try:
-            report = apply(store, plan, seen, _run(plan, options, now, letters), progress)
+            report = apply(store, plan, half, _run(plan, options, now, letters), progress)
         except ChangedError as error:
             logger.info("%s was written meanwhile; looking again", error)
             continue
-        done = Outcome(plan, report, dict(store.requests), seen.inventory)
+        done = Outcome(plan, report, dict(store.requests), half)
         write_json(_report_file(options.plan_file), done.as_value())
         return done
     raise RefusedError(f"{store.url}: somebody else keeps writing the index; try again later")
@@ -186,23 +219,17 @@ def _run(plan: Plan, options: Options, now: float, letters: str) -> Run | None:
         return None
     hashes = tuple(one.hash for one in plan.removals)
     until = now + options.grace * DAY
-    return Run(run_id(now, letters), plan.command, until, plan.metadata, plan.archives, hashes, plan.size)
-
-
-def require_readable(inventory: Inventory) -> None:
-    """Raise `DamagedError` if there is an index that cannot be read."""
-    for file in inventory.indexes:
-        if file.damage:
-            raise DamagedError(f"{inventory.url}: {file.damage}; to make it anew: spackitor reindex {inventory.url}")
+    moved = (*(change.key for change in plan.indexes if change.is_kept), *plan.metadata)
+    return Run(run_id(now, letters), plan.command, until, moved, plan.archives, hashes, plan.size)
 
 
 def require_moderate(plan: Plan, percent: float) -> None:
-    """Raise `RefusedError` if more than `percent` of the specs would go."""
+    """Raise `RefusedError` if more than `percent` of what is there would go."""
     if plan.share * 100 <= percent:
         return
     counts = ", ".join(f"{count} {reason}" for reason, count in reasons_counted(plan).items())
     raise RefusedError(
-        f"{plan.mirror}: {len(plan.removals)} of {plan.total} specs would go ({plan.share:.0%}), more than "
+        f"{plan.mirror}: {len(plan.removals)} of {plan.total} {plan.things} would go ({plan.share:.0%}), more than "
         f"--max-delete {percent:g} allows: {counts}; nothing was changed. If that is right, allow more"
     )
 
@@ -216,13 +243,15 @@ def require_done(report: Report) -> None:
         )
 
 
-def _counting_roots(inventory: Inventory, now: float, given: tuple[RootSet, ...]) -> tuple[RootSet, ...]:
+def _counting_roots(
+    url: str, every: tuple[RootSet, ...], now: float, given: tuple[RootSet, ...]
+) -> tuple[RootSet, ...]:
     """The roots that count. Raises `RefusedError` where there should be some, and are none."""
-    recorded = tuple(one for one in inventory.roots if not one.is_over(now))
-    if inventory.roots and not recorded and not given:
-        names = ", ".join(one.name for one in inventory.roots[:5])
+    recorded = tuple(one for one in every if not one.is_over(now))
+    if every and not recorded and not given:
+        names = ", ".join(one.name for one in every[:5])
         raise RefusedError(
-            f"{inventory.url}: all recorded roots are over ({names}), so that nothing would be in use; "
+            f"{url}: all recorded roots are over ({names}), so that nothing would be in use; "
             "record them again with 'spackitor keep', or drop them with 'spackitor forget'"
         )
     return (*given, *recorded)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from job_creator.build_cache import layout_v3
+from job_creator.build_cache import layout_v2, layout_v3
 from job_creator.build_cache.index import write_index
 from job_creator.build_cache.specs import Node
 from spackitor.inventory import IndexFile, Inventory, Layout
@@ -50,12 +50,16 @@ class Leftover:
 
 @dataclass(frozen=True, slots=True)
 class IndexChange:
-    """An index to be written: how many specs it stops and starts to list, and the writes, in their order."""
+    """An index to be written: how many specs it stops and starts to list, and the writes, in their order.
+
+    With `is_kept`, a copy of what was there goes into the quarantine: an index that cannot be made anew.
+    """
 
     key: str
     stops: int
     starts: int
     writes: tuple[Write, ...]
+    is_kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Plan:
     """What a run does to a mirror, in the order of the fields from `indexes` on.
 
     `expired` are keys whose time of grace has passed, deleted for good; `expired_runs` are the records that listed
-    them. `total` and `total_size` count what is in the cache before.
+    them. `total` and `total_size` count what is in the cache before. `things` is what is counted.
     """
 
     mirror: str
@@ -77,6 +81,7 @@ class Plan:
     expired_runs: tuple[Run, ...]
     kept: int
     protected: int
+    things: str = "specs"
 
     @property
     def metadata(self) -> tuple[str, ...]:
@@ -155,7 +160,7 @@ def _removals(inventory: Inventory, verdict: Verdict, now: float, is_old: Callab
         archives = {one.key: one for entry in copies for one in entry.archives if one.key not in staying}
         archives = {key: one for key, one in archives.items() if is_old(one.modified)}
         if inventory.has_unreadable_manifests:  # which may share some of them
-            archives = {key: one for key, one in archives.items() if key.startswith(v2.FOLDER)}
+            archives = {key: one for key, one in archives.items() if key.startswith(layout_v2.FOLDER)}
         fresh = [one for one in (*metadata, *archives.values()) if one.key not in counted]
         counted.update(one.key for one in fresh)
         yield Removal(
@@ -238,7 +243,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "version": _VERSION,
         "mirror": plan.mirror,
         "command": plan.command,
-        "specs": plan.total,
+        plan.things: plan.total,
         "bytes": plan.total_size,
         "kept": plan.kept,
         "protected": plan.protected,

@@ -18,6 +18,8 @@ from job_creator.store import SIDE_FOLDER, Content
 
 RUNS_FOLDER: Final = f"{SIDE_FOLDER}runs/"
 QUARANTINE_FOLDER: Final = f"{SIDE_FOLDER}quarantine/"
+CLEAN_SOURCES: Final = "clean --sources"
+"""The command in the records of runs that removed sources."""
 _SUFFIX: Final = ".removed"
 _VERSION: Final = 1
 
@@ -38,6 +40,11 @@ class Run:
     hashes: tuple[str, ...]
     size: int
     is_finished: bool = False
+
+    @property
+    def is_of_sources(self) -> bool:
+        """Whether it removed sources, not binaries."""
+        return self.command == CLEAN_SOURCES
 
     @property
     def key(self) -> str:

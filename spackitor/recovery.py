@@ -6,13 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
-from job_creator.build_cache import layout_v3
+from job_creator.build_cache import layout_v2, layout_v3
 from job_creator.errors import CouldNotAskError, NotThereError, RefusedError
 from job_creator.store import ChangedError, Content, Store, read_all
-from spackitor.apply import write_indexes
+from spackitor.binaries import write_indexes
 from spackitor.inventory import Inventory, Layout
-from spackitor.layouts import v2
 from spackitor.quarantine import Run, run_as_json
+from spackitor.source_inventory import ARCHIVES
+from spackitor.sources import restore_sources
 from spackitor.survey import survey
 
 _ATTEMPTS: Final = 5
@@ -20,10 +21,10 @@ _ATTEMPTS: Final = 5
 
 @dataclass(frozen=True)
 class Restored:
-    """What was brought back: the number of specs, and the keys of what could not be, with the reasons."""
+    """What was brought back: how many specs or sources, and the keys of what could not be, with the reasons."""
 
     run: Run
-    specs: int
+    count: int
     failed: dict[str, str]
 
 
@@ -35,10 +36,15 @@ def restore(store: Store, run_id: str | None) -> Restored:
     inventory = survey(store).inventory
     run = _choose(inventory, run_id)
     store.require_writable((*run.moved, *(file.key for file in inventory.indexes)))
+    if run.is_of_sources:
+        sources, lost = restore_sources(store, run)
+        _drop(store, run, sources if lost else run.moved)
+        return Restored(run, sum(key.startswith(ARCHIVES) for key in sources), lost)
     there = {one.key for entry in inventory.entries for one in entry.metadata}
     originals = {run.quarantined(key): key for key in run.moved}
     blobs, hashes = _archives(inventory)
-    back, failed = [], {}
+    back: list[str] = []
+    failed: dict[str, str] = {}
     for copy, content in read_all(store, originals):
         key = originals[copy]
         reason = "" if key in there else _obstacle(key, content, blobs, hashes)
@@ -81,7 +87,7 @@ def _obstacle(key: str, content: Content | None, blobs: Collection[str], hashes:
         manifest = layout_v3.read_manifest(content, key)
         missing = [blob.key for blob in manifest.blobs if blob.key not in blobs]
         return manifest.damage or (f"{missing[0]} is gone" if missing else "")
-    return "" if v2.hash_of(key) in hashes else "its archive is gone"
+    return "" if layout_v2.hash_of(key) in hashes else "its archive is gone"
 
 
 def _list_again(store: Store, hashes: Collection[str]) -> None:

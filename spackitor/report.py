@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from spackitor.apply import Progress
+from spackitor.binaries import Binaries
 from spackitor.commands import Outcome
 from spackitor.contents import Group
 from spackitor.inventory import Inventory
@@ -73,7 +74,7 @@ def print_outcome(outcome: Outcome, console: Console, *, is_dry_run: bool) -> No
 
 def _summary(plan: Plan, verb: str) -> Iterator[str]:
     kept = f"{plan.kept} stay ({plan.protected} in use or too young to be judged)"
-    yield f"{plan.mirror}: {len(plan.removals)} of {plan.total} specs {verb}, {kept}"
+    yield f"{plan.mirror}: {len(plan.removals)} of {plan.total} {plan.things} {verb}, {kept}"
     for reason, count in reasons_counted(plan).items():
         yield f"  {count} {reason}"
     if plan.leftovers:
@@ -91,8 +92,8 @@ def print_done(outcome: Outcome, console: Console) -> None:
     if report:
         _print(
             console,
-            f"{report.removed} specs removed: {report.deleted} objects deleted, {report.quarantined} of them copied "
-            f"into the quarantine, {report.left} left in place for the time of grace",
+            f"{report.removed} {outcome.plan.things} removed: {report.deleted} objects deleted, {report.quarantined} "
+            f"of them copied into the quarantine, {report.left} left in place for the time of grace",
         )
         for hash_ in report.spared:
             _print(console, f"/{hash_} stays: somebody pushed it, or what needs it, meanwhile")
@@ -105,9 +106,10 @@ def print_done(outcome: Outcome, console: Console) -> None:
 def print_tree(outcome: Outcome, console: Console) -> None:
     """What goes as a tree: what was named, and below it what depends on it, with sizes."""
     going = {one.hash: one for one in outcome.plan.removals}
+    specs = outcome.half.inventory.specs if isinstance(outcome.half, Binaries) else {}
     users: dict[str, list[str]] = {}
     for hash_ in going:
-        spec = outcome.inventory.specs.get(hash_)
+        spec = specs.get(hash_)
         for dependency in spec.dependencies if spec else ():
             users.setdefault(dependency, []).append(hash_)
     todo = [(hash_, 0) for hash_, one in sorted(going.items()) if one.reason.startswith("named")]

@@ -32,12 +32,16 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class RootSet:
-    """Specs in use, by DAG hash, and what is known of their dependencies. `until` is in seconds since 1970."""
+    """Specs in use, by DAG hash, and what is known of their dependencies. `until` is in seconds since 1970.
+
+    `externals` are those that are installed otherwise, and never in a mirror.
+    """
 
     name: str
     hashes: tuple[str, ...]
     edges: Mapping[str, Needs] = field(default_factory=dict)
     until: float | None = None
+    externals: frozenset[str] = frozenset()
 
     def is_over(self, now: float) -> bool:
         """Whether it no longer counts."""
@@ -55,7 +59,9 @@ def roots_of_lockfile(content: bytes, path: str) -> RootSet:
     hashes = dict.fromkeys((*lock.roots, *lock.included_roots))
     if not hashes:
         raise InvalidInputError([Fault(path, 1, 1, "an environment without roots", "was it concretized?")])
-    return RootSet(path, tuple(hashes), {hash_: _needs(spec) for hash_, spec in lock.specs.items()})
+    externals = frozenset(hash_ for hash_, spec in lock.specs.items() if spec.is_external)
+    edges = {hash_: _needs(spec) for hash_, spec in lock.specs.items()}
+    return RootSet(path, tuple(hashes), edges, externals=externals)
 
 
 def roots_of_keep_list(content: bytes, path: str) -> RootSet:
@@ -80,13 +86,20 @@ def union(name: str, sets: Iterable[RootSet], until: float | None) -> RootSet:
     every = tuple(sets)
     hashes = dict.fromkeys(hash_ for one in every for hash_ in one.hashes)
     edges = {hash_: needs for one in every for hash_, needs in one.edges.items()}
-    return RootSet(name, tuple(hashes), edges, until)
+    return RootSet(name, tuple(hashes), edges, until, frozenset().union(*(one.externals for one in every)))
 
 
 def root_set_as_json(roots: RootSet) -> bytes:
     """A root set as it is stored."""
     edges = {hash_: [needs.runtime, needs.build] for hash_, needs in roots.edges.items()}
-    value = {"version": _VERSION, "name": roots.name, "until": roots.until, "hashes": roots.hashes, "edges": edges}
+    value = {
+        "version": _VERSION,
+        "name": roots.name,
+        "until": roots.until,
+        "hashes": roots.hashes,
+        "edges": edges,
+        "externals": sorted(roots.externals),
+    }
     return json.dumps(value, indent=0).encode()
 
 
@@ -97,7 +110,9 @@ def read_root_set(content: Content, key: str) -> RootSet:
         if value["version"] != _VERSION:
             raise DamagedError(f"{key}: written by a newer spackitor (version {value['version']!r})")
         edges = {hash_: Needs(tuple(both[0]), tuple(both[1])) for hash_, both in value["edges"].items()}
-        return RootSet(value["name"], tuple(value["hashes"]), edges, value["until"])
+        # What was recorded before there were sources does not tell externals apart.
+        externals = frozenset(value.get("externals", ()))
+        return RootSet(value["name"], tuple(value["hashes"]), edges, value["until"], externals)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         name = unquote(key.removeprefix(ROOTS_FOLDER).removesuffix(".json"))
         raise DamagedError(f"{key}: not a root set; record it again: spackitor keep … --as {name}") from None

@@ -10,17 +10,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from job_creator.build_cache import layout_v3
+from job_creator.build_cache import layout_v2, layout_v3
 from job_creator.build_cache.specs import DATABASE_OF_SPECFILE, Node, Spec, SpecFile, read_spec_file, spec_of
 from job_creator.errors import DamagedError, NotThereError, RefusedError
+from job_creator.mirrors.needs import SIDE_FOLDER as NEEDS_FOLDER
 from job_creator.store import SIDE_FOLDER, Content, Store, StoredObject, read_all
 from spackitor import remembered
 from spackitor.inventory import Entry, IndexFile, Inventory, Layout, Orphan
 from spackitor.layouts import v2, v3
 from spackitor.quarantine import RUNS_FOLDER, Run, read_run
 from spackitor.roots import ROOTS_FOLDER, RootSet, read_root_set
+from spackitor.source_inventory import ARCHIVES
 
 _LAYOUT_FOLDER: Final = re.compile(r"v\d+")
+_SOURCES: Final = {ARCHIVES.rstrip("/"), NEEDS_FOLDER.rstrip("/")}
+"""Folders of mirrors that hold sources, beside a build cache or without one."""
 _GZIP: Final = b"\x1f\x8b"
 
 logger = logging.getLogger(__name__)
@@ -60,7 +64,7 @@ def survey(store: Store, *, every_spec_file: bool = False) -> Survey:
     now = store.now()
     _require_known(store, folders)
     found = _Found()
-    if v2.FOLDER.rstrip("/") in folders:
+    if layout_v2.FOLDER.rstrip("/") in folders:
         _survey_v2(store, found)
     if {layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")} & set(folders):
         _survey_v3(store, found, remember=SIDE_FOLDER.rstrip("/") in folders)
@@ -96,25 +100,25 @@ def read_side_folder(store: Store) -> tuple[tuple[Run, ...], tuple[RootSet, ...]
 
 
 def _require_known(store: Store, folders: Iterable[str]) -> None:
-    known = {v2.FOLDER.rstrip("/"), layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")}
+    known = {layout_v2.FOLDER.rstrip("/"), layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")}
     for name in folders:
         if _LAYOUT_FOLDER.fullmatch(name) and name not in known:
             raise RefusedError(f"{store.url}/{name}: a layout that is not known; nothing is changed")
     others = set(folders) - {SIDE_FOLDER.rstrip("/")}
-    if others and not others & known:
+    if others and not others & (known | _SOURCES):
         raise NotThereError(f"{store.url}: no build cache, but {', '.join(sorted(others)[:3])}; is the prefix right?")
 
 
 def _survey_v2(store: Store, found: _Found) -> None:
-    objects = list(store.list(v2.FOLDER))
+    objects = list(store.list(layout_v2.FOLDER))
     result = v2.sort_out(objects)
     found.entries += result.entries
     found.orphans += result.orphans
     found.unrecognised += result.unrecognised
     found.objects += len(objects)
     keys = {one.key for one in objects}
-    content = store.read(v2.INDEX) if v2.INDEX in keys else None
-    checksum = store.read(v2.INDEX_CHECKSUM) if v2.INDEX_CHECKSUM in keys else None
+    content = store.read(layout_v2.INDEX) if layout_v2.INDEX in keys else None
+    checksum = store.read(layout_v2.INDEX_CHECKSUM) if layout_v2.INDEX_CHECKSUM in keys else None
     found.indexes.append(v2.index_file(content, checksum))
 
 

@@ -12,12 +12,14 @@ Source: `BuildcacheManifest` and `BlobRecord` in lib/spack/spack/url_buildcache.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from job_creator.build_cache.specs import intern, is_signed, read_signed_json
+from job_creator.build_cache.openpgp import message_fault
+from job_creator.build_cache.specs import intern, is_signed, read_signed_json, signed_text
 from job_creator.errors import DamagedError, RefusedError
 from job_creator.store import Content
 
@@ -28,9 +30,27 @@ INDEX: Final = f"{MANIFESTS}index/index.manifest.json"
 INDEXES: Final = f"{MANIFESTS}index/"
 SPEC_MANIFEST: Final = re.compile(rf"{MANIFESTS}spec/[^/]+/[^/]+-([a-z2-7]{{32}})\.spec\.manifest\.json")
 INDEX_MANIFEST: Final = re.compile(rf"{MANIFESTS}index/((?P<view>.+)/)?index\.manifest\.json")
+KEYS: Final = f"{MANIFESTS}key/"
+KEY_INDEX: Final = f"{KEYS}keys.manifest.json"
+KEY_MANIFEST: Final = re.compile(rf"{KEYS}([0-9A-F]{{40,64}})\.key\.manifest\.json")
+LAYOUT: Final = f"{FOLDER}layout.json"
 SPEC_TYPE: Final = "application/vnd.spack.spec."
 INDEX_TYPE: Final = "application/vnd.spack.db."
+ARCHIVE_TYPE: Final = "application/vnd.spack.install."
+KEY_TYPE: Final = "application/pgp-keys"
+KEY_INDEX_TYPE: Final = "application/vnd.spack.keyindex."
 VERSION: Final = 3
+COMPRESSION: Final = {
+    re.compile(r"application/vnd\.spack\.install\.v2\.tar\+gzip"): "gzip",
+    re.compile(r"application/vnd\.spack\.spec\.v(\d+)\+json"): "gzip",
+    re.compile(r"application/vnd\.spack\.db\.v(\d+)\+json"): "none",
+    re.compile(r"application/pgp-keys"): "none",
+    re.compile(r"application/vnd\.spack\.keyindex\.v1\+json"): "none",
+}
+"""The media types that Spack writes, and how it compresses what has them."""
+_RECORD: Final = {"contentLength", "mediaType", "compression", "checksumAlgorithm", "checksum"}
+_SEPARATORS: Final = ((",", ":"), (",", ": "), (", ", ": "))
+_INDENTS: Final = (1, 2, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,38 @@ def _blob(record: Mapping[str, Any]) -> Blob:
     algorithm, checksum = record["checksumAlgorithm"], record["checksum"]
     key = f"{BLOBS}{algorithm}/{checksum[:2]}/{checksum}"
     return Blob(key, intern(record["mediaType"]), int(record["contentLength"]))
+
+
+def irregularities(data: bytes) -> Iterator[str]:
+    """What no Spack would have written, in a manifest that can be read; `read_manifest` is content with more.
+
+    Not everything in a manifest is covered by a checksum or, as in that of an index, by a signature. All that Spack
+    always writes in one way is compared with that, so that no byte of it can change unseen.
+    """
+    if is_signed(data) and (fault := message_fault(data)):
+        yield fault
+    text = signed_text(data.decode()) if is_signed(data) else data.decode()
+    value = json.loads(text)
+    if value.keys() != {"version", "data"} or any(record.keys() != _RECORD for record in value["data"]):
+        yield "has other fields than a manifest"
+    elif not is_plain_json(text):
+        yield "has blanks or signs where no program writes them"
+    for record in value["data"]:
+        if record.get("checksumAlgorithm") != "sha256":
+            yield f"has a checksum of the kind {record.get('checksumAlgorithm')!r}"
+        matches = [wanted for media, wanted in COMPRESSION.items() if media.fullmatch(record["mediaType"])]
+        if matches != [record.get("compression")]:
+            yield f"has content of the type {record['mediaType']!r} with compression {record.get('compression')!r}"
+
+
+def is_plain_json(text: str) -> bool:
+    """Whether this is JSON as a program writes it, without a sign too many."""
+    value = json.loads(text)
+    # Spack puts every field on a line of its own; to write it like that, Python takes ten times as long.
+    flat = text.replace("\n", "")
+    return any(flat == json.dumps(value, separators=separators) for separators in _SEPARATORS) or any(
+        text.strip("\n") == json.dumps(value, indent=indent) for indent in _INDENTS
+    )
 
 
 def is_manifest(key: str) -> bool:

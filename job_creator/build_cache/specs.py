@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from job_creator.build_cache.openpgp import SIGNED
 from job_creator.errors import DamagedError, RefusedError
 from job_creator.lockfile import RUNTIME_TYPES, dependency_types
 
 DATABASE_OF_SPECFILE: Final = {3: 6, 4: 7, 5: 8}
 """Which version of the index database holds nodes of which specfile version."""
-_SIGNED: Final = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE: Final = "-----BEGIN PGP SIGNATURE-----"
 
 Node = Mapping[str, Any]
@@ -111,22 +111,25 @@ def read_spec_file(data: bytes, place: str) -> SpecFile:
 
 def is_signed(data: bytes) -> bool:
     """Whether a spec file or manifest is clear-signed. Not whether the signature is good: that is for Spack to say."""
-    return data.startswith(_SIGNED)
+    return data.startswith(SIGNED)
 
 
 def read_signed_json(data: bytes, place: str) -> Any:
     """The JSON of a file that may be clear-signed (RFC 4880, section 7). Raises `DamagedError`."""
     try:
-        text = data.decode()
-        if is_signed(data):
-            text = text.partition("\n\n")[2] if "\n\n" in text else text.partition("\r\n\r\n")[2]
-            body, found, _ = text.partition(_SIGNATURE)
-            if not found:
-                raise DamagedError(f"{place}: the signature is cut off")
-            text = "\n".join(line.removeprefix("- ") for line in body.splitlines())
+        text = signed_text(data.decode()) if is_signed(data) else data.decode()
+        if not text and is_signed(data):
+            raise DamagedError(f"{place}: the signature is cut off")
         return json.loads(text)
     except (ValueError, RecursionError):
         raise DamagedError(f"{place}: not readable as JSON") from None
+
+
+def signed_text(message: str) -> str:
+    """The text that was clear-signed; empty if the signature is cut off."""
+    text = message.partition("\n\n")[2] if "\n\n" in message else message.partition("\r\n\r\n")[2]
+    body, found, _ = text.partition(_SIGNATURE)
+    return "\n".join(line.removeprefix("- ") for line in body.splitlines()) if found else ""
 
 
 def upgraded(node: Node, old: int, new: int) -> dict[str, Any]:

@@ -73,6 +73,8 @@ class PackageNeeds:
     may_redistribute_source: bool = True
     may_redistribute_binary: bool = True
     warnings: tuple[str, ...] = ()
+    problem: str = ""
+    """Why Spack could not say what it needs, such as a recipe that is not there; then `sources` say nothing."""
 
     def __str__(self) -> str:
         """`name@version/hash`, with the seven letters of the hash that Spack shows."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     help="Remove packages that this clone of Spack or of its packages, or this package repository, no longer has. "
     "May be repeated.",
 )
+@click.option("--sources", is_flag=True, help="Remove sources that no kept lockfile needs, and leave binaries alone.")
 @careful
 @json_flag
 @click.pass_context
@@ -58,6 +59,7 @@ def clean(
     max_age: float | None,
     max_size: int | None,
     folders: tuple[Path, ...],
+    sources: bool,
     as_json: bool,
     **values: Any,
 ) -> None:
@@ -67,20 +69,33 @@ def clean(
     with 'spackitor keep'. The rest goes if it is too old, if its package no longer exists, if it is broken, or if no
     index lists it.
 
+    With --sources, what goes are sources that no package of these lockfiles needs, to run or to be built. What a
+    package needs is recorded in the mirror by 'jc mirror create'.
+
     \b
     Examples:
       spackitor clean s3://cache/amd64 --max-age 30 -e spack.lock --dry-run
       spackitor clean s3://cache/amd64 --max-age 30 -e one/spack.lock -e two/spack.lock
       spackitor clean /shared/cache --max-size 2TiB --plan plan.json
+      spackitor clean --sources /shared/mirror -e spack.lock --dry-run
     """
     from spackitor import commands, report
 
+    if sources and (keep_files or keep_build_deps or max_size is not None or folders):
+        raise click.UsageError(
+            "--sources goes by lockfiles (-e) and ages only; "
+            "--keep-file, --keep-build-deps, --max-size and --spack-directory are for binaries"
+        )
     given = commands.read_roots(lockfiles, keep_files)
-    rules = commands.CleanRules(max_age, max_size, keep_build_deps, commands.read_packages(folders))
     options = options_of(values)
     show = _shown(is_dry_run=options.is_dry_run, as_json=as_json)
+    store = store_of(context, mirror, endpoint_url)
     with report.progress() as progress:
-        outcome = commands.clean(store_of(context, mirror, endpoint_url), given, rules, options, show, progress)
+        if sources:
+            outcome = commands.clean_sources(store, given, max_age, options, show, progress)
+        else:
+            rules = commands.CleanRules(max_age, max_size, keep_build_deps, commands.read_packages(folders))
+            outcome = commands.clean(store, given, rules, options, show, progress)
     _finish(outcome, as_json=as_json)
 
 
@@ -147,10 +162,11 @@ def restore(
         report.print_runs((run for run in runs if run.moved), console())
         return
     done = recovery.restore(store, run_id)
-    click.echo(f"{done.specs} specs of run {done.run.id} are back")
+    things = "sources" if done.run.is_of_sources else "specs"
+    click.echo(f"{done.count} {things} of run {done.run.id} are back")
     if done.failed:
         key, reason = next(iter(done.failed.items()))
-        raise DamagedError(f"{len(done.failed)} specs are not, such as {key}: {reason}")
+        raise DamagedError(f"{len(done.failed)} {things} are not, such as {key}: {reason}")
 
 
 @click.command("empty-quarantine")

@@ -1,31 +1,18 @@
-"""Layout v2: `build_cache/`, written by Spack up to 0.23.
-
-build_cache/<arch>-<compiler>-<name>-<version>-<hash>.spec.json[.sig]
-build_cache/<arch>/<compiler>/<name>-<version>/<arch>-<compiler>-<name>-<version>-<hash>.spack
-build_cache/index.json, build_cache/index.json.hash (the sha256 of the former)
-"""
+"""Layout v2 (`job_creator/build_cache/layout_v2.py`) as entries of an inventory, and how its index is written."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from job_creator.build_cache.index import read_index
+from job_creator.build_cache.layout_v2 import ARCHIVE, FOLDER, INDEX, INDEX_CHECKSUM, OTHERS, SPEC_FILE
 from job_creator.errors import DamagedError
 from job_creator.store import Content, StoredObject
 from spackitor.inventory import Entry, IndexFile, Layout, Orphan
 from spackitor.layouts import Write
-
-FOLDER: Final = "build_cache/"
-INDEX: Final = f"{FOLDER}index.json"
-INDEX_CHECKSUM: Final = f"{FOLDER}index.json.hash"
-_SPEC_FILE: Final = re.compile(rf"{FOLDER}[^/]+-([a-z2-7]{{32}})\.spec\.json(\.sig)?")
-_ARCHIVE: Final = re.compile(rf"{FOLDER}.+-([a-z2-7]{{32}})\.spack")
-_OTHERS: Final = re.compile(rf"{FOLDER}(index\.json(\.hash)?|layout\.json|_pgp/.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +24,17 @@ class Sorted:
     unrecognised: int
 
 
-def is_spec_file(key: str) -> bool:
-    """Whether Spack finds a spec by this."""
-    return bool(_SPEC_FILE.fullmatch(key))
-
-
-def hash_of(key: str) -> str:
-    """The DAG hash in the name of a spec file; empty if it is none."""
-    match = _SPEC_FILE.fullmatch(key)
-    return match[1] if match else ""
-
-
 def sort_out(objects: Iterable[StoredObject]) -> Sorted:
     """Which object belongs to which spec."""
     spec_files: dict[str, list[StoredObject]] = defaultdict(list)
     archives: dict[str, list[StoredObject]] = defaultdict(list)
     unrecognised = 0
     for one in objects:
-        if match := _SPEC_FILE.fullmatch(one.key):
+        if match := SPEC_FILE.fullmatch(one.key):
             spec_files[match[1]].append(one)
-        elif match := _ARCHIVE.fullmatch(one.key):
+        elif match := ARCHIVE.fullmatch(one.key):
             archives[match[1]].append(one)
-        elif not _OTHERS.fullmatch(one.key):
+        elif not OTHERS.fullmatch(one.key):
             unrecognised += 1
     entries = tuple(_entry(hash_, found, archives.get(hash_, [])) for hash_, found in spec_files.items())
     orphans = tuple(

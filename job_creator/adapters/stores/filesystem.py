@@ -1,8 +1,8 @@
 """Mirrors in folders, such as those that a site shares over a network file system.
 
 Permissions and group are those of the mirror, whoever runs this: a file that is replaced keeps its own, a new one takes
-after the folder that it is made in. Links are never followed: a link to a file counts as always new, so that nothing
-touches it, and a link to a folder inside the cache is refused, because what it leads to cannot be known to be ours.
+after the folder that it is made in. Links are never followed: a link to a file counts as always new, and as a link it
+is copied; a link to a folder is refused, because what it leads to cannot be known to be ours.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from job_creator.errors import FileAccessError, NotThereError, RefusedError
 from job_creator.store import ANYTHING, ChangedError, Content, StoredObject
 
 _BLOCK = 1 << 20
+_PREFIX = ".spackitor-"
 _ALWAYS_NEW = float("inf")
 _SHARED_BITS = stat.S_ISGID | 0o777
 
@@ -64,7 +65,7 @@ class FileSystemStore:
                 if entry.is_symlink():
                     if entry.is_dir():
                         raise RefusedError(f"{entry.path}: is a link to a folder, and links are not followed")
-                    yield StoredObject(key, 0, _ALWAYS_NEW, "link")
+                    yield StoredObject(key, 0, _ALWAYS_NEW, "link", self._target(key))
                 elif entry.is_dir(follow_symlinks=False):
                     yield from self._files(entry.path, f"{key}/")
                 else:
@@ -76,21 +77,21 @@ class FileSystemStore:
         self.requests["GET"] += 1
         path = str(self._path(key))
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            descriptor = _open(path)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise FileAccessError(f"{path}: {error.strerror}") from None
         with _as_file_access_error(), os.fdopen(descriptor, "rb") as stream:
             return Content(stream.read(), _tag(os.fstat(descriptor)))
 
     def stream(self, key: str) -> Iterator[bytes]:
         """The content of a file in pieces."""
         self.requests["GET"] += 1
-        path = self._path(key)
-        if path.is_symlink() or not path.exists():
-            raise NotThereError(f"{path}: no such file")
-        with _as_file_access_error(), path.open("rb") as stream:
+        path = str(self._path(key))
+        try:
+            descriptor = _open(path)
+        except FileNotFoundError:
+            raise NotThereError(f"{path}: no such file") from None
+        with _as_file_access_error(), os.fdopen(descriptor, "rb", buffering=0) as stream:
             while block := stream.read(_BLOCK):
                 yield block
 
@@ -107,7 +108,7 @@ class FileSystemStore:
         path = self._path(key)
         with _as_file_access_error():
             self._make_folder(path.parent)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=".spackitor-")
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
             new = Path(name)
             try:
                 with os.fdopen(handle, "wb") as stream:
@@ -122,19 +123,24 @@ class FileSystemStore:
                 raise
         return tag
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: str, target: str, *, as_new: bool = False) -> None:
         """Make a second name for a file, or a second file where the file system knows no hard links."""
         self.requests["COPY"] += 1
         old, new = self._path(source), self._path(target)
         with _as_file_access_error():
-            if not old.exists():
+            if not os.path.lexists(old):
                 raise NotThereError(f"{old}: no such file")
             self._make_folder(new.parent)
             new.unlink(missing_ok=True)
+            if old.is_symlink():
+                new.symlink_to(old.readlink())
+                return
             try:
+                if as_new:
+                    os.utime(old)
                 new.hardlink_to(old)
             except OSError:
-                shutil.copy2(old, new, follow_symlinks=False)
+                _copy_whole(old, new, as_new=as_new)
 
     def delete(self, keys: Iterable[str]) -> Mapping[str, str]:
         """Remove files. Their folders stay: somebody may be about to write into them."""
@@ -152,6 +158,12 @@ class FileSystemStore:
         if ".." in path.parts:
             raise RefusedError(f"{key}: leads out of the mirror")
         return path
+
+    def _target(self, key: str) -> str:
+        """What a link leads to: a key, or an absolute path outside of the mirror."""
+        path = self._root / key
+        target = os.path.normpath(path.parent / path.readlink())
+        return os.path.relpath(target, self._root) if Path(target).is_relative_to(self._root) else target
 
     def _nearest(self, folder: Path) -> Path:
         while not folder.is_dir():
@@ -178,6 +190,30 @@ class FileSystemStore:
             with suppress(PermissionError):
                 os.chown(new, -1, old.st_gid)
         new.chmod(stat.S_IMODE(old.st_mode))
+
+
+def _open(path: str) -> int:
+    """Open a file to read; links are not followed. Raises `FileNotFoundError`, otherwise `FileAccessError`."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise FileAccessError(f"{path}: {error.strerror}") from None
+
+
+def _copy_whole(old: Path, new: Path, *, as_new: bool) -> None:
+    """Copy a file so that it appears under its name whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=new.parent, prefix=_PREFIX)
+    os.close(handle)
+    try:
+        shutil.copy2(old, name)
+        if as_new:
+            os.utime(name)
+        Path(name).replace(new)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def _tag(status: os.stat_result) -> str:

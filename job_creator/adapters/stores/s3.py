@@ -168,9 +168,11 @@ class S3Store:
                         return self._client.put_object(**arguments)["ETag"]
         raise ChangedError(key)
 
-    def copy(self, source: str, target: str) -> None:
-        """Copy an object on the server."""
+    def copy(self, source: str, target: str, *, as_new: bool = False) -> None:
+        """Copy an object on the server. To it, every copy is new."""
         from botocore.exceptions import ClientError
+
+        del as_new
 
         with asking(f"{self.url}/{source}"):
             try:

@@ -276,10 +276,10 @@ class WatchedStore:
         self._effect("write", key)
         return self._store.write(key, data, replaces=replaces, no_cache=no_cache)
 
-    def copy(self, source: str, target: str) -> None:
+    def copy(self, source: str, target: str, *, as_new: bool = False) -> None:
         """Copy an object."""
         self._effect("copy", source)
-        self._store.copy(source, target)
+        self._store.copy(source, target, as_new=as_new)
 
     def delete(self, keys: Iterable[str]) -> Mapping[str, str]:
         """Delete objects, one by one, so that a kill can hit between any two."""

@@ -516,7 +516,7 @@ def test_what_was_removed_comes_back_with_its_index_entries(tmp_path: Path, layo
     }
     run_clean(store)
     done = restore(store, None)
-    assert (done.specs, done.failed) == (5, {})
+    assert (done.count, done.failed) == (5, {})
     assert list(listed(store).values()) == [{dag_hash(spec.name) for spec in TREE}]
     assert {path: path.read_bytes() for path in before if path.exists()} == before
     require_consistent(tmp_path / "mirror")
@@ -533,7 +533,7 @@ def test_what_has_lost_its_archive_does_not_come_back(tmp_path: Path, layout: La
     lost = next(one for one in outcome.plan.removals if one.name == "old")
     (tmp_path / "mirror" / lost.archives[0]).unlink()
     done = restore(store, None)
-    assert done.specs == 4
+    assert done.count == 4
     assert [reason.rpartition(" is ")[2] for reason in done.failed.values()] == ["gone"]
     require_consistent(tmp_path / "mirror")
     assert "old" not in names(tmp_path / "mirror")

@@ -122,3 +122,30 @@ def test_mirrors_are_named_by_url_or_folder(tmp_path: Path) -> None:
         open_store("oci://host/x", None, {})
     with pytest.raises(NotThereError):
         open_store(str(tmp_path / "nothing"), None, {})
+
+
+def test_a_link_says_what_it_leads_to_and_is_copied_as_a_link(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "file").write_text("content")
+    (tmp_path / "a" / "link").symlink_to("../a/file")
+    (tmp_path / "a" / "out").symlink_to("/etc/passwd")
+    store = FileSystemStore(tmp_path)
+    assert {one.key: one.leads_to for one in store.list("")} == {
+        "a/file": "",
+        "a/link": "a/file",
+        "a/out": "/etc/passwd",
+    }
+    store.copy("a/link", "b/c/link")
+    assert (tmp_path / "b/c/link").readlink() == Path("../a/file")
+
+
+def test_a_copy_is_as_old_as_its_source_or_new(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("content")
+    os.utime(tmp_path / "file", (1e9, 1e9))
+    store = FileSystemStore(tmp_path)
+    store.copy("file", "kept")
+    assert (tmp_path / "kept").stat().st_mtime == 1e9
+    store.copy("file", "new", as_new=True)
+    assert (tmp_path / "new").stat().st_mtime > 1e9
+    with pytest.raises(NotThereError):
+        store.copy("nothing", "new")

@@ -16,11 +16,12 @@ SOURCES = sorted((REPOSITORY / "spackitor").rglob("*.py"))
 LAYERS = (
     {"selection"},
     {"quarantine", "roots", "repositories"},
-    {"inventory"},
+    {"inventory", "source_inventory"},
     {"layouts", "policy", "contents"},
     {"plan", "remembered"},
-    {"survey"},
+    {"source_plan", "survey"},
     {"apply", "check"},
+    {"binaries", "sources"},
     {"recovery", "commands"},
     {"report"},
     {"cli"},
@@ -28,7 +29,18 @@ LAYERS = (
 )
 """Imports point one way: a module imports only from its own layer and those before it."""
 PURE = {"selection", "quarantine", "roots", "inventory", "layouts", "policy", "contents", "plan"}
-SHARED = {"adapters", "build_cache", "store", "command_line", "errors", "lockfile", "logging_config", "__version__"}
+PURE |= {"source_inventory", "source_plan"}
+SHARED = {
+    "adapters",
+    "build_cache",
+    "mirrors",
+    "store",
+    "command_line",
+    "errors",
+    "lockfile",
+    "logging_config",
+    "__version__",
+}
 """What of `job_creator` may be used here."""
 
 

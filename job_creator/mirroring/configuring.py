@@ -1,0 +1,96 @@
+"""What a mirror has, looked up, as the configuration of those who use it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from job_creator.errors import NotThereError, RefusedError
+from job_creator.mirroring import planning
+from job_creator.mirroring.destinations import Place, StorePlace
+from job_creator.mirroring.recipes import COMMITS_KEY
+from job_creator.mirroring.relocation import too_short
+from job_creator.mirrors import configuration as pure
+from job_creator.mirrors.configuration import Holdings, holdings_of
+from job_creator.mirrors.needs import NEEDS_KEY
+from job_creator.spack_line import SpackLine
+from job_creator.yaml_io import dump
+
+_TELLING: Final = (
+    f"{pure.PACKAGES_REPOSITORY}/HEAD",
+    f"{pure.SOURCES_METADATA}/metadata.yaml",
+    f"{pure.BINARIES_METADATA}/metadata.yaml",
+    "v3/layout.json",
+    "v3/manifests/index/index.manifest.json",
+    "build_cache/index.json",
+    NEEDS_KEY,
+)
+"""Keys of which a mirror has those that tell what it holds."""
+_OVERRIDE: Final = re.compile(r"^( *)'(\w+:)':", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A scope, file by file, and what its users run."""
+
+    url: str
+    files: Mapping[str, Mapping[str, Any]]
+    holdings: Holdings
+
+    def texts(self) -> dict[str, str]:
+        """The files as they are written, with `key::` as Spack's own documentation writes it."""
+        return {name: _OVERRIDE.sub(r"\1\2:", dump(content)) for name, content in self.files.items()}
+
+    def instructions(self, folder: str) -> tuple[str, ...]:
+        """What users run, for a scope in this folder."""
+        return pure.instructions(self.url, folder, self.holdings)
+
+    def admin_instructions(self) -> tuple[str, ...]:
+        """What the admin runs once on each machine."""
+        return pure.admin_instructions(self.url, self.holdings)
+
+
+def configuration(
+    mirror: str,
+    endpoint: str | None,
+    environment: Mapping[str, str],
+    line: SpackLine,
+    *,
+    is_signed: bool,
+    only_this: bool,
+) -> Configuration:
+    """The configuration of a mirror's users. Raises `NotThereError`, `CouldNotAskError` and `RefusedError`."""
+    place = planning.open_place(mirror, endpoint, environment)
+    if isinstance(place, StorePlace) and place.store is None:
+        raise NotThereError(f"{mirror}: no such folder; 'jc mirror create' makes it")
+    holdings = replace(_holdings(place), is_signed=is_signed)
+    url = mirror.rstrip("/") if "://" in mirror else Path(mirror).resolve().as_uri()
+    return Configuration(url, pure.scope(url, line, holdings, endpoint, only_this=only_this), holdings)
+
+
+def require_room(mirror: str, endpoint: str | None, environment: Mapping[str, str], root: str) -> None:
+    """Whether all binaries can be installed below a folder. Raises `RefusedError` with those that cannot."""
+    found = too_short(planning.store_of(mirror, endpoint, environment), root)
+    if found:
+        longest = min(len(built.root) for built in found)
+        listed = "\n".join(f"  {built.name}: {', '.join(built.files)}" for built in found)
+        raise RefusedError(
+            f"{root}: is longer ({len(root)} characters) than the folder in which these were built ({longest}), whose "
+            f"name stands in their files; install into a shorter one, or build them with padded_length\n{listed}"
+        )
+
+
+def _holdings(place: Place) -> Holdings:
+    found = set(place.present(_TELLING))
+    if isinstance(place, StorePlace) and place.store:
+        found |= {f"{name}/" for name in place.store.folders()}
+    elif NEEDS_KEY in found:
+        found.add("_source-cache/")
+    commit = ""
+    if isinstance(place, StorePlace) and place.store and (content := place.store.read(COMMITS_KEY)):
+        commit = (json.loads(content.data).get("packages") or [""])[0]
+    return holdings_of(found, packages_commit=commit)

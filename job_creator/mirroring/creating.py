@@ -1,0 +1,141 @@
+"""Filling a mirror from beginning to end: sources, binaries, recipes, what Spack starts from, group and modes."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from job_creator.adapters.spack import Spack
+from job_creator.errors import CouldNotAskError, RefusedError
+from job_creator.mirroring import bootstrapping, planning, pushing, recipes
+from job_creator.mirroring.asking import Lock, write_environment
+from job_creator.mirroring.destinations import Destination, FolderDestination, StorePlace
+from job_creator.mirroring.filling import Done, Outcome, damaged, fill, record_needs
+from job_creator.mirroring.planning import Wanted
+from job_creator.mirroring.pushing import Signing
+from job_creator.mirroring.sharing import share
+from job_creator.mirrors.needs import Needs
+from job_creator.mirrors.plan import Item, MirrorPlan, Status
+from job_creator.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be put into a mirror, and how."""
+
+    wanted: Wanted
+    recipes: bool = False
+    bootstrap: bool = False
+    jobs: int = 4
+    signing: Signing = Signing()  # noqa: RUF009 - frozen
+    source_cache: Store | None = None
+    """A build cache to copy binaries from that are not installed."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was done: sources one by one, binaries by DAG hash, and what went wrong besides."""
+
+    outcomes: tuple[Outcome, ...] = ()
+    binaries: frozenset[str] = frozenset()
+    missing_binaries: tuple[Item, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing that could be there."""
+        return not (self.missing_binaries or self.problems or any(one.problem for one in self.outcomes))
+
+
+def require_possible(order: Order, destination_url: str) -> None:
+    """Whether a mirror at this place can hold what is asked for. Raises `RefusedError`."""
+    if destination_url.startswith("s3://"):
+        asked = [name for name, is_asked in (("recipes", order.recipes), ("bootstrap", order.bootstrap)) if is_asked]
+        if asked:
+            raise RefusedError(
+                f"--{asked[0]}: git and Spack's bootstrap read folders and web servers, not buckets; fill a folder"
+            )
+
+
+def plan(locks: Sequence[Lock], needs: Needs, destination: Destination, order: Order) -> MirrorPlan:
+    """What has to be put there; what is there with another checksum counts as missing."""
+    place = StorePlace(destination.url, destination.store)
+    found = planning.make_plan(locks, needs, place, order.wanted)
+    wrong = set(damaged(destination, [item for item in found.of(Status.PRESENT) if item.source]))
+    if not wrong:
+        return found
+    reason = "what is there does not have the checksum of the recipe; it is fetched anew"
+    items = (replace(item, status=Status.MISSING, reason=reason) if item in wrong else item for item in found.items)
+    return replace(found, items=tuple(items))
+
+
+def create(
+    spack: Spack, locks: Sequence[Lock], found: MirrorPlan, destination: Destination, order: Order, done: Done
+) -> Result:
+    """Do what was planned. Raises what Spack, the mirror and the file system make it raise; run again, it goes on."""
+    outcomes = _sources(spack, locks, found, destination, order, done)
+    binaries, missing = _binaries(spack, found, destination, order)
+    problems = []
+    if isinstance(destination, FolderDestination):
+        problems = _extras(spack, locks, destination, order)
+        share(destination.root, destination.permissions)
+    return Result(outcomes, binaries, missing, tuple(problems))
+
+
+def _sources(
+    spack: Spack, locks: Sequence[Lock], found: MirrorPlan, destination: Destination, order: Order, done: Done
+) -> tuple[Outcome, ...]:
+    for item in found.of(Status.PRESENT):
+        if item.source:
+            destination.link(item.path, item.source.links)
+    record_needs(destination, found.needs)
+    missing = [item for item in found.of(Status.MISSING) if item.source]
+    unknown = tuple(Outcome(item, item.reason) for item in missing if not item.path)
+    missing = [item for item in missing if item.path]
+    if not missing:
+        return unknown
+    with tempfile.TemporaryDirectory(prefix="jc-mirror-") as folder:
+        write_environment(Path(folder), locks)
+        return (*unknown, *fill(spack, Path(folder), destination, missing, order.jobs, done))
+
+
+def _binaries(
+    spack: Spack, found: MirrorPlan, destination: Destination, order: Order
+) -> tuple[frozenset[str], tuple[Item, ...]]:
+    missing = {item.path: item for item in found.of(Status.MISSING) if item.source is None}
+    if not order.wanted.binaries:
+        return frozenset(), ()
+    put: frozenset[str] = frozenset()
+    if missing:
+        logger.info("pushing what is installed of %d binaries", len(missing))
+        put = pushing.push(spack, destination, missing, order.signing, private=order.wanted.private)
+    if order.source_cache and (left := missing.keys() - put):
+        put |= pushing.copy(order.source_cache, destination, left, order.signing)
+    if put:
+        pushing.update_index(spack, destination, order.signing)
+    there: Mapping[str, int] = {}
+    if put:
+        there = planning.present_binaries(StorePlace(destination.url, destination.store), put)
+    return frozenset(there), tuple(item for hash_, item in missing.items() if hash_ not in there)
+
+
+def _extras(spack: Spack, locks: Sequence[Lock], destination: FolderDestination, order: Order) -> list[str]:
+    problems: list[str] = []
+    if order.recipes:
+        wanted = recipes.wanted_commits(spack, [lock.lockfile.spack_commit for lock in locks])
+        failed = recipes.put(destination.root, wanted)
+        problems += failed.values()
+        before = destination.store.read(recipes.COMMITS_KEY)
+        put = [one for one in wanted if one not in failed]
+        destination.store.write(recipes.COMMITS_KEY, recipes.as_json(put, before.data if before else None))
+    if order.bootstrap:
+        try:
+            problems += filter(None, [bootstrapping.put(spack, destination)])
+        except CouldNotAskError as error:
+            problems.append(str(error))
+    return problems

@@ -1,0 +1,189 @@
+"""Where a mirror is kept: what is there, and how complete files get there, so that no name ever shows half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
+
+from job_creator.adapters.s3 import S3Location
+from job_creator.errors import NotThereError, RefusedError
+from job_creator.mirroring.folder import as_file_access_error, sha256
+from job_creator.mirroring.permissions import Permissions
+from job_creator.store import Store
+
+if TYPE_CHECKING:
+    from job_creator.adapters.stores.http import HttpStore
+
+
+class Place(Protocol):
+    """A mirror that can be asked what it has."""
+
+    @property
+    def url(self) -> str:
+        """For messages."""
+
+    def present(self, paths: Collection[str]) -> Mapping[str, int | None]:
+        """Those of the paths that are there, with their sizes in bytes as far as they are known."""
+
+
+@dataclass(frozen=True)
+class StorePlace:
+    """A mirror in a folder or a bucket; `store` is `None` for a folder that is not there yet."""
+
+    url: str
+    store: Store | None
+
+    def present(self, paths: Collection[str]) -> Mapping[str, int | None]:
+        """Lists the folders that the paths are in, the common one of archives once."""
+        if self.store is None:
+            return {}
+        wanted = frozenset(paths)
+        found: dict[str, int | None] = {}
+        for prefix in sorted({f"{path.partition('/')[0]}/" for path in wanted}):
+            found |= {one.key: one.size for one in self.store.list(prefix) if one.key in wanted and one.tag != "link"}
+        return found
+
+
+@dataclass(frozen=True)
+class WebPlace:
+    """A mirror on a web server, which can only be read."""
+
+    store: HttpStore
+
+    @property
+    def url(self) -> str:
+        """Without credentials."""
+        return self.store.url
+
+    def present(self, paths: Collection[str]) -> Mapping[str, int | None]:
+        """Asks for each path. Raises `CouldNotAskError`."""
+        with ThreadPoolExecutor(self.store.workers) as pool:
+            found = pool.map(self.store.look, paths)
+            return {one.key: one.size if one.size >= 0 else None for one in found if one}
+
+
+class Destination(Protocol):
+    """A mirror that is filled."""
+
+    @property
+    def url(self) -> str:
+        """For messages, and for Spack's configuration."""
+
+    @property
+    def endpoint(self) -> str | None:
+        """The S3 server, if it is not Amazon's."""
+
+    @property
+    def staging(self) -> Path:
+        """A folder of ours for what is not complete yet."""
+
+    @property
+    def store(self) -> Store:
+        """For small files."""
+
+    def put(self, staged: Path, path: str, links: Collection[str]) -> None:
+        """Let a complete file appear under its final name, and readable names lead to it; the staged one is gone."""
+
+    def link(self, path: str, links: Collection[str]) -> None:
+        """Let readable names lead to a file that is there."""
+
+    def digest(self, path: str) -> str:
+        """The sha256 of what is there."""
+
+
+@dataclass(frozen=True)
+class FolderDestination:
+    """A mirror in a folder. Staging is in it, so that a file gets its final name by a rename."""
+
+    root: Path
+    staging: Path
+    store: Store
+    permissions: Permissions
+    endpoint: None = None
+
+    @property
+    def url(self) -> str:
+        """As Spack's configuration has it."""
+        return self.root.resolve().as_uri()
+
+    def put(self, staged: Path, path: str, links: Collection[str]) -> None:
+        """A rename; links are made beside their final names and renamed as well. Raises `FileAccessError`."""
+        final = self._path(path)
+        with as_file_access_error(final):
+            self.permissions.make_folders(final.parent, self.root)
+            self.permissions.of_file(staged, final.parent)
+            staged.replace(final)
+        self.link(path, links)
+
+    def link(self, path: str, links: Collection[str]) -> None:
+        """Let readable names lead to a file, unless they do already. Raises `FileAccessError`."""
+        for name in links:
+            link = self._path(name)
+            target = os.path.relpath(self._path(path), link.parent)
+            with as_file_access_error(link):
+                if link.is_symlink() and str(link.readlink()) == target:
+                    continue
+                self.permissions.make_folders(link.parent, self.root)
+                new = link.with_name(f".{uuid4().hex}.link")
+                try:
+                    new.symlink_to(target)
+                    self.permissions.of_link(new)
+                    new.replace(link)
+                except BaseException:
+                    new.unlink(missing_ok=True)
+                    raise
+
+    def digest(self, path: str) -> str:
+        """Reads the file. Raises `FileAccessError`."""
+        return sha256(self._path(path))
+
+    def _path(self, path: str) -> Path:
+        if ".." in path.split("/") or path.startswith("/"):
+            raise RefusedError(f"{path}: leads out of the mirror")
+        return self.root / path
+
+
+@dataclass(frozen=True)
+class BucketDestination:
+    """A mirror in a bucket. Spack looks for archives by their checksums first, so readable names are not needed."""
+
+    location: S3Location
+    endpoint: str | None
+    staging: Path
+    store: Store
+
+    @property
+    def url(self) -> str:
+        """As Spack's configuration has it."""
+        return str(self.location)
+
+    def put(self, staged: Path, path: str, links: Collection[str]) -> None:
+        """Uploads the file; an object appears whole or not at all. Raises `CouldNotAskError` and `FileAccessError`."""
+        from job_creator.adapters import multipart
+        from job_creator.adapters.s3 import s3_client
+
+        del links
+        with as_file_access_error(staged):
+            if staged.stat().st_size > multipart.PART_SIZE:
+                multipart.upload(s3_client(self.endpoint), self.location / path, staged, lambda _: None)
+            else:
+                self.store.write(path, staged.read_bytes())
+            staged.unlink()
+
+    def link(self, path: str, links: Collection[str]) -> None:
+        """Nothing: buckets have no links."""
+
+    def digest(self, path: str) -> str:
+        """Reads the object."""
+        digest = hashlib.sha256()
+        with suppress(NotThereError):
+            for block in self.store.stream(path):
+                digest.update(block)
+        return digest.hexdigest()

@@ -1,0 +1,128 @@
+"""Putting binaries into a mirror: what is installed is pushed by Spack, what another build cache has is copied.
+
+Binaries are signed. An unsigned one is refused by a Spack that asks for signatures, which then builds from source
+without a word; so one is only ever put there when that was asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from job_creator.adapters.files import write_files
+from job_creator.adapters.processes import ProcessError
+from job_creator.adapters.spack import Spack
+from job_creator.build_cache.layout_v3 import Blob, read_manifest
+from job_creator.errors import CouldNotAskError, NotThereError, RefusedError
+from job_creator.mirroring.destinations import Destination
+from job_creator.mirroring.folder import as_file_access_error
+from job_creator.mirrors.binaries import SPEC_MANIFESTS, manifest_keys
+from job_creator.spack_line import SpackLine
+from job_creator.store import Store
+
+_NAME: Final = "jc-mirror-destination"
+_SECONDS: Final = 12 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """How binaries are signed: with a key (by Spack's choice if there is only one), or not at all."""
+
+    key: str = ""
+    unsigned: bool = False
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """For `spack buildcache push`, in Spack v0.21 to v1.1."""
+        if self.unsigned:
+            return ("--unsigned",)
+        return ("--key", self.key) if self.key else ()
+
+
+def push(
+    spack: Spack, destination: Destination, hashes: Collection[str], signing: Signing, *, private: bool
+) -> frozenset[str]:
+    """Push those of the packages that are installed, and return them. Raises `CouldNotAskError`."""
+    inside = _with_mirror(spack, destination, signing)
+    try:
+        installed = frozenset(hashes) & set(spack.run("find", "--format", "{hash}").split())
+        if installed:
+            inside.run(
+                "buildcache",
+                "push",
+                *signing.arguments,
+                *(("--private",) if private and spack.line() >= SpackLine(0, 22) else ()),
+                "--only",
+                "package",
+                _NAME,
+                *(f"/{hash_}" for hash_ in sorted(installed)),
+                seconds=_SECONDS,
+            )
+    except (ProcessError, ValueError) as error:
+        raise CouldNotAskError(f"{destination.url}: Spack could not push binaries: {error}") from None
+    return installed
+
+
+def update_index(spack: Spack, destination: Destination, signing: Signing) -> None:
+    """Let Spack write the index of binaries and that of keys. Raises `CouldNotAskError`."""
+    inside = _with_mirror(spack, destination, signing)
+    try:
+        inside.run("buildcache", "update-index", "--keys", _NAME, seconds=_SECONDS)
+    except ProcessError as error:
+        raise CouldNotAskError(f"{destination.url}: Spack could not write the index: {error}") from None
+
+
+def copy(source: Store, destination: Destination, hashes: Collection[str], signing: Signing) -> frozenset[str]:
+    """Copy binaries of layout v3 from another build cache, verified, and return those that it has.
+
+    Raises `RefusedError` for what is unsigned, `NotThereError` for a blob that the cache lost, `CouldNotAskError`.
+    """
+    keys = manifest_keys(one.key for one in source.list(SPEC_MANIFESTS))
+    found = frozenset(hashes) & keys.keys()
+    for hash_ in sorted(found):
+        key = keys[hash_]
+        content = source.read(key)
+        if content is None:
+            raise NotThereError(f"{source.url}/{key}: was there a moment ago; run this again")
+        manifest = read_manifest(content, key)
+        if manifest.damage:
+            raise RefusedError(f"{source.url}/{manifest.damage}; nothing more is copied")
+        if not manifest.is_signed and not signing.unsigned:
+            raise RefusedError(f"{source.url}/{key}: is not signed; --unsigned takes it nevertheless")
+        for blob in manifest.blobs:
+            _copy_blob(source, destination, blob)
+        # Last, because it leads to the others.
+        destination.store.write(key, content.data)
+    return found
+
+
+def _copy_blob(source: Store, destination: Destination, blob: Blob) -> None:
+    folder = f"{blob.key.rpartition('/')[0]}/"
+    if any(one.key == blob.key and one.size == blob.size for one in destination.store.list(folder)):
+        return
+    staged = destination.staging / "blob"
+    digest = hashlib.sha256()
+    with as_file_access_error(staged):
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        with staged.open("wb") as stream:
+            for block in source.stream(blob.key):
+                digest.update(block)
+                stream.write(block)
+    if digest.hexdigest() != blob.key.rpartition("/")[2]:
+        raise RefusedError(f"{source.url}/{blob.key}: does not have the checksum of its name; nothing more is copied")
+    destination.put(staged, blob.key, ())
+
+
+def _with_mirror(spack: Spack, destination: Destination, signing: Signing) -> Spack:
+    """The same Spack, which knows the destination by a name of ours, so that it finds its server and its signing."""
+    described: dict[str, Any] = {"url": destination.url}
+    if destination.endpoint:
+        described["endpoint_url"] = destination.endpoint
+    if spack.line().mirrors_can_be_unsigned:
+        described["signed"] = not signing.unsigned
+    scope = destination.staging / "scope-binaries"
+    write_files(scope, {"mirrors.yaml": json.dumps({"mirrors": {_NAME: described}}).encode()})
+    return spack.with_scope(scope)
