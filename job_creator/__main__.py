@@ -30,6 +30,7 @@ _EXIT_CODES = exit_codes(
     ExitCode.NOT_READY,
     ExitCode.REFUSED,
     ExitCode.DAMAGED,
+    ExitCode.JOB_FAILED,
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,8 +16,8 @@ from typing import Any, Final
 from job_creator.adapters.files import write_files
 from job_creator.adapters.processes import ProcessError
 from job_creator.adapters.spack import Spack
-from job_creator.build_cache.layout_v3 import Blob, read_manifest
-from job_creator.errors import CouldNotAskError, NotThereError, RefusedError
+from job_creator.build_cache.layout_v3 import MANIFESTS, Blob, read_manifest
+from job_creator.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError
 from job_creator.mirroring.destinations import Destination
 from job_creator.mirroring.folder import as_file_access_error
 from job_creator.mirrors.binaries import SPEC_MANIFESTS, manifest_keys
@@ -24,6 +25,9 @@ from job_creator.spack_line import SpackLine
 from job_creator.store import Store
 
 _NAME: Final = "jc-mirror-destination"
+_LAYOUT: Final = "v3/layout.json"
+_KEYS: Final = f"{MANIFESTS}key/"
+_KEY: Final = re.compile(rf"{_KEYS}[0-9A-F]+\.key\.manifest\.json")
 _SECONDS: Final = 12 * 3600.0
 
 
@@ -78,25 +82,33 @@ def update_index(spack: Spack, destination: Destination, signing: Signing) -> No
 def copy(source: Store, destination: Destination, hashes: Collection[str], signing: Signing) -> frozenset[str]:
     """Copy binaries of layout v3 from another build cache, verified, and return those that it has.
 
-    Raises `RefusedError` for what is unsigned, `NotThereError` for a blob that the cache lost, `CouldNotAskError`.
+    Its public keys and the note of the layout come along. Raises `RefusedError` for what is unsigned, `DamagedError`,
+    `NotThereError` for what the cache lost, and `CouldNotAskError`.
     """
     keys = manifest_keys(one.key for one in source.list(SPEC_MANIFESTS))
     found = frozenset(hashes) & keys.keys()
+    if found and (layout := source.read(_LAYOUT)):
+        destination.store.write(_LAYOUT, layout.data)
+        for key in [one.key for one in source.list(_KEYS) if _KEY.fullmatch(one.key)]:
+            _copy_manifest(source, destination, key, needs_signature=False)
     for hash_ in sorted(found):
-        key = keys[hash_]
-        content = source.read(key)
-        if content is None:
-            raise NotThereError(f"{source.url}/{key}: was there a moment ago; run this again")
-        manifest = read_manifest(content, key)
-        if manifest.damage:
-            raise RefusedError(f"{source.url}/{manifest.damage}; nothing more is copied")
-        if not manifest.is_signed and not signing.unsigned:
-            raise RefusedError(f"{source.url}/{key}: is not signed; --unsigned takes it nevertheless")
-        for blob in manifest.blobs:
-            _copy_blob(source, destination, blob)
-        # Last, because it leads to the others.
-        destination.store.write(key, content.data)
+        _copy_manifest(source, destination, keys[hash_], needs_signature=not signing.unsigned)
     return found
+
+
+def _copy_manifest(source: Store, destination: Destination, key: str, *, needs_signature: bool) -> None:
+    content = source.read(key)
+    if content is None:
+        raise NotThereError(f"{source.url}/{key}: was there a moment ago; run this again")
+    manifest = read_manifest(content, key)
+    if manifest.damage:
+        raise DamagedError(f"{source.url}/{manifest.damage}; nothing more is copied")
+    if needs_signature and not manifest.is_signed:
+        raise RefusedError(f"{source.url}/{key}: is not signed; --unsigned takes it nevertheless")
+    for blob in manifest.blobs:
+        _copy_blob(source, destination, blob)
+    # Last, because it leads to the others.
+    destination.store.write(key, content.data)
 
 
 def _copy_blob(source: Store, destination: Destination, blob: Blob) -> None:
@@ -112,7 +124,7 @@ def _copy_blob(source: Store, destination: Destination, blob: Blob) -> None:
                 digest.update(block)
                 stream.write(block)
     if digest.hexdigest() != blob.key.rpartition("/")[2]:
-        raise RefusedError(f"{source.url}/{blob.key}: does not have the checksum of its name; nothing more is copied")
+        raise DamagedError(f"{source.url}/{blob.key}: does not have the checksum of its name; nothing more is copied")
     destination.put(staged, blob.key, ())
 
 
