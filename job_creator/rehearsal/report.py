@@ -144,7 +144,9 @@ def _lines(result: Outcome, folder: Path, *, is_without_images: bool) -> Iterato
     if result.left_out:
         direct = sorted(reason for reason in result.left_out if not reason.startswith("needs '"))
         reasons = "--images runs them" if is_without_images else "; ".join(direct)
-        yield f"left out: {sum(result.left_out.values())} jobs that build or move images ({reasons})"
+        count = sum(result.left_out.values())
+        jobs = "1 job that builds or moves" if count == 1 else f"{count} jobs that build or move"
+        yield f"left out: {jobs} images ({reasons})"
     yield f"pipelines, logs and artifacts: {folder}/checkout/.rehearsal"
 
 
