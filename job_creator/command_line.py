@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -11,6 +12,7 @@ from job_creator.errors import ExitCode, SpacktainersError
 if TYPE_CHECKING:
     from rich.console import Console
 
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 CONTEXT_SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 
 _CAUSES: Final = {
@@ -61,3 +63,22 @@ def console() -> Console:
     from rich.console import Console
 
     return Console()
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
+    """Bytes, as in 500GiB or 4G; `least` of them."""
+
+    name = "size"
+
+    def __init__(self, least: int = 0) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a size."""
+        match = _SIZE.fullmatch(str(value))
+        if not match:
+            self.fail(f"{value!r} is no size; write 500GiB, 4G or a number of bytes", param, ctx)
+        size = int(float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " "))
+        if size < self.least:
+            self.fail(f"{value!r} is too small; {self.least // 1024} KiB is the least", param, ctx)
+        return size

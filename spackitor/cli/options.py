@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,19 +16,6 @@ Decorated = Callable[..., None]
 
 FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
 FOLDER: Final = click.Path(path_type=Path, file_okay=False, exists=True)
-
-
-class Size(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
-    """Bytes, as in 500GiB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read a size."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", str(value), re.IGNORECASE)
-        if not match:
-            self.fail(f"{value!r} is no size; write 500GiB, 2T or a number of bytes", param, ctx)
-        return int(float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " "))
 
 
 def mirror(command: Decorated) -> Decorated:

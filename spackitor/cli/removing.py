@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from job_creator.command_line import console
+from job_creator.command_line import Size, console
 from spackitor.cli.options import (
     FOLDER,
-    Size,
     careful,
     json_flag,
     mirror,

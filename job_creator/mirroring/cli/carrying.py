@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from job_creator.command_line import Command, exit_codes
+from job_creator.command_line import Command, Size, exit_codes
 from job_creator.errors import ExitCode
+from job_creator.mirrors.parts import SMALLEST_PART
 from job_creator.options import Options
 
 if TYPE_CHECKING:
@@ -21,26 +21,6 @@ if TYPE_CHECKING:
 _FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-
-
-class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in some versions of click only
-    """Bytes, as in 4G or 4GiB."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read a size."""
-        from job_creator.mirrors.parts import SMALLEST_PART
-
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", str(value), re.IGNORECASE)
-        size = (
-            int(float(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2].upper() or " "))
-            if match
-            else 0
-        )
-        if size < SMALLEST_PART:
-            self.fail(f"{value!r} is no size of 64KiB or more; write 4G, 700MiB or a number of bytes", param, ctx)
-        return size
 
 
 @click.command(
@@ -61,7 +41,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in some versi
 @click.option(
     "--max-size",
     "most",
-    type=_Size(),
+    type=Size(least=SMALLEST_PART),
     default="4G",
     show_default=True,
     help="Of each file of the bundle. The default fits on sticks with FAT.",
