@@ -58,7 +58,7 @@ class RegistryClient:
             read=1,
             backoff_factor=0.3,
             status_forcelist=(429, 500, 502, 503, 504),
-            allowed_methods=("GET", "PUT"),
+            allowed_methods=("GET", "HEAD", "PUT"),
             raise_on_status=False,
             retry_after_max=30,
         )
@@ -121,7 +121,7 @@ class RegistryClient:
 
     def _put_manifest(self, reference: ImageReference, content: bytes) -> None:
         headers = {"Content-Type": _INDEXES[0]}
-        response = self._ask(reference, f"manifests/{reference.tag}", headers, method="PUT", content=content)
+        response = self.ask(reference, f"manifests/{reference.tag}", headers, method="PUT", content=content)
         if response.status_code not in (requests.codes.ok, requests.codes.created):
             raise CouldNotAskError(f"HTTP {response.status_code} {response.reason or ''}{_detail(response)}".rstrip())
 
@@ -165,14 +165,14 @@ class RegistryClient:
 
     def _get(self, reference: ImageReference, what: str, accept: str) -> bytes | None:
         """The body of an answer, `None` for 404."""
-        response = self._ask(reference, what, {"Accept": accept})
+        response = self.ask(reference, what, {"Accept": accept})
         if response.status_code == requests.codes.not_found:
             return None
         if response.status_code != requests.codes.ok:
             raise CouldNotAskError(f"HTTP {response.status_code} {response.reason or ''}{_detail(response)}".rstrip())
         return response.content
 
-    def _ask(
+    def ask(
         self,
         reference: ImageReference,
         what: str,
@@ -180,8 +180,12 @@ class RegistryClient:
         *,
         method: str = "GET",
         content: bytes | None = None,
+        stream: bool = False,
     ) -> requests.Response:
-        """The answer to a request, made again with a token when the registry wants one."""
+        """The answer to a request about a repository, made again with a token when the registry wants one.
+
+        The content of a `stream` is read by the caller. Raises `CouldNotAskError` and what `requests` raises.
+        """
         host = _HUB_HOST if reference.registry == DOCKER_HUB else reference.registry
         url = f"{self._scheme(host)}://{host}/v2/{reference.repository}/{what}"
         # Reading and writing take different tokens.
@@ -190,12 +194,21 @@ class RegistryClient:
 
         def send(authorization: AuthBase) -> requests.Response:
             return self._session.request(
-                method, url, headers=headers, data=content, auth=authorization, timeout=TIMEOUT_SECONDS
+                method,
+                url,
+                headers=headers,
+                data=content,
+                auth=authorization,
+                timeout=TIMEOUT_SECONDS,
+                stream=stream,
+                # For HEAD, this is not what requests does by itself.
+                allow_redirects=True,
             )
 
         response = send(used or _Anonymous())
         # What a redirect led to has no say in where credentials go.
         if response.status_code == requests.codes.unauthorized and not response.history:
+            response.close()
             response = send(self._authorization(scope, reference.registry, response, used))
         return response
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from job_creator.build_cache import layout_oci
 from job_creator.errors import NotThereError, RefusedError
 from job_creator.mirroring import planning
-from job_creator.mirroring.destinations import Place, StorePlace
+from job_creator.mirroring.destinations import Place, RegistryPlace, StorePlace
 from job_creator.mirroring.recipes import COMMITS_KEY
 from job_creator.mirroring.relocation import too_short
 from job_creator.mirrors import configuration as pure
@@ -49,6 +50,10 @@ class Configuration:
         """What users run, for a scope in this folder."""
         return pure.instructions(self.url, folder, self.holdings)
 
+    def warnings(self) -> tuple[str, ...]:
+        """What whoever runs the mirror has to know."""
+        return pure.warnings(self.url, self.holdings)
+
     def admin_instructions(self) -> tuple[str, ...]:
         """What the admin runs once on each machine."""
         return pure.admin_instructions(self.url, self.holdings)
@@ -67,13 +72,25 @@ def configuration(
     place = planning.open_place(mirror, endpoint, environment)
     if isinstance(place, StorePlace) and place.store is None:
         raise NotThereError(f"{mirror}: no such folder; 'jc mirror create' makes it")
-    holdings = replace(_holdings(place), is_signed=is_signed)
+    if isinstance(place, RegistryPlace):
+        holdings = _holdings_of_registry(place)
+    else:
+        holdings = replace(_holdings(place), is_signed=is_signed)
     url = mirror.rstrip("/") if "://" in mirror else Path(mirror).resolve().as_uri()
-    return Configuration(url, pure.scope(url, line, holdings, endpoint, only_this=only_this), holdings)
+    server = (endpoint or _endpoint(environment)) if url.startswith("s3://") else None
+    return Configuration(url, pure.scope(url, line, holdings, server, only_this=only_this), holdings)
+
+
+def _endpoint(environment: Mapping[str, str]) -> str | None:
+    """The S3 server of this environment, which the mirror's users have not got."""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL")
+    return next((environment[name] for name in names if environment.get(name)), None)
 
 
 def require_room(mirror: str, endpoint: str | None, environment: Mapping[str, str], root: str) -> None:
     """Whether all binaries can be installed below a folder. Raises `RefusedError` with those that cannot."""
+    if layout_oci.is_oci_url(mirror):
+        raise RefusedError("--root: where binaries in registries were built is not looked at; leave it out")
     found = too_short(planning.store_of(mirror, endpoint, environment), root)
     if found:
         longest = min(len(built.root) for built in found)
@@ -82,6 +99,12 @@ def require_room(mirror: str, endpoint: str | None, environment: Mapping[str, st
             f"{root}: is longer ({len(root)} characters) than the folder in which these were built ({longest}), whose "
             f"name stands in their files; install into a shorter one, or build them with padded_length\n{listed}"
         )
+
+
+def _holdings_of_registry(place: RegistryPlace) -> Holdings:
+    if not layout_oci.spec_tags(place.repository.tags() or ()):
+        raise NotThereError(f"{place.url}: no build cache; 'jc mirror create --binaries' makes it")
+    return Holdings(has_sources=False, is_signed=False)
 
 
 def _holdings(place: Place) -> Holdings:

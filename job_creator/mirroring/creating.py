@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from job_creator.adapters.spack import Spack
+from job_creator.build_cache.layout_oci import is_oci_url
 from job_creator.errors import CouldNotAskError, RefusedError
 from job_creator.mirroring import bootstrapping, planning, pushing, recipes
 from job_creator.mirroring.asking import Lock, write_environment
-from job_creator.mirroring.destinations import Destination, FolderDestination, StorePlace
+from job_creator.mirroring.destinations import Destination, FolderDestination, RegistryDestination
 from job_creator.mirroring.filling import Done, Outcome, damaged, fill, record_needs
 from job_creator.mirroring.planning import Wanted
+from job_creator.mirroring.present_binaries import present_binaries
 from job_creator.mirroring.pushing import Signing
 from job_creator.mirroring.sharing import share
 from job_creator.mirrors.needs import Needs
@@ -54,18 +56,33 @@ class Result:
 
 def require_possible(order: Order, destination_url: str) -> None:
     """Whether a mirror at this place can hold what is asked for. Raises `RefusedError`."""
-    if destination_url.startswith("s3://"):
-        asked = [name for name, is_asked in (("recipes", order.recipes), ("bootstrap", order.bootstrap)) if is_asked]
-        if asked:
-            raise RefusedError(
-                f"--{asked[0]}: git and Spack's bootstrap read folders and web servers, not buckets; fill a folder"
-            )
+    asked = [name for name, is_asked in (("recipes", order.recipes), ("bootstrap", order.bootstrap)) if is_asked]
+    if destination_url.startswith("s3://") and asked:
+        raise RefusedError(
+            f"--{asked[0]}: git and Spack's bootstrap read folders and web servers, not buckets; fill a folder"
+        )
+    if not is_oci_url(destination_url):
+        return
+    if order.wanted.sources or asked or order.source_cache:
+        what = "a copy of another cache" if order.source_cache else asked[0] if asked else "sources"
+        raise RefusedError(
+            f"{destination_url}: registries hold binaries that Spack has installed, not {what}; say --no-sources "
+            "--binaries --unsigned"
+        )
+    if not order.signing.unsigned:
+        raise RefusedError(
+            f"{destination_url}: Spack signs nothing in registries, so whoever may push there decides what your users "
+            "run; --unsigned says that this is meant"
+        )
 
 
-def plan(locks: Sequence[Lock], needs: Needs, destination: Destination, order: Order) -> MirrorPlan:
+def plan(
+    locks: Sequence[Lock], needs: Needs, destination: Destination | RegistryDestination, order: Order
+) -> MirrorPlan:
     """What has to be put there; what is there with another checksum counts as missing."""
-    place = StorePlace(destination.url, destination.store)
-    found = planning.make_plan(locks, needs, place, order.wanted)
+    found = planning.make_plan(locks, needs, destination.place, order.wanted)
+    if isinstance(destination, RegistryDestination):
+        return found
     wrong = set(damaged(destination, [item for item in found.of(Status.PRESENT) if item.source]))
     if not wrong:
         return found
@@ -75,9 +92,16 @@ def plan(locks: Sequence[Lock], needs: Needs, destination: Destination, order: O
 
 
 def create(
-    spack: Spack, locks: Sequence[Lock], found: MirrorPlan, destination: Destination, order: Order, done: Done
+    spack: Spack,
+    locks: Sequence[Lock],
+    found: MirrorPlan,
+    destination: Destination | RegistryDestination,
+    order: Order,
+    done: Done,
 ) -> Result:
     """Do what was planned. Raises what Spack, the mirror and the file system make it raise; run again, it goes on."""
+    if isinstance(destination, RegistryDestination):
+        return Result((), *_binaries(spack, found, destination, order))
     outcomes = _sources(spack, locks, found, destination, order, done)
     binaries, missing = _binaries(spack, found, destination, order)
     problems = []
@@ -105,7 +129,7 @@ def _sources(
 
 
 def _binaries(
-    spack: Spack, found: MirrorPlan, destination: Destination, order: Order
+    spack: Spack, found: MirrorPlan, destination: Destination | RegistryDestination, order: Order
 ) -> tuple[frozenset[str], tuple[Item, ...]]:
     missing = {item.path: item for item in found.of(Status.MISSING) if item.source is None}
     if not order.wanted.binaries:
@@ -114,13 +138,13 @@ def _binaries(
     if missing:
         logger.info("pushing what is installed of %d binaries", len(missing))
         put = pushing.push(spack, destination, missing, order.signing, private=order.wanted.private)
-    if order.source_cache and (left := missing.keys() - put):
+    left = missing.keys() - put
+    if order.source_cache and left and not isinstance(destination, RegistryDestination):
         put |= pushing.copy(order.source_cache, destination, left, order.signing)
-    if put:
-        pushing.update_index(spack, destination, order.signing)
     there: Mapping[str, int] = {}
     if put:
-        there = planning.present_binaries(StorePlace(destination.url, destination.store), put)
+        pushing.update_index(spack, destination, order.signing)
+        there = present_binaries(destination.place, put, found.needs)
     return frozenset(there), tuple(item for hash_, item in missing.items() if hash_ not in there)
 
 

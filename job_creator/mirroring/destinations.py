@@ -19,6 +19,7 @@ from job_creator.mirroring.permissions import Permissions
 from job_creator.store import Store
 
 if TYPE_CHECKING:
+    from job_creator.adapters.oci_repository import OciRepository
     from job_creator.adapters.stores.http import HttpStore
 
 
@@ -69,8 +70,25 @@ class WebPlace:
             return {one.key: one.size if one.size >= 0 else None for one in found if one}
 
 
-class Destination(Protocol):
-    """A mirror that is filled."""
+@dataclass(frozen=True)
+class RegistryPlace:
+    """A mirror in a registry, which holds binaries and nothing else."""
+
+    repository: OciRepository
+
+    @property
+    def url(self) -> str:
+        """For messages."""
+        return self.repository.url
+
+    def present(self, paths: Collection[str]) -> Mapping[str, int | None]:
+        """None of them."""
+        del paths
+        return {}
+
+
+class BinaryDestination(Protocol):
+    """A mirror that Spack puts binaries into."""
 
     @property
     def url(self) -> str:
@@ -83,6 +101,28 @@ class Destination(Protocol):
     @property
     def staging(self) -> Path:
         """A folder of ours for what is not complete yet."""
+
+    @property
+    def place(self) -> Place:
+        """The same mirror, to be asked what it has."""
+
+
+@dataclass(frozen=True)
+class RegistryDestination:
+    """A mirror in a registry."""
+
+    place: RegistryPlace
+    staging: Path
+    endpoint: None = None
+
+    @property
+    def url(self) -> str:
+        """As Spack's configuration has it."""
+        return self.place.url
+
+
+class Destination(BinaryDestination, Protocol):
+    """A mirror that is filled with files."""
 
     @property
     def store(self) -> Store:
@@ -112,6 +152,11 @@ class FolderDestination:
     def url(self) -> str:
         """As Spack's configuration has it."""
         return self.root.resolve().as_uri()
+
+    @property
+    def place(self) -> StorePlace:
+        """The same mirror, to be asked what it has."""
+        return StorePlace(self.url, self.store)
 
     def put(self, staged: Path, path: str, links: Collection[str]) -> None:
         """A rename; links are made beside their final names and renamed as well. Raises `FileAccessError`."""
@@ -163,6 +208,11 @@ class BucketDestination:
     def url(self) -> str:
         """As Spack's configuration has it."""
         return str(self.location)
+
+    @property
+    def place(self) -> StorePlace:
+        """The same mirror, to be asked what it has."""
+        return StorePlace(self.url, self.store)
 
     def put(self, staged: Path, path: str, links: Collection[str]) -> None:
         """Uploads the file; an object appears whole or not at all. Raises `CouldNotAskError` and `FileAccessError`."""

@@ -12,7 +12,7 @@ from threading import Lock as Mutex
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from job_creator.build_cache.layout_v3 import Manifest, read_manifest
+from job_creator.build_cache.layout_oci import is_oci_url
 from job_creator.errors import NotThereError, RefusedError
 from job_creator.mirroring.asking import Lock
 from job_creator.mirroring.destinations import (
@@ -20,15 +20,17 @@ from job_creator.mirroring.destinations import (
     Destination,
     FolderDestination,
     Place,
+    RegistryDestination,
+    RegistryPlace,
     StorePlace,
     WebPlace,
 )
 from job_creator.mirroring.permissions import permissions_of
-from job_creator.mirrors.binaries import LISTED, SPEC_MANIFESTS, manifest_keys, whole_v2, whole_v3
+from job_creator.mirroring.present_binaries import present_binaries
 from job_creator.mirrors.carried import STAGING
 from job_creator.mirrors.needs import Needs
 from job_creator.mirrors.plan import Item, MirrorPlan, Status, binary_items, source_items, usable_binaries
-from job_creator.store import Store, read_all
+from job_creator.store import Store
 
 _SIZE_TIMEOUT_SECONDS: Final = (3.0, 10.0)
 _SIZE_WORKERS: Final = 16
@@ -51,6 +53,8 @@ def open_place(url: str, endpoint: str | None, environment: Mapping[str, str]) -
         from job_creator.adapters.stores.http import HttpStore
 
         return WebPlace(HttpStore(url))
+    if is_oci_url(url):
+        return registry_place(url, environment)
     try:
         return StorePlace(url, store_of(url, endpoint, environment))
     except NotThereError:
@@ -59,7 +63,7 @@ def open_place(url: str, endpoint: str | None, environment: Mapping[str, str]) -
 
 def open_destination(
     url: str, endpoint: str | None, environment: Mapping[str, str], group: str | None, cache: Path
-) -> Destination:
+) -> Destination | RegistryDestination:
     """The mirror to fill; a folder is made. Raises `RefusedError` and `FileAccessError`."""
     permissions = permissions_of(group)
     if url.startswith("s3://"):
@@ -69,10 +73,11 @@ def open_destination(
 
         store = store_of(url, endpoint, environment)
         store.require_writable(())
-        staging = cache / "staging" / quote(url, safe="")
-        return BucketDestination(parse_s3_url(url), endpoint or endpoint_of(environment), staging, store)
-    if url.startswith("oci"):
-        raise RefusedError(f"{url}: registries hold no sources; push binaries there with 'spack buildcache push'")
+        return BucketDestination(parse_s3_url(url), endpoint or endpoint_of(environment), _staging(cache, url), store)
+    if is_oci_url(url):
+        if group:
+            raise RefusedError("--group: a registry has no groups; leave it out")
+        return RegistryDestination(registry_place(url, environment), _staging(cache, url))
     if "://" in url and not url.startswith("file://"):
         raise RefusedError(f"{url}: can only be read; fill the folder or the bucket that it shows")
     root = _folder(url).absolute()
@@ -85,33 +90,17 @@ def open_destination(
 
 
 def make_plan(locks: Sequence[Lock], needs: Needs, place: Place, wanted: Wanted) -> MirrorPlan:
-    """How the mirror stands to what it is for. Raises `CouldNotAskError` and `FileAccessError`."""
+    """How the mirror stands to what it is for. Raises `RefusedError`, `CouldNotAskError` and `FileAccessError`."""
+    if wanted.sources and isinstance(place, RegistryPlace):
+        raise RefusedError(f"{place.url}: registries hold binaries and no sources; say --no-sources --binaries")
     items: tuple[Item, ...] = ()
     if wanted.sources:
         paths = {source.path for package in needs.packages.values() for source in package.sources if source.path}
         items += source_items(needs, place.present(sorted(paths)), private=wanted.private)
     if wanted.binaries:
         usable = usable_binaries((lock.lockfile for lock in locks), needs, private=wanted.private)
-        items += binary_items(needs, usable, present_binaries(place, usable), private=wanted.private)
+        items += binary_items(needs, usable, present_binaries(place, usable, needs), private=wanted.private)
     return MirrorPlan(needs, items)
-
-
-def present_binaries(place: Place, hashes: Collection[str]) -> Mapping[str, int]:
-    """The sizes in bytes of those of the binaries that a mirror has in full, by DAG hash. Raises `RefusedError`."""
-    if not isinstance(place, StorePlace):
-        raise RefusedError(f"{place.url}: a web server does not list its binaries; ask the folder that it shows")
-    store = place.store
-    if store is None:
-        return {}
-    objects = {one.key: one for prefix in LISTED for one in store.list(prefix)}
-    keys = {hash_: key for hash_, key in manifest_keys(objects).items() if hash_ in hashes}
-    hash_of = {key: hash_ for hash_, key in keys.items()}
-    manifests: dict[str, Manifest] = {}
-    for key, content in read_all(store, hash_of):
-        if content is not None:
-            manifests[hash_of[key]] = read_manifest(content, key)
-    sizes = {key: one.size for key, one in objects.items() if not key.startswith(SPEC_MANIFESTS)}
-    return {**whole_v2(objects.values()), **whole_v3(manifests, sizes)}
 
 
 def remote_sizes(items: Collection[Item]) -> dict[str, int]:
@@ -156,6 +145,21 @@ def store_of(url: str, endpoint: str | None, environment: Mapping[str, str]) -> 
         return open_store(url, endpoint, environment)
     except ValueError as error:
         raise RefusedError(str(error)) from None
+
+
+def registry_place(url: str, environment: Mapping[str, str]) -> RegistryPlace:
+    """A repository of a registry, with the user's login there. Raises `RefusedError` for a URL that names none."""
+    from job_creator.adapters.docker_config import logins
+    from job_creator.adapters.oci_repository import OciRepository
+
+    try:
+        return RegistryPlace(OciRepository(url, logins(environment)))
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+
+
+def _staging(cache: Path, url: str) -> Path:
+    return cache / "staging" / quote(url, safe="")
 
 
 def _folder(url: str) -> Path:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from job_creator.adapters.files import write_files
@@ -18,7 +18,7 @@ from job_creator.adapters.processes import ProcessError
 from job_creator.adapters.spack import Spack
 from job_creator.build_cache.layout_v3 import MANIFESTS, Blob, read_manifest
 from job_creator.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError
-from job_creator.mirroring.destinations import Destination
+from job_creator.mirroring.destinations import BinaryDestination, Destination
 from job_creator.mirroring.folder import as_file_access_error
 from job_creator.mirrors.binaries import SPEC_MANIFESTS, manifest_keys
 from job_creator.spack_line import SpackLine
@@ -47,7 +47,7 @@ class Signing:
 
 
 def push(
-    spack: Spack, destination: Destination, hashes: Collection[str], signing: Signing, *, private: bool
+    spack: Spack, destination: BinaryDestination, hashes: Collection[str], signing: Signing, *, private: bool
 ) -> frozenset[str]:
     """Push those of the packages that are installed, and return them. Raises `CouldNotAskError`."""
     inside = _with_mirror(spack, destination, signing)
@@ -70,7 +70,7 @@ def push(
     return installed
 
 
-def update_index(spack: Spack, destination: Destination, signing: Signing) -> None:
+def update_index(spack: Spack, destination: BinaryDestination, signing: Signing) -> None:
     """Let Spack write the index of binaries and that of keys. Raises `CouldNotAskError`."""
     inside = _with_mirror(spack, destination, signing)
     try:
@@ -128,7 +128,7 @@ def _copy_blob(source: Store, destination: Destination, blob: Blob) -> None:
     destination.put(staged, blob.key, ())
 
 
-def _with_mirror(spack: Spack, destination: Destination, signing: Signing) -> Spack:
+def _with_mirror(spack: Spack, destination: BinaryDestination, signing: Signing) -> Spack:
     """The same Spack, which knows the destination by a name of ours, so that it finds its server and its signing."""
     described: dict[str, Any] = {"url": destination.url}
     if destination.endpoint:
@@ -137,4 +137,8 @@ def _with_mirror(spack: Spack, destination: Destination, signing: Signing) -> Sp
         described["signed"] = not signing.unsigned
     scope = destination.staging / "scope-binaries"
     write_files(scope, {"mirrors.yaml": json.dumps({"mirrors": {_NAME: described}}).encode()})
-    return spack.with_scope(scope)
+    inside = spack.with_scope(scope)
+    if not destination.endpoint:
+        return inside
+    # Where there is an `aws` on the path, Spack lists buckets with it, and tells it nothing of the mirror's endpoint.
+    return replace(inside, variables={**inside.variables, "AWS_ENDPOINT_URL_S3": destination.endpoint})

@@ -10,6 +10,7 @@ from job_creator.build_cache.index import Index
 from job_creator.build_cache.specs import is_signed
 from job_creator.mirroring.looking import View
 from job_creator.mirrors import binary_checks
+from job_creator.mirrors.binaries import manifest_key
 from job_creator.mirrors.source_checks import Digest
 from job_creator.mirrors.verification import Finding, Kind
 
@@ -44,7 +45,7 @@ def check_v3(view: View, found: Gathered, *, is_deep: bool) -> None:
     manifests = {key: _manifest(key, data, found) for key, data in contents.items()}
     indexes = _indexes(view, found, manifests)
     if not view.is_listed and layout_v3.INDEX in indexes:
-        named = view.read(map(_manifest_key, _cached(indexes[layout_v3.INDEX])))
+        named = view.read(_cached(indexes[layout_v3.INDEX]))
         contents |= named
         manifests |= {key: _manifest(key, data, found) for key, data in named.items()}
     view.ask_for(blob.key for manifest in manifests.values() for blob in manifest.blobs)
@@ -85,15 +86,11 @@ def _indexes(view: View, found: Gathered, manifests: Mapping[str, layout_v3.Mani
     return indexes
 
 
-def _cached(index: Index) -> Iterator[tuple[str, str, str]]:
+def _cached(index: Index) -> Iterator[str]:
+    """The manifests of the specs that an index lists."""
     for hash_ in index.listed:
         spec = index.records[hash_].spec
-        yield spec.name, spec.version, hash_
-
-
-def _manifest_key(spec: tuple[str, str, str]) -> str:
-    name, version, hash_ = spec
-    return f"{layout_v3.MANIFESTS}spec/{name}/{name}-{version}-{hash_}.spec.manifest.json"
+        yield manifest_key(spec.name, spec.version, hash_)
 
 
 def _check_spec_blobs(

@@ -28,6 +28,11 @@ def manifest_keys(keys: Iterable[str]) -> dict[str, str]:
     return {match[1]: match[0] for match in matches if match}
 
 
+def manifest_key(name: str, version: str, hash_: str) -> str:
+    """The key of the manifest of a spec."""
+    return f"{SPEC_MANIFESTS}{name}/{name}-{version}-{hash_}.spec.manifest.json"
+
+
 def archive_keys(keys: Iterable[str]) -> dict[str, str]:
     """The keys of archives of layout v2 by DAG hash."""
     matches = (_V2_ARCHIVE.fullmatch(key) for key in keys)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from job_creator.build_cache.layout_oci import is_oci_url
 from job_creator.spack_line import SpackLine
 
 MIRROR_NAME: Final = "site"
@@ -65,7 +66,7 @@ def scope(
         "mirrors.yaml": {"mirrors:" if only_this else "mirrors": {MIRROR_NAME: _mirror(url, line, holdings, endpoint)}},
         "bootstrap.yaml": _bootstrap(local, holdings, only_this),
     }
-    if holdings.has_packages and line.recipes_apart and not url.startswith("s3://"):
+    if holdings.has_packages and line.recipes_apart and local:
         files["repos.yaml"] = {"repos": {"builtin": _repository(url, holdings)}}
     return files
 
@@ -122,6 +123,22 @@ def admin_instructions(url: str, holdings: Holdings) -> tuple[str, ...]:
     if not holdings.has_packages or not url.startswith("file://"):
         return ()
     return (f"git config --system --add safe.directory {url.removeprefix('file://')}/{PACKAGES_REPOSITORY}",)
+
+
+def warnings(url: str, holdings: Holdings) -> tuple[str, ...]:
+    """What whoever runs the mirror has to know."""
+    found = []
+    if is_oci_url(url):
+        found.append(f"{url}: nothing in a registry is signed; whoever may push there decides what your users run")
+    if url.startswith("oci+http://"):
+        # `_fetch_and_cache_index` in lib/spack/spack/binary_distribution.py of Spack v1.1.0 knows `oci` only.
+        found.append(
+            f"{url}: Spack 1.1 reads no index there, only what a lockfile names is found; HTTPS (oci://) helps"
+        )
+    if url.startswith(("http://", "https://")) and holdings.has_packages:
+        # Git's protocol for plain web servers knows nothing of repositories whose history is cut off.
+        found.append(f"{url}: git clones no recipes from a web server; give users the folder, or a clone of it")
+    return tuple(found)
 
 
 def as_mapping(files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from job_creator.command_line import Command, Group, console, exit_codes
+from job_creator.build_cache.layout_oci import is_oci_url
+from job_creator.command_line import Command, Group, exit_codes
 from job_creator.errors import ExitCode
 from job_creator.options import Options
 
 if TYPE_CHECKING:
     from job_creator.lockfile import Lockfile
     from job_creator.mirrors.keys import Key
-    from job_creator.mirrors.verification import Report
     from job_creator.store import Store
 
 _ENDPOINT = click.option(
@@ -116,25 +116,35 @@ def verify(
     Names, sizes, manifests, signatures, the index and what the mirror was filled for are always looked at; with --deep
     every byte is. Exit code 8 says that something is missing, 10 that something is there and wrong.
 
+    Of a registry (oci://), that is tags, manifests, the existence and size of all blobs, specs and the index, and with
+    --deep the content of archives. Nothing is signed there, so nothing shows who put it there.
+
     \b
     Examples:
       jc mirror verify /shared/mirror
       jc mirror verify /shared/mirror --deep -e spack.lock
       jc mirror verify s3://mirror/amd64 --signed --fingerprint 9EE721CCD97E3821D94046C07D2B864358DE62A6
       jc mirror verify https://mirror.example.org/amd64 --json
+      jc mirror verify oci://registry.example.org/cache --deep -e spack.lock
     """
-    from job_creator.mirroring import verifying
+    from job_creator.mirroring import verify_report, verifying
     from job_creator.mirrors.keys import whole_fingerprint
 
     locks = [_lockfile(path) for path in lockfiles]
     allowed = frozenset(map(whole_fingerprint, fingerprints))
     rules = verifying.Rules(deep, must_be_signed, allowed, jobs or verifying.default_jobs())
     with _progress() as progress:
-        report = verifying.verify(_store(options, mirror, endpoint_url), locks, rules, progress)
+        if is_oci_url(mirror):
+            from job_creator.mirroring.planning import registry_place
+            from job_creator.mirroring.verifying_registry import verify_registry
+
+            report = verify_registry(registry_place(mirror, options.environment).repository, locks, rules, progress)
+        else:
+            report = verifying.verify(_store(options, mirror, endpoint_url), locks, rules, progress)
     if as_json:
         click.echo(json.dumps(report.as_value(), indent=2))
     else:
-        _print_report(report)
+        verify_report.print_report(report)
     click.get_current_context().exit(int(report.exit_code))
 
 
@@ -148,27 +158,6 @@ def _lockfile(path: Path) -> Lockfile:
     if not file.exists():
         raise NotThereError(f"{file}: no such lockfile")
     return read_lockfile(read_file(file), str(file))
-
-
-def _print_report(report: Report) -> None:
-    """Every finding: in a table on a terminal, one in each line elsewhere."""
-    from rich.table import Table
-    from rich.text import Text
-
-    where = console()
-    if where.is_terminal and report.findings:
-        table = Table("what", "package", "where", "", header_style="bold", box=None, pad_edge=False)
-        for one in report.findings:
-            known = "".join(f"\n{url}" for url in one.urls[:1]) + (f"\nsha256 {one.sha256}" if one.sha256 else "")
-            style = "red" if one.is_damage else ""
-            table.add_row(Text(one.kind, style), Text(one.package), Text(one.key), Text(f"{one.message}{known}"))
-        where.print(table)
-    else:
-        for one in report.findings:
-            click.echo(str(one))
-    click.echo(report.summary())
-    for fingerprint in report.signers:
-        click.echo(f"signed by {fingerprint}")
 
 
 @click.command(

@@ -43,7 +43,7 @@ def _about(command: _Decorated) -> _Decorated:
         click.argument("wanted", nargs=-1, metavar="(LOCK | FOLDER | DEFINITION | SPEC)..."),
         click.option("--all", "everything", is_flag=True, help="Every container definition of the repository."),
         click.option(
-            "--to", "target", required=True, metavar="MIRROR", help="A folder, file:///folder or s3://bucket."
+            "--to", "target", required=True, metavar="MIRROR", help="A folder, s3://bucket, or oci://host/repository."
         ),
         click.option(
             "--architecture", default="", metavar="NAME", help="Of the definitions.  [default: this machine's]"
@@ -157,6 +157,7 @@ def create(
       jc mirror create spack.lock --to /shared/mirror --group spack
       jc mirror create spack.lock --to /shared/mirror --binaries --recipes --bootstrap
       jc mirror create --all --to s3://mirrors/site -j 16 --dry-run
+      jc mirror create spack.lock --to oci://registry.example.org/cache --no-sources --binaries --unsigned
     """
     from job_creator.mirroring import creating, plan_report, planning, pushing
 
@@ -228,6 +229,7 @@ def config(
       jc mirror config /shared/mirror
       jc mirror config /shared/mirror -o /shared/mirror-config --root /apps/spack
       jc mirror config https://mirrors.example.org/site --spack-line 0.23
+      jc mirror config oci://registry.example.org/cache
     """
     from job_creator.adapters.files import write_files
     from job_creator.mirroring import configuring
@@ -248,6 +250,8 @@ def config(
     else:
         for name, text in texts.items():
             click.echo(f"# {name}\n{text}")
+    for warning in made.warnings():
+        click.echo(f"warning: {warning}", err=True)
     if not options.quiet:
         # Beside the files where those are printed, so that they can be redirected.
         beside = not output

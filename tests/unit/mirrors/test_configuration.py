@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from job_creator.mirrors.configuration import Holdings, admin_instructions, as_mapping, holdings_of, instructions, scope
+from job_creator.mirrors.configuration import (
+    Holdings,
+    admin_instructions,
+    as_mapping,
+    holdings_of,
+    instructions,
+    scope,
+    warnings,
+)
 from job_creator.spack_line import SUPPORTED, SpackLine
 
 NEWEST = SpackLine(1, 1)
@@ -39,7 +47,8 @@ def test_recipes_are_named_where_they_are_apart_and_git_can_read_them() -> None:
     files = scope("file:///m", NEWEST, holdings)
     assert files["repos.yaml"]["repos"]["builtin"] == {"git": "file:///m/recipes/packages.git", "commit": "c" * 40}
     assert "repos.yaml" not in scope("file:///m", SpackLine(0, 23), holdings)
-    assert "repos.yaml" not in scope("s3://bucket/m", NEWEST, holdings)
+    for url in ("s3://bucket/m", "https://host/m", "oci://host/m"):
+        assert "repos.yaml" not in scope(url, NEWEST, holdings)
     assert "repos.yaml" not in scope("file:///m", NEWEST, Holdings())
 
 
@@ -71,3 +80,12 @@ def test_git_has_to_be_allowed_to_read_what_another_user_owns() -> None:
     assert command.endswith("safe.directory /m/recipes/packages.git")
     assert admin_instructions("https://x/m", Holdings(has_packages=True)) == ()
     assert admin_instructions("file:///m", Holdings()) == ()
+
+
+@pytest.mark.parametrize(
+    ("url", "count"),
+    [("file:///m", 0), ("s3://m/m", 0), ("https://x/m", 1), ("oci://x/m", 1), ("oci+http://x/m", 2)],
+)
+def test_whoever_runs_a_mirror_is_told_what_its_host_cannot_do(url: str, count: int) -> None:
+    assert len(warnings(url, Holdings(has_packages=True))) == count
+    assert warnings("https://x/m", Holdings()) == ()

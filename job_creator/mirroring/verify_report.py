@@ -1,0 +1,28 @@
+"""What verifying a mirror gave, for people."""
+
+from __future__ import annotations
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from job_creator.command_line import console
+from job_creator.mirrors.verification import Report
+
+
+def print_report(report: Report) -> None:
+    """Every finding: in a table on a terminal, one in each line elsewhere."""
+    where = console()
+    if where.is_terminal and report.findings:
+        table = Table("what", "package", "where", "", header_style="bold", box=None, pad_edge=False)
+        for one in report.findings:
+            known = "".join(f"\n{url}" for url in one.urls[:1]) + (f"\nsha256 {one.sha256}" if one.sha256 else "")
+            style = "red" if one.is_damage else ""
+            table.add_row(Text(one.kind, style), Text(one.package), Text(one.key), Text(f"{one.message}{known}"))
+        where.print(table)
+    else:
+        for one in report.findings:
+            click.echo(str(one))
+    click.echo(report.summary())
+    for fingerprint in report.signers:
+        click.echo(f"signed by {fingerprint}")

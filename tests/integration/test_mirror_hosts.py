@@ -1,0 +1,230 @@
+"""Binaries of a real Spack on the hosts that mirrors have: pushed, verified and installed from, in seconds.
+
+`SPACKTAINERS_SPACK_ROOT` names the root of a Spack 1.x with its recipes at hand. The packages are made of nothing
+(`tests/data/toy_repo`). `tests/integration/mirror_site.py` has the folder that everything is written to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from job_creator.adapters.s3 import s3_client
+from job_creator.errors import ExitCode
+from job_creator.yaml_io import dump
+from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
+from tests.integration.components import give_up, require
+from tests.integration.mirror_site import MirrorSite, hashes
+from tests.integration.registry_server import run_registry
+from tests.integration.s3_server import new_bucket, s3_environment_fixture, s3_url_fixture  # noqa: F401 - fixtures
+from tests.samples import REPOSITORY
+
+ROOTS = [root for root in os.environ.get("SPACKTAINERS_SPACK_ROOT", "").split(":") if root]
+RECIPES = REPOSITORY / "tests" / "data" / "toy_repo" / "spack_repo" / "toy"
+INSTALLED = {"app-x", "libb", "liba"}
+"""What is used to install app-x; tool-e is only built with."""
+
+# Together, because the packages are built once in each process. Not within the fixture: servers would start before.
+pytestmark = [
+    pytest.mark.skipif(not ROOTS, reason="SPACKTAINERS_SPACK_ROOT names no Spack"),
+    pytest.mark.xdist_group("mirror-hosts"),
+]
+
+
+@dataclass(frozen=True)
+class Toys:
+    """A site on which toy packages are installed, and the key that signs them."""
+
+    site: MirrorSite
+    scope: Path
+    fingerprint: str
+
+    @property
+    def lock(self) -> Path:
+        """Of app-x."""
+        return self.site.environment / "spack.lock"
+
+    def jc(self, *arguments: str, code: ExitCode = ExitCode.OK) -> str:
+        """What `jc mirror` prints on stdout."""
+        return run_jc(self.site, *arguments, code=code).stdout
+
+    def create(self, mirror: str, *arguments: str, code: ExitCode = ExitCode.OK) -> str:
+        """Fill a mirror with the binaries."""
+        return self.jc("create", str(self.lock), *self._about(mirror), *arguments, code=code)
+
+    def plan(self, mirror: str, code: ExitCode = ExitCode.OK) -> dict[str, str]:
+        """The names of the packages whose binaries are needed, and how they stand to a mirror."""
+        found = json.loads(self.jc("plan", str(self.lock), *self._about(mirror), "--no-sources", "--json", code=code))
+        return {item["packages"][0].partition("@")[0]: item["status"] for item in found["items"]}
+
+    def _about(self, mirror: str) -> tuple[str, ...]:
+        own = ("--spack", str(self.site.program), "--cache-dir", str(self.site.folder / "answers"))
+        return (*own, "--scope", str(self.scope), "--to", mirror, "--binaries")
+
+    def user(self, folder: Path) -> User:
+        """Somebody else, who trusts no key yet."""
+        folder.mkdir()
+        site = replace(self.site, folder=folder, variables={"SPACK_GNUPGHOME": str(folder / "gpg")})
+        return User(site, install_scope(site, folder / "tree"), self)
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who installs from a mirror."""
+
+    site: MirrorSite
+    scope: Path
+    toys: Toys
+
+    def configure(self, mirror: str, *arguments: str) -> Path:
+        """The scope that `jc mirror config` writes for a mirror."""
+        scope = self.site.folder / "mirror-config"
+        run_jc(self.site, "config", mirror, "-o", str(scope), *arguments)
+        return scope
+
+    def trust(self, mirror: str) -> None:
+        """Trust the key of the toys."""
+        run_jc(self.site, "trust", mirror, "--fingerprint", self.toys.fingerprint, "--spack", str(self.site.program))
+
+    def install(self, mirror_scope: Path, *, ok: bool = True) -> str:
+        """Install app-x from binaries alone."""
+        command = ("-e", str(self.toys.site.environment), "install", "--use-buildcache=only", f"/{self._app}")
+        return self.site.spack(*command, scopes=[self.scope, mirror_scope], ok=ok)
+
+    def listed(self, mirror_scope: Path) -> str:
+        """The packages that Spack finds in the index of a mirror."""
+        return self.site.spack("buildcache", "list", "--allarch", scopes=[self.scope, mirror_scope])
+
+    def require_installed(self) -> None:
+        """app-x runs, with what it needs beside it, and none of it was built."""
+        tree = self.site.folder / "tree"
+        (program,) = tree.rglob("bin/app-x")
+        done = subprocess.run([program], capture_output=True, text=True, check=True)
+        assert done.stdout == f"app-x from {program.parent.parent}\n"
+        assert {path.parent.name.rsplit("-", 2)[0] for path in tree.rglob(".spack")} == INSTALLED
+        assert len(list(tree.rglob("binary_distribution"))) == len(INSTALLED)
+
+    @property
+    def _app(self) -> str:
+        return hashes(self.toys.lock)["app-x"]
+
+
+def run_jc(site: MirrorSite, *arguments: str, code: ExitCode = ExitCode.OK) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SPACK_GNUPGHOME": str(site.folder / "gpg"), **site.variables}
+    argv = [sys.executable, "-m", "job_creator", "mirror", *arguments]
+    done = subprocess.run(argv, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def install_scope(site: MirrorSite, tree: Path) -> Path:
+    """The recipes of the toys, the machine's compiler, and a tree."""
+    scope = site.install_scope("scope", tree)
+    (scope / "repos.yaml").write_text(dump({"repos": {"toy": str(RECIPES)}}))
+    config = {"root": str(tree)}, str(site.folder / "sources"), [str(site.folder / "stage")]
+    settings = dict(zip(("install_tree", "source_cache", "build_stage"), config, strict=True))
+    # Indexes are kept by the URL of the mirror, and ports are used again.
+    (scope / "config.yaml").write_text(dump({"config": {**settings, "binary_index_ttl": 0}}))
+    return scope
+
+
+@pytest.fixture(name="toys", scope="module")
+def toys_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toys]:
+    require("patchelf")
+    folder = tmp_path_factory.mktemp("toys")
+    site = MirrorSite(Path(ROOTS[0]), folder, folder / "seeds")
+    if site.spack("--version").startswith("0."):
+        give_up("this Spack has no compilers among its packages")
+    scope = install_scope(site, folder / "tree")
+    site.environment.mkdir()
+    environment = {"spack": {"specs": ["app-x"], "view": False, "concretizer": {"reuse": False}}}
+    (site.environment / "spack.yaml").write_text(dump(environment))
+    site.spack("-e", str(site.environment), "concretize", scopes=[scope])
+    site.spack("-e", str(site.environment), "install", "--no-cache", scopes=[scope])
+    backup = ("--backup", str(folder / "backup.asc"), "--spack", str(site.program))
+    fingerprint = run_jc(site, "keys", "create", "Toys", "toys@example.org", *backup).stdout.strip()
+    yield Toys(site, scope, fingerprint)
+    # Otherwise GnuPG's agents would outlive the tests.
+    for ring in folder.parent.rglob("gpg"):
+        subprocess.run(["gpgconf", "--homedir", str(ring), "--kill", "all"], check=False)
+
+
+def require_a_bucket_serves(toys: Toys, server: str, variable: str, folder: Path) -> None:
+    """From a plan to a program that runs, through a bucket whose server the admin has in a variable."""
+    patched = pytest.MonkeyPatch()
+    patched.setenv(variable, server)
+    mirror = f"s3://{new_bucket(s3_client(server))}/{uuid4().hex}"
+    assert toys.plan(mirror, ExitCode.NOT_READY) == dict.fromkeys(INSTALLED, "missing")
+    toys.create(mirror)
+    assert toys.plan(mirror) == dict.fromkeys(INSTALLED, "present")
+    found = json.loads(toys.jc("verify", mirror, "--deep", "-e", str(toys.lock), "--signed", "--json"))
+    assert (found["complete"], found["signers"], found["counts"]["signed"]) == (True, [toys.fingerprint], 3)
+
+    user = toys.user(folder / "user")
+    scope = user.configure(mirror)
+    assert "No binary found when cache-only was specified" in user.install(scope, ok=False)
+    user.trust(mirror)
+    # The user has the server from the scope.
+    patched.undo()
+    user.install(scope)
+    user.require_installed()
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "S3_ENDPOINT_URL"])
+def test_a_bucket_is_filled_with_binaries_and_installed_from(
+    toys: Toys, variable: str, s3_environment: str, tmp_path: Path
+) -> None:
+    require_a_bucket_serves(toys, s3_environment, variable, tmp_path)
+
+
+def test_a_bucket_of_a_server_that_checks_signatures_is_filled_and_installed_from(
+    toys: Toys, ceph_environment: str, tmp_path: Path
+) -> None:
+    require_a_bucket_serves(toys, ceph_environment, "AWS_ENDPOINT_URL", tmp_path)
+
+
+def test_a_registry_is_filled_with_binaries_and_installed_from(
+    toys: Toys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with run_registry(tmp_path, tls=True) as registry:
+        mirror = f"oci://{registry.host}/site/cache"
+        for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+            monkeypatch.setenv(variable, str(registry.certificate))
+        assert toys.plan(mirror, ExitCode.NOT_READY) == dict.fromkeys(INSTALLED, "missing")
+        toys.create(mirror, "--no-sources", code=ExitCode.REFUSED)
+        toys.create(mirror, "--unsigned", code=ExitCode.REFUSED)
+        assert toys.plan(mirror, ExitCode.NOT_READY) == dict.fromkeys(INSTALLED, "missing")
+        toys.create(mirror, "--no-sources", "--unsigned")
+        assert toys.plan(mirror) == dict.fromkeys(INSTALLED, "present")
+        found = json.loads(toys.jc("verify", mirror, "--deep", "-e", str(toys.lock), "--json"))
+        assert (found["complete"], found["signers"], found["counts"]["specs"]) == (True, [], 3)
+        assert [one["key"] for one in found["findings"]] == ["signatures"]
+
+        user = toys.user(tmp_path / "user")
+        scope = user.configure(mirror)
+        assert "app-x@1.0" in user.listed(scope)
+        user.install(scope)
+        user.require_installed()
+
+
+def test_of_a_registry_without_tls_spack_reads_no_index(toys: Toys, tmp_path: Path) -> None:
+    """What a lockfile names is installed; what is in the cache is nowhere listed, and so not reused."""
+    with run_registry(tmp_path) as registry:
+        mirror = f"oci+http://{registry.host}/site/cache"
+        toys.create(mirror, "--no-sources", "--unsigned")
+        assert toys.plan(mirror) == dict.fromkeys(INSTALLED, "present")
+        user = toys.user(tmp_path / "user")
+        scope = tmp_path / "user" / "mirror-config"
+        said = run_jc(user.site, "config", mirror, "-o", str(scope)).stderr
+        assert "reads no index there" in said
+        assert "app-x" not in user.listed(scope)
+        user.install(scope)
+        user.require_installed()
