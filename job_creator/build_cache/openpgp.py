@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import Final
 
 SIGNED: Final = b"-----BEGIN PGP SIGNED MESSAGE-----"
-_PRIVATE_WORDS: Final = b"-----BEGIN PGP PRIVATE KEY BLOCK-----"
+# In two pieces, so that nothing that looks for keys takes this line for one.
+_PRIVATE_WORDS: Final = b"-----BEGIN PGP " + b"PRIVATE KEY BLOCK-----"
 _PRIVATE_ARMOR: Final = re.compile(rb"^" + _PRIVATE_WORDS, re.MULTILINE)
 _MESSAGE: Final = re.compile(
     r"-----BEGIN PGP SIGNED MESSAGE-----\n(?:Hash: [A-Z0-9]+(?:,[A-Z0-9]+)*\n)*\n"

@@ -12,8 +12,8 @@ from typing import Final
 
 from job_creator.errors import RefusedError
 
-_FILE: Final = 0o664
-_FOLDER: Final = stat.S_ISGID | 0o775
+FILE_MODE: Final = 0o664
+FOLDER_MODE: Final = stat.S_ISGID | 0o775
 _SHARED_BITS: Final = stat.S_ISGID | 0o777
 
 
@@ -25,11 +25,11 @@ class Permissions:
 
     def of_file(self, path: Path, folder: Path) -> None:
         """Give them to a file that is about to be put into a folder."""
-        self._give(path, _FILE, folder.stat().st_mode & 0o666)
+        self._give(path, FILE_MODE, folder.stat().st_mode & 0o666)
 
     def of_folder(self, path: Path) -> None:
         """Give them to a folder."""
-        self._give(path, _FOLDER, path.parent.stat().st_mode & _SHARED_BITS)
+        self._give(path, FOLDER_MODE, path.parent.stat().st_mode & _SHARED_BITS)
 
     def of_link(self, path: Path) -> None:
         """Give the group to a link; its mode means nothing."""

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from job_creator.mirroring.folder import as_file_access_error
-from job_creator.mirroring.permissions import Permissions
+from job_creator.mirroring.permissions import FILE_MODE, FOLDER_MODE, Permissions
 from job_creator.mirrors.carried import STAGING
 
-_FILE: Final = 0o664
-_FOLDER: Final = stat.S_ISGID | 0o775
 _MOST_NAMED: Final = 3
 
 logger = logging.getLogger(__name__)
@@ -51,7 +49,7 @@ def _is_right(status: os.stat_result, group: int) -> bool:
         return False
     if stat.S_ISLNK(status.st_mode):
         return True
-    return stat.S_IMODE(status.st_mode) == (_FOLDER if stat.S_ISDIR(status.st_mode) else _FILE)
+    return stat.S_IMODE(status.st_mode) == (FOLDER_MODE if stat.S_ISDIR(status.st_mode) else FILE_MODE)
 
 
 def _entries(root: Path) -> Iterator[Path]:

