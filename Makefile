@@ -43,7 +43,7 @@ benchmark: $(VENV)/.ready-dev
 
 rehearsal-tools: build/node_modules/.ready
 
-build/node_modules/.ready: Makefile
+build/node_modules/.ready: Makefile $(VENV)/.ready-dev
 	@command -v npm > /dev/null || { echo "npm is needed (Debian, Ubuntu: apt install npm)" >&2; exit 1; }
 	npm install --prefix build --no-save --no-package-lock --no-audit --no-fund --loglevel=error $(REHEARSAL_TOOLS)
 	@touch $@

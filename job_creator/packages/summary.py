@@ -137,6 +137,8 @@ def files_by_path(packed: Packed) -> dict[str, Mapping[str, Any]]:
 
 
 def shown_duration(seconds: float) -> str:
-    """Hours and minutes, as people say them."""
+    """Hours and minutes, or seconds if it is less than a minute, as people say them."""
+    if round(seconds) < 60:
+        return f"{round(seconds)}s"
     minutes = round(seconds / 60)
     return f"{minutes // 60}h {minutes % 60:02}m" if minutes >= 60 else f"{minutes}m"

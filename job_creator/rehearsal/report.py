@@ -16,6 +16,7 @@ from job_creator.packages.summary import shown_duration
 from job_creator.rehearsal.engine import log_of
 from job_creator.rehearsal.played import Rehearsed
 from job_creator.rehearsal.record import FAILED, SKIPPED, SUCCESS, Pipeline
+from job_creator.rehearsal.replay import VERSION
 from job_creator.rehearsal.shell import Stage
 from job_creator.rehearsal.translate import IMAGE_TOOLS
 
@@ -163,6 +164,8 @@ def print_rehearsed(result: Rehearsed, console: Console) -> None:
     packages = ", ".join(f"{count} for {architecture}" for architecture, count in result.packages.items())
     console.print(f"packages to compile with an empty build cache: {packages}", highlight=False, soft_wrap=True)
     console.print(f"with {result.runners} runners: {shown_duration(result.seconds)}", highlight=False, soft_wrap=True)
+    source = f"lockfiles as Spack {VERSION} once wrote them, not made now; times are expected, not measured"
+    console.print(source, highlight=False, soft_wrap=True)
     for spec in result.unknown:
         text = f"{spec!r} is not on record: taken for a package without dependencies"
         console.print(text, markup=False, highlight=False, soft_wrap=True)

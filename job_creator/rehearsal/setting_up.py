@@ -118,6 +118,8 @@ def _clear(folder: Path) -> None:
             shutil.rmtree(folder)
         for name in ("home", "tmp", "spack/bin", "spack/share/spack"):
             (folder / name).mkdir(parents=True)
+        # Proxies of the environment, which are handed on, may have passwords in them.
+        folder.chmod(0o700)
         (folder / _MARK).touch()
     except OSError as error:
         raise FileAccessError(f"{error.filename}: {error.strerror}") from None
