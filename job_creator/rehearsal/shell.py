@@ -106,14 +106,13 @@ def _run(
     variables = {**passed, **source, "CI_PIPELINE_ID": str(pipeline.id)}
     place = Place({**stage.variables, **variables}, STATES, stage.missing, (names.UNIT_TESTS,))
     made = translated(document, place)
-    left_out = {one.job: one.why for one in made.left_out}
-    save(stage.records, Pipeline(pipeline.id, name, parent, bridges=made.bridges, left_out=left_out))
+    save(stage.records, Pipeline(pipeline.id, name, parent, bridges=made.bridges, left_out=made.left_out))
     state = stage.states / str(pipeline.id)
     files = {"pipeline.yml": dump(made.document), "variables.yml": dump(dict(stage.variables))}
     write_files(state, {file: text.encode() for file, text in files.items()})
     relative = f"{STATES}/{pipeline.id}"
     if not made.runs:
-        done = Pipeline(pipeline.id, name, parent, SUCCESS, dict.fromkeys(made.jobs, SKIPPED), (), left_out)
+        done = Pipeline(pipeline.id, name, parent, SUCCESS, dict.fromkeys(made.jobs, SKIPPED), (), made.left_out)
         save(stage.records, done)
         return done
     found = Engine(Path(stage.node), Path(stage.engine)).run(
@@ -126,9 +125,9 @@ def _run(
         tell,
         seconds,
     )
-    jobs = {job: SKIPPED if job in left_out else found.get(job, SKIPPED) for job in made.jobs}
+    jobs = {job: SKIPPED if job in made.left_out else found.get(job, SKIPPED) for job in made.jobs}
     status = FAILED if FAILED in jobs.values() else SUCCESS
-    done = Pipeline(pipeline.id, name, parent, status, jobs, made.bridges, left_out)
+    done = Pipeline(pipeline.id, name, parent, status, jobs, made.bridges, made.left_out)
     save(stage.records, done)
     return done
 

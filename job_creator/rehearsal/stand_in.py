@@ -78,8 +78,8 @@ def _generate(arguments: Sequence[str], environment: Mapping[str, str], say: Say
     lock = json.dumps(replayed.lock, indent=1).encode()
     write_files(root / "concrete_environment", {"spack.lock": lock, "spack.yaml": dump({"spack": manifest}).encode()})
     write_files(output.parent, {output.name: dump(document, _GENERATED).encode()})
-    missing = sum("external" not in node for node in replayed.lock["concrete_specs"].values())
-    say(f"{missing} packages, {len(built)} in the build cache")
+    packages = sum("external" not in node for node in replayed.lock["concrete_specs"].values())
+    say(f"{packages} packages; the build cache has {len(built)}")
 
 
 def _rebuild(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:

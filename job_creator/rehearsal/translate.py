@@ -37,22 +37,14 @@ _CALL: Final = re.compile(rf"(?<![\w/-])({'|'.join(map(re.escape, IMAGE_TOOLS))}
 _REPORTS: Final = ".gitlab-ci-reports"
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A job that is left out, and why."""
-
-    job: str
-    why: str
-
-
 @dataclass(frozen=True)
 class Translated:
-    """A document for gitlab-ci-local, its trigger jobs, and what is left out of it."""
+    """A document for gitlab-ci-local, all jobs, trigger jobs among them, and why some of them are left out of it."""
 
     document: dict[str, Any]
     jobs: tuple[str, ...]
     bridges: tuple[str, ...]
-    left_out: tuple[Left, ...]
+    left_out: Mapping[str, str]
 
     @property
     def runs(self) -> bool:
@@ -84,7 +76,7 @@ def translated(document: Mapping[str, Any], place: Place) -> Translated:
         if name not in left:
             result[name] = _bridge(name, job, left) if "trigger" in job else _job(job, place, left)
     bridges = tuple(name for name, job in jobs.items() if "trigger" in job)
-    return Translated(result, tuple(jobs), bridges, tuple(Left(name, why) for name, why in left.items()))
+    return Translated(result, tuple(jobs), bridges, left)
 
 
 def folder_of(job: str) -> str:

@@ -90,7 +90,7 @@ def test_needs_without_artifacts_are_only_waited_for() -> None:
 )
 def test_jobs_whose_programs_are_not_here_are_left_out(script: str, missing: list[str], left: str | None) -> None:
     result = translated({"job": {"script": [script]}}, Place({}, "", missing))
-    assert {one.job: one.why for one in result.left_out} == ({"job": left} if left else {})
+    assert result.left_out == ({"job": left} if left else {})
     assert ("job" in result.document) is (left is None)
     assert result.runs is (left is None)
 
@@ -105,7 +105,7 @@ def test_what_needs_the_artifacts_of_a_job_that_is_left_out_is_left_out_too() ->
         "other": {"script": ["true"]},
     }
     result = translated(document, Place({}, "", ["buildah"]))
-    assert {one.job for one in result.left_out} == {"build", "after", "later"}
+    assert set(result.left_out) == {"build", "after", "later"}
     assert result.document["ordered"]["needs"] == ["other"]
     assert result.document["always"]["needs"] == []
     assert result.jobs == tuple(document)
