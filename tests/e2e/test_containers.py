@@ -39,7 +39,7 @@ from tests.integration.s3_server import new_bucket, s3_server
 from tests.locks import ENVIRONMENT, lockfile, write_environment
 from tests.samples import DEFAULT_BRANCH, REPOSITORY, write_repository
 
-pytestmark = pytest.mark.xdist_group("images")
+pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("images")]
 
 LOCK = lockfile([("app@1.2", "app", "1.2.3")])
 BINARY = read_lockfile(LOCK, "spack.lock").roots[0]

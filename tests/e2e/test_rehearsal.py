@@ -185,7 +185,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Rehear
     return rehearse(root, folder / "run", "--images", "--again", environment=environment)
 
 
-pytestmark = pytest.mark.xdist_group("rehearsal")
+pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("rehearsal")]
 
 
 def test_everything_is_built_then_nothing(done: Rehearsed) -> None:

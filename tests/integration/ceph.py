@@ -124,7 +124,7 @@ class _Cluster:
 
 
 @pytest.fixture(scope="session", name="ceph_url")
-def ceph_url_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def ceph_url_fixture(components: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One server for all tests of a process; those that use it belong to the xdist group `ceph`."""
     with ceph_server(tmp_path_factory.mktemp("ceph")) as url:
         yield url

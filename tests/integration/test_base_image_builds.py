@@ -22,6 +22,7 @@ from tests.integration.registry_server import Answer, Request, serve
 from tests.samples import REPOSITORY
 
 pytestmark = [
+    pytest.mark.usefixtures("components"),
     pytest.mark.skipif(not os.environ.get("SPACKTAINERS_ONLINE"), reason="SPACKTAINERS_ONLINE is not set"),
     pytest.mark.xdist_group("images"),
 ]

@@ -105,7 +105,7 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def registry(components: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with run_registry(tmp_path_factory.mktemp("registry"), TokenService()) as running:
         push_image(running, "public/nexus", "1.9", "amd64", {"from": "upstream"})
         yield running

@@ -125,7 +125,7 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def registry(components: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry behind a token service, with a base image for two architectures."""
     require("buildah")
     with run_registry(tmp_path_factory.mktemp("registry"), TokenService(), tls=True) as running:

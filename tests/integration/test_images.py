@@ -21,7 +21,7 @@ from tests.integration.apptainer import Apptainer, apptainer_for
 from tests.integration.base_images import Buildah, buildah_in, debian_root, import_root, shared_folder
 from tests.samples import REPOSITORY
 
-pytestmark = pytest.mark.xdist_group("images")
+pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("images")]
 
 BUILDER = "localhost/builder"
 RUNTIME = "localhost/runtime"

@@ -24,7 +24,7 @@ def jc(*arguments: str | Path, **environment: str) -> Result:
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
+def keys(components: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
     """A folder of gpg's with two keys, and their fingerprints."""
     gpg = require("gpg")
     # The path of gpg's socket may have 107 characters.

@@ -28,7 +28,7 @@ from tests.integration.components import give_up, require
 from tests.integration.mirror_site import LIBFFI_PATCH, MirrorSite, hashes, make_site
 from tests.samples import REPOSITORY
 
-pytestmark = pytest.mark.xdist_group("mirror")
+pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("mirror")]
 
 KILLS = 20
 ARCHIVES = {"bzip2", "lz4", "libevent", "libffi", "compiler-wrapper"}

@@ -34,6 +34,7 @@ INSTALLED = {"app-x", "libb", "liba"}
 
 # Together, because the packages are built once in each process. Not within the fixture: servers would start before.
 pytestmark = [
+    pytest.mark.usefixtures("components"),
     pytest.mark.skipif(not ROOTS, reason="SPACKTAINERS_SPACK_ROOT names no Spack"),
     pytest.mark.xdist_group("mirror-hosts"),
 ]

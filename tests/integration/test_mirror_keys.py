@@ -68,7 +68,7 @@ class Site:
 
 
 @pytest.fixture(name="key_ring")
-def key_ring_fixture(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def key_ring_fixture(components: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of a key ring; its path has to be short, because sockets are made in it."""
     require("gpg")
     with tempfile.TemporaryDirectory(prefix="gpg") as folder:

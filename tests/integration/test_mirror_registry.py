@@ -55,7 +55,7 @@ def archive_of(tag: str) -> str:
 
 
 @pytest.fixture(name="host")
-def host_fixture(tmp_path: Path) -> Iterator[Host]:
+def host_fixture(components: None, tmp_path: Path) -> Iterator[Host]:
     with run_registry(tmp_path) as registry:
         cache = RegistryCache(registry, "site/cache")
         cache.put_all()

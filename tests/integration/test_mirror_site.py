@@ -16,7 +16,10 @@ from tests.integration.test_spack import ROOTS
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, inputs
 from tests.unit.test_mirror_settings import with_mirrors
 
-pytestmark = pytest.mark.skipif(not ROOTS, reason="SPACKTAINERS_SPACK_ROOT names no Spack")
+pytestmark = [
+    pytest.mark.usefixtures("components"),
+    pytest.mark.skipif(not ROOTS, reason="SPACKTAINERS_SPACK_ROOT names no Spack"),
+]
 
 
 @pytest.mark.parametrize("root", ROOTS)

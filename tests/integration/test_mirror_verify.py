@@ -49,7 +49,7 @@ PACKAGES = (Package("bzip2", ["bzip2 1.0.8"]), Package("libffi", ["libffi 3.4.4"
 
 
 @pytest.fixture(autouse=True)
-def _gpg() -> None:
+def _gpg(components: None) -> None:
     require("gpg")
 
 

@@ -23,7 +23,7 @@ from tests.integration.registry_server import (
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def registry(components: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with run_registry(tmp_path_factory.mktemp("registry"), TokenService()) as running:
         yield running
 

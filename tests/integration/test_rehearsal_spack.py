@@ -25,7 +25,10 @@ spack:
   view: false
 """
 
-pytestmark = pytest.mark.skipif(not ROOTS, reason="SPACKTAINERS_SPACK_ROOT names no Spack")
+pytestmark = [
+    pytest.mark.usefixtures("components"),
+    pytest.mark.skipif(not ROOTS, reason="SPACKTAINERS_SPACK_ROOT names no Spack"),
+]
 
 
 @pytest.mark.parametrize("spack", ROOTS)

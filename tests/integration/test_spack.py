@@ -36,7 +36,10 @@ DEFINITIONS = [
     if isinstance(one, SpackDefinition) and one.architecture == "amd64"
 ]
 
-pytestmark = pytest.mark.skipif(not ROOTS, reason="SPACKTAINERS_SPACK_ROOT names no Spack")
+pytestmark = [
+    pytest.mark.usefixtures("components"),
+    pytest.mark.skipif(not ROOTS, reason="SPACKTAINERS_SPACK_ROOT names no Spack"),
+]
 
 
 def _output(*command: str) -> str:

@@ -26,6 +26,7 @@ from tests.samples import REPOSITORY
 ROOTS = [root for root in os.environ.get("SPACKTAINERS_SPACK_ROOT", "").split(":") if root]
 
 pytestmark = [
+    pytest.mark.usefixtures("components"),
     pytest.mark.skipif(not ROOTS, reason="SPACKTAINERS_SPACK_ROOT names no Spack"),
     pytest.mark.xdist_group("images"),
 ]

@@ -72,7 +72,7 @@ class Spack:
 
 
 @pytest.fixture(name="root")
-def root_fixture() -> Path:
+def root_fixture(components: None) -> Path:
     root = os.environ.get("SPACKTAINERS_SPACK_ROOT")
     if not root:
         pytest.skip("SPACKTAINERS_SPACK_ROOT is not set")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -17,6 +16,7 @@ from job_creator.errors import LimitExceededError
 from job_creator.limits import PARSED_SIZE_SAFETY, archive_size, check, parsed_size
 from job_creator.site import Limits
 from job_creator.yaml_io import parse
+from tests.integration.components import require
 from tests.samples import REPOSITORY
 
 LIMITS = Limits()
@@ -140,11 +140,11 @@ puts deep(YAML.safe_load(STDIN.read, aliases: true))
 """
 
 
-@pytest.mark.skipif(not shutil.which("ruby"), reason="no ruby on PATH")
+@pytest.mark.usefixtures("components")
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "tests" / "golden").rglob("generated_pipeline.yaml")), ids=str)
 def test_the_parsed_size_is_what_the_ruby_at_hand_counts(path: Path) -> None:
     text = path.read_text()
-    command = ["ruby", "-e", DEEP_SIZE]
+    command = [require("ruby"), "-e", DEEP_SIZE]
     real = int(subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout)
     assert real <= parsed_size(parse(text.encode(), "p").value) * PARSED_SIZE_SAFETY <= real * 1.2
 
