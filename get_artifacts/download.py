@@ -16,7 +16,7 @@ from get_artifacts.gitlab_api import Archives, BrokenOffError
 from get_artifacts.session import Patience
 from get_artifacts.store import Store
 from get_artifacts.unpack import Unpacked, UnpackLimits, read_directory, unpack, verify
-from job_creator.errors import DamagedError, FileAccessError, NotThereError, SpacktainersError
+from job_creator.errors import DamagedError, FileAccessError, NotThereError, SpacktainersError, naming
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class Fetcher:
         """One try; returns how many bytes came."""
         received = 0
         try:
-            with closing(self.server.archive(item.job)) as pieces, archive.open("wb") as stream:
+            with naming(archive), closing(self.server.archive(item.job)) as pieces, archive.open("wb") as stream:
                 for piece in pieces:
                     self._require_interest()
                     stream.write(piece)
@@ -136,8 +136,6 @@ class Fetcher:
                     self.display.advance(len(piece))
                     if received > (item.job.archive_bytes or 0):
                         break
-        except OSError as error:
-            raise FileAccessError(f"{error.filename or archive}: {error.strerror}") from None
         except NotThereError as error:
             raise NotThereError(f"{error}; they were erased or have expired, run the job again") from None
         except BrokenOffError:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from get_artifacts.choose import Item
 from get_artifacts.unpack import Unpacked, crc_of
 from job_creator.adapters.files import write_files
-from job_creator.errors import FileAccessError, RefusedError
+from job_creator.errors import RefusedError, naming
 
 _MEMORY: Final = ".ga"
 
@@ -75,12 +75,10 @@ class Store:
             raise RefusedError(f"{path}: is there, but not from ga; move it away or choose another --out-dir")
         record = {"about": _about(item, unpacked=files is not None), "files": [asdict(file) for file in files or ()]}
         write_files(self._memory, {f"{path.name}.json": json.dumps(record, indent=1).encode()})
-        try:
+        with naming(path, always=True):
             if files is not None and (path.exists() or path.is_symlink()):
                 path.rename(self.staging(f"old {path.name}"))
             staged.rename(path)
-        except OSError as error:
-            raise FileAccessError(f"{error.filename}: {error.strerror}") from None
         return path
 
     def _record(self, path: Path) -> dict[str, Any] | None:
@@ -99,12 +97,10 @@ def opened(out_dir: Path) -> Iterator[Store]:
     """
     store = Store(out_dir)
     staging = store.staging("")
-    try:
+    with naming(out_dir):
         staging.mkdir(parents=True, exist_ok=True)
         (staging.parent / ".gitignore").write_text("*\n")
         lock = (staging.parent / "lock").open("w")
-    except OSError as error:
-        raise FileAccessError(f"{error.filename}: {error.strerror}") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from job_creator.errors import DamagedError, FileAccessError, RefusedError
+from job_creator.errors import DamagedError, RefusedError, naming
 
 _CHUNK: Final = 1 << 20
 _ENCRYPTED: Final = 1
@@ -120,16 +120,15 @@ def _pattern(glob: str) -> str:
 def _opened(archive: Path, limits: UnpackLimits) -> Iterator[zipfile.ZipFile]:
     place = archive.name
     try:
-        _require_small_directory(archive, limits)
-        with zipfile.ZipFile(archive) as opened:
-            for entry in opened.infolist():
-                if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _METHODS:
-                    raise DamagedError(f"{place}: {entry.filename!r} is packed in a way that GitLab's runner is not")
-            yield opened
+        with naming(archive):
+            _require_small_directory(archive, limits)
+            with zipfile.ZipFile(archive) as opened:
+                for entry in opened.infolist():
+                    if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _METHODS:
+                        raise DamagedError(f"{place}: {entry.filename!r} is packed in a way that no runner is")
+                yield opened
     except (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, ValueError) as error:
         raise DamagedError(f"{place}: no whole zip archive ({error})") from None
-    except OSError as error:
-        raise FileAccessError(f"{error.filename or place}: {error.strerror or error}") from None
 
 
 def _require_small_directory(archive: Path, limits: UnpackLimits) -> None:
@@ -215,7 +214,7 @@ def _require_inside(links: dict[str, str], place: str) -> None:
 def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
     """One file. zipfile itself stops at the size that the directory says, and compares the checksum."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(entry) as source, path.open("xb") as stream:
+    with archive.open(entry) as source, naming(path), path.open("xb") as stream:
         while block := source.read(_CHUNK):
             stream.write(block)
     if (entry.external_attr >> 16) & 0o100:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING, Any, Final
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from job_creator.errors import ExitCode, SpacktainersError
+from job_creator.errors import ExitCode, InvalidInputError, SpacktainersError, naming
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_ENDED_BY_SIGPIPE: Final = 141
+"""What shells report of a Unix tool that ended because nobody read on."""
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 CONTEXT_SETTINGS: Final = {"help_option_names": ["-h", "--help"]}
 
@@ -41,13 +47,69 @@ def exit_codes(*codes: ExitCode) -> str:
 class _EndsWithItsCause:
     """Turns the errors that end a command on purpose into a message and an exit code; bugs keep their traceback."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command, from its command line to its exit code."""
+        output = _Output(sys.stdout)
         try:
-            return super().invoke(ctx)  # type: ignore[misc]
+            sys.stdout = output
+            return super().main(*arguments, **options)  # type: ignore[misc]
         except SpacktainersError as error:
-            click.echo(click.style("error: ", fg="red", bold=True) + str(error), err=True)
-            ctx.exit(int(error.exit_code))
+            click.echo(click.style("error: ", fg="red", bold=True) + shown(error), err=True)
+            sys.exit(int(error.exit_code))
+        except _NobodyReadsError:
+            sys.exit(_ENDED_BY_SIGPIPE)
+        finally:
+            sys.stdout = output.given_back()
+
+
+def shown(error: SpacktainersError) -> str:
+    """What is said of an error: faults have a line each, which begins with the place, so that editors find it."""
+    if not isinstance(error, InvalidInputError):
+        return str(error)
+    count = len(error.faults)
+    return f"{count} {'fault' if count == 1 else 'faults'}\n{error}"
+
+
+class _NobodyReadsError(Exception):
+    """Who read what the command prints has seen enough, as `head` does."""
+
+
+class _Output:
+    """Standard output, whose failures end the command by their cause; click and rich would take them for bugs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._has_failed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Print."""
+        with self._explained():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Print now."""
+        with self._explained():
+            self._stream.flush()
+
+    def given_back(self) -> TextIO:
+        """The stream itself. After a failure what is left in its buffers goes nowhere: Python would try it again."""
+        if self._has_failed:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+        return self._stream
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        with naming("standard output"):
+            try:
+                yield
+            except OSError as error:
+                self._has_failed = True
+                if isinstance(error, BrokenPipeError):
+                    raise _NobodyReadsError from None
+                raise
 
 
 class Group(_EndsWithItsCause, click.Group):

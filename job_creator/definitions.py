@@ -10,7 +10,7 @@ from typing import Any
 
 from job_creator.definition_file import DefinitionFile, Spacktainer, TemplateFile
 from job_creator.definition_header import read_imported_image
-from job_creator.errors import Fault, FileAccessError, InvalidInputError
+from job_creator.errors import Fault, InvalidInputError, naming
 from job_creator.image_reference import ImageReference, is_container_name
 from job_creator.names import BASE_IMAGES, DEFINITIONS_FOLDER, EPILOGUE_FILE, EXTRA_FILES_FOLDER, MAX_CONTAINER_NAME
 from job_creator.spack_line import SpackLine
@@ -75,7 +75,7 @@ def read_definitions(
     folder = root / DEFINITIONS_FOLDER
     definitions: dict[tuple[str, str], Definition] = {}
     faults: list[Fault] = []
-    try:
+    with naming(folder):
         for architecture in _folders(folder):
             if architecture.name not in architectures:
                 hint = did_you_mean(architecture.name, architectures)
@@ -93,8 +93,6 @@ def read_definitions(
                     message = f"{definition.name!r} is already defined in {definitions[key].path}"
                     faults.append(Fault(definition.path, 1, 1, message, "give one of them another name"))
                 definitions.setdefault(key, definition)
-    except OSError as error:
-        raise FileAccessError(f"{error.filename}: {error.strerror}") from None
     if faults:
         raise InvalidInputError(faults)
     return tuple(definitions[key] for key in sorted(definitions))

@@ -5,9 +5,14 @@ A bug is none of these: it keeps its traceback and Python's exit code 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class ExitCode(IntEnum):
@@ -75,6 +80,21 @@ class FileAccessError(SpacktainersError):
     """A file or folder could not be read or written."""
 
     exit_code = ExitCode.CANNOT_ACCESS_FILE
+
+
+@contextmanager
+def naming(path: object, *, always: bool = False) -> Iterator[None]:
+    """Turns what the operating system refuses into a `FileAccessError` that names the file which it is about.
+
+    That is the one that the operating system names, and `path` where it names none, as for a full disk; `always`
+    `path` where it would name a temporary file that nobody asked for.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = path if always else error.filename or path
+        hint = "; make room and run this again" if error.errno in _FULL else ""
+        raise FileAccessError(f"{place}: {error.strerror or error}{hint}") from None
 
 
 class NotThereError(SpacktainersError):

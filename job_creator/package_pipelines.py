@@ -15,7 +15,7 @@ from job_creator.ci_objects import expand
 from job_creator.containers.published import registry_of
 from job_creator.context import Context
 from job_creator.durations import Durations, default_durations, read_durations
-from job_creator.errors import Fault, FileAccessError, InvalidInputError
+from job_creator.errors import Fault, InvalidInputError, naming
 from job_creator.packages.merge import merge
 from job_creator.packages.pack import Request, pack
 from job_creator.packages.prepare import Preparation
@@ -111,10 +111,8 @@ def read_folder(
     `keep_going` so is one whose pipeline cannot be used; without, that raises `InvalidInputError`. So does a folder
     without any pipeline, unless it `may_be_empty`.
     """
-    try:
+    with naming(folder):
         containers = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    except OSError as error:
-        raise FileAccessError(f"{error.filename}: {error.strerror}") from None
     found: list[Generated] = []
     failed: dict[str, str] = {}
     faults: list[Fault] = []

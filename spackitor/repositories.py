@@ -16,7 +16,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from job_creator.errors import Fault, FileAccessError, InvalidInputError
+from job_creator.errors import Fault, InvalidInputError, naming
 
 _REPOSITORY: Final = "repo.yaml"
 _NOT_SEARCHED: Final = {"test_repos", "lib", "opt", "etc", "share", "bin"}
@@ -54,7 +54,8 @@ def read_repositories(folders: Iterable[Path]) -> Packages:
 
 def _repositories(folder: Path) -> Iterator[Path]:
     def give_up(error: OSError) -> None:
-        raise FileAccessError(f"{error.filename}: {error.strerror}") from None
+        with naming(folder):
+            raise error
 
     for root, inner, files in os.walk(folder, onerror=give_up):
         if _REPOSITORY in files:
@@ -69,13 +70,12 @@ def _repositories(folder: Path) -> Iterator[Path]:
 def _read(root: Path) -> tuple[str, frozenset[str]]:
     path = root / _REPOSITORY
     try:
-        value: Any = YAML(typ="safe").load(path.read_bytes())
-        settings = value["repo"]
-        namespace, folder = str(settings["namespace"]), str(settings.get("subdirectory", "packages"))
-        with os.scandir(root / folder) as entries:
-            names = frozenset(canonical(one.name) for one in entries if (Path(one.path) / "package.py").is_file())
-    except OSError as error:
-        raise FileAccessError(f"{error.filename}: {error.strerror}") from None
+        with naming(path):
+            value: Any = YAML(typ="safe").load(path.read_bytes())
+            settings = value["repo"]
+            namespace, folder = str(settings["namespace"]), str(settings.get("subdirectory", "packages"))
+            with os.scandir(root / folder) as entries:
+                names = frozenset(canonical(one.name) for one in entries if (Path(one.path) / "package.py").is_file())
     except (YAMLError, KeyError, TypeError, AttributeError):
         raise InvalidInputError([Fault(str(path), 1, 1, "not a 'repo.yaml' of Spack")]) from None
     if not names:

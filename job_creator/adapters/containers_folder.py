@@ -11,7 +11,6 @@ gets a whole file at any time, and a record without a file is what an interrupte
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import secrets
@@ -23,13 +22,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from job_creator.errors import DamagedError, FileAccessError, InvalidInputError, RefusedError
+from job_creator.errors import DamagedError, FileAccessError, InvalidInputError, RefusedError, naming
 from job_creator.publication import Record
 
 CURRENT: Final = "current"
 TEMPORARY: Final = ".installing."
 _RECORD: Final = ".json"
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BLOCK: Final = 1 << 20
 
 
@@ -106,25 +104,25 @@ def install(path: Path, record: Record, write: Callable[[int], None]) -> None:
     """
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _temporary(path) as temporary:
-            with temporary.open("xb", buffering=0) as stream:
-                write(stream.fileno())
-                os.fsync(stream.fileno())
-            size, digest = temporary.stat().st_size, sha256_of(temporary)
-            if (size, digest) != (record.size, record.sha256):
-                raise DamagedError(
-                    f"{path}: {size} bytes with sha256 {digest} arrived, "
-                    f"not {record.size} with {record.sha256}; run this again, or publish the file anew"
-                )
-            write_record(path, record)
-            temporary.rename(path)
-            _sync(path.parent)
+    with naming(path, always=True), _temporary(path) as temporary:
+        with temporary.open("xb", buffering=0) as stream:
+            write(stream.fileno())
+            os.fsync(stream.fileno())
+        size, digest = temporary.stat().st_size, sha256_of(temporary)
+        if (size, digest) != (record.size, record.sha256):
+            raise DamagedError(
+                f"{path}: {size} bytes with sha256 {digest} arrived, "
+                f"not {record.size} with {record.sha256}; run this again, or publish the file anew"
+            )
+        write_record(path, record)
+        temporary.rename(path)
+        _sync(path.parent)
 
 
 def write_record(path: Path, record: Record) -> None:
     """Write the record of a file beside it. Raises `FileAccessError`."""
     target = _record_of(path)
-    with naming(target), _temporary(target) as temporary:
+    with naming(target, always=True), _temporary(target) as temporary:
         with temporary.open("xb") as stream:
             stream.write(record.to_json().encode())
             stream.flush()
@@ -134,7 +132,7 @@ def write_record(path: Path, record: Record) -> None:
 
 def point(link: Path, target: str) -> None:
     """Let a link point to a file beside it, from one moment to the next. Raises `FileAccessError`."""
-    with naming(link):
+    with naming(link, always=True):
         if link.is_symlink() and str(link.readlink()) == target:
             return
         with _temporary(link) as temporary:
@@ -164,16 +162,6 @@ def remove_paths(paths: Iterable[Path]) -> None:
     for path in paths:
         with naming(path):
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Turns what the operating system says into a `FileAccessError` with a place."""
-    try:
-        yield
-    except OSError as error:
-        hint = "; make room and run this again" if error.errno in _FULL else ""
-        raise FileAccessError(f"{error.filename or path}: {error.strerror or error}{hint}") from None
 
 
 @contextmanager

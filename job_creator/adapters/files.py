@@ -6,24 +6,23 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 from job_creator.decisions import FileEntry
-from job_creator.errors import FileAccessError
+from job_creator.errors import naming
 
 _BLOCK = 1 << 20
 
 
 def read_file(path: Path) -> bytes:
     """The content of a file. Raises `FileAccessError`."""
-    with _as_file_access_error():
+    with naming(path):
         return path.read_bytes()
 
 
 def list_files(path: Path) -> tuple[FileEntry, ...]:
     """Every file and link below a folder, sorted by name, or the one file that `path` is. Raises `FileAccessError`."""
-    with _as_file_access_error():
+    with naming(path):
         if path.is_file():
             return (_file_entry(path, path.name),)
         return tuple(sorted(_entries(path, path), key=lambda entry: entry.path))
@@ -35,7 +34,7 @@ def write_files(folder: Path, files: Mapping[str, bytes], stale: str = "") -> No
     Files that match the glob `stale` and are not written now are left-overs of an earlier run, and are removed.
     Raises `FileAccessError`.
     """
-    with _as_file_access_error():
+    with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -72,27 +71,20 @@ def _sha256(path: Path) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise
+    with naming(path, always=True):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink()
+            raise
 
 
 def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
-
-
-@contextmanager
-def _as_file_access_error() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise FileAccessError(f"{error.filename}: {error.strerror}") from None

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from job_creator.adapters.s3 import S3Location, asking, is_missing
-from job_creator.errors import CouldNotAskError, FileAccessError, NotThereError
+from job_creator.errors import CouldNotAskError, FileAccessError, NotThereError, naming
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -205,8 +205,5 @@ def _few_at_once(tasks: Iterable[Callable[[], T]], width: int) -> Iterator[T]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
-    try:
-        with path.open("rb") as stream:
-            yield stream
-    except OSError as error:
-        raise FileAccessError(f"{path}: {error.strerror or error}") from None
+    with naming(path), path.open("rb") as stream:
+        yield stream

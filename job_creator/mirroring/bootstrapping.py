@@ -8,8 +8,8 @@ from typing import Final
 
 from job_creator.adapters.processes import ProcessError
 from job_creator.adapters.spack import Spack
+from job_creator.errors import naming
 from job_creator.mirroring.destinations import FolderDestination
-from job_creator.mirroring.folder import as_file_access_error
 from job_creator.mirrors.carried import order
 from job_creator.mirrors.configuration import BINARIES_METADATA, BOOTSTRAP_FOLDER
 
@@ -24,7 +24,7 @@ def put(spack: Spack, destination: FolderDestination) -> str:
     if (destination.root / BINARIES_METADATA).is_dir():
         return ""
     staged = destination.staging / "bootstrap"
-    with as_file_access_error(staged):
+    with naming(staged):
         if staged.is_dir():
             shutil.rmtree(staged)
         staged.mkdir(parents=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from job_creator.adapters.s3 import S3Location
-from job_creator.errors import NotThereError, RefusedError
-from job_creator.mirroring.folder import as_file_access_error, sha256
+from job_creator.errors import NotThereError, RefusedError, naming
+from job_creator.mirroring.folder import sha256
 from job_creator.mirroring.permissions import Permissions
 from job_creator.store import Store
 
@@ -161,7 +161,7 @@ class FolderDestination:
     def put(self, staged: Path, path: str, links: Collection[str]) -> None:
         """A rename; links are made beside their final names and renamed as well. Raises `FileAccessError`."""
         final = self._path(path)
-        with as_file_access_error(final):
+        with naming(final):
             self.permissions.make_folders(final.parent, self.root)
             self.permissions.of_file(staged, final.parent)
             staged.replace(final)
@@ -172,7 +172,7 @@ class FolderDestination:
         for name in links:
             link = self._path(name)
             target = os.path.relpath(self._path(path), link.parent)
-            with as_file_access_error(link):
+            with naming(link, always=True):
                 if link.is_symlink() and str(link.readlink()) == target:
                     continue
                 self.permissions.make_folders(link.parent, self.root)
@@ -220,7 +220,7 @@ class BucketDestination:
         from job_creator.adapters.s3 import s3_client
 
         del links
-        with as_file_access_error(staged):
+        with naming(staged):
             if staged.stat().st_size > multipart.PART_SIZE:
                 multipart.upload(s3_client(self.endpoint), self.location / path, staged, lambda _: None)
             else:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from job_creator.errors import DamagedError, NotReadyError, RefusedError
-from job_creator.mirroring.folder import Progress, Survey, as_file_access_error, changed, look, read, sha256
+from job_creator.errors import DamagedError, NotReadyError, RefusedError, naming
+from job_creator.mirroring.folder import Progress, Survey, changed, look, read, sha256
 from job_creator.mirroring.signatures import Signer
 from job_creator.mirrors.bundle import KEY, LIST, SIGNATURE, Bundle, File, Part, Piece, part_name
 from job_creator.mirrors.carried import order, sha256_in_name
@@ -63,7 +63,7 @@ def export(plan: Plan, out: Path, signer: Signer | None, progress: Progress) -> 
     Raises `NotReadyError` if somebody changes the mirror meanwhile, `DamagedError` if a file is not what its name says,
     and `FileAccessError`.
     """
-    with as_file_access_error(out):
+    with naming(out):
         out.mkdir(parents=True, exist_ok=True)
         for name in (SIGNATURE, KEY):
             (out / name).unlink(missing_ok=True)
@@ -88,7 +88,7 @@ def export(plan: Plan, out: Path, signer: Signer | None, progress: Progress) -> 
 
 def _known(root: Path, keys: Iterable[str], progress: Progress) -> dict[str, str]:
     result: dict[str, str] = {}
-    with as_file_access_error(root):
+    with naming(root):
         for key in keys:
             try:
                 result[key] = sha256(root / key, progress)

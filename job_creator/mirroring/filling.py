@@ -20,9 +20,9 @@ from typing import Final
 
 from job_creator.adapters.processes import ProcessError
 from job_creator.adapters.spack import Spack
-from job_creator.errors import CouldNotAskError
+from job_creator.errors import CouldNotAskError, naming
 from job_creator.mirroring.destinations import Destination
-from job_creator.mirroring.folder import as_file_access_error, sha256
+from job_creator.mirroring.folder import sha256
 from job_creator.mirrors.needs import NEEDS_KEY, SIDE_FOLDER, Needs, read_needs
 from job_creator.mirrors.plan import Item
 from job_creator.store import ChangedError, StoredObject
@@ -88,7 +88,7 @@ def fill(
 def _adopt(destination: Destination, files: Path, item: Item, done: Done) -> bool:
     """Whether an earlier run that was ended had fetched this; then it is put into the mirror."""
     staged = files / item.path
-    with as_file_access_error(staged):
+    with naming(staged):
         if not staged.is_file():
             return False
         if not item.source or not item.source.sha256 or sha256(staged) != item.source.sha256:
@@ -111,7 +111,7 @@ def _fetch(
     waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
     for item in items:
         waiting.put(item)
-    with as_file_access_error(destination.staging):
+    with naming(destination.staging):
         scope = destination.staging / "scope"
         scope.mkdir(exist_ok=True)
         stage = json.dumps({"config": {"build_stage": [str(destination.staging / "stage")]}})
@@ -180,7 +180,7 @@ def record_needs(destination: Destination, needs: Needs) -> None:
 def _locked(staging: Path) -> Iterator[int | None]:
     """One run at a time in a staging folder. The Spacks that it starts keep the lock, so that the next run waits for
     those that outlive a run that was killed."""
-    with as_file_access_error(staging):
+    with naming(staging):
         staging.mkdir(parents=True, exist_ok=True)
         stream = (staging / "lock").open("a")
     with stream:

@@ -6,12 +6,11 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from job_creator.errors import FileAccessError, NotReadyError, NotThereError, RefusedError
+from job_creator.errors import NotReadyError, NotThereError, RefusedError, naming
 from job_creator.mirrors.carried import is_carried, why_no_key, why_no_link
 
 Progress = Callable[[int], None]
@@ -54,7 +53,7 @@ def look(root: Path) -> Survey:
     files: dict[str, Seen] = {}
     links: dict[str, str] = {}
     folders: list[str] = []
-    with as_file_access_error(root):
+    with naming(root):
         try:
             for key, status in _walk(root, ""):
                 if reason := why_no_key(key):
@@ -101,15 +100,6 @@ def sha256(path: Path, progress: Progress = lambda _: None) -> str:
         digest.update(block)
         progress(len(block))
     return digest.hexdigest()
-
-
-@contextmanager
-def as_file_access_error(place: Path) -> Iterator[None]:
-    """What the file system refuses ends the command with its own exit code."""
-    try:
-        yield
-    except OSError as error:
-        raise FileAccessError(f"{error.filename or place}: {error.strerror}") from None
 
 
 def _walk(root: Path, folder: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -20,8 +20,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 from uuid import uuid4
 
-from job_creator.errors import DamagedError, NotReadyError, NotThereError, RefusedError
-from job_creator.mirroring.folder import Progress, as_file_access_error, read, sha256
+from job_creator.errors import DamagedError, NotReadyError, NotThereError, RefusedError, naming
+from job_creator.mirroring.folder import Progress, read, sha256
 from job_creator.mirroring.permissions import Permissions
 from job_creator.mirroring.sharing import share
 from job_creator.mirroring.signatures import require_signature
@@ -62,7 +62,7 @@ def open_bundle(source: Path, fingerprint: str | None) -> Bundle:
         raise NotThereError(f"{place}: no such file; without it this is no bundle, or its export was not completed")
     if fingerprint:
         require_signature(place, source / SIGNATURE, source / KEY, fingerprint)
-    with as_file_access_error(place):
+    with naming(place):
         bundle = read_bundle(place.read_bytes(), str(place))
     for part in bundle.parts:
         path = source / part.name
@@ -81,7 +81,7 @@ def verify(source: Path, bundle: Bundle, progress: Progress) -> None:
         path = source / part.name
         whole = hashlib.sha256()
         done = 0
-        with as_file_access_error(path), path.open("rb") as stream:
+        with naming(path), path.open("rb") as stream:
             for file, piece in inside.get(number, ()):
                 _feed(stream, piece.offset - done, progress, whole)
                 _feed(stream, piece.size, progress, whole, digests[file.key])
@@ -104,7 +104,7 @@ def compare(source: Path, bundle: Bundle, root: Path, progress: Progress, *, dee
     files: list[File] = []
     missing: list[str] = []
     wrong: list[str] = []
-    with as_file_access_error(root):
+    with naming(root):
         _require_folders(root, bundle)
         for file in bundle.files:
             named = bool(sha256_in_name(file.key))
@@ -128,7 +128,7 @@ def compare(source: Path, bundle: Bundle, root: Path, progress: Progress, *, dee
 
 def carry_out(plan: Plan, permissions: Permissions, progress: Progress) -> None:
     """Write what is missing. Raises `DamagedError` if a part changed since it was verified, and `FileAccessError`."""
-    with as_file_access_error(plan.root):
+    with naming(plan.root):
         permissions.make_folders(plan.root, plan.root)
         staging = plan.root / STAGING
         permissions.make_folders(staging, plan.root)

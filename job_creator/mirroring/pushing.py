@@ -17,9 +17,8 @@ from job_creator.adapters.files import write_files
 from job_creator.adapters.processes import ProcessError
 from job_creator.adapters.spack import Spack
 from job_creator.build_cache.layout_v3 import MANIFESTS, Blob, read_manifest
-from job_creator.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError
+from job_creator.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError, naming
 from job_creator.mirroring.destinations import BinaryDestination, Destination
-from job_creator.mirroring.folder import as_file_access_error
 from job_creator.mirrors.binaries import SPEC_MANIFESTS, manifest_keys
 from job_creator.spack_line import SpackLine
 from job_creator.store import Store
@@ -117,7 +116,7 @@ def _copy_blob(source: Store, destination: Destination, blob: Blob) -> None:
         return
     staged = destination.staging / "blob"
     digest = hashlib.sha256()
-    with as_file_access_error(staged):
+    with naming(staged):
         staged.parent.mkdir(parents=True, exist_ok=True)
         with staged.open("wb") as stream:
             for block in source.stream(blob.key):

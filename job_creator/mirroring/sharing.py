@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from job_creator.mirroring.folder import as_file_access_error
+from job_creator.errors import naming
 from job_creator.mirroring.permissions import FILE_MODE, FOLDER_MODE, Permissions
 from job_creator.mirrors.carried import STAGING
 
@@ -26,7 +26,7 @@ def share(root: Path, permissions: Permissions) -> None:
     if permissions.group is None:
         return
     others = []
-    with as_file_access_error(root):
+    with naming(root):
         for path in _entries(root):
             status = path.lstat()
             if _is_right(status, permissions.group):

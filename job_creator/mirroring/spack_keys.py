@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from job_creator.adapters.spack import ProcessError, Spack
-from job_creator.errors import CouldNotAskError, DamagedError, FileAccessError, NotThereError, RefusedError
+from job_creator.errors import CouldNotAskError, DamagedError, FileAccessError, NotThereError, RefusedError, naming
 from job_creator.mirroring.gpg import key_ring
 from job_creator.mirrors.keys import Key
 
@@ -160,8 +160,6 @@ def _secret_part(listing: str) -> str:
 @contextmanager
 def _private_folder(beside: Path | None = None) -> Iterator[Path]:
     """A folder that nobody else can look into, gone afterwards."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=".jc-keys-", dir=beside) as folder:
-            yield Path(folder)
-    except PermissionError as error:
-        raise FileAccessError(f"{error.filename}: {error.strerror}") from None
+    place = beside or Path(tempfile.gettempdir())
+    with naming(place, always=True), tempfile.TemporaryDirectory(prefix=".jc-keys-", dir=place) as folder:
+        yield Path(folder)

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from job_creator.adapters import containers_folder
 from job_creator.adapters.containers_bucket import ContainersBucket, Stored
 from job_creator.adapters.s3 import S3Location, parse_s3_url
+from job_creator.errors import naming
 from job_creator.publication import Record
 from job_creator.retention import Placed, Removal
 
@@ -97,7 +98,7 @@ class FolderPlace:
 
     def _removable(self) -> list[containers_folder.Installed]:
         """What no link of another name than its own points to."""
-        with containers_folder.naming(self._root):
+        with naming(self._root):
             folders = sorted(path for path in self._root.iterdir() if path.is_dir())
         found = (one for folder in folders for one in containers_folder.installed(folder))
         return [one for one in found if one.links <= {one.record.file_name}]

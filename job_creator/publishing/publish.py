@@ -18,7 +18,7 @@ from job_creator.adapters.containers_bucket import ContainersBucket, Listed, Sto
 from job_creator.adapters.multipart import Progress, Uploaded
 from job_creator.adapters.s3 import S3Location
 from job_creator.decisions import Action, compare_labels
-from job_creator.errors import CouldNotAskError, DamagedError, FileAccessError, RefusedError
+from job_creator.errors import CouldNotAskError, DamagedError, RefusedError, naming
 from job_creator.publication import Record, write_time
 from job_creator.publishing.places import BucketPlace
 from job_creator.retention import Placed, Removal, Retention, superseded
@@ -129,8 +129,5 @@ def _verified(bucket: ContainersBucket, place: S3Location, sent: Uploaded, path:
 
 def _md5_of(path: Path) -> str:
     """What Amazon makes the ETag of an object that was copied in one request."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    except OSError as error:
-        raise FileAccessError(f"{path}: {error.strerror or error}") from None
+    with naming(path), path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from job_creator.adapters.files import read_file, write_files
-from job_creator.errors import FileAccessError
+from job_creator.errors import FileAccessError, naming
 
 FIRST_ID: Final = 1001
 RUNNING: Final = "running"
@@ -37,7 +37,7 @@ class Pipeline:
 
 def new_pipeline(folder: Path, name: str, parent: int | None) -> Pipeline:
     """Take the next free id, which several processes may do at once. Raises `FileAccessError`."""
-    try:
+    with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(FIRST_ID, FIRST_ID + 100_000):
             try:
@@ -47,8 +47,6 @@ def new_pipeline(folder: Path, name: str, parent: int | None) -> Pipeline:
             pipeline = Pipeline(number, name, parent)
             save(folder, pipeline)
             return pipeline
-    except OSError as error:
-        raise FileAccessError(f"{error.filename}: {error.strerror}") from None
     raise FileAccessError(f"{folder}: too many pipelines")
 
 

@@ -16,7 +16,7 @@ from job_creator import names
 from job_creator.adapters.files import read_file, write_files
 from job_creator.adapters.processes import ProcessError, run
 from job_creator.commands import parent_document, read_all
-from job_creator.errors import FileAccessError, NotReadyError, RefusedError
+from job_creator.errors import NotReadyError, RefusedError, naming
 from job_creator.rehearsal import scenery
 from job_creator.rehearsal.engine import find_engine
 from job_creator.rehearsal.gitlab import PROJECT_ID, gitlab_server
@@ -109,7 +109,7 @@ def _missing(wishes: Wishes) -> tuple[str, ...]:
 
 def _clear(folder: Path) -> None:
     """Make the folder anew, if it is one of ours. Raises `RefusedError` and `FileAccessError`."""
-    try:
+    with naming(folder):
         if folder.exists() and any(folder.iterdir()):
             if not (folder / _MARK).exists():
                 raise RefusedError(
@@ -121,8 +121,6 @@ def _clear(folder: Path) -> None:
         # Proxies of the environment, which are handed on, may have passwords in them.
         folder.chmod(0o700)
         (folder / _MARK).touch()
-    except OSError as error:
-        raise FileAccessError(f"{error.filename}: {error.strerror}") from None
 
 
 def _git(folder: Path, *arguments: str) -> str:

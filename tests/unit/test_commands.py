@@ -154,7 +154,8 @@ def test_check_lists_the_faults_of_all_files(repository: Path) -> None:
     result = jc("-C", str(repository), "check")
     assert result.exit_code == ExitCode.INVALID_INPUT
     assert result.stderr.splitlines() == [
-        "error: container_definitions/amd64/x.yaml:1:8: 'specs' is missing",
+        "error: 3 faults",
+        "container_definitions/amd64/x.yaml:1:8: 'specs' is missing",
         "spack.yaml:2:3: unknown key 'vieww'; did you mean 'view'?",
         f"spacktainers.yaml:{SITE.count(chr(10)) + 1}:1: unknown key 'registri'; did you mean 'registry'?",
     ]

@@ -14,10 +14,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from job_creator.errors import FileAccessError, NotThereError, RefusedError
+from job_creator.errors import NotThereError, RefusedError, naming
 from job_creator.store import ANYTHING, ChangedError, Content, StoredObject
 
 _BLOCK = 1 << 20
@@ -45,7 +45,7 @@ class FileSystemStore:
     def folders(self) -> tuple[str, ...]:
         """The folders directly below the root."""
         self.requests["LIST"] += 1
-        with _as_file_access_error(), os.scandir(self._root) as found:
+        with naming(self._root), os.scandir(self._root) as found:
             return tuple(sorted(entry.name for entry in found if entry.is_dir()))
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
@@ -54,7 +54,7 @@ class FileSystemStore:
         if top.is_symlink():
             raise RefusedError(f"{top}: is a link, and links are not followed; give the folder itself as the mirror")
         if top.is_dir():
-            with _as_file_access_error():
+            with naming(top):
                 yield from self._files(str(top), prefix)
 
     def _files(self, folder: str, prefix: str) -> Iterator[StoredObject]:
@@ -76,22 +76,20 @@ class FileSystemStore:
         """The content of a file; `None` if there is none, or only a link."""
         self.requests["GET"] += 1
         path = str(self._path(key))
-        try:
-            descriptor = _open(path)
-        except FileNotFoundError:
+        descriptor = _open(path)
+        if descriptor is None:
             return None
-        with _as_file_access_error(), os.fdopen(descriptor, "rb") as stream:
+        with naming(path), os.fdopen(descriptor, "rb") as stream:
             return Content(stream.read(), _tag(os.fstat(descriptor)))
 
     def stream(self, key: str) -> Iterator[bytes]:
         """The content of a file in pieces."""
         self.requests["GET"] += 1
         path = str(self._path(key))
-        try:
-            descriptor = _open(path)
-        except FileNotFoundError:
-            raise NotThereError(f"{path}: no such file") from None
-        with _as_file_access_error(), os.fdopen(descriptor, "rb", buffering=0) as stream:
+        descriptor = _open(path)
+        if descriptor is None:
+            raise NotThereError(f"{path}: no such file")
+        with naming(path), os.fdopen(descriptor, "rb", buffering=0) as stream:
             while block := stream.read(_BLOCK):
                 yield block
 
@@ -106,8 +104,9 @@ class FileSystemStore:
         del no_cache
         self.requests["PUT"] += 1
         path = self._path(key)
-        with _as_file_access_error():
+        with naming(path):
             self._make_folder(path.parent)
+        with naming(path, always=True):
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
             new = Path(name)
             try:
@@ -127,7 +126,7 @@ class FileSystemStore:
         """Make a second name for a file, or a second file where the file system knows no hard links."""
         self.requests["COPY"] += 1
         old, new = self._path(source), self._path(target)
-        with _as_file_access_error():
+        with naming(new):
             if not os.path.lexists(old):
                 raise NotThereError(f"{old}: no such file")
             self._make_folder(new.parent)
@@ -192,14 +191,11 @@ class FileSystemStore:
         new.chmod(stat.S_IMODE(old.st_mode))
 
 
-def _open(path: str) -> int:
-    """Open a file to read; links are not followed. Raises `FileNotFoundError`, otherwise `FileAccessError`."""
-    try:
+def _open(path: str) -> int | None:
+    """Open a file to read, if there is one; links are not followed. Raises `FileAccessError`."""
+    with naming(path), suppress(FileNotFoundError):
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise FileAccessError(f"{path}: {error.strerror}") from None
+    return None
 
 
 def _copy_whole(old: Path, new: Path, *, as_new: bool) -> None:
@@ -229,11 +225,3 @@ def _require_tag(path: Path, tag: str | None) -> None:
         found = None
     if found != tag:
         raise ChangedError(path.name)
-
-
-@contextmanager
-def _as_file_access_error() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise FileAccessError(f"{error.filename}: {error.strerror}") from None
