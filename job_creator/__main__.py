@@ -170,6 +170,8 @@ def check_command(options: Options, form: str) -> None:
     if form == "text":
         architectures = sorted({definition.architecture for definition in written.definitions})
         click.echo(f"all valid: {len(written.definitions)} containers for {', '.join(architectures)}")
+        if written.defaults:
+            click.echo(f"not in this repository, so those of jc are used: {', '.join(written.defaults)}")
     else:
         click.echo("[]")
 

@@ -82,6 +82,8 @@ class BasePlan:
     pipeline: Pipeline[Job]
     environments: Mapping[str, Mapping[str, Any]]
     """The merged `spack.yaml` of each container, by file name."""
+    defaults: tuple[str, ...] = ()
+    """The base images that are built from what comes with `jc`."""
 
 
 def wanted_images(inputs: Inputs) -> tuple[BaseImage, ...]:
@@ -126,7 +128,8 @@ def plan(inputs: Inputs, knowledge: Knowledge) -> BasePlan:
             if isinstance(definition, SpackDefinition):
                 file = names.merged_environment(definition.name, architecture)
                 environments[file] = merged_environment(place.setting, inputs.template, definition.environment)
-    return BasePlan(tuple(decisions), Pipeline(names.BASE_STAGES, tuple(jobs)), environments)
+    defaults = tuple(dict.fromkeys(one.image.name for one in images if one.is_built and one.image.is_default))
+    return BasePlan(tuple(decisions), Pipeline(names.BASE_STAGES, tuple(jobs)), environments, defaults)
 
 
 def _workplace(architecture: str, inputs: Inputs, images: Mapping[str, DecidedImage]) -> Workplace:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from job_creator import names
+from job_creator.adapters.defaults import default, missing, part
 from job_creator.adapters.files import list_files, read_file
 from job_creator.base_pipeline import BasePlan, Inputs, plan, wanted_images
 from job_creator.choice import EVERYTHING, Choice
 from job_creator.containers.base_images import Sources, questions
 from job_creator.containers.published import Knowledge, registry_of
 from job_creator.context import Context
-from job_creator.decisions import FileEntry, files_fingerprint
+from job_creator.decisions import files_fingerprint
 from job_creator.definitions import Definition, read_definitions, read_template
 from job_creator.errors import Fault, FileAccessError, InvalidInputError
 from job_creator.image_reference import parse_reference
@@ -37,11 +38,16 @@ class Written:
     site_document: Document
     template: Mapping[str, Any]
     definitions: tuple[Definition, ...]
+    defaults: tuple[str, ...] = ()
+    """What the repository leaves to `jc` (`names.PARTS_WITH_DEFAULTS`)."""
 
 
 def read_all(root: Path, site_file: str) -> Written:
-    """Read site file, template and definitions. Raises `InvalidInputError` with the faults of all of them."""
-    faults: list[Fault] = []
+    """Read site file, template and definitions, and see that every base image can be built.
+
+    Raises `InvalidInputError` with the faults of all of them, and `FileAccessError`.
+    """
+    faults = list(_image_faults(root))
     site: Site | None = None
     template: Mapping[str, Any] = {}
     definitions: tuple[Definition, ...] = ()
@@ -53,7 +59,8 @@ def read_all(root: Path, site_file: str) -> Written:
         faults += error.faults
     line = site.spack.line if site else None
     try:
-        template = read_template(parse(read_file(root / names.TEMPLATE_FILE), names.TEMPLATE_FILE), line)
+        content = read_file(part(root, names.TEMPLATE_FILE).path)
+        template = read_template(parse(content, names.TEMPLATE_FILE), line)
     except InvalidInputError as error:
         faults += error.faults
     # Without a valid site file its architectures are unknown, and every folder would seem to be one too many.
@@ -67,7 +74,7 @@ def read_all(root: Path, site_file: str) -> Written:
     if not definitions:
         message = f"no container is defined for {' or '.join(site.architectures)}"
         raise InvalidInputError([Fault(names.DEFINITIONS_FOLDER, 1, 1, message, "add a <name>.yaml or <name>.def")])
-    return Written(site, document, template, definitions)
+    return Written(site, document, template, definitions, missing(root))
 
 
 def read_site_file(root: Path, site_file: str) -> Site:
@@ -82,9 +89,10 @@ def make_plan(
     context = Context.from_environment(environment)
     spack, packages = written.site.spack, written.site.spack.packages
     sources = Sources(
-        folders={name: files_fingerprint(_image_files(root, name)) for name in names.BASE_IMAGES},
+        folders={name: files_fingerprint(list_files(part(root, name).path)) for name in names.BASE_IMAGES},
         spack_commit=_commit(GitSource(repository=spack.repository, ref=spack.ref), ("spack", "ref"), written, offline),
         packages_commit=_commit(packages, ("spack", "packages", "ref"), written, offline) if packages else None,
+        defaults=[name for name in names.BASE_IMAGES if name in written.defaults],
         public_key=_public_key(written.site, environment),
     )
     inputs = Inputs(written.site, context, written.template, written.definitions, sources, choice)
@@ -96,6 +104,8 @@ def outputs(built: BasePlan, written: Written, pipeline_name: str) -> tuple[dict
     document = built.pipeline.document()
     files = {name: dump(value, HEADER).encode() for name, value in built.environments.items()}
     files[pipeline_name] = dump(document, HEADER).encode()
+    for name in built.defaults:
+        files |= {f"{names.DEFAULTS_FOLDER}/{name}/{path}": content for path, content in default(name).files().items()}
     # The parent's job uploads all of it in one archive, and its trigger includes the pipeline from there.
     return files, check(document, written.site.gitlab.limits, depth=1, archive=files)
 
@@ -114,7 +124,7 @@ def _knowledge(inputs: Inputs, environment: Mapping[str, str], *, offline: bool)
 
 def parent_document(written: Written) -> str:
     """The text of the parent pipeline. Raises `LimitExceededError`."""
-    document = parent_pipeline(written.site, written.definitions)
+    document = parent_pipeline(written.site, written.definitions, written.defaults)
     check(document, written.site.gitlab.limits, depth=0).require(names.PARENT_PIPELINE)
     return dump(document, PARENT_HEADER)
 
@@ -166,11 +176,11 @@ def _commit(source: GitSource, place: tuple[str, ...], written: Written, offline
     return commit
 
 
-def _image_files(root: Path, name: str) -> tuple[FileEntry, ...]:
-    folder = root / name
-    if not (folder / "Dockerfile").is_file():
-        raise FileAccessError(f"{folder / 'Dockerfile'}: the folder of the base image {name!r} has no Dockerfile")
-    return list_files(folder)
+def _image_faults(root: Path) -> Iterator[Fault]:
+    for name in names.BASE_IMAGES:
+        if not (part(root, name).path / "Dockerfile").is_file():
+            hint = "add it, or remove the folder, and jc takes the one that it comes with"
+            yield Fault(name, 1, 1, "the folder of a base image has no Dockerfile", hint)
 
 
 def _architecture_names(document: Document, root: Path) -> Collection[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from job_creator import names
+from job_creator.adapters.defaults import default, part
 from job_creator.adapters.files import list_files, read_file, write_files
 from job_creator.choice import Choice, read_choice
 from job_creator.commands import HEADER, Written, credentials
@@ -55,16 +56,19 @@ def generate(
     definitions = choice.of(one for one in written.definitions if one.architecture == arguments.architecture)
     environments = arguments.environments or Path(names.environments_folder(arguments.architecture))
     bases = _base_images(definitions, registries, environment, arguments.architecture)
+    image_files = part(root, names.IMAGE_FILES_FOLDER)
+    folder = _in_checkout(arguments.out_dir)
     recipe = Recipe(
         setting=made_for.setting,
         context=context,
         registry=registries.own,
         label_prefix=written.site.registry.label_prefix,
         architecture=arguments.architecture,
-        folder=_in_checkout(arguments.out_dir),
+        folder=folder,
         environments=_in_checkout(environments),
-        dockerfile=read_file(root / names.EXTRA_FILES_FOLDER / names.DOCKERFILE_TEMPLATE).decode(),
-        image_files=list_files(root / names.EXTRA_FILES_FOLDER / names.IMAGE_FILES_FOLDER),
+        dockerfile=read_file(part(root, names.DOCKERFILE_TEMPLATE).path).decode(),
+        image_files=list_files(image_files.path),
+        image_folder=f"{folder}/{names.DEFAULT_IMAGE_FILES}" if image_files.is_default else image_files.name,
         builder=bases.get("builder", ""),
         runtime=bases.get("runtime", ""),
     )
@@ -84,7 +88,7 @@ def generate(
         architectures=_architectures(written.definitions),
     )
     built = plan(wanted, registries.knowledge(wanted, choice), _publications(wanted, arguments.offline))
-    return built, _write(built, written.site, arguments)
+    return built, _write(built, written, arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +220,16 @@ def _architectures(definitions: Iterable[Definition]) -> dict[str, list[str]]:
     return result
 
 
-def _write(built: ContainerPlan, site: Site, arguments: Arguments) -> LimitReport:
+def _write(built: ContainerPlan, written: Written, arguments: Arguments) -> LimitReport:
     document = built.pipeline.document()
     pipeline = {arguments.output_file: dump(document, HEADER).encode()}
-    limits = check(document, site.gitlab.limits, depth=1, archive=pipeline)
+    limits = check(document, written.site.gitlab.limits, depth=1, archive=pipeline)
     limits.require(str(arguments.out_dir / arguments.output_file))
-    write_files(arguments.out_dir, {**pipeline, **built.files})
+    images: dict[str, bytes] = {}
+    if names.IMAGE_FILES_FOLDER in written.defaults:
+        images = default(names.IMAGE_FILES_FOLDER).files()
+    handed_on = {f"{names.DEFAULT_IMAGE_FILES}/{path}": content for path, content in images.items()}
+    write_files(arguments.out_dir, {**pipeline, **built.files, **handed_on})
     return limits
 
 

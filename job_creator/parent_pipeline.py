@@ -8,7 +8,7 @@ Sources: GitLab docs, "Downstream pipelines", "CI/CD YAML syntax reference" (`wo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from job_creator import names
@@ -23,10 +23,13 @@ _DEFAULT_BRANCH: Final = "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"
 _CODE: Final = ("job_creator/**/*", "spackitor/**/*", "get_artifacts/**/*", "tests/**/*", "pyproject.toml", ".ci/*")
 
 
-def parent_pipeline(site: Site, definitions: Sequence[Definition]) -> dict[str, Any]:
-    """The whole document. The same site and definitions always give the same one."""
+def parent_pipeline(site: Site, definitions: Sequence[Definition], defaults: Collection[str] = ()) -> dict[str, Any]:
+    """The whole document. The same site and definitions always give the same one.
+
+    `defaults` is what the repository leaves to `jc`: what base images are built from is handed on to their jobs.
+    """
     architectures = sorted({definition.architecture for definition in definitions})
-    jobs = dict(_first_jobs(site, architectures[0]))
+    jobs = dict(_first_jobs(site, architectures[0], hands_on=not set(names.BASE_IMAGES).isdisjoint(defaults)))
     for architecture in architectures:
         own = [one for one in definitions if one.architecture == architecture]
         jobs |= _triggers(architecture, has_packages=any(isinstance(one, SpackDefinition) for one in own))
@@ -46,7 +49,7 @@ def _workflow() -> dict[str, Any]:
     }
 
 
-def _first_jobs(site: Site, architecture: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _first_jobs(site: Site, architecture: str, *, hands_on: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     yield (
         names.UNIT_TESTS,
         {
@@ -67,7 +70,11 @@ def _first_jobs(site: Site, architecture: str) -> Iterator[tuple[str, dict[str, 
             "needs": [],
             "script": [render("install_job_creator.sh.j2", command="jc"), render("generate_base_pipeline.sh.j2")],
             "artifacts": {
-                "paths": [names.GENERATED_PIPELINE, names.merged_environment("*", "*")],
+                "paths": [
+                    names.GENERATED_PIPELINE,
+                    names.merged_environment("*", "*"),
+                    *([f"{names.DEFAULTS_FOLDER}/"] if hands_on else []),
+                ],
                 "expire_in": site.gitlab.artifact_expiry,
             },
             "interruptible": True,

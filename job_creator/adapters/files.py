@@ -21,7 +21,11 @@ def read_file(path: Path) -> bytes:
 
 
 def list_files(path: Path) -> tuple[FileEntry, ...]:
-    """Every file and link below a folder, sorted by name, or the one file that `path` is. Raises `FileAccessError`."""
+    """Every file and link below a folder, sorted by name, or the one file that `path` is.
+
+    What Python keeps beside its sources, also those of an installed package, is no part of them. Raises
+    `FileAccessError`.
+    """
     with naming(path):
         if path.is_file():
             return (_file_entry(path, path.name),)
@@ -52,7 +56,7 @@ def _entries(folder: Path, root: Path) -> Iterator[FileEntry]:
             if entry.is_symlink():
                 yield FileEntry(name, "120000", hashlib.sha256(os.fsencode(path.readlink())).hexdigest())
             elif entry.is_dir():
-                yield from _entries(path, root)
+                yield from _entries(path, root) if entry.name != "__pycache__" else ()
             else:
                 yield _file_entry(path, name)
 

@@ -34,6 +34,8 @@ class Sources:
     """Fingerprint of each base image's folder, by its name."""
     spack_commit: str
     packages_commit: str | None = None
+    defaults: Collection[str] = ()
+    """The base images whose folder is not the repository's."""
     public_key: str = ""
     """sha256 of the key that packages are verified with; empty where there is none."""
 
@@ -48,6 +50,8 @@ class BaseImage:
     build_arguments: Mapping[str, str]
     labels: Mapping[str, str]
     """What identifies it: everything that it is built from."""
+    is_default: bool = False
+    """Whether its folder is not the repository's, but comes with `jc`."""
 
     @property
     def tag(self) -> str:
@@ -58,6 +62,17 @@ class BaseImage:
     def reference(self) -> str:
         """Where the image is, or will be."""
         return f"{self.repository}:{self.tag}"
+
+    @property
+    def folder(self) -> str:
+        """Where the job that builds it finds what it is built from, seen from the checkout."""
+        return f"{names.DEFAULTS_FOLDER}/{self.name}" if self.is_default else self.name
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What that job needs to find it there: what is not in the repository is left by what wrote the pipeline."""
+        leaves_it = Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${names.PARENT_PIPELINE_ID}")
+        return (leaves_it,) if self.is_default else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +103,7 @@ def base_image(name: str, architecture: str, site: Site, sources: Sources, regis
         inputs["public_key"] = sources.public_key
     inputs |= {key.lower(): value for key, value in arguments.items()}
     labels = {f"{prefix}.{key}": value for key, value in inputs.items()}
-    return BaseImage(name, architecture, f"{registry}/{name}", arguments, labels)
+    return BaseImage(name, architecture, f"{registry}/{name}", arguments, labels, name in sources.defaults)
 
 
 def questions(images: Iterable[BaseImage], moving_tag: str) -> tuple[Query, ...]:
@@ -147,12 +162,16 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
         stage=names.STAGE_IMAGES,
         image=site.images.buildah.image,
         tags=architecture.tags("images"),
+        # The checkout has no such folder; what writes the pipeline leaves it.
+        needs=(Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${names.PARENT_PIPELINE_ID}"),)
+        if image.is_default
+        else (),
         script=(script,),
         variables={
             **architecture.job_variables("images"),
             **site.images.buildah.variables(),
             "IMAGE": image.reference,
-            "FOLDER": image.name,
+            "FOLDER": image.folder,
             "ARCHITECTURE": image.architecture,
         },
         artifacts=Artifacts(expire_in=site.gitlab.artifact_expiry, dotenv=dotenv),

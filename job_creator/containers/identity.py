@@ -47,6 +47,8 @@ class Recipe:
     """The template of Dockerfiles."""
     image_files: tuple[FileEntry, ...] = ()
     """What that template copies into every image."""
+    image_folder: str = names.IMAGE_FILES_FOLDER
+    """Where that is, seen from the checkout."""
     builder: str = ""
     """The image that installs, by digest."""
     runtime: str = ""
@@ -234,7 +236,7 @@ def _dockerfile(
         runtime=recipe.runtime,
         lock=lock,
         folder=folder,
-        image_files=f"{names.EXTRA_FILES_FOLDER}/{names.IMAGE_FILES_FOLDER}",
+        image_files=recipe.image_folder,
         secrets=list(secrets),
         paths=[environment.install_root, *_outside_environment(environment.view_roots)],
         path_directories=[f"{root}/bin" for root in environment.view_roots],

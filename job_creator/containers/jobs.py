@@ -44,7 +44,7 @@ def build_job(container: Container, place: Workplace) -> Job:
     script = render(
         "build_container.sh.j2",
         registry=site.registry,
-        extra_files=names.EXTRA_FILES_FOLDER,
+        copied=(names.EXTRA_FILES_FOLDER, place.folder),
         entry_point=ENTRY_POINT,
         smoke_tests=SMOKE_TESTS,
     )

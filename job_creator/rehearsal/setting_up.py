@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from job_creator import names
+from job_creator.adapters.defaults import part
 from job_creator.adapters.files import read_file, write_files
 from job_creator.adapters.processes import ProcessError, run
 from job_creator.commands import parent_document, read_all
@@ -155,7 +156,7 @@ def _adapt(wishes: Wishes, checkout: Path, site: Site, value: Any, s3: str, regi
     )
     files = {names.SITE_FILE: dump(adapted)}
     if wishes.spack_root and not wishes.with_images:
-        template = load(read_file(checkout / names.TEMPLATE_FILE), names.TEMPLATE_FILE)
+        template = load(read_file(part(checkout, names.TEMPLATE_FILE).path), names.TEMPLATE_FILE)
         files[names.TEMPLATE_FILE] = dump(scenery.rehearsed_template(template, str(wishes.folder / "software")))
     write_files(checkout, {name: text.encode() for name, text in files.items()})
     parent = parent_document(read_all(checkout, names.SITE_FILE))

@@ -206,12 +206,11 @@ def test_a_pipeline_over_the_limits_is_not_written(repository: Path, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("missing", ["spacktainers.yaml", "spack.yaml", "builder/Dockerfile"])
-def test_a_missing_file_is_named(repository: Path, missing: str) -> None:
-    (repository / missing).unlink()
+def test_a_missing_file_is_named(repository: Path) -> None:
+    (repository / "spacktainers.yaml").unlink()
     result = jc("-C", str(repository), "plan", "--offline")
     assert result.exit_code == ExitCode.CANNOT_ACCESS_FILE
-    assert missing in result.stderr
+    assert "spacktainers.yaml" in result.stderr
 
 
 def test_forcing_needs_a_name_that_exists(repository: Path) -> None:
