@@ -16,7 +16,9 @@ from job_creator.adapters.s3 import parse_s3_url, s3_client
 from job_creator.adapters.stores.s3 import S3Store
 from job_creator.errors import CouldNotAskError, ExitCode, NotThereError, RefusedError
 from job_creator.store import ChangedError, read_all
+from spackitor import commands
 from spackitor.__main__ import main
+from spackitor.commands import CleanRules, Options
 from spackitor.survey import survey
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
 from tests.integration.s3_server import (
@@ -66,8 +68,8 @@ class Bucket:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return {one["Key"] for page in pages for one in page.get("Contents", ())}
 
-    def store(self, endpoint: str = "") -> S3Store:
-        return S3Store(parse_s3_url(f"s3://{self.name}/pre"), endpoint or self.endpoint)
+    def store(self, endpoint: str = "", **options: int) -> S3Store:
+        return S3Store(parse_s3_url(f"s3://{self.name}/pre"), endpoint or self.endpoint, **options)
 
     def listed(self) -> dict[str, set[str]]:
         return {file.key: set(file.index.listed) for file in survey(self.store()).inventory.indexes if file.index}
@@ -117,12 +119,15 @@ def test_a_mirror_is_cleaned_restored_and_cleaned_for_good(mirror: Bucket) -> No
 
 
 def test_planning_needs_list_pages_and_the_index(bucket: Bucket, tmp_path: Path) -> None:
-    """D82: one HEAD for each spec; here 1,100 objects take two pages."""
-    MadeMirror(tmp_path / "made", "v2", [Made(f"p{number}", age=9, size=1) for number in range(550)], now=time.time())
+    """D82: one HEAD for each spec; here 80 objects take two pages."""
+    MadeMirror(tmp_path / "made", "v2", [Made(f"p{number}", age=9, size=1) for number in range(40)], now=time.time())
     bucket.fill(tmp_path / "made")
-    requests = json.loads(clean(bucket, "--dry-run", "--json").stdout)["requests"]
-    assert sum(requests.values()) <= 2 + 10
-    assert requests.keys() == {"LIST", "GET"}
+    store, options = bucket.store(keys_per_request=60), Options(max_delete=100, is_dry_run=True)
+    done = commands.clean(store, (), CleanRules(max_age=30), options, lambda _: None, lambda *_: None)
+    assert done.plan.total == 40
+    assert sum(done.requests.values()) <= 2 + 10
+    assert done.requests.keys() == {"LIST", "GET"}
+    assert done.requests["LIST"] > json.loads(clean(bucket, "--dry-run", "--json").stdout)["requests"]["LIST"]
 
 
 def test_manifests_are_read_once(bucket: Bucket, tmp_path: Path) -> None:
@@ -266,9 +271,9 @@ def test_a_server_that_knows_no_conditions_is_looked_at_before(bucket: Bucket) -
 
 def test_keys_of_any_spelling_and_more_than_one_batch(bucket: Bucket) -> None:
     """D94, D96: the wrong keys were deleted, and paging began anew."""
-    store = bucket.store()
+    store = bucket.store(keys_per_request=20)
     odd = [f"build_cache/{text}" for text in ("a b", "a+b", "a&b", "a<b", "a%2Fb", "é", "a#b", "a?b", "'\"")]
-    many = [*odd, *(f"build_cache/{number:04}" for number in range(1500))]
+    many = [*odd, *(f"build_cache/{number:04}" for number in range(25))]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda key: store.write(key, key.encode()), many))
     assert {one.key for one in store.list("build_cache/")} == set(many)
@@ -277,6 +282,10 @@ def test_keys_of_any_spelling_and_more_than_one_batch(bucket: Bucket) -> None:
     assert store.delete(many[:-1]) == {}
     assert store.requests["DELETE"] == 2
     assert [one.key for one in store.list("build_cache/")] == [many[-1]]
+    # Left alone, a store asks for as much as S3 lets it.
+    store = bucket.store()
+    assert store.delete(f"gone/{number}" for number in range(2000)) == {}
+    assert store.requests["DELETE"] == 2
 
 
 def test_an_object_that_is_not_there(bucket: Bucket) -> None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
-KEYS_PER_DELETE: Final = 1000
-"""What S3 accepts in one DeleteObjects; more is an error."""
+KEYS_PER_REQUEST: Final = 1000
+"""What S3 lists at once, and accepts in one DeleteObjects; more is an error."""
 _WORKERS: Final = 16
 _BLOCK: Final = 1 << 20
 _DELETE_ATTEMPTS: Final = 4
@@ -47,11 +47,17 @@ _KINDS: Final = {
 
 
 class S3Store:
-    """A mirror in a bucket, below a prefix. Without credentials it is asked anonymously, which is enough to read."""
+    """A mirror in a bucket, below a prefix. Without credentials it is asked anonymously, which is enough to read.
+
+    `keys_per_request` keys at most are listed or deleted at once.
+    """
 
     workers = _WORKERS
 
-    def __init__(self, location: S3Location, endpoint: str | None = None) -> None:
+    def __init__(
+        self, location: S3Location, endpoint: str | None = None, keys_per_request: int = KEYS_PER_REQUEST
+    ) -> None:
+        self._keys_per_request = keys_per_request
         self._bucket = location.bucket
         self._prefix = f"{location.key}/" if location.key else ""
         self.url = str(location)
@@ -73,7 +79,7 @@ class S3Store:
         found: list[str] = []
         with asking(self.url):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix, Delimiter="/"
+                Bucket=self._bucket, Prefix=self._prefix, Delimiter="/", MaxKeys=self._keys_per_request
             )
             try:
                 for page in pages:
@@ -86,10 +92,10 @@ class S3Store:
         return tuple(name.removeprefix(self._prefix).rstrip("/") for name in found)
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """All objects below a prefix, 1,000 with each request."""
+        """All objects below a prefix."""
         with asking(f"{self.url}/{prefix}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix
+                Bucket=self._bucket, Prefix=self._prefix + prefix, MaxKeys=self._keys_per_request
             )
             for page in pages:
                 for one in page.get("Contents", ()):
@@ -187,9 +193,9 @@ class S3Store:
                 raise
 
     def delete(self, keys: Iterable[str]) -> Mapping[str, str]:
-        """Delete objects, 1,000 with each request; what failed for a passing reason is tried again."""
+        """Delete objects, many with each request; what failed for a passing reason is tried again."""
         failed: dict[str, str] = {}
-        for group in in_groups(keys, KEYS_PER_DELETE):
+        for group in in_groups(keys, self._keys_per_request):
             failed.update(self._delete(group))
         return failed
 
