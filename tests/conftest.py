@@ -9,8 +9,9 @@ from hypothesis import settings
 
 pytest_plugins = ["pytester", "tests.integration.components"]
 
-# The same examples every time; "thorough" looks for new ones.
-settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
+# The same examples every time, a few here and more in CI; "thorough" looks for new ones.
+settings.register_profile("default", deadline=None, max_examples=20, derandomize=True)
+settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -106,9 +105,9 @@ class Site:
 
 
 @contextmanager
-def site_for(page: Path, folder: Path, s3_url: str) -> Iterator[Site]:
-    """A site for the examples of one page."""
-    checkout = _checkout(folder / "checkout")
+def site_for(page: Path, folder: Path, s3_url: str, programs: Path) -> Iterator[Site]:
+    """A site for the examples of one page, with the programs that a checkout has after its first `make`."""
+    checkout = _checkout(folder / "checkout", programs)
     if page.name in _ENVIRONMENTS:
         _ENVIRONMENTS[page.name](checkout / names.environments_folder("amd64"))
     for name in ("container_definitions", "spacktainer/files"):
@@ -123,7 +122,7 @@ def site_for(page: Path, folder: Path, s3_url: str) -> Iterator[Site]:
     with FakeGitLab() as gitlab:
         parent = _pipeline(gitlab)
         environment = {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{programs}:{os.environ['PATH']}",
             "HOME": str(folder),
             "LC_ALL": "C.UTF-8",
             **_GIT,
@@ -149,14 +148,14 @@ def site_for(page: Path, folder: Path, s3_url: str) -> Iterator[Site]:
         yield Site(checkout, environment, stand_ins)
 
 
-def _checkout(folder: Path) -> Path:
+def _checkout(folder: Path, programs: Path) -> Path:
     folder.mkdir()
     for name in _COPIED:
         copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy2
         copy(REPOSITORY / name, folder / name)
     # What is installed already, newer than what 'make' would install it from.
     (folder / ".venv").mkdir()
-    (folder / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (folder / ".venv" / "bin").symlink_to(programs)
     for name in (".ready", ".ready-dev"):
         (folder / ".venv" / name).touch()
     origin = folder.parent / "origin.git"

@@ -54,12 +54,12 @@ def s3_environment_fixture(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-    # Each session reads megabytes of JSON about Amazon's services, which takes longer than most of these tests.
-    monkeypatch.setattr(botocore.session, "get_session", _session_with_loaded_data)
+    monkeypatch.setattr(botocore.session, "get_session", session_with_loaded_data)
     return s3_url
 
 
-def _session_with_loaded_data(env_vars: Any = None) -> botocore.session.Session:
+def session_with_loaded_data(env_vars: Any = None) -> botocore.session.Session:
+    """A session as any; the megabytes of JSON about Amazon's services, slower than most tests, are read only once."""
     session = botocore.session.Session(env_vars)
     session.register_component("data_loader", _loader)
     return session

@@ -9,6 +9,7 @@ import pytest
 
 from tests.documentation import PAGES, blocks
 from tests.integration.docs_site import Done, site_for
+from tests.integration.fork_server import quick_programs_fixture as quick_programs_fixture
 from tests.integration.s3_server import s3_environment_fixture as s3_environment_fixture
 from tests.integration.s3_server import s3_url_fixture as s3_url_fixture
 
@@ -16,9 +17,9 @@ WITH_EXAMPLES = [page for page in PAGES if any(one.is_shell and not one.needs_a_
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
-def test_examples_do_what_the_page_says(page: Path, tmp_path: Path, s3_environment: str) -> None:
+def test_examples_do_what_the_page_says(page: Path, tmp_path: Path, s3_environment: str, quick_programs: Path) -> None:
     examples = [one for one in blocks(page) if one.is_shell and not one.needs_a_site]
-    with site_for(page, tmp_path, s3_environment) as site:
+    with site_for(page, tmp_path, s3_environment, quick_programs) as site:
         wrong = [fault for done in site.run(examples) if (fault := fault_of(done))]
     assert not wrong, "\n".join(wrong)
 

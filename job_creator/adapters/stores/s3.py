@@ -16,7 +16,7 @@ from job_creator.store import ANYTHING, SIDE_FOLDER, ChangedError, Content, Stor
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef, PaginatorConfigTypeDef
 
 KEYS_PER_REQUEST: Final = 1000
 """What S3 lists at once, and accepts in one DeleteObjects; more is an error."""
@@ -58,6 +58,7 @@ class S3Store:
         self, location: S3Location, endpoint: str | None = None, keys_per_request: int = KEYS_PER_REQUEST
     ) -> None:
         self._keys_per_request = keys_per_request
+        self._pages: PaginatorConfigTypeDef = {"PageSize": keys_per_request}
         self._bucket = location.bucket
         self._prefix = f"{location.key}/" if location.key else ""
         self.url = str(location)
@@ -79,7 +80,7 @@ class S3Store:
         found: list[str] = []
         with asking(self.url):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix, Delimiter="/", MaxKeys=self._keys_per_request
+                Bucket=self._bucket, Prefix=self._prefix, Delimiter="/", PaginationConfig=self._pages
             )
             try:
                 for page in pages:
@@ -95,7 +96,7 @@ class S3Store:
         """All objects below a prefix."""
         with asking(f"{self.url}/{prefix}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix, MaxKeys=self._keys_per_request
+                Bucket=self._bucket, Prefix=self._prefix + prefix, PaginationConfig=self._pages
             )
             for page in pages:
                 for one in page.get("Contents", ()):
