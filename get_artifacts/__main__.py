@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from job_creator import __version__, names
-from job_creator.command_line import CONTEXT_SETTINGS, Command, console, exit_codes
+from job_creator.command_line import CONTEXT_SETTINGS, Command, console, is_quiet, json_option
 from job_creator.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -30,19 +30,21 @@ _TOKEN_VARIABLE: Final = "GITLAB_API_TOKEN"
 """Unless the site file names another one."""
 _MIB: Final = 1 << 20
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
-_EXIT_CODES = exit_codes(
-    ExitCode.INVALID_INPUT,
-    ExitCode.LIMIT_EXCEEDED,
-    ExitCode.COULD_NOT_ASK,
-    ExitCode.CANNOT_ACCESS_FILE,
-    ExitCode.NOT_THERE,
-    ExitCode.NOT_READY,
-    ExitCode.REFUSED,
-    ExitCode.DAMAGED,
+
+
+@click.command(
+    cls=Command,
+    exit_codes=(
+        ExitCode.INVALID_INPUT,
+        ExitCode.LIMIT_EXCEEDED,
+        ExitCode.COULD_NOT_ASK,
+        ExitCode.NOT_THERE,
+        ExitCode.NOT_READY,
+        ExitCode.REFUSED,
+        ExitCode.DAMAGED,
+    ),
+    context_settings=CONTEXT_SETTINGS,
 )
-
-
-@click.command(cls=Command, epilog=_EXIT_CODES, context_settings=CONTEXT_SETTINGS)
 @click.version_option(__version__, package_name="spacktainers", prog_name="ga")
 @click.option(
     "-P",
@@ -136,9 +138,7 @@ _EXIT_CODES = exit_codes(
     help="To how many MiB an archive may unpack.",
 )
 @click.option("--site", "site_file", default=names.SITE_FILE, show_default=True, help="The site file, if there is one.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("-v", "--verbose", count=True, help="Say more.")
-@click.option("-q", "--quiet", is_flag=True, help="Only say what went wrong.")
+@json_option
 def main(
     parent_pipeline: int,
     project: str,
@@ -147,8 +147,6 @@ def main(
     private_token_file: Path | None,
     site_file: str,
     as_json: bool,
-    verbose: int,
-    quiet: bool,
     **options: Any,
 ) -> None:
     """Fetch what the child pipelines of a running pipeline left, for the triggers that come next.
@@ -168,9 +166,7 @@ def main(
     from get_artifacts.gather import gather
     from get_artifacts.gitlab_api import GitLabServer
     from get_artifacts.session import Patience
-    from job_creator.logging_config import configure
 
-    configure(-1 if quiet else verbose, package="get_artifacts")
     variable, max_archive_bytes = _settings(site_file)
     credentials = _credentials(private_token, private_token_file, variable)
     request = _request(parent_pipeline, project, max_archive_bytes, options)
@@ -179,7 +175,7 @@ def main(
         outcome = gather(server, request, Patience(), Console(stderr=True))
     if as_json:
         click.echo(report.as_json(parent_pipeline, outcome.arrivals, [str(error) for error in outcome.errors]))
-    elif not quiet:
+    elif not is_quiet():
         report.print_arrivals(outcome.arrivals, console())
     outcome.require_complete()
 

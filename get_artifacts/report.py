@@ -61,11 +61,10 @@ def print_arrivals(arrivals: Sequence[Arrival], console: Console) -> None:
             click.echo(f"{arrival.path}: {what} of {origin}{'' if arrival.is_new else ', there already'}")
         return
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("WHAT", "FILES", "BYTES", "FROM", "JOB"):
-        table.add_column(heading, overflow="fold", justify="right" if heading in ("FILES", "BYTES") else "left")
+    from job_creator.tables import new_table
+
+    table = new_table(("what", "files", "bytes", "from", "job"), numbers=("files", "bytes"))
     for arrival in arrivals:
         job = arrival.item.job
         table.add_row(

@@ -13,28 +13,16 @@ from typing import Any
 import click
 
 from job_creator import __version__, names
-from job_creator.command_line import CONTEXT_SETTINGS, Group, console, exit_codes
+from job_creator.command_line import CONTEXT_SETTINGS, Group, console, format_option, json_option
 from job_creator.container_cli import COMMANDS as CONTAINERS
 from job_creator.errors import ExitCode, InvalidInputError, RefusedError
 from job_creator.mirroring.cli import mirror
-from job_creator.options import FORCE, OFFLINE, ONLY, Options
+from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, Options
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
 
-_EXIT_CODES = exit_codes(
-    ExitCode.INVALID_INPUT,
-    ExitCode.LIMIT_EXCEEDED,
-    ExitCode.COULD_NOT_ASK,
-    ExitCode.CANNOT_ACCESS_FILE,
-    ExitCode.NOT_THERE,
-    ExitCode.NOT_READY,
-    ExitCode.REFUSED,
-    ExitCode.DAMAGED,
-    ExitCode.JOB_FAILED,
-)
 
-
-@click.group(cls=Group, epilog=_EXIT_CODES, context_settings=CONTEXT_SETTINGS)
+@click.group(cls=Group, exit_codes=(), context_settings=CONTEXT_SETTINGS)
 @click.version_option(__version__, package_name="spacktainers", prog_name="jc")
 @click.option(
     "-C",
@@ -45,10 +33,8 @@ _EXIT_CODES = exit_codes(
     help="The repository with the site file and the container definitions.",
 )
 @click.option("--site", "site_file", default=names.SITE_FILE, show_default=True, help="The site file in it.")
-@click.option("-v", "--verbose", count=True, help="Say more; twice is the most.")
-@click.option("-q", "--quiet", is_flag=True, help="Only say what went wrong.")
 @click.pass_context
-def main(ctx: click.Context, directory: Path, site_file: str, verbose: int, quiet: bool) -> None:
+def main(ctx: click.Context, directory: Path, site_file: str) -> None:
     """From container definitions to GitLab pipelines.
 
     \b
@@ -58,13 +44,10 @@ def main(ctx: click.Context, directory: Path, site_file: str, verbose: int, quie
       jc create-jobs               write the base pipeline
       jc create-jobs --offline     the same on a laptop, asking nobody
     """
-    from job_creator.logging_config import configure
-
-    configure(-1 if quiet else verbose)
-    ctx.obj = Options(directory, site_file, quiet, os.environ)
+    ctx.obj = Options(directory, site_file, os.environ)
 
 
-@main.command("create-jobs")
+@main.command("create-jobs", exit_codes=PLANNING)
 @click.option(
     "-o",
     "--output-file",
@@ -76,11 +59,12 @@ def main(ctx: click.Context, directory: Path, site_file: str, verbose: int, quie
 @OFFLINE
 @ONLY
 @FORCE
+@json_option
 @click.pass_obj
 def create_jobs(
-    options: Options, output_file: Path, offline: bool, only: tuple[str, ...], forced: tuple[str, ...]
+    options: Options, output_file: Path, offline: bool, only: tuple[str, ...], forced: tuple[str, ...], as_json: bool
 ) -> None:
-    """Write the base pipeline and one merged spack.yaml for each container and architecture.
+    """Write the base pipeline. And one merged spack.yaml for each container and architecture, beside it.
 
     \b
     Examples:
@@ -99,32 +83,29 @@ def create_jobs(
     files, limits = commands.outputs(built, written, output_file.name)
     limits.require(str(output_file))
     write_files(output_file.parent, files, stale=names.merged_environment("*", "*"))
-    if not options.quiet:
+    if as_json:
+        click.echo(report.plan_as_json(built.decisions, built.pipeline, limits, built.environments))
+    elif not options.quiet:
         report.print_plan(built.decisions, built.pipeline, limits, console())
         click.echo(f"wrote {output_file} and {len(built.environments)} merged environments beside it")
 
 
-@main.command("plan")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="A table for people or JSON for programs.",
-)
+@main.command("plan", exit_codes=PLANNING)
 @OFFLINE
 @ONLY
 @FORCE
+@json_option
 @click.pass_obj
-def plan_command(options: Options, form: str, offline: bool, only: tuple[str, ...], forced: tuple[str, ...]) -> None:
-    """Show what create-jobs would do, for every image, environment and container, and why. Writes nothing.
+def plan_command(
+    options: Options, offline: bool, only: tuple[str, ...], forced: tuple[str, ...], as_json: bool
+) -> None:
+    """Show what create-jobs would do, and why. For every image, environment and container; writes nothing.
 
     \b
     Examples:
       jc plan
       jc plan --only hdf5-stack
-      jc plan --offline --format json
+      jc plan --offline --json
     """
     from job_creator import commands, report
     from job_creator.choice import read_choice
@@ -133,25 +114,20 @@ def plan_command(options: Options, form: str, offline: bool, only: tuple[str, ..
     choice = read_choice(only, forced, written.definitions)
     built = commands.make_plan(options.directory, written, os.environ, offline=offline, choice=choice)
     _, limits = commands.outputs(built, written, names.GENERATED_PIPELINE)
-    if form == "json":
+    if as_json:
         click.echo(report.plan_as_json(built.decisions, built.pipeline, limits, built.environments))
     else:
         report.print_plan(built.decisions, built.pipeline, limits, console())
     limits.require("the base pipeline")
 
 
-@main.command("check")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "gitlab"]),
-    default="text",
-    show_default=True,
-    help="Text or JSON; 'gitlab' is the code quality report that merge requests show.",
-)
+@main.command("check", exit_codes=READING)
+@format_option("gitlab")
 @click.pass_obj
 def check_command(options: Options, form: str) -> None:
-    """Validate the site file, the environment template and all container definitions.
+    """Validate everything that you wrote. That is the site file, the environment template and all definitions.
+
+    '--format gitlab' is the code quality report that merge requests show.
 
     \b
     Examples:
@@ -176,7 +152,7 @@ def check_command(options: Options, form: str) -> None:
         click.echo("[]")
 
 
-@main.command("process-spack-pipeline")
+@main.command("process-spack-pipeline", exit_codes=(*READING, ExitCode.LIMIT_EXCEEDED))
 @click.option(
     "--pipeline-dir",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -205,9 +181,10 @@ def check_command(options: Options, form: str) -> None:
 )
 @click.option("--keep-going", is_flag=True, help="Leave containers out whose pipeline cannot be used.")
 @click.option("--may-be-empty", is_flag=True, help="A folder without containers gives a pipeline with nothing to do.")
+@json_option
 @click.pass_obj
-def process_spack_pipeline(options: Options, /, summary_file: Path | None, **arguments: Any) -> None:
-    """Turn what spack ci generate wrote for all containers into the pipelines that fill the build cache.
+def process_spack_pipeline(options: Options, /, summary_file: Path | None, as_json: bool, **arguments: Any) -> None:
+    """Write the pipelines that compile packages. They are what 'spack ci generate' wrote for all containers, merged.
 
     \b
     Example:
@@ -221,15 +198,17 @@ def process_spack_pipeline(options: Options, /, summary_file: Path | None, **arg
 
     site = commands.read_site_file(options.directory, options.site_file)
     summary = package_pipelines.process(site, os.environ, package_pipelines.Arguments(**arguments))
+    content = json.dumps(summary.as_value(), indent=2)
     if summary_file:
-        content = json.dumps(summary.as_value(), indent=2) + "\n"
-        write_files(summary_file.parent, {summary_file.name: content.encode()})
-    if not options.quiet:
+        write_files(summary_file.parent, {summary_file.name: f"{content}\n".encode()})
+    if as_json:
+        click.echo(content)
+    elif not options.quiet:
         for line in summary.lines():
             click.echo(line)
 
 
-@main.command("render-ci")
+@main.command("render-ci", exit_codes=(*READING, ExitCode.LIMIT_EXCEEDED, ExitCode.REFUSED))
 @click.option(
     "-o",
     "--output-file",
@@ -239,8 +218,8 @@ def process_spack_pipeline(options: Options, /, summary_file: Path | None, **arg
 @click.option("--check", "only_checks", is_flag=True, help="Write nothing; fail if the file is not what it should be.")
 @click.pass_obj
 def render_ci(options: Options, output_file: Path | None, only_checks: bool) -> None:
-    """Render the parent pipeline from the site file and the definitions. To be committed, and rendered anew after a
-    change of the site file, or of the architectures that containers are defined for.
+    """Write the parent pipeline. To be committed, and written anew after a change of the site file, or of the
+    architectures that containers are defined for.
 
     \b
     Examples:
@@ -261,7 +240,7 @@ def render_ci(options: Options, output_file: Path | None, only_checks: bool) -> 
         click.echo(f"wrote {path}")
 
 
-@main.command("simulate")
+@main.command("simulate", exit_codes=READING)
 @click.argument("root", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option(
     "--runners", type=click.IntRange(min=1), multiple=True, help="How many jobs run at once; may be repeated."
@@ -271,9 +250,9 @@ def render_ci(options: Options, output_file: Path | None, only_checks: bool) -> 
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help='JSON with expected seconds by package, as in {"llvm": 5400, "*": 90}.',
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def simulate_command(root: Path, runners: tuple[int, ...], durations: Path | None, form: str) -> None:
-    """Say how long a generated pipeline takes with its children, by playing it in virtual time.
+@json_option
+def simulate_command(root: Path, runners: tuple[int, ...], durations: Path | None, as_json: bool) -> None:
+    """Say how long a pipeline takes. It is played with its children, in virtual time.
 
     The files that its triggers name are looked for beside ROOT. All jobs succeed, and take what --durations or the
     default model says.
@@ -286,7 +265,7 @@ def simulate_command(root: Path, runners: tuple[int, ...], durations: Path | Non
     from job_creator import package_pipelines
 
     timelines = package_pipelines.simulate(root, runners or package_pipelines.DEFAULT_RUNNERS, durations)
-    if form == "json":
+    if as_json:
         import json
 
         click.echo(json.dumps([{"runners": count, "seconds": seconds} for count, seconds in timelines.items()]))
@@ -295,10 +274,10 @@ def simulate_command(root: Path, runners: tuple[int, ...], durations: Path | Non
         click.echo(f"{count} runners: {package_pipelines.shown_duration(seconds)}")
 
 
-@main.command("schema")
+@main.command("schema", exit_codes=())
 @click.argument("which", type=click.Choice(["site", "definition"]))
 def schema_command(which: str) -> None:
-    """Print the JSON Schema of the site file or of container definitions, for editors.
+    """Print a JSON Schema for editors. Of the site file, or of container definitions.
 
     \b
     Example:
@@ -310,8 +289,12 @@ def schema_command(which: str) -> None:
     click.echo(schema_text(schema(which)), nl=False)
 
 
+# A plain command: -v, -q and the rest belong to Spack's command line here.
 @main.command(
-    "stand-in-spack", hidden=True, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+    "stand-in-spack",
+    cls=click.Command,
+    hidden=True,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def stand_in_spack(arguments: tuple[str, ...]) -> None:

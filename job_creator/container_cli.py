@@ -11,11 +11,12 @@ from typing import Any
 import click
 
 from job_creator import names
-from job_creator.command_line import Command, console
-from job_creator.options import FORCE, OFFLINE, ONLY, Options
+from job_creator.command_line import Command, console, json_option
+from job_creator.errors import ExitCode
+from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, Options
 
 
-@click.command("generate-spacktainer-workflow", cls=Command)
+@click.command("generate-spacktainer-workflow", cls=Command, exit_codes=(*PLANNING, ExitCode.NOT_THERE))
 @click.option("--architecture", required=True, help="The architecture, as the site file calls it.")
 @click.option(
     "--out-dir",
@@ -31,11 +32,11 @@ from job_creator.options import FORCE, OFFLINE, ONLY, Options
 @click.option("--output-file", default=names.CONTAINER_PIPELINE, show_default=True, help="The pipeline.")
 @ONLY
 @FORCE
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @OFFLINE
+@json_option
 @click.pass_obj
-def generate_spacktainer_workflow(options: Options, /, form: str, **arguments: Any) -> None:
-    """Write the pipeline that builds, tests, converts and publishes the containers of one architecture.
+def generate_spacktainer_workflow(options: Options, /, as_json: bool, **arguments: Any) -> None:
+    """Write the pipeline that builds containers. It tests, converts and publishes those of one architecture, too.
 
     Containers that are up to date get no jobs. What is built comes from the lockfiles; nothing is concretized again.
 
@@ -49,34 +50,39 @@ def generate_spacktainer_workflow(options: Options, /, form: str, **arguments: A
     written = commands.read_all(options.directory, options.site_file)
     asked = container_pipelines.Arguments(**arguments)
     built, limits = container_pipelines.generate(options.directory, written, options.environment, asked)
-    if form == "json":
+    if as_json:
         click.echo(report.plan_as_json(built.decisions, built.pipeline, limits))
     elif not options.quiet:
         report.print_plan(built.decisions, built.pipeline, limits, console())
         click.echo(f"wrote {asked.out_dir / asked.output_file}")
 
 
-@click.command("tag-image", cls=Command)
+@click.command("tag-image", cls=Command, exit_codes=(*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE))
 @click.argument("image")
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--skip-missing", is_flag=True, help="Leave sources out that are not there, as long as one is.")
+@json_option
 @click.pass_obj
-def tag_image(options: Options, image: str, sources: tuple[str, ...], skip_missing: bool) -> None:
-    """Let the tag IMAGE point to images of its repository, one for each architecture, in one step.
+def tag_image(options: Options, image: str, sources: tuple[str, ...], skip_missing: bool, as_json: bool) -> None:
+    """Give one tag to several images. IMAGE then points to SOURCES, one for each architecture, in one step.
 
-    SOURCES are tags or digests. User and password are those that the site file names variables for.
+    SOURCES are tags or digests of its repository. User and password are those that the site file names variables for.
 
     \b
     Examples:
       jc tag-image registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
       jc tag-image --skip-missing registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
     """
+    import json
+
     from job_creator import commands
 
     site = commands.read_site_file(options.directory, options.site_file)
-    for architecture, digest in commands.tag_image(
-        site, options.environment, image, sources, skip_missing=skip_missing
-    ).items():
+    digests = commands.tag_image(site, options.environment, image, sources, skip_missing=skip_missing)
+    if as_json:
+        click.echo(json.dumps({"image": image, "digests": dict(digests)}, indent=2))
+        return
+    for architecture, digest in digests.items():
         click.echo(f"{image} for {architecture} is {digest}")
 
 

@@ -9,6 +9,9 @@ from typing import Final
 
 import click
 
+from job_creator.command_line import is_quiet
+from job_creator.errors import ExitCode
+
 
 @dataclass(frozen=True)
 class Options:
@@ -17,12 +20,19 @@ class Options:
     directory: Path
     """The repository."""
     site_file: str
-    quiet: bool
-    """Whether only errors are printed."""
     environment: Mapping[str, str]
     """The process's environment variables."""
 
+    @property
+    def quiet(self) -> bool:
+        """Whether only errors are printed: `-q` may come after the sub-command, too."""
+        return is_quiet()
 
+
+READING: Final = (ExitCode.INVALID_INPUT,)
+"""How commands end that cannot use what the user wrote."""
+PLANNING: Final = (*READING, ExitCode.LIMIT_EXCEEDED, ExitCode.COULD_NOT_ASK)
+"""How commands end that cannot make a pipeline of it."""
 ONLY: Final = click.option(
     "--only",
     multiple=True,

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from job_creator.ci_objects import Job, Pipeline
 from job_creator.decisions import Action, Decision
 from job_creator.errors import Fault
 from job_creator.limits import LimitReport
+from job_creator.tables import print_table
 
 _STYLES = {
     Action.BUILD: "bold yellow",
@@ -28,15 +28,11 @@ _NEARLY_FULL = 0.9
 
 def print_plan(decisions: Sequence[Decision], pipeline: Pipeline[Job], limits: LimitReport, console: Console) -> None:
     """A table of all decisions with their reasons, and how near the pipeline is to GitLab's limits."""
-    if console.is_terminal:
-        table = Table("what", "name", "arch", "action", "why", header_style="bold", box=None, pad_edge=False)
-        for decision in decisions:
-            action = Text(decision.action, style=_STYLES[decision.action])
-            table.add_row(decision.subject, decision.name, decision.architecture, action, Text(decision.reason))
-        console.print(table)
-    else:
-        for line in plain_table(decisions):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    rows = [
+        (one.subject, one.name, one.architecture, Text(one.action, style=_STYLES[one.action]), one.reason)
+        for one in decisions
+    ]
+    print_table(("what", "name", "arch", "action", "why"), rows, console)
     console.print(summary(decisions, pipeline), highlight=False, soft_wrap=True)
     print_headroom(limits, console)
 
@@ -47,16 +43,6 @@ def print_headroom(limits: LimitReport, console: Console) -> None:
         style = "bold red" if room.share > 1 else "yellow" if room.share > _NEARLY_FULL else "dim"
         text = Text(f"{room.name}: {room.used:,} of {room.limit:,} ({room.share:.0%})", style=style)
         console.print(text, highlight=False, soft_wrap=True)
-
-
-def plain_table(decisions: Sequence[Decision]) -> Iterable[str]:
-    """The table in columns of plain text, one decision per line."""
-    rows = [("WHAT", "NAME", "ARCH", "ACTION", "WHY")]
-    rows += [(one.subject, one.name, one.architecture, one.action, one.reason) for one in decisions]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
-        yield "  ".join((*cells, row[4]))
 
 
 def summary(decisions: Sequence[Decision], pipeline: Pipeline[Job]) -> str:

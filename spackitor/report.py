@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final
@@ -11,9 +11,8 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
-from rich.text import Text
 
+from job_creator.tables import print_table
 from spackitor.apply import Progress
 from spackitor.binaries import Binaries
 from spackitor.commands import Outcome
@@ -38,21 +37,6 @@ def size_text(size: float) -> str:
     return f"{size:.1f} {_UNITS[-1]}"
 
 
-def print_table(rows: Sequence[Sequence[str]], heading: Sequence[str], console: Console) -> None:
-    """Rows in columns: a table on a terminal, plain text elsewhere."""
-    if console.is_terminal:
-        table = Table(*heading, header_style="bold", box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        console.print(table)
-        return
-    every = [[cell.upper() for cell in heading], *rows]
-    widths = [max(len(row[column]) for row in every) for column in range(len(heading))]
-    for row in every:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        _print(console, "  ".join(cells).rstrip())
-
-
 def print_outcome(outcome: Outcome, console: Console, *, is_dry_run: bool) -> None:
     """What would go and why, before anything is done."""
     plan = outcome.plan
@@ -61,7 +45,7 @@ def print_outcome(outcome: Outcome, console: Console, *, is_dry_run: bool) -> No
         for one in sorted(plan.removals, key=lambda one: (-one.size, one.name, one.hash))[:_SHOWN]
     ]
     if rows:
-        print_table(rows, ("package", "version", "hash", "age", "size", "why"), console)
+        print_table(("package", "version", "hash", "age", "size", "why"), rows, console)
     if len(plan.removals) > _SHOWN:
         _print(console, f"... and {len(plan.removals) - _SHOWN} more; --plan and --json have all of them")
     for one in plan.leftovers[:_SHOWN]:
@@ -135,13 +119,13 @@ def print_roots(roots: Iterable[RootSet], now: float, console: Console) -> None:
             else f"{'until' if not one.is_over(now) else 'over since'} {_day(one.until)}"
         )
         rows.append((one.name, str(len(one.hashes)), str(len(one.edges)), until))
-    print_table(rows, ("name", "roots", "specs", "counts"), console)
+    print_table(("name", "roots", "specs", "counts"), rows, console)
 
 
 def print_runs(runs: Iterable[Run], console: Console) -> None:
     """What is in the quarantine."""
     rows = [(one.id, one.command, str(len(one.hashes)), size_text(one.size), _day(one.until)) for one in runs]
-    print_table(rows, ("run", "command", "specs", "size", "until"), console)
+    print_table(("run", "command", "specs", "size", "until"), rows, console)
 
 
 def rows_of_specs(inventory: Inventory, hashes: Iterable[str]) -> list[tuple[str, ...]]:

@@ -58,6 +58,15 @@ class Configuration:
         """What the admin runs once on each machine."""
         return pure.admin_instructions(self.url, self.holdings)
 
+    def as_value(self, folder: str) -> dict[str, Any]:
+        """All of it for programs."""
+        return {
+            "files": self.texts(),
+            "once_on_each_machine": self.admin_instructions(),
+            "users_run": self.instructions(folder),
+            "warnings": self.warnings(),
+        }
+
 
 def configuration(
     mirror: str,

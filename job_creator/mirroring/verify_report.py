@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from job_creator.command_line import console
 from job_creator.mirrors.verification import Report
+from job_creator.tables import new_table
 
 
 def print_report(report: Report) -> None:
     """Every finding: in a table on a terminal, one in each line elsewhere."""
     where = console()
     if where.is_terminal and report.findings:
-        table = Table("what", "package", "where", "", header_style="bold", box=None, pad_edge=False)
+        table = new_table(("what", "package", "where", ""))
         for one in report.findings:
             known = "".join(f"\n{url}" for url in one.urls[:1]) + (f"\nsha256 {one.sha256}" if one.sha256 else "")
             style = "red" if one.is_damage else ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from job_creator.command_line import Command, console, exit_codes
+from job_creator.command_line import Command, console, json_option
 from job_creator.errors import ExitCode
 from job_creator.options import Options
 
@@ -31,16 +31,14 @@ _ENDPOINT = click.option(
     help="The S3 server, if not Amazon's. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]",
 )
 _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only print what would be done.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.command(
     "publish-sif",
     cls=Command,
-    epilog=exit_codes(
+    exit_codes=(
         ExitCode.INVALID_INPUT,
         ExitCode.COULD_NOT_ASK,
-        ExitCode.CANNOT_ACCESS_FILE,
         ExitCode.REFUSED,
         ExitCode.DAMAGED,
     ),
@@ -55,7 +53,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print the result a
 )
 @click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Of the others, remove what is older.")
 @_DRY_RUN
-@_JSON
+@json_option
 @click.pass_obj
 def publish_sif(
     options: Options,
@@ -70,7 +68,7 @@ def publish_sif(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Upload a SIF file, verify it, and give it its name; nothing is uploaded if it is published already.
+    """Upload a SIF file and verify it. It gets its name last; nothing is uploaded if it is published already.
 
     It goes to a temporary key first, so that this can be interrupted anywhere and run again. Old versions of the same
     container, architecture and ref go if both --keep and --older-than allow it.
@@ -108,9 +106,8 @@ def publish_sif(
 @click.command(
     "install-sif",
     cls=Command,
-    epilog=exit_codes(
+    exit_codes=(
         ExitCode.COULD_NOT_ASK,
-        ExitCode.CANNOT_ACCESS_FILE,
         ExitCode.NOT_THERE,
         ExitCode.REFUSED,
         ExitCode.DAMAGED,
@@ -131,7 +128,7 @@ def publish_sif(
 )
 @click.option("--verify", is_flag=True, help="Read what is installed already, and install it anew if it is damaged.")
 @_DRY_RUN
-@_JSON
+@json_option
 @click.pass_obj
 def install_sif(
     options: Options,
@@ -145,7 +142,7 @@ def install_sif(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Download a published SIF file into the folder of a cluster, verify it, and let its links point to it.
+    """Install a SIF file on a cluster. It is downloaded into a folder and verified, then its links point to it.
 
     \b
     The file    DIRECTORY/<container>/<container>__<tag>.<part of its sha256>.sif
@@ -194,10 +191,9 @@ def install_sif(
 @click.command(
     "clean-branches",
     cls=Command,
-    epilog=exit_codes(
+    exit_codes=(
         ExitCode.INVALID_INPUT,
         ExitCode.COULD_NOT_ASK,
-        ExitCode.CANNOT_ACCESS_FILE,
         ExitCode.NOT_THERE,
         ExitCode.REFUSED,
     ),
@@ -217,7 +213,7 @@ def install_sif(
     help="Refuse to remove a larger share of what was built on branches (up to five files may always go).",
 )
 @_DRY_RUN
-@_JSON
+@json_option
 @click.pass_obj
 def clean_branches(
     options: Options,
@@ -231,7 +227,7 @@ def clean_branches(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Remove what was published or installed for branches and tags that are gone.
+    """Remove SIF files of branches that are gone. And of tags, published or installed.
 
     What a file was built for is on record with it; its name does not count. Releases always stay, and so does
     everything without a record.

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from job_creator.adapters.multipart import Progress
 from job_creator.retention import Removal
+from job_creator.tables import new_table
 
 SECONDS_BETWEEN_LINES: Final = 10.0
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -29,9 +29,9 @@ def print_removals(removals: Sequence[Removal], console: Console) -> None:
         (what(removal), removal.placed.record.ref, shown_size(size_of(removal)), removal.reason) for removal in removals
     ]
     if console.is_terminal and rows:
-        table = Table("remove", "ref", "size", "why", header_style="bold", box=None, pad_edge=False)
+        table = new_table(("remove", "ref", "size", "why"))
         for place, ref, size, reason in rows:
-            table.add_row(Text(place, overflow="fold", style="red"), Text(ref), size, Text(reason))
+            table.add_row(Text(place, style="red"), Text(ref), size, Text(reason))
         console.print(table)
         return
     for place, _, size, reason in rows:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from job_creator.command_line import Command, console, exit_codes
+from job_creator.command_line import Command, console, json_option
 from job_creator.errors import ExitCode, JobFailedError
 from job_creator.options import ONLY, Options
 
@@ -24,11 +24,10 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 @click.command(
     "rehearse",
     cls=Command,
-    epilog=exit_codes(
+    exit_codes=(
         ExitCode.INVALID_INPUT,
         ExitCode.LIMIT_EXCEEDED,
         ExitCode.COULD_NOT_ASK,
-        ExitCode.CANNOT_ACCESS_FILE,
         ExitCode.NOT_READY,
         ExitCode.REFUSED,
         ExitCode.JOB_FAILED,
@@ -67,7 +66,7 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
     help="shell: where npm put node and gitlab-ci-local.  [default: build/node_modules, or PATH]",
 )
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=240, show_default=True, metavar="MIN")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 @click.pass_obj
 def rehearse(
     options: Options,
@@ -85,7 +84,7 @@ def rehearse(
     timeout: float,
     as_json: bool,
 ) -> None:
-    """Rehearse the whole chain on this machine, before anybody pushes.
+    """Rehearse the whole chain on this machine. Before anybody pushes.
 
     'simulate' writes every pipeline, with a recording of Spack's answers, holds all of them against GitLab's limits,
     and says when what would run. 'shell' really runs the jobs in order, with gitlab-ci-local, an S3 server and, for
@@ -170,7 +169,7 @@ def _run(options: Options, wishes: Wishes, seconds: float, *, again: bool, as_js
         raise JobFailedError(f"failed in the rehearsal: {failed}")
 
 
-@click.command("rehearse-child", cls=Command, hidden=True)
+@click.command("rehearse-child", cls=Command, hidden=True, exit_codes=tuple(ExitCode))
 @click.argument("bridge")
 @click.argument("artifact", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--pass", "passed", multiple=True, metavar="VARIABLE")

@@ -6,25 +6,28 @@ import json
 
 import click
 
-from job_creator.command_line import console
-from spackitor.cli.options import json_flag, mirror, store_of
+from job_creator.command_line import Command, console, json_option
+from spackitor.cli.options import MIRROR, mirror, store_of
 
 
-@click.command("list")
+@click.command("list", cls=Command, exit_codes=MIRROR)
 @mirror
 @click.argument("specs", nargs=-1, metavar="[SPEC]...")
-@json_flag
+@json_option
 @click.pass_context
 def list_specs(
     context: click.Context, /, mirror: str, endpoint_url: str | None, specs: tuple[str, ...], as_json: bool
 ) -> None:
-    """List the specs in the cache, all or those that are named: name, name@version, /hash or a pattern.
+    """List the specs in the cache.
+
+    All, or those that are named: name, name@version, /hash or a pattern.
 
     \b
     Examples:
       spackitor list s3://cache/amd64
       spackitor list /shared/cache 'py-*' openmpi@4
     """
+    from job_creator.tables import print_table
     from spackitor import contents, report
     from spackitor.selection import select
     from spackitor.survey import survey
@@ -36,13 +39,13 @@ def list_specs(
         click.echo(json.dumps(contents.spec_values(inventory, chosen), indent=2))
         return
     heading = ("package", "version", "hash", "target", "age", "size", "layout", "signature")
-    report.print_table(report.rows_of_specs(inventory, chosen), heading, console())
+    print_table(heading, report.rows_of_specs(inventory, chosen), console())
 
 
-@click.command("stats")
+@click.command("stats", cls=Command, exit_codes=MIRROR)
 @mirror
 @click.option("--by", type=click.Choice(["package", "version", "target", "age"]), default="package", show_default=True)
-@json_flag
+@json_option
 @click.pass_context
 def stats(context: click.Context, /, mirror: str, endpoint_url: str | None, by: str, as_json: bool) -> None:
     """Say what takes the space.
@@ -54,6 +57,7 @@ def stats(context: click.Context, /, mirror: str, endpoint_url: str | None, by: 
     """
     from dataclasses import asdict
 
+    from job_creator.tables import print_table
     from spackitor import contents, report
     from spackitor.survey import survey
 
@@ -69,22 +73,23 @@ def stats(context: click.Context, /, mirror: str, endpoint_url: str | None, by: 
         }
         click.echo(json.dumps(value, indent=2))
         return
-    report.print_table(report.rows_of_groups(groups), (by, "specs", "size", "youngest", "oldest"), console())
+    print_table((by, "specs", "size", "youngest", "oldest"), report.rows_of_groups(groups), console())
     click.echo(report.total_line(inventory))
 
 
-@click.command("check")
+@click.command("check", cls=Command, exit_codes=MIRROR)
 @mirror
 @click.option("--deep", is_flag=True, help="Read every archive: checksums and padding.")
 @click.option("--fix", is_flag=True, help="Make the index fit what is there.")
-@json_flag
+@json_option
 @click.pass_context
 def check(
     context: click.Context, /, mirror: str, endpoint_url: str | None, deep: bool, fix: bool, as_json: bool
 ) -> None:
-    """Compare the index with the objects, and look for what is broken, unsigned, left over or not there.
+    """Look for what is broken or missing.
 
-    What is left over or broken is removed by 'clean'.
+    The index is compared with the objects; what is broken, unsigned, left over or not there is listed. What is left
+    over or broken is removed by 'clean'.
 
     \b
     Examples:
@@ -119,11 +124,12 @@ def check(
         raise DamagedError(f"{store.url}: {len(findings)} findings")
 
 
-@click.command("reindex")
+@click.command("reindex", cls=Command, exit_codes=MIRROR)
 @mirror
+@json_option
 @click.pass_context
-def reindex(context: click.Context, /, mirror: str, endpoint_url: str | None) -> None:
-    """Make the index anew from every spec file, whatever it listed before.
+def reindex(context: click.Context, /, mirror: str, endpoint_url: str | None, as_json: bool) -> None:
+    """Make the index anew from every spec file. Whatever it listed before.
 
     \b
     Example:
@@ -132,4 +138,4 @@ def reindex(context: click.Context, /, mirror: str, endpoint_url: str | None) ->
     from spackitor import commands
 
     count = commands.make_indexes_fit(store_of(context, mirror, endpoint_url), anew=True)
-    click.echo(f"{count} specs are in the index")
+    click.echo(json.dumps({"specs": count}) if as_json else f"{count} specs are in the index")

@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from job_creator.errors import ExitCode
+
 if TYPE_CHECKING:
     from job_creator.store import Store
     from spackitor.commands import Options
 
 Decorated = Callable[..., None]
 
+MIRROR: Final = (
+    ExitCode.COULD_NOT_ASK,
+    ExitCode.NOT_THERE,
+    ExitCode.REFUSED,
+    ExitCode.DAMAGED,
+)
+"""How commands end that cannot work on a mirror."""
 FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
 FOLDER: Final = click.Path(path_type=Path, file_okay=False, exists=True)
 
@@ -22,11 +31,6 @@ def mirror(command: Decorated) -> Decorated:
     """The argument MIRROR and the option for its server; the command gets a `Store`."""
     option = click.option("--endpoint-url", help="The S3 server. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]")
     return click.argument("mirror")(option(command))
-
-
-def json_flag(command: Decorated) -> Decorated:
-    """The option `--json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead.")(command)
 
 
 def roots(command: Decorated) -> Decorated:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from job_creator.command_line import console
-from spackitor.cli.options import mirror, roots, store_of
+from job_creator.command_line import Command, console, json_option
+from job_creator.errors import ExitCode
+from spackitor.cli.options import MIRROR, mirror, roots, store_of
 
 
-@click.command("keep")
+@click.command("keep", cls=Command, exit_codes=(*MIRROR, ExitCode.INVALID_INPUT))
 @mirror
 @roots
 @click.option("--as", "name", required=True, help="What uses them: a branch, a published image.")
 @click.option("--for", "days", type=click.FloatRange(min=0, min_open=True), metavar="DAYS", help="Not for ever.")
+@json_option
 @click.pass_context
 def keep(
     context: click.Context,
@@ -25,10 +28,11 @@ def keep(
     keep_files: tuple[Path, ...],
     name: str,
     days: float | None,
+    as_json: bool,
 ) -> None:
-    """Record in the mirror what is in use, so that no cleaning removes it, whoever does it.
+    """Record in the mirror what is in use.
 
-    A record of the same name is replaced.
+    No cleaning removes it then, whoever does it. A record of the same name is replaced.
 
     \b
     Examples:
@@ -41,18 +45,30 @@ def keep(
         raise click.UsageError("give at least one lockfile (-e) or keep file (--keep-file)")
     given = commands.read_roots(lockfiles, keep_files)
     recorded = commands.keep(store_of(context, mirror, endpoint_url), name, given, days)
-    click.echo(f"{name}: {len(recorded.hashes)} roots recorded")
+    if as_json:
+        click.echo(json.dumps({"name": name, "hashes": recorded.hashes, "until": recorded.until}, indent=2))
+    else:
+        click.echo(f"{name}: {len(recorded.hashes)} roots recorded")
 
 
-@click.command("forget")
+@click.command("forget", cls=Command, exit_codes=MIRROR)
 @mirror
 @click.argument("names", nargs=-1, metavar="NAME...")
 @click.option("--over", "all_over", is_flag=True, help="Also those whose time is over.")
+@json_option
 @click.pass_context
 def forget(
-    context: click.Context, /, mirror: str, endpoint_url: str | None, names: tuple[str, ...], all_over: bool
+    context: click.Context,
+    /,
+    mirror: str,
+    endpoint_url: str | None,
+    names: tuple[str, ...],
+    all_over: bool,
+    as_json: bool,
 ) -> None:
-    """Drop recorded roots. What they used stays until the next cleaning.
+    """Drop recorded roots.
+
+    What they used stays until the next cleaning.
 
     \b
     Examples:
@@ -63,13 +79,17 @@ def forget(
 
     if not names and not all_over:
         raise click.UsageError("give at least one name, or --over")
-    for name in commands.forget(store_of(context, mirror, endpoint_url), names, all_over=all_over):
+    dropped = commands.forget(store_of(context, mirror, endpoint_url), names, all_over=all_over)
+    if as_json:
+        click.echo(json.dumps({"forgotten": dropped}, indent=2))
+        return
+    for name in dropped:
         click.echo(f"{name}: forgotten")
 
 
-@click.command("roots")
+@click.command("roots", cls=Command, exit_codes=MIRROR)
 @mirror
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs instead.")
+@json_option
 @click.pass_context
 def show_roots(context: click.Context, /, mirror: str, endpoint_url: str | None, as_json: bool) -> None:
     """List the recorded roots.
@@ -78,8 +98,6 @@ def show_roots(context: click.Context, /, mirror: str, endpoint_url: str | None,
     Example:
       spackitor roots s3://cache/amd64
     """
-    import json
-
     from spackitor import report, survey
 
     store = store_of(context, mirror, endpoint_url)

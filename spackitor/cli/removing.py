@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from job_creator.command_line import Size, console
+from job_creator.command_line import Command, Size, console, json_option
+from job_creator.errors import ExitCode
 from spackitor.cli.options import (
     FOLDER,
+    MIRROR,
     careful,
-    json_flag,
     mirror,
     options_of,
     roots,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from spackitor.commands import Outcome
 
 
-@click.command("clean")
+@click.command("clean", cls=Command, exit_codes=(*MIRROR, ExitCode.INVALID_INPUT))
 @mirror
 @roots
 @click.option("--keep-build-deps", is_flag=True, help="Keep what is needed to build, too.")
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 )
 @click.option("--sources", is_flag=True, help="Remove sources that no kept lockfile needs, and leave binaries alone.")
 @careful
-@json_flag
+@json_option
 @click.pass_context
 def clean(
     context: click.Context,
@@ -62,11 +63,11 @@ def clean(
     as_json: bool,
     **values: Any,
 ) -> None:
-    """Remove what is in no use, and make the index fit.
+    """Remove what is in no use.
 
     Kept is whatever roots need to run: the lockfiles and keep files given here, and the roots recorded in the mirror
     with 'spackitor keep'. The rest goes if it is too old, if its package no longer exists, if it is broken, or if no
-    index lists it.
+    index lists it. The index is made to fit.
 
     With --sources, what goes are sources that no package of these lockfiles needs, to run or to be built. What a
     package needs is recorded in the mirror by 'jc mirror create'.
@@ -98,12 +99,12 @@ def clean(
     _finish(outcome, as_json=as_json)
 
 
-@click.command("purge")
+@click.command("purge", cls=Command, exit_codes=MIRROR)
 @mirror
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @click.option("--dependents", "with_dependents", is_flag=True, help="Remove everything that depends on them, too.")
 @careful
-@json_flag
+@json_option
 @click.pass_context
 def purge(
     context: click.Context,
@@ -115,9 +116,9 @@ def purge(
     as_json: bool,
     **values: Any,
 ) -> None:
-    """Remove the specs that are named: name, name@version, /hash, or a pattern such as 'py-*'.
+    """Remove the specs that are named.
 
-    What roots need, or what is too young, is never removed.
+    By name, name@version, /hash, or a pattern such as 'py-*'. What roots need, or what is too young, is never removed.
 
     \b
     Examples:
@@ -134,17 +135,24 @@ def purge(
     _finish(outcome, as_json=as_json)
 
 
-@click.command("restore")
+@click.command("restore", cls=Command, exit_codes=MIRROR)
 @mirror
 @click.option("--run", "run_id", metavar="ID", help="Which run; the latest one if none is given.")
 @click.option("--list", "only_list", is_flag=True, help="Only show what can be brought back.")
+@json_option
 @click.pass_context
 def restore(
-    context: click.Context, /, mirror: str, endpoint_url: str | None, run_id: str | None, only_list: bool
+    context: click.Context,
+    /,
+    mirror: str,
+    endpoint_url: str | None,
+    run_id: str | None,
+    only_list: bool,
+    as_json: bool,
 ) -> None:
-    """Bring back what a run removed, with its entries in the index.
+    """Bring back what a run removed.
 
-    What is back counts as new: the next run does not remove it at once.
+    Its entries in the index are back, too. What is back counts as new: the next run does not remove it at once.
 
     \b
     Examples:
@@ -152,32 +160,42 @@ def restore(
       spackitor restore s3://cache/amd64
       spackitor restore /shared/cache --run 20260102T030405Z-1a2b
     """
+    from dataclasses import asdict
+
     from job_creator.errors import DamagedError
     from spackitor import recovery, report, survey
 
     store = store_of(context, mirror, endpoint_url)
     if only_list:
-        runs, _ = survey.read_side_folder(store)
-        report.print_runs((run for run in runs if run.moved), console())
+        runs = [run for run in survey.read_side_folder(store)[0] if run.moved]
+        if as_json:
+            click.echo(json.dumps([asdict(run) for run in runs], indent=2))
+        else:
+            report.print_runs(runs, console())
         return
     done = recovery.restore(store, run_id)
     things = "sources" if done.run.is_of_sources else "specs"
-    click.echo(f"{done.count} {things} of run {done.run.id} are back")
+    if as_json:
+        click.echo(json.dumps({"run": done.run.id, "restored": done.count, "failed": dict(done.failed)}, indent=2))
+    else:
+        click.echo(f"{done.count} {things} of run {done.run.id} are back")
     if done.failed:
         key, reason = next(iter(done.failed.items()))
         raise DamagedError(f"{len(done.failed)} {things} are not, such as {key}: {reason}")
 
 
-@click.command("empty-quarantine")
+@click.command("empty-quarantine", cls=Command, exit_codes=MIRROR)
 @mirror
 @click.option("--all", "everything", is_flag=True, help="Even if the time of grace has not passed.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@json_flag
+@json_option
 @click.pass_context
 def empty_quarantine(
     context: click.Context, /, mirror: str, endpoint_url: str | None, everything: bool, dry_run: bool, as_json: bool
 ) -> None:
-    """Delete for good what was removed and can no longer be brought back. 'clean' does so, too.
+    """Delete for good what was removed.
+
+    That is what can no longer be brought back. 'clean' does so, too.
 
     \b
     Examples:

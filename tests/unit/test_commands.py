@@ -241,7 +241,7 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
 def test_the_exit_codes_in_the_help_are_those_of_the_code() -> None:
     text = jc("--help").output
     for code in ExitCode:
-        assert f"\n    {int(code):<2}  " in text
+        assert f"\n  {int(code):<2}  " in text
     readme = (REPOSITORY / "README.md").read_text()
     for code in ExitCode:
         assert f"| {int(code)} |" in readme

@@ -36,7 +36,7 @@ LAYERS = (
     {"simulate"},
     {"packages"},
     {"base_pipeline", "parent_pipeline"},
-    {"adapters", "report", "command_line", "options"},
+    {"adapters", "report", "command_line", "options", "tables"},
     {"commands", "package_pipelines", "publishing", "container_pipelines", "mirroring"},
     {"rehearsal"},
     {"container_cli"},

@@ -7,12 +7,13 @@ import click
 from job_creator.command_line import Group
 from job_creator.mirroring.cli.carrying import COMMANDS as CARRYING
 from job_creator.mirroring.cli.checking import COMMANDS as CHECKING
+from job_creator.mirroring.cli.keys import keys
 from job_creator.mirroring.cli.planning import COMMANDS as PLANNING
 
 
-@click.group("mirror", cls=Group)
+@click.group("mirror", cls=Group, exit_codes=())
 def mirror() -> None:
-    """Sources and binaries for sites without internet.
+    """Mirrors for sites without internet. Of sources and of binaries.
 
     \b
     Examples:
@@ -23,5 +24,5 @@ def mirror() -> None:
     """
 
 
-for _command in (*PLANNING, *CHECKING, *CARRYING):
+for _command in (*PLANNING, *CHECKING, *CARRYING, keys):
     mirror.add_command(_command)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from job_creator.command_line import Command, Size, exit_codes
+from job_creator.command_line import Command, Size, json_option
 from job_creator.errors import ExitCode
 from job_creator.mirrors.parts import SMALLEST_PART
 from job_creator.options import Options
@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 
 _FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
-_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.command(
     "export",
     cls=Command,
-    epilog=exit_codes(
+    exit_codes=(
         ExitCode.COULD_NOT_ASK,
-        ExitCode.CANNOT_ACCESS_FILE,
         ExitCode.NOT_THERE,
         ExitCode.NOT_READY,
         ExitCode.REFUSED,
@@ -49,7 +47,7 @@ _JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print the r
 @click.option("--sign", "fingerprint", metavar="FINGERPRINT", help="Sign the list with this private key.")
 @click.option("--unsigned", is_flag=True, help="Do not sign the list, on purpose.")
 @click.option("--gpg-home", type=_FOLDER, help="Where that key is. [variables: SPACK_GNUPGHOME, GNUPGHOME]")
-@_JSON
+@json_option
 @click.pass_obj
 def export(
     options: Options,
@@ -63,7 +61,7 @@ def export(
     gpg_home: Path | None,
     as_json: bool,
 ) -> None:
-    """Write a mirror, or what was added to it, as files that can be carried to a site without internet.
+    """Write a mirror as files that can be carried. Or what was added to it, for a site without internet.
 
     The list of what is in them is written last: a bundle with a bundle.json is complete. Keep that file for --since.
     The same mirror always gives the same parts; a run that was ended goes on where it was.
@@ -106,9 +104,8 @@ def export(
 @click.command(
     "import",
     cls=Command,
-    epilog=exit_codes(
+    exit_codes=(
         ExitCode.COULD_NOT_ASK,
-        ExitCode.CANNOT_ACCESS_FILE,
         ExitCode.NOT_THERE,
         ExitCode.NOT_READY,
         ExitCode.REFUSED,
@@ -126,7 +123,7 @@ def export(
     "--group", metavar="NAME", help="The group that shares the mirror; it may write, and new files are its own."
 )
 @click.option("--dry-run", is_flag=True, help="Verify everything, and only say what would be written.")
-@_JSON
+@json_option
 @click.pass_obj
 def import_(
     options: Options,
@@ -140,7 +137,7 @@ def import_(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Put a bundle into a mirror: verify all of it, then write what is not there.
+    """Put a bundle into a mirror. All of it is verified, then what is not there is written.
 
     Nothing is written unless signature, checksums and the files that an incremental bundle builds on are right. No file
     is ever removed. This can be interrupted anywhere and run again.

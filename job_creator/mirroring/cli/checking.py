@@ -11,34 +11,14 @@ from typing import TYPE_CHECKING
 import click
 
 from job_creator.build_cache.layout_oci import is_oci_url
-from job_creator.command_line import Command, Group, exit_codes
+from job_creator.command_line import Command, json_option
 from job_creator.errors import ExitCode
+from job_creator.mirroring.cli.options import ENDPOINT, SPACK, store_of
 from job_creator.options import Options
 
 if TYPE_CHECKING:
     from job_creator.lockfile import Lockfile
     from job_creator.mirrors.keys import Key
-    from job_creator.store import Store
-
-_ENDPOINT = click.option(
-    "--endpoint-url",
-    metavar="URL",
-    help="The S3 server, if not Amazon's. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-_SPACK = click.option("--spack", "program", default="spack", show_default=True, metavar="PROGRAM", help="Which Spack.")
-_FINGERPRINT = click.option(
-    "--fingerprint", metavar="F", help="All 40 digits of the key's fingerprint, if there are several keys."
-)
-
-
-def _store(options: Options, mirror: str, endpoint: str | None) -> Store:
-    from job_creator.adapters.stores import open_store
-
-    try:
-        return open_store(mirror, endpoint, options.environment)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="MIRROR") from None
 
 
 @contextmanager
@@ -66,10 +46,9 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 @click.command(
     "verify",
     cls=Command,
-    epilog=exit_codes(
+    exit_codes=(
         ExitCode.INVALID_INPUT,
         ExitCode.COULD_NOT_ASK,
-        ExitCode.CANNOT_ACCESS_FILE,
         ExitCode.NOT_THERE,
         ExitCode.NOT_READY,
         ExitCode.REFUSED,
@@ -96,8 +75,8 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
     help="Only signatures of the key with this whole fingerprint count. May be repeated.",
 )
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="How much is read at once. [default: by the machine]")
-@_ENDPOINT
-@_JSON
+@ENDPOINT
+@json_option
 @click.pass_obj
 def verify(
     options: Options,
@@ -111,7 +90,7 @@ def verify(
     endpoint_url: str | None,
     as_json: bool,
 ) -> None:
-    """Find whatever is missing or wrong in a mirror, in its sources and in its binaries.
+    """Find whatever is missing or wrong in a mirror. In its sources and in its binaries.
 
     Names, sizes, manifests, signatures, the index and what the mirror was filled for are always looked at; with --deep
     every byte is. Exit code 8 says that something is missing, 10 that something is there and wrong.
@@ -140,7 +119,7 @@ def verify(
 
             report = verify_registry(registry_place(mirror, options.environment).repository, locks, rules, progress)
         else:
-            report = verifying.verify(_store(options, mirror, endpoint_url), locks, rules, progress)
+            report = verifying.verify(store_of(options, mirror, endpoint_url), locks, rules, progress)
     if as_json:
         click.echo(json.dumps(report.as_value(), indent=2))
     else:
@@ -163,13 +142,18 @@ def _lockfile(path: Path) -> Lockfile:
 @click.command(
     "trust",
     cls=Command,
-    epilog=exit_codes(ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE, ExitCode.REFUSED, ExitCode.DAMAGED),
+    exit_codes=(
+        ExitCode.COULD_NOT_ASK,
+        ExitCode.NOT_THERE,
+        ExitCode.REFUSED,
+        ExitCode.DAMAGED,
+    ),
 )
 @click.argument("mirror", metavar="DIR|URL")
 @click.option("--fingerprint", metavar="F", help="The whole fingerprint of the key to trust, as its owner told it.")
-@_SPACK
-@_ENDPOINT
-@_JSON
+@SPACK
+@ENDPOINT
+@json_option
 @click.pass_obj
 def trust(
     options: Options,
@@ -180,7 +164,7 @@ def trust(
     endpoint_url: str | None,
     as_json: bool,
 ) -> None:
-    """Show the keys that a mirror is signed with, and let Spack trust the one that is named.
+    """Show a mirror's keys, and let Spack trust one. Only the one that is named is trusted.
 
     Ask whoever runs the mirror for the fingerprint, by another way than through the mirror. Spack's key ring is the one
     that SPACK_GNUPGHOME names, or its own.
@@ -195,7 +179,7 @@ def trust(
     from job_creator.mirrors.keys import whole_fingerprint
 
     wanted = whole_fingerprint(fingerprint) if fingerprint else ""
-    store = _store(options, mirror, endpoint_url)
+    store = store_of(options, mirror, endpoint_url)
     offered = trusting.offers(store)
     now = store.now()
     if not as_json:
@@ -223,114 +207,4 @@ def _described(key: Key, now: float) -> str:
     return "\n  ".join((key.fingerprint, *key.users, f"{state}{made}, {until}"))
 
 
-@click.group("keys", cls=Group)
-def keys() -> None:
-    """The key that a build cache is signed with: make it, back it up, publish its public half.
-
-    \b
-    Examples:
-      jc mirror keys create 'Our build cache' spack@example.org --backup ~/cache-key.asc
-      jc mirror keys publish /shared/mirror
-    """
-
-
-@keys.command(
-    "create",
-    cls=Command,
-    epilog=exit_codes(
-        ExitCode.COULD_NOT_ASK, ExitCode.CANNOT_ACCESS_FILE, ExitCode.NOT_THERE, ExitCode.REFUSED, ExitCode.DAMAGED
-    ),
-)
-@click.argument("name")
-@click.argument("email")
-@click.option(
-    "--backup", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Where the private half goes."
-)
-@click.option("--comment", default="signs a Spack build cache", show_default=True, help="What the key is for.")
-@click.option(
-    "--expires", default="0", show_default=True, metavar="WHEN", help="After 2y, 6m or on 2030-01-31; 0 is never."
-)
-@_SPACK
-@click.pass_obj
-def create(options: Options, /, name: str, email: str, backup: Path, comment: str, expires: str, program: str) -> None:
-    """Make a key to sign binaries with, in Spack's key ring, and a backup of its private half.
-
-    Keep the backup where only you can read it, and not only on this machine: without it, a new key has to be made and
-    trusted everywhere as soon as this key ring is lost. Whoever has it can sign in your name.
-
-    \b
-    Example:
-      jc mirror keys create 'Our build cache' spack@example.org --backup ~/cache-key.asc --expires 2y
-    """
-    from job_creator.mirroring.spack_keys import SpackKeys
-
-    del options
-    spack = SpackKeys(program)
-    key = spack.create(name, email, backup, comment=comment, expires=expires)
-    click.echo(key.fingerprint)
-    click.echo(f"{backup}: the private half of {key}; keep it safe, keep it secret, never put it in a mirror", err=True)
-    if len(spack.signing()) > 1:
-        click.echo("there is more than one signing key now: 'spack ci' signs with none, others want --key", err=True)
-
-
-@keys.command(
-    "backup",
-    cls=Command,
-    epilog=exit_codes(
-        ExitCode.COULD_NOT_ASK, ExitCode.CANNOT_ACCESS_FILE, ExitCode.NOT_THERE, ExitCode.REFUSED, ExitCode.DAMAGED
-    ),
-)
-@click.argument("file", type=click.Path(path_type=Path))
-@_FINGERPRINT
-@_SPACK
-@click.pass_obj
-def backup(options: Options, /, file: Path, fingerprint: str | None, program: str) -> None:
-    """Write the private halves of Spack's signing keys into a file that only you can read.
-
-    'spack gpg trust FILE' brings them back.
-
-    \b
-    Example:
-      jc mirror keys backup ~/cache-key.asc
-    """
-    from job_creator.mirroring.spack_keys import SpackKeys
-    from job_creator.mirrors.keys import whole_fingerprint
-
-    del options
-    for key in SpackKeys(program).back_up(file, whole_fingerprint(fingerprint) if fingerprint else None):
-        click.echo(f"{file}: the private half of {key}; keep it safe, keep it secret, never put it in a mirror")
-
-
-@keys.command(
-    "publish",
-    cls=Command,
-    epilog=exit_codes(ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE, ExitCode.REFUSED, ExitCode.DAMAGED),
-)
-@click.argument("mirror", metavar="DIR|URL")
-@_FINGERPRINT
-@_SPACK
-@_ENDPOINT
-@click.pass_obj
-def publish(options: Options, /, mirror: str, fingerprint: str | None, program: str, endpoint_url: str | None) -> None:
-    """Put the public half of the signing key into a mirror, where Spack and 'jc mirror trust' look for it.
-
-    \b
-    Examples:
-      jc mirror keys publish /shared/mirror
-      jc mirror keys publish s3://mirror/amd64 --fingerprint 9EE721CCD97E3821D94046C07D2B864358DE62A6
-    """
-    from job_creator.mirroring import trusting
-    from job_creator.mirroring.spack_keys import SpackKeys
-    from job_creator.mirrors.keys import whole_fingerprint
-
-    store = _store(options, mirror, endpoint_url)
-    variables = {"AWS_ENDPOINT_URL": endpoint_url, "S3_ENDPOINT_URL": endpoint_url} if endpoint_url else {}
-    url = store.url if "://" in store.url else f"file://{store.url}"
-    spack = SpackKeys(program, variables)
-    key = spack.publish(url, whole_fingerprint(fingerprint) if fingerprint else None)
-    trusting.require_offer(store, key)
-    click.echo(key.fingerprint)
-    click.echo(f"tell those who use {store.url}: jc mirror trust {store.url} --fingerprint {key.fingerprint}", err=True)
-
-
-COMMANDS: tuple[click.Command, ...] = (verify, trust, keys)
+COMMANDS: tuple[click.Command, ...] = (verify, trust)

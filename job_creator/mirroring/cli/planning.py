@@ -8,33 +8,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from job_creator.command_line import Command, exit_codes
+from job_creator.command_line import Command, json_option
 from job_creator.errors import ExitCode
+from job_creator.mirroring.cli.options import ENDPOINT
 from job_creator.options import Options
 
 if TYPE_CHECKING:
     from job_creator.adapters.spack import Spack
     from job_creator.mirroring.asking import Lock
+    from job_creator.mirroring.configuring import Configuration
     from job_creator.mirroring.creating import Result
     from job_creator.mirrors.plan import MirrorPlan
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
-_EXIT_CODES = exit_codes(
+_EXIT_CODES = (
     ExitCode.INVALID_INPUT,
     ExitCode.COULD_NOT_ASK,
-    ExitCode.CANNOT_ACCESS_FILE,
     ExitCode.NOT_THERE,
     ExitCode.NOT_READY,
     ExitCode.REFUSED,
     ExitCode.DAMAGED,
 )
-_ENDPOINT = click.option(
-    "--endpoint-url",
-    metavar="URL",
-    help="The S3 server, if not Amazon's. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 def _about(command: _Decorated) -> _Decorated:
@@ -68,14 +63,14 @@ def _about(command: _Decorated) -> _Decorated:
             type=click.Path(path_type=Path, file_okay=False),
             help="Where answers of Spack are kept.  [default: spacktainers in XDG_CACHE_HOME]",
         ),
-        _ENDPOINT,
-        _JSON,
+        ENDPOINT,
+        json_option,
     ):
         command = option(command)
     return command
 
 
-@click.command("plan", cls=Command, epilog=_EXIT_CODES)
+@click.command("plan", cls=Command, exit_codes=_EXIT_CODES)
 @_about
 @click.option("--sources/--no-sources", default=True, show_default=True, help="Archives, patches and resources.")
 @click.option("--binaries/--no-binaries", default=False, show_default=True, help="Packages of a build cache.")
@@ -84,7 +79,7 @@ def _about(command: _Decorated) -> _Decorated:
 def plan(
     options: Options, /, target: str, sources: bool, binaries: bool, offline: bool, as_json: bool, **about: Any
 ) -> None:
-    """Say what a mirror needs, has, lacks and can never have, and how large that is.
+    """Say what a mirror needs, has and lacks. And what it can never have, and how large that is.
 
     Lockfiles are read as they are; definitions and specs are concretized by Spack first. What Spack says of a package
     is kept until its recipe changes. The exit code is 0 if everything is there that can be, and 8 otherwise.
@@ -116,7 +111,7 @@ def plan(
         click.get_current_context().exit(int(ExitCode.NOT_READY))
 
 
-@click.command("create", cls=Command, epilog=_EXIT_CODES)
+@click.command("create", cls=Command, exit_codes=_EXIT_CODES)
 @_about
 @click.option("--sources/--no-sources", default=True, show_default=True, help="Archives, patches and resources.")
 @click.option("--binaries", is_flag=True, help="Push those packages that this Spack has installed, signed.")
@@ -146,7 +141,7 @@ def create(
     as_json: bool,
     **about: Any,
 ) -> None:
-    """Fill a mirror with what is missing in it; what is there and right stays.
+    """Fill a mirror with what is missing in it. What is there and right stays.
 
     Spack does the fetching, from the mirrors in its configuration first. A file gets its final name when it is complete
     and verified, so this can be ended anywhere and run again. What cannot be fetched is listed with package, URL and
@@ -191,9 +186,19 @@ def create(
         click.get_current_context().exit(int(ExitCode.NOT_READY))
 
 
-@click.command("config", cls=Command, epilog=_EXIT_CODES)
+@click.command(
+    "config",
+    cls=Command,
+    exit_codes=(
+        ExitCode.INVALID_INPUT,
+        ExitCode.COULD_NOT_ASK,
+        ExitCode.NOT_THERE,
+        ExitCode.REFUSED,
+        ExitCode.DAMAGED,
+    ),
+)
 @click.argument("mirror")
-@_ENDPOINT
+@ENDPOINT
 @click.option(
     "--spack-line", "line", default="1.1", show_default=True, metavar="LINE", help="The release line of its users."
 )
@@ -210,6 +215,7 @@ def create(
     type=click.Path(path_type=Path, file_okay=False),
     help="Write the files into this folder instead of printing them.",
 )
+@json_option
 @click.pass_obj
 def config(
     options: Options,
@@ -221,8 +227,9 @@ def config(
     root: str | None,
     add: bool,
     output: Path | None,
+    as_json: bool,
 ) -> None:
-    """Print the configuration that users of a mirror give to Spack, and the two commands that they need.
+    """Print what users of a mirror tell Spack. That is its configuration, and the two commands that they need.
 
     \b
     Examples:
@@ -231,6 +238,8 @@ def config(
       jc mirror config https://mirrors.example.org/site --spack-line 0.23
       jc mirror config oci://registry.example.org/cache
     """
+    import json
+
     from job_creator.adapters.files import write_files
     from job_creator.mirroring import configuring
     from job_creator.spack_line import SpackLine
@@ -244,25 +253,30 @@ def config(
     )
     if root:
         configuring.require_room(mirror, endpoint_url, options.environment, root)
-    texts = made.texts()
+    texts, folder = made.texts(), str(output.resolve()) if output else "FOLDER"
     if output:
         write_files(output, {name: text.encode() for name, text in texts.items()})
-    else:
+    elif not as_json:
         for name, text in texts.items():
             click.echo(f"# {name}\n{text}")
     for warning in made.warnings():
         click.echo(f"warning: {warning}", err=True)
-    if not options.quiet:
+    if as_json:
+        click.echo(json.dumps(made.as_value(folder), indent=2))
+    elif not options.quiet:
         # Beside the files where those are printed, so that they can be redirected.
-        beside = not output
-        for command in made.admin_instructions():
-            click.echo(f"Once on each machine:\n  {command}", err=beside)
-        click.echo("Users run:", err=beside)
-        for command in made.instructions(str(output.resolve()) if output else "FOLDER"):
-            click.echo(f"  {command}", err=beside)
+        _print_instructions(made, folder, beside=not output)
 
 
 COMMANDS: tuple[click.Command, ...] = (plan, create, config)
+
+
+def _print_instructions(made: Configuration, folder: str, *, beside: bool) -> None:
+    for command in made.admin_instructions():
+        click.echo(f"Once on each machine:\n  {command}", err=beside)
+    click.echo("Users run:", err=beside)
+    for command in made.instructions(folder):
+        click.echo(f"  {command}", err=beside)
 
 
 def _spack(about: Mapping[str, Any]) -> Spack:

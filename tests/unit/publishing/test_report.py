@@ -34,7 +34,7 @@ def test_removals_are_lines_in_a_log() -> None:
 
 def test_removals_are_a_table_on_a_terminal_and_names_are_not_taken_for_markup() -> None:
     lines = printed(terminal=True).splitlines()
-    assert lines[0].split() == ["remove", "ref", "size", "why"]
+    assert lines[0].split() == ["REMOVE", "REF", "SIZE", "WHY"]
     assert "s3://b/[bold]x.sif" in lines[1]
     assert "refs/heads/[red]x is gone" in lines[1]
 

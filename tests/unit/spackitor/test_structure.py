@@ -38,7 +38,7 @@ SHARED = {
     "command_line",
     "errors",
     "lockfile",
-    "logging_config",
+    "tables",
     "__version__",
 }
 """What of `job_creator` may be used here."""
