@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from job_creator.validation import Items, Value
+from job_creator.validation import Form, Items, Value
 
 JobKind = Literal["images", "environments", "packages", "containers", "tools"]
 """What a job does, for settings that depend on it: build base images, concretize, compile, build containers, run
@@ -95,8 +95,20 @@ VariableName = Annotated[str, AfterValidator(_variable_name)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Url = Annotated[str, AfterValidator(url_without_credentials)]
 Text = Annotated[str, Field(min_length=1)]
-Prefix = Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$")]
-BucketName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Prefix = Annotated[
+    str,
+    Form(
+        r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$",
+        "a folder in the bucket, without '/' at either end, such as 'cache/amd64'",
+    ),
+]
+BucketName = Annotated[
+    str,
+    Form(
+        r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        "the name of a bucket alone: 3 to 63 lower case letters, digits, '.' and '-', such as 'spack-cache'",
+    ),
+]
 
 
 class Proxy(Value):
@@ -116,8 +128,8 @@ class Proxy(Value):
 class Resources(Value):
     """What a job asks the Kubernetes executor for; other executors ignore it."""
 
-    cpu: Annotated[str, Field(pattern=r"^\d+(\.\d+)?m?$")] | None = None
-    memory: Annotated[str, Field(pattern=r"^\d+(\.\d+)?([KMGT]i?)?$")] | None = None
+    cpu: Annotated[str, Form(r"^\d+(\.\d+)?m?$", "a number of cores such as '4' or '500m'")] | None = None
+    memory: Annotated[str, Form(r"^\d+(\.\d+)?([KMGT]i?)?$", "an amount such as '8Gi' or '500M'")] | None = None
 
     def variables(self) -> dict[str, str]:
         """The runner's variables (GitLab Runner, Kubernetes executor, "Overwrite container resources")."""

@@ -53,7 +53,7 @@ def read_all(root: Path, site_file: str) -> Written:
     definitions: tuple[Definition, ...] = ()
     document = Document(site_file, None)
     try:
-        document = parse(read_file(root / site_file), site_file)
+        document = _site_document(root, site_file)
         site = read_site(document)
     except InvalidInputError as error:
         faults += error.faults
@@ -79,7 +79,14 @@ def read_all(root: Path, site_file: str) -> Written:
 
 def read_site_file(root: Path, site_file: str) -> Site:
     """Read the site file alone. Raises `InvalidInputError`."""
-    return read_site(parse(read_file(root / site_file), site_file))
+    return read_site(_site_document(root, site_file))
+
+
+def _site_document(root: Path, site_file: str) -> Document:
+    path = root / site_file
+    if not path.exists():
+        raise FileAccessError(f"{path}: no such file; start in the repository that has it, or name that with -C")
+    return parse(read_file(path), site_file)
 
 
 def make_plan(
@@ -134,14 +141,10 @@ def tag_image(
 ) -> dict[str, str]:
     """Let a tag point to images of its repository; their digests by architecture.
 
-    Raises `InvalidInputError`, `NotThereError` and `CouldNotAskError`.
+    Raises `NotThereError` and `CouldNotAskError`.
     """
     from job_creator.adapters.registry import RegistryClient
 
-    try:
-        parse_reference(image)
-    except ValueError as error:
-        raise InvalidInputError([Fault(image, 1, 1, str(error))]) from None
     own = registry_of(site, Context.from_environment(environment))
     logins = {} if own.startswith("$") else credentials(site.registry, own, environment)
     return RegistryClient(logins).put_index(image, sources, skip_missing=skip_missing)
@@ -172,7 +175,9 @@ def _commit(source: GitSource, place: tuple[str, ...], written: Written, offline
 
     commit = resolve(source.repository, source.ref)
     if commit is None:
-        raise InvalidInputError([written.site_document.fault(place, f"{source.repository} has no ref {source.ref!r}")])
+        hint = f"are its tags written like 'v{source.ref}'?" if source.ref[0].isdigit() else ""
+        message = f"{source.repository} has no ref {source.ref!r}"
+        raise InvalidInputError([written.site_document.fault(place, message, hint)])
     return commit
 
 

@@ -76,7 +76,12 @@ def tag_image(options: Options, image: str, sources: tuple[str, ...], skip_missi
     import json
 
     from job_creator import commands
+    from job_creator.image_reference import parse_reference
 
+    try:
+        parse_reference(image)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="IMAGE") from None
     site = commands.read_site_file(options.directory, options.site_file)
     digests = commands.tag_image(site, options.environment, image, sources, skip_missing=skip_missing)
     if as_json:

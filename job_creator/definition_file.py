@@ -6,7 +6,15 @@ import posixpath
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from pydantic_core.core_schema import no_info_after_validator_function
@@ -38,6 +46,14 @@ class OneOf:
         if not isinstance(value, tuple(_TYPES[kind][0] for kind in self.kinds)):
             raise ValueError(f"{{name}} must be a {' or a '.join(self.kinds)}")
         return value
+
+
+def _one_pair(value: Any) -> Any:
+    """A space behind the colon makes a mapping of a pair."""
+    if isinstance(value, dict) and len(value) == 1:
+        ((source, target),) = value.items()
+        return f"{source}: {target}"
+    return value
 
 
 def _spec(value: Any) -> Any:
@@ -126,7 +142,7 @@ class TemplateFile(Value):
 class Spacktainer(Value):
     """What the container gets besides its packages."""
 
-    files: Items[Annotated[str, AfterValidator(_file_pair)]] = ()
+    files: Items[Annotated[str, BeforeValidator(_one_pair), AfterValidator(_file_pair)]] = ()
     """Pairs `source:target`: a file or folder below `spacktainer/`, and where it goes in the container."""
     test: Items[Annotated[str, AfterValidator(_command)]] = ()
     """Commands that have to succeed in the image and in the SIF file before either is published."""

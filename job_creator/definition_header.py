@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 
 from job_creator.errors import Fault, InvalidInputError
-from job_creator.image_reference import ImageReference, parse_reference
+from job_creator.image_reference import ImageReference, parse_reference, scheme_fault
+from job_creator.written_text import read_text
 
 _HEADER_LINE = re.compile(r"\s*([A-Za-z]+)\s*:\s*(.*?)\s*")
 _KEYWORDS = ("bootstrap", "from", "registry", "namespace", "includecmd", "fingerprints")
@@ -24,11 +25,7 @@ class _Entry:
 
 def read_imported_image(content: bytes, path: str) -> ImageReference:
     """The image that the definition starts from. Raises `InvalidInputError` with every fault of the header."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InvalidInputError([Fault(path, line, 1, "not UTF-8 text", "save the file as UTF-8")]) from None
+    text = read_text(content, path)
     entries, faults = _header(text, path)
     bootstrap = entries.get("bootstrap")
     if bootstrap is None:
@@ -42,6 +39,9 @@ def read_imported_image(content: bytes, path: str) -> ImageReference:
     if image is None or not image.value:
         place = (image.line, image.column) if image else (1, 1)
         faults.append(Fault(path, *place, "'From' is missing", "write for example 'From: ubuntu:24.04'"))
+    for key in ("registry", "namespace", "from"):
+        if key in entries and (message := scheme_fault(entries[key].value)):
+            faults.append(Fault(path, entries[key].line, entries[key].column, message))
     if faults or image is None:
         raise InvalidInputError(faults)
     prefix = "/".join(entries[key].value.strip("/") for key in ("registry", "namespace") if key in entries)

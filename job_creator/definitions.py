@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from job_creator.definition_file import DefinitionFile, Spacktainer, TemplateFile
 from job_creator.definition_header import read_imported_image
+from job_creator.definitions_folder import Candidate, look
 from job_creator.errors import Fault, InvalidInputError, naming
 from job_creator.image_reference import ImageReference, is_container_name
-from job_creator.names import BASE_IMAGES, DEFINITIONS_FOLDER, EPILOGUE_FILE, EXTRA_FILES_FOLDER, MAX_CONTAINER_NAME
+from job_creator.names import BASE_IMAGES, DEFINITIONS_FOLDER, EXTRA_FILES_FOLDER, MAX_CONTAINER_NAME
 from job_creator.spack_line import SpackLine
-from job_creator.validation import did_you_mean, validate
+from job_creator.validation import validate
 from job_creator.yaml_io import Document, Location, Position, parse
 
-_YAML = (".yaml", ".yml")
 _MARK = re.compile(r"[:+-]$")
 """Spack's marks for keys that override (`key::` in the file), prepend (`key+:`) or append (`key-:`)."""
 
@@ -68,31 +68,28 @@ def read_definitions(
 ) -> tuple[Definition, ...]:
     """All definitions below `root`/container_definitions, sorted by architecture and name.
 
-    With `line`, sections that this Spack does not know are faults. Folders that start with `_` are switched off;
-    files that are no definitions are left alone. Raises `InvalidInputError` with the faults of all files,
+    With `line`, sections that this Spack does not know are faults. So is whatever `definitions_folder` does not
+    understand and has no name that switches it off. Raises `InvalidInputError` with the faults of all files,
     `FileAccessError` when the folder cannot be read.
     """
     folder = root / DEFINITIONS_FOLDER
     definitions: dict[tuple[str, str], Definition] = {}
     faults: list[Fault] = []
     with naming(folder):
-        for architecture in _folders(folder):
-            if architecture.name not in architectures:
-                hint = did_you_mean(architecture.name, architectures)
-                message = f"the site file knows no architecture {architecture.name!r}"
-                faults.append(Fault(_relative(architecture, root), 1, 1, message, hint))
+        for found in look(folder, architectures):
+            if isinstance(found, Fault):
+                faults.append(found)
                 continue
-            for path in _candidates(architecture):
-                try:
-                    definition = _read(path, root, architecture.name, line)
-                except InvalidInputError as error:
-                    faults.extend(error.faults)
-                    continue
-                key = definition.architecture, definition.name
-                if key in definitions:
-                    message = f"{definition.name!r} is already defined in {definitions[key].path}"
-                    faults.append(Fault(definition.path, 1, 1, message, "give one of them another name"))
-                definitions.setdefault(key, definition)
+            try:
+                definition = _read(found, root, line)
+            except InvalidInputError as error:
+                faults.extend(error.faults)
+                continue
+            key = definition.architecture, definition.name
+            if key in definitions:
+                message = f"{definition.name!r} is already defined in {definitions[key].path}"
+                faults.append(Fault(definition.path, 1, 1, message, "give one of them another name"))
+            definitions.setdefault(key, definition)
     if faults:
         raise InvalidInputError(faults)
     return tuple(definitions[key] for key in sorted(definitions))
@@ -107,53 +104,27 @@ def read_template(document: Document, line: SpackLine | None = None) -> Mapping[
     return dict(document.value["spack"])
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.name.startswith(("_", ".")):
-            yield path
-
-
-def _candidates(architecture: Path) -> Iterator[Path]:
-    """The files that define a container, in the order of their names."""
-    for path in sorted(architecture.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            if not path.name.startswith("_"):
-                environments = [path / f"spack{suffix}" for suffix in _YAML]
-                yield from [file for file in environments if file.is_file()] or [environments[0]]
-        elif path.suffix in (*_YAML, ".def"):
-            yield path
-
-
-def _read(path: Path, root: Path, architecture: str, line: SpackLine | None) -> Definition:
-    in_folder = path.parent.name != architecture or path.parent.parent.name != DEFINITIONS_FOLDER
-    shown = _relative(path, root)
-    name = path.parent.name if in_folder else path.stem
-    if in_folder and not path.is_file():
-        hint = "add it, or start the folder's name with '_' to switch it off"
-        raise InvalidInputError([Fault(_relative(path.parent, root), 1, 1, "the folder has no spack.yaml", hint)])
-    faults = list(_name_faults(name, shown))
+def _read(found: Candidate, root: Path, line: SpackLine | None) -> Definition:
+    shown = _relative(found.path, root)
+    faults = list(_name_faults(found.name, shown))
     definition: Definition | None = None
     try:
-        content = path.read_bytes()
-        if path.suffix == ".def":
+        content = found.path.read_bytes()
+        if found.path.suffix == ".def":
             image = read_imported_image(content, shown)
-            definition = ImportedDefinition(name, architecture, shown, image, content.decode("utf-8-sig"))
+            definition = ImportedDefinition(found.name, found.architecture, shown, image, content.decode("utf-8-sig"))
         else:
-            epilogue = path.parent / EPILOGUE_FILE
-            has_epilogue = in_folder and epilogue.is_file()
             document = parse(content, shown)
             written = validate(DefinitionFile, _without_override_marks(document, ("spack",)))
             extra = written.spacktainer or Spacktainer()
             faults += _unknown_sections(document, line)
             definition = SpackDefinition(
-                name,
-                architecture,
+                found.name,
+                found.architecture,
                 shown,
                 document.value["spack"],
                 _extra_files(extra, document, root),
-                _relative(epilogue, root) if has_epilogue else None,
+                _relative(found.epilogue, root) if found.epilogue else None,
                 extra.test,
                 extra.source_builds,
             )

@@ -38,7 +38,7 @@ class SpacktainersError(Exception):
     exit_code: ExitCode = ExitCode.BUG
 
 
-@dataclass(frozen=True, order=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong in a file, at a place that an editor can jump to (line and column count from 1)."""
 
@@ -55,12 +55,15 @@ class Fault:
 
 
 class InvalidInputError(SpacktainersError):
-    """What the user wrote cannot be used. Holds every fault that was found, in the order of files and lines."""
+    """What the user wrote cannot be used. Holds every fault that was found, in the order of files and places.
+
+    At one place they keep the order in which they are given, so that a cause can stand before what follows from it.
+    """
 
     exit_code = ExitCode.INVALID_INPUT
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(sorted(set(faults)))
+        self.faults = tuple(sorted(dict.fromkeys(faults), key=lambda fault: (fault.path, fault.line, fault.column)))
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 

@@ -13,6 +13,7 @@ _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}")
 _REGISTRY = re.compile(_HOST)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -40,6 +41,8 @@ def parse_reference(text: str) -> ImageReference:
 
     Grammar: the OCI distribution specification and distribution/reference. Raises `ValueError` saying what is wrong.
     """
+    if fault := scheme_fault(text):
+        raise ValueError(fault)
     rest, at, digest = text.partition("@")
     if at and not _DIGEST.fullmatch(digest):
         raise ValueError(f"{digest!r} is no digest such as sha256:<64 hex digits>")
@@ -56,6 +59,17 @@ def parse_reference(text: str) -> ImageReference:
     return ImageReference(registry, repository, tag or (None if digest else "latest"), digest or None)
 
 
+def scheme_fault(text: str) -> str:
+    """What is wrong with a reference that begins like a URL; empty if it does not. It may hold a password."""
+    scheme = _SCHEME.match(text)
+    return f"the name of an image begins with its registry or group; leave out {scheme[0]!r}" if scheme else ""
+
+
+def is_host(text: str) -> bool:
+    """Whether `text` is what stands before the first slash of a reference if that names a registry."""
+    return any(character in text for character in ".:") or text == "localhost" or text != text.lower()
+
+
 def is_container_name(text: str) -> bool:
     """Whether `text` can name an image repository and, with `__` as separator, a SIF file."""
     return bool(re.fullmatch(_COMPONENT, text)) and "__" not in text
@@ -63,6 +77,6 @@ def is_container_name(text: str) -> bool:
 
 def _split_registry(text: str) -> tuple[str, str]:
     first, slash, rest = text.partition("/")
-    if slash and (any(character in first for character in ".:") or first == "localhost" or first != first.lower()):
+    if slash and is_host(first):
         return (DOCKER_HUB if first == "index.docker.io" else first), rest
     return DOCKER_HUB, text

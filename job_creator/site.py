@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from job_creator.architectures import Architecture, Duration, Text, Url, VariableName, url_without_credentials
 from job_creator.errors import Fault, InvalidInputError
-from job_creator.image_reference import parse_reference
+from job_creator.image_reference import is_host, parse_reference
 from job_creator.spack_line import SpackLine, line_of_ref
-from job_creator.validation import Items, Value, validate
+from job_creator.validation import Form, Items, Value, validate
 from job_creator.yaml_io import Document
 
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
@@ -40,10 +40,13 @@ def _image(text: str) -> str:
 
 
 def _repository(text: str) -> str:
-    reference = parse_reference(text)
-    if reference.digest or ":" in text.rpartition("/")[2]:
+    group = text.rstrip("/")
+    if "/" not in group and is_host(group):
+        raise ValueError(f"{group!r} is a registry, and names no group in it; write for example '{group}/containers'")
+    reference = parse_reference(group)
+    if reference.digest or ":" in group.rpartition("/")[2]:
         raise ValueError("{name} must name a group of images, without tag or digest")
-    return text.rstrip("/")
+    return group
 
 
 def _label_prefix(text: str) -> str:
@@ -175,7 +178,7 @@ class Signing(Value):
 class DockerHub(Value):
     """Publishing on Docker Hub."""
 
-    namespace: Annotated[str, Field(pattern=r"^[a-z0-9]{2,255}$")]
+    namespace: Annotated[str, Form(r"^[a-z0-9]{2,255}$", "a name on Docker Hub: lower case letters and digits")]
     user_variable: VariableName = "DOCKERHUB_USER"
     password_variable: VariableName = "DOCKERHUB_PASSWORD"
 
@@ -183,7 +186,7 @@ class DockerHub(Value):
 class Cluster(Value):
     """A file system that SIF files are installed on, by a runner that sees it."""
 
-    directory: Annotated[str, Field(pattern=r"^/[^\s]+$")]
+    directory: Annotated[str, Form(r"^/[^\s]+$", "an absolute path without spaces, such as /shared/containers")]
     runner_tags: Items[Text]
     architecture: Text = "amd64"
     setup: str = ""
@@ -192,11 +195,16 @@ class Cluster(Value):
     """How many previous files of a container stay, for jobs that still run from them."""
 
 
+ClusterName = Annotated[
+    str, Form(r"^[a-z0-9][a-z0-9-]*$", "a name of lower case letters, digits and '-', such as 'cluster-1'")
+]
+
+
 class Publish(Value):
     """Where containers go besides the registry and the containers bucket."""
 
     dockerhub: DockerHub | None = None
-    clusters: Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")], Cluster] = {}
+    clusters: Mapping[ClusterName, Cluster] = {}
 
 
 Count = Annotated[int, Field(ge=1)]

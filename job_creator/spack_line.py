@@ -76,6 +76,8 @@ SUPPORTED: Final = (
 def line_of_ref(ref: str) -> SpackLine:
     """The line that a release tag or branch of Spack names (`v1.1.0`, `releases/v0.23`). Else raises `ValueError`."""
     match = re.fullmatch(r"(?:releases/)?v(\d+\.\d+(?:\.\d+)*)", ref)
+    if not match and (version := re.fullmatch(r"(releases/)?(\d+(?:\.\d+)+)", ref)):
+        raise ValueError(f"{ref!r} is a version, not a tag or branch of Spack; write '{version[1] or ''}v{version[2]}'")
     if not match:
         raise ValueError(f"the Spack version cannot be told from the ref {ref!r}; add 'version: \"1.1\"' beside it")
     return SpackLine.parse(match[1])

@@ -7,11 +7,14 @@ and are what the JSON Schemas for editors are made from.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from job_creator.errors import Fault, InvalidInputError
 from job_creator.yaml_io import Document, Location
@@ -27,6 +30,41 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
+_SHAPES: Final = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "model_type": "a mapping",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+}
+"""What pydantic's kinds of errors ask for."""
+
+
+class Form:
+    """Marks text that has to fit a regular expression, which editors are told, and people in words with an example."""
+
+    def __init__(self, expression: str, words: str) -> None:
+        self._expression = re.compile(expression)
+        self._words = words
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Checks the text."""
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, inner: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The same for editors."""
+        return {**handler(inner), "pattern": self._expression.pattern}
+
+    def _check(self, text: str) -> str:
+        # `fullmatch`, because `$` would let a line end pass.
+        if not self._expression.fullmatch(text):
+            raise ValueError(f"{text!r} is not {self._words}")
+        return text
+
+
 V = TypeVar("V", bound=Value)
 
 
@@ -35,18 +73,21 @@ def validate(model: type[V], document: Document) -> V:
     try:
         return model.model_validate(document.value)
     except ValidationError as error:
-        schema = model.model_json_schema()
         details = error.errors(include_url=False, include_context=True)
-        raise InvalidInputError(_fault(detail, document, schema) for detail in details) from None
+        raise InvalidInputError(_faults(details, document, model.model_json_schema())) from None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that names the known word closest to a misspelt one, or else the words there are."""
     candidates = sorted(known)
-    close = difflib.get_close_matches(word, candidates, n=1, cutoff=0.6)
-    if close:
+    if close := close_to(word, candidates):
         return f"did you mean {close[0]!r}?"
     return f"known here: {', '.join(candidates)}" if candidates else ""
+
+
+def close_to(word: str, known: Iterable[str]) -> list[str]:
+    """The known word that a misspelt one is closest to, if any is close."""
+    return difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
 
 
 def json_schema(model: type[Value], title: str) -> dict[str, Any]:
@@ -54,12 +95,20 @@ def json_schema(model: type[Value], title: str) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema(), "title": title}
 
 
-def _fault(detail: ErrorDetails, document: Document, schema: Mapping[str, Any]) -> Fault:
-    location = _in_document(detail, document)
-    of_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
-    place = location[:-1] if detail["type"] == "missing" else location
-    message, hint = _message(detail, location, schema)
-    return document.fault(place, message, hint, of_key=of_key)
+def _faults(details: Iterable[ErrorDetails], document: Document, schema: Mapping[str, Any]) -> Iterator[Fault]:
+    """A typing error stands before the "missing" that it explains, and at the same place."""
+    typed: dict[Location, Location] = {}
+    for detail in sorted(details, key=lambda detail: detail["type"] == "missing"):
+        location = _in_document(detail, document)
+        message, hint = _message(detail, location, schema)
+        of_key = detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
+        place = location
+        if detail["type"] == "extra_forbidden":
+            for meant in close_to(str(location[-1]), _known_keys(schema, location[:-1])):
+                typed[*location[:-1], meant] = location
+        elif detail["type"] == "missing":
+            place, of_key = (typed[location], True) if location in typed else (location[:-1], False)
+        yield document.fault(place, message, hint, of_key=of_key)
 
 
 def _message(detail: ErrorDetails, location: Location, schema: Mapping[str, Any]) -> tuple[str, str]:
@@ -67,23 +116,52 @@ def _message(detail: ErrorDetails, location: Location, schema: Mapping[str, Any]
     name = f"'{location[-1]}'" if location and isinstance(location[-1], str) else "this value"
     match detail["type"]:
         case "extra_forbidden":
-            return f"unknown key {name}", did_you_mean(str(location[-1]), _known_keys(schema, location[:-1]))
+            return f"unknown key {name}", _place_of_key(location, schema)
         case "missing":
             return f"{name} is missing", ""
         case "value_error":
             message, _, hint = str(detail["ctx"]["error"]).partition("; ")
             return message.replace("{name}", name), hint
-        case "string_type" if isinstance(detail["input"], int | float) and not isinstance(detail["input"], bool):
-            return f"{name} must be text", "put the number in quotes"
-        case "model_type" | "dict_type" | "mapping_type":
-            return f"{name if location else 'the file'} must be a mapping", ""
-        case "tuple_type" | "list_type":
-            return f"{name} must be a list", ""
         case "too_short":
             return f"{name} must be a non-empty {'mapping' if isinstance(detail['input'], dict) else 'list'}", ""
+        case kind if kind in _SHAPES and not location and detail["input"] is None:
+            return "the file is empty", f"it needs {' and '.join(f'{key}:' for key in schema.get('required', ()))}"
+        case kind if kind in _SHAPES:
+            return f"{name if location else 'the file'} must be {_SHAPES[kind]}", _in_shape(kind, detail["input"])
         case _:
             text = detail["msg"].replace("Input should be", "must be").replace("String should", "must")
             return f"{name} {text[0].lower()}{text[1:]}", ""
+
+
+def _place_of_key(location: Location, schema: Mapping[str, Any]) -> str:
+    """Where a key belongs that is not known at its place: below one beside it, further out, or it is misspelt."""
+    key, around = str(location[-1]), location[:-1]
+    beside = _known_keys(schema, around)
+    if inner := [one for one in sorted(beside) if key in _known_keys(schema, (*around, one))]:
+        return f"indent it below {' or '.join(f'{one}:' for one in inner)}"
+    if key not in beside and any(key in _known_keys(schema, around[:length]) for length in range(len(around))):
+        return f"it is known further out; indent it less than {around[-1]}:"
+    return did_you_mean(key, beside)
+
+
+def _in_shape(kind: str, value: Any) -> str:
+    """How to write a value of one shape so that YAML takes it for one of another."""
+    match kind, value:
+        case "string_type", bool():
+            return "put it in quotes"
+        case "string_type", int() | float():
+            return "put the number in quotes"
+        case "string_type", dict() if len(value) == 1:
+            ((key, inner),) = value.items()
+            text = f"{key}: {inner}" if isinstance(inner, str | int | float) else f"{key}: …"
+            return f"YAML makes a mapping of what holds ': '; put all of it in quotes: {text!r}"
+        case "tuple_type" | "list_type", dict() if value:
+            key, inner = next(iter(value.items()))
+            return f"write a line for each entry: - {key}:{inner if isinstance(inner, str) else '…'}"
+        case "tuple_type" | "list_type", str():
+            return f"write a line for each entry: - {value}"
+        case _:
+            return ""
 
 
 def _in_document(detail: ErrorDetails, document: Document) -> Location:
@@ -107,7 +185,7 @@ def _known_keys(schema: Mapping[str, Any], location: Location) -> set[str]:
 def _step(node: Mapping[str, Any], step: str | int) -> Mapping[str, Any] | None:
     found = node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step)
     if found is None and isinstance(step, str):
-        found = node.get("additionalProperties")
+        found = node.get("additionalProperties") or next(iter(node.get("patternProperties", {}).values()), None)
     return found if isinstance(found, dict) else None
 
 

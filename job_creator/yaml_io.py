@@ -20,6 +20,7 @@ from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.resolver import VersionedResolver
 
 from job_creator.errors import Fault, InvalidInputError
+from job_creator.written_text import read_text
 
 Location = tuple[str | int, ...]
 """The keys and list indices that lead from the top of a document to one of its values."""
@@ -67,15 +68,10 @@ class Document:
 def parse(content: bytes, path: str) -> Document:
     """Read one YAML 1.2 document; `path` is only used to name it.
 
-    Raises `InvalidInputError` for text that is not UTF-8, is no YAML, holds several documents, repeats a key,
-    nests deeper than `MAX_DEPTH`, uses tags of its own, or expands to more than `MAX_VALUES` values.
+    Raises `InvalidInputError` for text that is not UTF-8 or not merged, is no YAML, holds several documents, repeats a
+    key, nests deeper than `MAX_DEPTH`, uses tags of its own, or expands to more than `MAX_VALUES` values.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start]
-        place = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
-        raise InvalidInputError([Fault(path, *place, "not UTF-8 text", "save the file as UTF-8")]) from None
+    text = read_text(content, path)
     try:
         node = _compose(text, path)
         return _Reader(path).read(node)

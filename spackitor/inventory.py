@@ -134,6 +134,14 @@ class Inventory:
         """The bytes of all objects of some specs; what they share counts once."""
         return sum({one.key: one.size for hash_ in hashes for one in self.objects_of(hash_)}.values())
 
+    @cached_property
+    def total_size(self) -> int:
+        """The bytes of everything that a plan may remove: specs, what belongs to nothing, and blobs of indexes."""
+        found = {one.key: one.size for hash_ in self.copies for one in self.objects_of(hash_)}
+        found |= {one.object.key: one.object.size for one in self.orphans}
+        found |= {one.blob: len(one.index.text) for one in self.indexes if one.index and one.blob}
+        return sum(found.values())
+
     def objects_of(self, hash_: str) -> tuple[StoredObject, ...]:
         """All objects of a spec."""
         return tuple(one for entry in self.copies[hash_] for one in (*entry.metadata, *entry.archives))

@@ -67,7 +67,8 @@ class Plan:
     """What a run does to a mirror, in the order of the fields from `indexes` on.
 
     `expired` are keys whose time of grace has passed, deleted for good; `expired_runs` are the records that listed
-    them. `total` and `total_size` count what is in the cache before. `things` is what is counted.
+    them. `total` and `total_size` count what is in the cache before, the latter also what belongs to nothing. `things`
+    is what is counted.
     """
 
     mirror: str
@@ -124,7 +125,7 @@ def make_plan(
         inventory.url,
         command,
         len(inventory.copies),
-        inventory.size(inventory.copies),
+        inventory.total_size,
         indexes,
         removals,
         (*(one for one in orphaned if one.key not in waiting), *replaced_blobs(inventory, indexes)),

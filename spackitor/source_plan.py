@@ -61,7 +61,7 @@ def make_source_plan(
         inventory.url,
         CLEAN_SOURCES,
         len(inventory.archives),
-        sum(one.size for one in inventory.archives),
+        sum(one.size for one in (*inventory.archives, *inventory.aliases)),
         tuple(_without(inventory, kept, {one.key for one in going})),
         removals,
         (),

@@ -46,7 +46,13 @@ def test_all_kinds_of_definitions_are_found_in_order(tmp_path: Path) -> None:
             "amd64/.hidden/spack.yaml": "nonsense: [",
             "amd64/.DS_Store": "x",
             "amd64/README.md": "x",
+            "amd64/_off.yaml": "nonsense: [",
+            "amd64/_b.yaml.orig": "x",
+            "amd64/folder/README.md": "x",
+            "amd64/folder/_notes.txt": "x",
+            "amd64/readme": "x",
             "_arm32/a.yaml": "nonsense: [",
+            "CHANGES.md": "x",
             "README.md": "x",
             ".DS_Store": "x",
         },
@@ -122,7 +128,8 @@ def test_faults_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
         f"amd64/{'n' * 64}.yaml": SPECS,
     }
     assert faults(tmp_path, files) == [
-        "amd46:1:1: the site file knows no architecture 'amd46'; did you mean 'amd64'?",
+        "amd46:1:1: the site file knows no architecture 'amd46'; "
+        "add it below 'architectures:', which has amd64, arm64, or rename the folder",
         "amd64/a.yaml:2:10: 'specs' must be a non-empty list",
         "amd64/a.yaml:3:3: unknown key 'pakages'; did you mean 'packages'?",
         "amd64/a.yaml:4:1: unknown key 'spacktaner'; did you mean 'spacktainer'?",
@@ -143,6 +150,102 @@ def test_faults_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
         "amd64/g.yaml:4:9: 'view' must be a boolean or a text or a mapping",
         f"amd64/{'n' * 64}.yaml:1:1: the name is 64 characters long; at most 63 are possible",
     ]
+
+
+OFF = "start its name with '_' if it is to be left alone"
+UNUSED = "the definition in this folder does not use it"
+ELSEWHERE = f"files for the container lie below spacktainer/, or {OFF}"
+DOCKERFILE = "lines for a Dockerfile are Dockerfile.epilogue in the folder of a definition, beside its spack.yaml"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("foo.yaml", "definitions lie in the folder of an architecture; move it into container_definitions/amd64/"),
+        ("foo.def", "definitions lie in the folder of an architecture; move it into container_definitions/amd64/"),
+        ("notes.txt", f"definitions lie in the folder of an architecture; {OFF}"),
+        ("Dockerfile.epilogue", f"definitions lie in the folder of an architecture; {DOCKERFILE}"),
+        ("amd64/t.yaml.txt", f"'t.yaml.txt' is no definition; call it t.yaml if it is one, or {OFF}"),
+        ("amd64/t.YAML", f"'t.YAML' is no definition; call it t.yaml if it is one, or {OFF}"),
+        ("amd64/gcc.13.Def.txt", f"'gcc.13.Def.txt' is no definition; call it gcc.13.def if it is one, or {OFF}"),
+        ("amd64/t.ymal", f"'t.ymal' is no definition; call it t.yml if it is one, or {OFF}"),
+        ("amd64/a.yaml.bak", f"'a.yaml.bak' is no definition; {OFF}"),
+        ("amd64/a.yaml~", f"'a.yaml~' is no definition; {OFF}"),
+        ("amd64/t", f"'t' is no definition; {OFF}"),
+        ("amd64/t.json", f"'t.json' is no definition; {OFF}"),
+        ("amd64/dockerfile.epilogue", f"'dockerfile.epilogue' is no definition; {DOCKERFILE}"),
+        ("amd64/f/Dockerfile.epilog", f"{UNUSED}; call it Dockerfile.epilogue, or {OFF}"),
+        ("amd64/f/dockerfile.epilogue", f"{UNUSED}; call it Dockerfile.epilogue, or {OFF}"),
+        ("amd64/f/run.sh", f"{UNUSED}; {ELSEWHERE}"),
+        ("amd64/f/spack.lock", f"{UNUSED}; {ELSEWHERE}"),
+    ],
+)
+def test_what_is_neither_understood_nor_switched_off_is_a_fault(tmp_path: Path, name: str, message: str) -> None:
+    assert faults(tmp_path, {"amd64/a.yaml": SPECS, "amd64/f/spack.yaml": SPECS, name: "x"}) == [
+        f"{name}:1:1: {message}"
+    ]
+
+
+def test_a_folder_in_a_folder_is_no_definition(tmp_path: Path) -> None:
+    assert faults(tmp_path, {"amd64/a.yaml": SPECS, "amd64/group/b/spack.yaml": SPECS}) == [
+        "amd64/group:1:1: the folder has no spack.yaml; add it, or start the folder's name with '_' to switch it off",
+        f"amd64/group/b:1:1: {UNUSED}; {ELSEWHERE}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "1:1: the file is empty; it needs spack:"),
+        ("# nothing yet\n", "1:1: the file is empty; it needs spack:"),
+        ("specs: [x]\n", "1:1: unknown key 'specs'; indent it below spack:"),
+        ("spack: {specs: [x]}\nfiles: [a:/b]\n", "2:1: unknown key 'files'; indent it below spacktainer:"),
+        ("spack: {specs: [x]}\ntest: [x]\n", "2:1: unknown key 'test'; indent it below spacktainer:"),
+        (
+            "spack:\n  specs: [x]\n  spacktainer: {}\n",
+            "3:3: unknown key 'spacktainer'; it is known further out; indent it less than spack:",
+        ),
+        (
+            SPECS + "spacktainer:\n  test:\n  - echo a: b\n",
+            "5:5: this value must be text; "
+            "YAML makes a mapping of what holds ': '; put all of it in quotes: 'echo a: b'",
+        ),
+        (
+            SPECS + "spacktainer:\n  test:\n  - echo a:\n      b: c\n",
+            "5:5: this value must be text; "
+            "YAML makes a mapping of what holds ': '; put all of it in quotes: 'echo a: …'",
+        ),
+        (SPECS + "spacktainer: {test: [true]}\n", "3:22: this value must be text; put it in quotes"),
+        (SPECS + "spacktainer: {test: [5]}\n", "3:22: this value must be text; put the number in quotes"),
+        (SPECS + "spacktainer: {test: make}\n", "3:21: 'test' must be a list; write a line for each entry: - make"),
+        (SPECS + "spacktainer: {files: {a: b}}\n", "3:22: 'files' must be a list; write a line for each entry: - a:b"),
+        (
+            SPECS + "spacktainer:\n  files:\n  - a: /b\n",
+            "5:5: 'a: /b' has a space beside the colon; write 'source:target' without",
+        ),
+        (SPECS + "spacktainer: {source_builds: yes}\n", "3:30: 'source_builds' must be true or false"),
+        (
+            "spack:\n  specs:\n<<<<<<< HEAD\n  - a\n=======\n  - b\n>>>>>>> branch\n",
+            "3:1: git could not merge this by itself; "
+            "keep what is right of both sides, and remove the lines of <<<<<<<, ======= and >>>>>>>",
+        ),
+        (SPECS + ">>>>>>> branch\n", "3:1: git could not merge this by itself"),
+    ],
+)
+def test_what_often_goes_wrong_is_said_in_words(tmp_path: Path, text: str, message: str) -> None:
+    found = faults(tmp_path, {"amd64/a.yaml": text})
+    assert found[0].startswith(f"amd64/a.yaml:{message}")
+
+
+def test_marks_of_a_merge_are_found_in_a_def_file_too(tmp_path: Path) -> None:
+    text = "Bootstrap: docker\n<<<<<<< HEAD\nFrom: a\n=======\nFrom: b\n>>>>>>> branch\n"
+    (message,) = faults(tmp_path, {"amd64/a.def": text})
+    assert message.startswith("amd64/a.def:2:1: git could not merge this by itself")
+
+
+def test_what_only_looks_like_a_merge_is_left_alone(tmp_path: Path) -> None:
+    (found,) = read(tmp_path, {"amd64/a.yaml": SPECS + "spacktainer:\n  test:\n  - |\n    <<<<<<< x\n    =======\n"})
+    assert isinstance(found, SpackDefinition)
 
 
 def test_a_source_that_is_missing_is_a_fault_at_its_line(tmp_path: Path) -> None:
@@ -210,6 +313,14 @@ def test_registry_and_namespace_may_stand_apart() -> None:
         ("Boostrap: docker\nFrom: x\n", "x.def:1:1: 'Boostrap: docker' is no keyword of a header"),
         ("Bootstrap: docker\nFrom: b/A\n", "x.def:2:7: 'b/A' is no legal image name"),
         ("Bootstrap: docker\nFrom: a:b:c\n", "x.def:2:7: 'b:c' is no legal image tag"),
+        (
+            "Bootstrap: docker\nFrom: docker://nginx:1.27\n",
+            "x.def:2:7: the name of an image begins with its registry or group; leave out 'docker://'",
+        ),
+        (
+            "Bootstrap: docker\nRegistry: https://registry.example.org\nFrom: a\n",
+            "x.def:2:11: the name of an image begins with its registry or group; leave out 'https://'",
+        ),
         ("Bootstrap: docker\nFrom: a@sha256:1\n", "x.def:2:7: 'sha256:1' is no digest"),
         ("Bootstrap: docker\nFrom: a\nBootstrap: docker\nFrom: b\n", "x.def:3:1: a second 'Bootstrap'"),
     ],

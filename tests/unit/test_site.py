@@ -43,8 +43,8 @@ architectures:
 """
     assert faults(text) == [
         "spacktainers.yaml:2:3: unknown key 'reff'; did you mean 'ref'?",
-        "spacktainers.yaml:7:5: 'runner_tags' is missing",
         "spacktainers.yaml:7:5: unknown key 'runner_tag'; did you mean 'runner_tags'?",
+        "spacktainers.yaml:7:5: 'runner_tags' is missing",
         "spacktainers.yaml:8:13: 'target' must be text; put the number in quotes",
         "spacktainers.yaml:9:19: 'http' holds a user or password; keep those in a masked CI variable on the runner",
         "spacktainers.yaml:10:20: 'A' must be text; put the number in quotes",
@@ -52,16 +52,126 @@ architectures:
         "spacktainers.yaml:11:12: 'imgs' must be 'images', 'environments', 'packages', 'containers' or 'tools'",
         "spacktainers.yaml:11:42: '4x' is no duration; write for example '90 minutes' or '2h 30m'",
         "spacktainers.yaml:12:18: 'bucket' is missing",
-        "spacktainers.yaml:12:27: 'prefix' must match pattern '^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$'",
+        "spacktainers.yaml:12:27: '/a' is not a folder in the bucket, without '/' at either end, such as 'cache/amd64'",
         "spacktainers.yaml:12:55: 'access_key_id_variable' looks like a key itself; "
         "write the name of the CI variable that holds it, and revoke it",
         "spacktainers.yaml:13:10: 'arm64' must be a mapping",
     ]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "x", "null"])
+@pytest.mark.parametrize("text", ["[]", "x", "false"])
 def test_a_file_that_is_no_mapping_says_so(text: str) -> None:
     assert faults(text) == ["spacktainers.yaml:1:1: the file must be a mapping"]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "null"])
+def test_an_empty_file_says_so(text: str) -> None:
+    assert faults(text) == ["spacktainers.yaml:1:1: the file is empty; it needs spack: and architectures:"]
+
+
+def changed(old: str, new: str) -> str:
+    assert old in SITE
+    return SITE.replace(old, new)
+
+
+PUBLISH = """publish:
+  dockerhub: {namespace: Our-Group}
+  clusters: {Cluster_1: {directory: containers, runner_tags: [x]}}
+"""
+
+
+def test_no_message_shows_a_regular_expression() -> None:
+    text = (
+        changed(
+            "build_cache: {bucket: cache-amd64",
+            "jobs: {packages: {resources: {cpu: 4 cores, memory: 8 GB}}}\n    build_cache: {bucket: 's3://cache-amd64'",
+        )
+        + PUBLISH
+    )
+    messages = [fault.partition(": ")[2] for fault in faults(text)]
+    assert messages == [
+        "'4 cores' is not a number of cores such as '4' or '500m'",
+        "'8 GB' is not an amount such as '8Gi' or '500M'",
+        "'s3://cache-amd64' is not the name of a bucket alone: 3 to 63 lower case letters, digits, '.' and '-', "
+        "such as 'spack-cache'",
+        "'Our-Group' is not a name on Docker Hub: lower case letters and digits",
+        "'Cluster_1' is not a name of lower case letters, digits and '-', such as 'cluster-1'",
+        "'containers' is not an absolute path without spaces, such as /shared/containers",
+    ]
+
+
+def test_a_line_end_does_not_pass_at_the_end_of_a_form() -> None:
+    assert "is not the name of a bucket" in faults(changed("bucket: cache-amd64", 'bucket: "spack-cache\\n"'))[0]
+
+
+def test_a_typing_error_stands_before_what_seems_to_be_missing_for_it() -> None:
+    text = changed("runner_tags: [graviton]", "variables: {}\n    runnertags: [graviton]")
+    (typed, missing) = faults(text)
+    assert typed.endswith("unknown key 'runnertags'; did you mean 'runner_tags'?")
+    assert missing == typed.partition(": unknown")[0] + ": 'runner_tags' is missing"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ("spack:\n", "ref: v1.1.0\nspack:\n", "indent it below spack:"),
+        ("spack:\n", "max_needs: 5\nspack:\n", "known here: "),
+        ("spack:\n", "limits: {}\nspack:\n", "indent it below gitlab:"),
+        ("spack:\n", "repository: https://example.org/spack.git\nspack:\n", "indent it below spack:"),
+        ("spack:\n", "spack:\n  architectures: {}\n", "it is known further out; indent it less than spack:"),
+        ("spack:\n", "gitlab: {max_needs: 5}\nspack:\n", "indent it below limits:"),
+    ],
+)
+def test_a_key_at_the_wrong_depth_is_told_where_it_belongs(old: str, new: str, hint: str) -> None:
+    assert hint in faults(changed(old, new))[0]
+
+
+@pytest.mark.parametrize(
+    ("ref", "hint"),
+    [("1.1.0", "write 'v1.1.0'"), ("0.23.1", "write 'v0.23.1'"), ("releases/1.1", "write 'releases/v1.1'")],
+)
+def test_a_release_without_its_v_is_recognized(ref: str, hint: str) -> None:
+    (message,) = faults(changed("ref: v1.1.0", f"ref: {ref}"))
+    assert message.endswith(f"{ref!r} is a version, not a tag or branch of Spack; {hint}")
+
+
+def test_a_ref_may_be_a_number_where_the_version_is_said() -> None:
+    """Forks may call their tags as they like."""
+    assert site(changed("ref: v1.1.0", 'ref: 1.1.0\n  version: "1.1"')).spack.ref == "1.1.0"
+
+
+@pytest.mark.parametrize("scheme", ["https://", "http://", "docker://", "oci://", "HTTPS://", "oras://"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "registry: {image: %}",
+        "images: {builder: {base: %}}",
+        "images: {singularitah: {base: %}}",
+        "images: {buildah: {image: %}}",
+        "images: {skopeo: %}",
+        "images: {job_creator: %}",
+    ],
+)
+def test_an_image_is_no_url(scheme: str, text: str) -> None:
+    written = text.replace("%", f"'{scheme}me:secret@registry.example.org/group'")
+    (message,) = faults(changed("registry: {image: registry.example.org/group/containers}", written))
+    assert message.endswith(f"the name of an image begins with its registry or group; leave out '{scheme}'")
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize(
+    "group",
+    ["registry.example.org", "registry.example.org/", "registry.example.org:5050", "localhost", "docker.io", "HOST"],
+)
+def test_a_registry_alone_is_no_group(group: str) -> None:
+    (message,) = faults(changed("registry.example.org/group/containers", f"'{group}'"))
+    host = group.rstrip("/")
+    assert message.endswith(f"'{host}' is a registry, and names no group in it; write for example '{host}/containers'")
+
+
+@pytest.mark.parametrize("group", ["our-group", "registry.example.org/group/", "localhost:5000/a"])
+def test_a_group_may_be_on_docker_hub_and_end_with_a_slash(group: str) -> None:
+    assert site(changed("registry.example.org/group/containers", f"'{group}'")).registry.image == group.rstrip("/")
 
 
 @pytest.mark.parametrize(

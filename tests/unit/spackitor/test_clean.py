@@ -365,11 +365,22 @@ def test_orphans_in_every_direction(tmp_path: Path, layout: LayoutName) -> None:
     assert {one.reason for one in outcome.plan.leftovers} >= {
         "an archive without spec file" if layout == "v2" else "a blob that no manifest leads to"
     }
+    assert outcome.plan.size < outcome.plan.total_size
     assert names(root) == {"whole"}
     assert list(listed(store).values()) == [{dag_hash("whole")}]
     for name in ("cut", "unlisted", "head"):
         assert not list(root.rglob(f"*{dag_hash(name)}*"))
     assert run_clean(store, CleanRules(), AT_ONCE).plan.is_empty
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_goes_is_never_more_than_there_was(tmp_path: Path, layout: LayoutName) -> None:
+    """The archives of four specs remain, which nothing leads to: none of their bytes are bytes of a spec."""
+    store = made(tmp_path, layout, SMALL)
+    for path in [*tmp_path.rglob("*.spec.manifest.json"), *tmp_path.rglob("*.spec.json*")]:
+        path.unlink()
+    plan = run_clean(store, CleanRules(), AT_ONCE).plan
+    assert 0 < plan.size <= plan.total_size
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -733,7 +744,8 @@ def test_nothing_in_use_ever_goes_and_the_index_equals_the_objects(
     chosen = [f"p{number}" for number in used if number < len(specs)]
     before = names(root)
     options = Options(max_delete=100, has_quarantine=has_quarantine)
-    run_clean(store, options=options, roots=(roots(*chosen),))
+    plan = run_clean(store, options=options, roots=(roots(*chosen),)).plan
+    assert plan.size <= plan.total_size, "more goes than there is"
     after = names(root)
     require_consistent(root)
     needed = list(chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -157,6 +158,19 @@ def test_what_nobody_recorded_goes_and_is_said_to_be_unknown(tmp_path: Path) -> 
     assert run(store, lock("app", "old"), options=replace(ALL, is_dry_run=True)).plan.is_empty  # it is young
     outcome = run(store, lock("app", "old"), options=replace(ALL, min_age=0))
     assert removed(outcome)[f"{sha256('stray')}.tar.gz"] == "0 days old and in no use, nor recorded what it is for"
+
+
+def test_readable_names_that_are_copies_count_before_as_well(tmp_path: Path) -> None:
+    """Where a mirror came over a medium without links, every name is a file of its own."""
+    packages = (Package("app", ["small"]), Package("old", ["large" * 100]))
+    store = made(tmp_path, packages)
+    for link in [path for path in tmp_path.glob("old/*") if path.is_symlink()]:
+        content = link.read_text()
+        link.unlink()
+        link.write_text(content)
+        os.utime(link, (0, 0))
+    plan = run(store, lock("app", packages=packages), options=replace(ALL, is_dry_run=True)).plan
+    assert (plan.size, plan.total_size >= plan.size) == (1000, True)
 
 
 def test_too_large_a_share_is_refused(tmp_path: Path) -> None:
