@@ -11,7 +11,6 @@ from typing import Any
 
 from job_creator import names
 from job_creator.adapters.files import read_file, write_files
-from job_creator.ci_objects import expand
 from job_creator.containers.published import registry_of
 from job_creator.context import Context
 from job_creator.durations import Durations, default_durations, read_durations
@@ -22,6 +21,7 @@ from job_creator.packages.prepare import Preparation
 from job_creator.packages.spack_pipelines import Generated, read_generated
 from job_creator.packages.summary import RUNNERS as DEFAULT_RUNNERS
 from job_creator.packages.summary import Summary, shown_duration, summarize
+from job_creator.running_pipelines import RunningJob, SimulationError, read_pipeline
 from job_creator.simulate import prepare
 from job_creator.site import Site
 from job_creator.spack_template import Setting
@@ -137,24 +137,32 @@ def read_folder(
 def simulate(root: Path, runners: Collection[int], durations: Path | None) -> dict[int, float]:
     """Expected seconds of a pipeline and its children by number of runners; children's files lie beside the root.
 
-    Raises `InvalidInputError` and `SimulationError`.
+    Raises `InvalidInputError`, and `SimulationError` for what is no pipeline or triggers what is not there.
     """
-    documents = {path.name: load(read_file(path), str(path)) for path in sorted(root.parent.glob("*.y*ml"))}
-    if not all(isinstance(document, dict) for document in documents.values()):
-        raise InvalidInputError([Fault(str(root.parent), 1, 1, "not every file beside the root is a pipeline")])
-    for trigger in _triggered(documents[root.name]):
-        documents.setdefault(trigger, documents.get(PurePosixPath(trigger).name, {}))
-    simulation = prepare(documents, root.name, _durations(durations).of_job)
+    documents: dict[str, Any] = {}
+    seconds = _durations(durations).of_job
+    waiting = [(root.name, root)]
+    for name, path in waiting:
+        documents[name] = load(read_file(path), str(path))
+        for job in read_pipeline(name, documents[name], seconds).jobs:
+            if job.child is not None and all(job.child != known for known, _ in waiting):
+                waiting.append((job.child, _beside(root, path, job)))
+    simulation = prepare(documents, root.name, seconds)
     return {count: simulation.run(count).makespan for count in runners}
 
 
-def _triggered(document: Mapping[str, Any]) -> set[str]:
-    """The artifact paths that a pipeline takes its children from."""
-    triggers = [job["trigger"] for job in expand(document).values() if isinstance(job.get("trigger"), Mapping)]
-    includes = [
-        include for trigger in triggers for include in trigger.get("include", []) if isinstance(include, Mapping)
-    ]
-    return {str(include["artifact"]) for include in includes if "artifact" in include}
+def _beside(root: Path, pipeline: Path, job: RunningJob) -> Path:
+    """The file of the child that a job triggers, beside the root. Raises `SimulationError`."""
+    child = root.parent / PurePosixPath(str(job.child)).name
+    if child.is_file():
+        return child
+    fact = (
+        f"triggers {job.child!r}, which other jobs make while the pipeline runs, and which is not beside {root.name!r}"
+    )
+    advice = (
+        f"give a file with all its children beside it, as 'jc process-spack-pipeline' makes {names.PACKAGE_PIPELINE}"
+    )
+    raise SimulationError(f"{pipeline}: {job.name}: {fact}; {advice}, or play the whole chain with 'jc rehearse'")
 
 
 def _read(container: Path, pipeline: Path) -> Generated:

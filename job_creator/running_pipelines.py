@@ -20,6 +20,9 @@ Seconds = Callable[[str, Mapping[str, Any]], float]
 
 _DEFAULT_STAGES: Final = ("build", "test", "deploy")
 _OUTER_STAGES: Final = (".pre", ".post")
+_WORK: Final = frozenset({"script", "run", "trigger"})
+"""What makes a job of a mapping."""
+_WHAT_TO_GIVE: Final = "give the YAML of a GitLab pipeline, such as a file that 'jc process-spack-pipeline' made"
 _RUNNING: Final = frozenset(["on_success", "always", "delayed"])
 """The values of `when` with which a job starts by itself where all others succeed."""
 
@@ -65,8 +68,11 @@ class _Source:
         return SimulationError(f"{self.path}: {job}: {fact}")
 
 
-def read_pipeline(path: str, document: Mapping[str, Any], seconds: Seconds) -> RunningPipeline:
-    """Read a parsed file; `path` is how triggers name it. Raises `SimulationError` for what GitLab would refuse."""
+def read_pipeline(path: str, document: Any, seconds: Seconds) -> RunningPipeline:
+    """Read a parsed file; `path` is how triggers name it.
+
+    Raises `SimulationError` for what is no pipeline, and for what GitLab would refuse.
+    """
     source = _source(path, document)
     needs = {name: _needs(source, name) for name in source.jobs}
     _require_order(source, needs)
@@ -75,7 +81,10 @@ def read_pipeline(path: str, document: Mapping[str, Any], seconds: Seconds) -> R
     return RunningPipeline(path, len(source.stages), tuple(sorted(jobs, key=lambda job: job.stage)))
 
 
-def _source(path: str, document: Mapping[str, Any]) -> _Source:
+def _source(path: str, document: Any) -> _Source:
+    if not isinstance(document, Mapping):
+        found = "empty" if document is None else "a list" if isinstance(document, list) else "a single value"
+        raise SimulationError(f"{path}: is no pipeline: {found}; {_WHAT_TO_GIVE}")
     try:
         # Keywords of the whole pipeline that are no mappings (`before_script`) are no jobs.
         jobs = expand({name: value for name, value in document.items() if isinstance(value, Mapping)})
@@ -83,6 +92,9 @@ def _source(path: str, document: Mapping[str, Any]) -> _Source:
         raise SimulationError(f"{path}: extends {error} which is not there") from None
     except RecursionError:
         raise SimulationError(f"{path}: extends goes round in a circle") from None
+    if idle := [name for name, keywords in jobs.items() if not _WORK & keywords.keys()]:
+        fact = f"{idle[0]!r} has neither 'script' nor 'trigger', so it is no job"
+        raise SimulationError(f"{path}: is no pipeline: {fact}; {_WHAT_TO_GIVE}")
     named = document.get("stages") or _DEFAULT_STAGES
     stages = (".pre", *(stage for stage in named if stage not in _OUTER_STAGES), ".post")
     origin = {copy: name for name, keywords in jobs.items() for copy in (*_copies(name, keywords), name)}

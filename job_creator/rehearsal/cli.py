@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from job_creator.command_line import Command, console, json_option
 from job_creator.errors import ExitCode, JobFailedError
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
     from job_creator.rehearsal.setting_up import Wishes
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
+EXECUTOR_OF: Final = {
+    "runners": "simulate",
+    "durations": "simulate",
+    "branch": "shell",
+    "with_images": "shell",
+    "again": "shell",
+    "fails": "shell",
+    "folder": "shell",
+    "node_modules": "shell",
+    "timeout": "shell",
+}
+"""The executor that alone knows an option; what is not here, both know."""
 
 
 @click.command(
@@ -65,11 +78,18 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="shell: where npm put node and gitlab-ci-local.  [default: build/node_modules, or PATH]",
 )
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=240, show_default=True, metavar="MIN")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=240,
+    show_default=True,
+    metavar="MIN",
+    help="shell: end it after so many minutes.",
+)
 @json_option
-@click.pass_obj
+@click.pass_context
 def rehearse(
-    options: Options,
+    ctx: click.Context,
     /,
     executor: str,
     only: tuple[str, ...],
@@ -99,9 +119,13 @@ def rehearse(
       jc rehearse --executor shell --fail hdf5      what does it look like when hdf5 does not build?
       jc rehearse --executor shell --again          a second run should build nothing
     """
+    _require_known(ctx, executor)
+    options: Options = ctx.obj
     if executor == "simulate":
         _simulate(options, only, runners, durations, as_json=as_json)
         return
+    if fails and options.environment.get("SPACK_ROOT"):
+        raise click.UsageError("--fail is for the stand-in, but SPACK_ROOT names a real Spack; unset one of them")
     from job_creator.rehearsal.setting_up import Wishes
 
     root = options.directory.resolve()
@@ -119,9 +143,23 @@ def rehearse(
     _run(options, wishes, timeout * 60, again=again, as_json=as_json)
 
 
-def _simulate(options: Options, only: tuple[str, ...], runners: int, durations: Path | None, *, as_json: bool) -> None:
-    from dataclasses import asdict
+def _require_known(ctx: click.Context, executor: str) -> None:
+    """Raises `UsageError` for options that were given and belong to another executor, which would ignore them."""
+    given = [
+        parameter
+        for parameter in ctx.command.params
+        if EXECUTOR_OF.get(str(parameter.name), executor) != executor
+        and ctx.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        named = ", ".join(parameter.opts[0] for parameter in given)
+        other = EXECUTOR_OF[str(given[0].name)]
+        raise click.UsageError(
+            f"--executor {executor} does not know {named}; say --executor {other}, or leave it out", ctx
+        )
 
+
+def _simulate(options: Options, only: tuple[str, ...], runners: int, durations: Path | None, *, as_json: bool) -> None:
     from job_creator import commands
     from job_creator.adapters.files import read_file
     from job_creator.choice import read_choice
@@ -134,7 +172,7 @@ def _simulate(options: Options, only: tuple[str, ...], runners: int, durations: 
     choice = read_choice(only, (), written.definitions)
     result = play(options.directory, written, choice, expected, runners)
     if as_json:
-        click.echo(report.as_json(asdict(result)))
+        click.echo(report.as_json(result.as_value()))
     else:
         report.print_rehearsed(result, console())
 

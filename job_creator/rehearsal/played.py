@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -47,7 +47,8 @@ class Phase:
 class Rehearsed:
     """How the chain goes with so many runners, if no job fails.
 
-    `packages` counts those that are compiled by architecture; `unknown` are specs that no recording has.
+    `packages` counts those that are compiled by architecture; `unknown` are specs that no recording has, which are
+    taken for packages without dependencies.
     """
 
     runners: int
@@ -55,6 +56,15 @@ class Rehearsed:
     phases: tuple[Phase, ...]
     packages: Mapping[str, int]
     unknown: tuple[str, ...]
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether more has to be compiled, and everything takes longer, than the figures say."""
+        return bool(self.unknown)
+
+    def as_value(self) -> dict[str, Any]:
+        """For machines; whether the figures can be relied upon comes first."""
+        return {"is_lower_bound": self.is_lower_bound, **asdict(self)}
 
 
 def play(root: Path, written: Written, choice: Choice, durations: Durations, runners: int) -> Rehearsed:

@@ -152,7 +152,11 @@ def _lines(result: Outcome, folder: Path, *, is_without_images: bool) -> Iterato
 
 
 def print_rehearsed(result: Rehearsed, console: Console) -> None:
-    """When what happens, and how long everything takes."""
+    """When what happens, and how long everything takes; before all figures, that they are too low, if they are."""
+    if result.is_lower_bound:
+        named = ", ".join(result.unknown)
+        text = f"lower bound: not on record, so taken for packages without dependencies: {named}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     rows = [("FROM", "TO", "JOBS", "WHAT")]
     for phase in sorted(result.phases, key=lambda phase: (phase.start, phase.name)):
         jobs = str(phase.jobs) if phase.jobs else ""
@@ -161,14 +165,14 @@ def print_rehearsed(result: Rehearsed, console: Console) -> None:
     for row in rows:
         cells = [cell.rjust(width) for cell, width in zip(row[:3], widths, strict=True)]
         console.print("  ".join((*cells, row[3])), markup=False, highlight=False, soft_wrap=True)
-    packages = ", ".join(f"{count} for {architecture}" for architecture, count in result.packages.items())
+    least = "at least " if result.is_lower_bound else ""
+    packages = ", ".join(f"{least}{count} for {architecture}" for architecture, count in result.packages.items())
     console.print(f"packages to compile with an empty build cache: {packages}", highlight=False, soft_wrap=True)
-    console.print(f"with {result.runners} runners: {shown_duration(result.seconds)}", highlight=False, soft_wrap=True)
+    console.print(
+        f"with {result.runners} runners: {least}{shown_duration(result.seconds)}", highlight=False, soft_wrap=True
+    )
     source = f"lockfiles as Spack {VERSION} once wrote them, not made now; times are expected, not measured"
     console.print(source, highlight=False, soft_wrap=True)
-    for spec in result.unknown:
-        text = f"{spec!r} is not on record: taken for a package without dependencies"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def as_json(value: dict[str, Any]) -> str:

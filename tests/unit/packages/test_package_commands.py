@@ -174,3 +174,54 @@ def test_the_same_bytes_come_out_whatever_the_hash_seed(repository: Path, tmp_pa
         outputs.append({path.name: path.read_bytes() for path in out.iterdir()})
     assert len(outputs[0]) > 5
     assert outputs[0] == outputs[1] == outputs[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("", "empty"),
+        ("- echo", "a list"),
+        ("just words", "a single value"),
+        ("registry: {image: x}\narchitectures: {amd64: {}}\n", "'registry' has neither 'script' nor 'trigger'"),
+        ("build: {stage: test, image: x}\n", "'build' has neither 'script' nor 'trigger'"),
+    ],
+)
+def test_what_is_no_pipeline_is_not_played(tmp_path: Path, text: str, fact: str) -> None:
+    (tmp_path / "file.yaml").write_text(text)
+    result = CliRunner().invoke(main, ["simulate", str(tmp_path / "file.yaml")])
+    assert result.exit_code == ExitCode.INVALID_INPUT
+    assert f"file.yaml: is no pipeline: {fact}" in result.output
+    assert "give the YAML of a GitLab pipeline" in result.output
+
+
+def test_a_pipeline_without_jobs_is_not_played(tmp_path: Path) -> None:
+    (tmp_path / "file.yaml").write_text("variables: {A: b}\nstages: [test]\n.hidden: {image: x}\n")
+    result = CliRunner().invoke(main, ["simulate", str(tmp_path / "file.yaml")])
+    assert result.exit_code == ExitCode.INVALID_INPUT
+    assert "file.yaml: has no job" in result.output
+
+
+def test_what_lies_beside_a_pipeline_is_no_matter(tmp_path: Path) -> None:
+    (tmp_path / "file.yaml").write_text("build: {script: [make]}\n")
+    (tmp_path / "other.yaml").write_text("- no pipeline\n")
+    assert CliRunner().invoke(main, ["simulate", str(tmp_path / "file.yaml")]).exit_code == ExitCode.OK
+
+
+def test_children_of_children_are_played_too(tmp_path: Path) -> None:
+    for name, child in {"root": "below", "below": "deep"}.items():
+        include = f"{{include: [{{artifact: out/{child}.yaml, job: x}}], strategy: depend}}"
+        (tmp_path / f"{name}.yaml").write_text(f"go: {{trigger: {include}}}\n")
+    (tmp_path / "deep.yaml").write_text("build: {script: [make]}\n")
+    result = CliRunner().invoke(main, ["simulate", str(tmp_path / "root.yaml"), "--format", "json", "--runners", "1"])
+    assert result.exit_code == ExitCode.OK, result.output
+    assert json.loads(result.output)[0]["seconds"] > 0
+
+
+def test_a_pipeline_whose_children_are_made_while_it_runs_is_named_itself(repository: Path) -> None:
+    assert CliRunner().invoke(main, ["-C", str(repository), "render-ci"]).exit_code == ExitCode.OK
+    result = CliRunner().invoke(main, ["simulate", str(repository / ".gitlab-ci.yml")])
+    assert result.exit_code == ExitCode.INVALID_INPUT
+    assert (
+        ".gitlab-ci.yml: base containers and pipeline generation: triggers 'generated_pipeline.yaml'" in result.output
+    )
+    assert "spack_pipeline.yaml, or play the whole chain with 'jc rehearse'" in result.output

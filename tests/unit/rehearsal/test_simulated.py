@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import click
+import pytest
 from click.testing import CliRunner, Result
 
 from job_creator.__main__ import main
 from job_creator.errors import ExitCode
-from job_creator.rehearsal import scenery
+from job_creator.rehearsal import cli, scenery
 from job_creator.site import read_site
 from job_creator.yaml_io import dump, parse
 from tests.containers import PUBLISHED_SITE
@@ -36,6 +38,7 @@ def test_the_shipped_definitions_are_played_from_the_first_job_to_the_last() -> 
         assert populate["jobs"] == value["packages"][architecture] + 1
     assert value["packages"]["amd64"] == value["packages"]["arm64"] > 90
     assert value["unknown"] == []
+    assert value["is_lower_bound"] is False
     assert max(phase["finish"] for phase in value["phases"]) == value["seconds"]
     faster = json.loads(rehearse(REPOSITORY, "--json", "--runners", "100").stdout)
     assert faster["seconds"] < value["seconds"]
@@ -56,8 +59,48 @@ def test_a_spec_that_is_not_on_record_is_named(tmp_path: Path) -> None:
         (root / "spacktainer" / name).write_text((REPOSITORY / "spacktainer" / name).read_text())
     result = rehearse(root)
     assert result.exit_code == ExitCode.OK, result.output
-    assert "'my-code' is not on record: taken for a package without dependencies" in result.stdout
-    assert "packages to compile with an empty build cache: 1 for amd64" in result.stdout
+    first, *others = result.stdout.splitlines()
+    assert first == "lower bound: not on record, so taken for packages without dependencies: my-code"
+    assert "packages to compile with an empty build cache: at least 1 for amd64" in others
+    assert any(line.startswith("with 10 runners: at least ") for line in others)
+    value = json.loads(rehearse(root, "--json").stdout)
+    assert next(iter(value.items())) == ("is_lower_bound", True)
+    assert value["unknown"] == ["my-code"]
+
+
+def test_every_option_belongs_to_an_executor_or_to_both() -> None:
+    known = {str(parameter.name) for parameter in cli.rehearse.params}
+    assert known - cli.EXECUTOR_OF.keys() == {"executor", "only", "as_json"}
+    assert cli.EXECUTOR_OF.keys() <= known
+
+
+@pytest.mark.parametrize("parameter", cli.rehearse.params, ids=lambda parameter: str(parameter.name))
+def test_an_option_of_the_other_executor_is_refused(parameter: click.Parameter, tmp_path: Path) -> None:
+    executor = cli.EXECUTOR_OF.get(str(parameter.name))
+    if executor is None:
+        return
+    other = {"simulate": "shell", "shell": "simulate"}[executor]
+    value = {"runners": "3", "timeout": "3", "durations": str(tmp_path / "file")}.get(
+        str(parameter.name), str(tmp_path)
+    )
+    (tmp_path / "file").touch()
+    given = [parameter.opts[0]] if getattr(parameter, "is_flag", False) else [parameter.opts[0], value]
+    result = rehearse(REPOSITORY, "--executor", other, *given)
+    assert result.exit_code == ExitCode.USAGE
+    assert f"--executor {other} does not know {parameter.opts[0]}; say --executor {executor}" in result.output
+
+
+def test_all_options_that_do_not_fit_are_named_at_once() -> None:
+    result = rehearse(REPOSITORY, "--fail", "x", "--images", "--folder", "/nope")
+    assert result.exit_code == ExitCode.USAGE
+    assert "--images, --fail, --folder" in result.output
+
+
+def test_a_real_spack_lets_nothing_fail_on_request() -> None:
+    runner = CliRunner(env={"SPACK_ROOT": "/opt/spack"})
+    result = runner.invoke(main, ["rehearse", "--executor", "shell", "--fail", "hdf5"])
+    assert result.exit_code == ExitCode.USAGE
+    assert "--fail is for the stand-in" in result.output
 
 
 def test_the_site_of_a_rehearsal_leads_nowhere_else() -> None:
