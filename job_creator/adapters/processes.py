@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
@@ -18,7 +19,9 @@ class ProcessError(Exception):
         super().__init__(without_credentials(f"'{' '.join(argv)}' {reason}"))
 
 
-def run(argv: Sequence[str], *, seconds: float, environment: Mapping[str, str] | None = None) -> str:
+def run(
+    argv: Sequence[str], *, seconds: float, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> str:
     """What a program prints on stdout; `environment` is added to this process's own. Raises `ProcessError`."""
     try:
         done = subprocess.run(  # noqa: S603 - an argument list of our own making
@@ -28,6 +31,7 @@ def run(argv: Sequence[str], *, seconds: float, environment: Mapping[str, str] |
             errors="replace",
             stdin=subprocess.DEVNULL,
             timeout=seconds,
+            cwd=folder,
             env={**os.environ, **(environment or {})},
             check=False,
         )

@@ -5,19 +5,23 @@ Source: https://github.com/firecow/gitlab-ci-local, version 4.75, which needs No
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
+from time import monotonic
 from typing import Final
 
 from job_creator.adapters.processes import ProcessError, run
 from job_creator.errors import CouldNotAskError, NotReadyError
+from job_creator.rehearsal.order import PlannedJob, still_to_start
+from job_creator.rehearsal.record import FAILED, SUCCESS
 from job_creator.rehearsal.translate import folder_of
 
 OLDEST_NODE: Final = 22
@@ -31,6 +35,23 @@ _FINISHED: Final = re.compile(
 )
 _INSTALL: Final = "npm install --prefix build node@22 gitlab-ci-local"
 _LAST_LINES: Final = 20
+_LIST_SECONDS: Final = 300.0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What gitlab-ci-local is told of a pipeline.
+
+    `file` and `state` are relative to the checkout; `predefined` are variables of GitLab's that are set on purpose.
+    """
+
+    checkout: Path
+    file: str
+    state: str
+    stages: tuple[str, ...]
+    variables: Mapping[str, str]
+    predefined: Collection[str]
+    environment: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -40,36 +61,57 @@ class Engine:
     node: Path
     script: Path
 
-    def run(
-        self,
-        checkout: Path,
-        file: str,
-        state: str,
-        variables: Mapping[str, str],
-        predefined: Iterable[str],
-        environment: Mapping[str, str],
-        tell: Callable[[str], None],
-        seconds: float | None,
-    ) -> dict[str, str]:
-        """Run the pipeline in a file of a checkout; returns `success` or `failed` for each job that ran.
+    def run(self, told: Told, tell: Callable[[str], None], seconds: float | None) -> dict[str, str]:
+        """Run a pipeline, with everything that GitLab would; returns `success` or `failed` for each job that ran.
 
-        `file` and `state` are relative to the checkout; `predefined` are variables of GitLab's that are set on purpose.
-        `tell` is told who is done. Raises `NotReadyError` if
-        the pipeline could not be started, and `CouldNotAskError` after that many seconds.
+        `tell` is told who is done. Raises `NotReadyError` if the pipeline could not be started, and `CouldNotAskError`
+        after that many seconds.
         """
-        argv = [
+        end = None if seconds is None else monotonic() + seconds
+        found = self._run(told, (), tell, seconds)
+        # Nothing is skipped, and so nothing forgotten, where nothing failed.
+        planned = self._planned(told) if FAILED in found.values() else ()
+        while waiting := still_to_start(planned, told.stages, found):
+            found |= self._run(told, waiting, tell, None if end is None else max(end - monotonic(), 1))
+        return found
+
+    def _run(
+        self, told: Told, jobs: tuple[str, ...], tell: Callable[[str], None], seconds: float | None
+    ) -> dict[str, str]:
+        """Run the whole pipeline, or only these jobs of it, whatever they need."""
+        code, output = _run([*self._command(told), *jobs], told.checkout, told.environment, tell, seconds)
+        found = dict(_statuses(output))
+        if not found or not found.keys() >= set(jobs):
+            said = "\n".join(output.splitlines()[-_LAST_LINES:])
+            raise NotReadyError(f"{told.file}: {_PROGRAM} ran no job (exit code {code}):\n{said}")
+        return found
+
+    def _planned(self, told: Told) -> tuple[PlannedJob, ...]:
+        """The jobs of a pipeline with their rules evaluated. Raises `NotReadyError`."""
+        argv = [*self._command(told), "--list-json"]
+        try:
+            listed = json.loads(run(argv, seconds=_LIST_SECONDS, folder=told.checkout, environment=told.environment))
+        except (ProcessError, ValueError) as error:
+            raise NotReadyError(f"{told.file}: {_PROGRAM} does not say what is in it: {error}") from None
+        return tuple(
+            PlannedJob(
+                one["name"],
+                one["stage"],
+                one["when"],
+                tuple(need["job"] for need in one["needs"]) if one.get("needs") is not None else None,
+            )
+            for one in listed
+        )
+
+    def _command(self, told: Told) -> list[str]:
+        variables = told.variables
+        return [
             *(str(self.node), str(self.script), "--no-color", "--shell-isolation", "--artifacts-to-source=false"),
-            *("--evaluate-rule-changes=false", "--file", file, "--state-dir", state),
-            *("--home", environment["HOME"], "--variables-file", f"{state}/variables.yml"),
-            *("--ignore-predefined-vars", ",".join(sorted({*variables, *predefined}))),
+            *("--evaluate-rule-changes=false", "--file", told.file, "--state-dir", told.state),
+            *("--home", told.environment["HOME"], "--variables-file", f"{told.state}/variables.yml"),
+            *("--ignore-predefined-vars", ",".join(sorted({*variables, *told.predefined}))),
             *(part for name, value in sorted(variables.items()) for part in ("--variable", f"{name}={value}")),
         ]
-        code, output = _run(argv, checkout, environment, tell, seconds)
-        found = dict(_statuses(output))
-        if not found:
-            said = "\n".join(output.splitlines()[-_LAST_LINES:])
-            raise NotReadyError(f"{file}: {_PROGRAM} ran no job (exit code {code}):\n{said}")
-        return found
 
 
 def find_engine(folders: Sequence[Path], path: str) -> Engine:
@@ -165,4 +207,4 @@ def _news(line: str) -> str:
 def _statuses(output: str) -> Iterator[tuple[str, str]]:
     for line in output.splitlines():
         if match := _STATUS.match(line):
-            yield match["job"], "failed" if match["status"] == "FAIL" else "success"
+            yield match["job"], FAILED if match["status"] == "FAIL" else SUCCESS

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from job_creator import names
+from job_creator.adapters.files import read_file
+from job_creator.errors import SpacktainersError
 from job_creator.lockfile import read_lockfile
+from job_creator.packages.spack_pipelines import read_generated
 from job_creator.packages.summary import shown_duration
 from job_creator.rehearsal.engine import log_of
 from job_creator.rehearsal.played import Rehearsed
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 _PACKAGE: Final = re.compile(r" /([a-z2-7]{7,32})\b")
 _LOG_LINES: Final = 30
+_Package = tuple[str, str]
+"""The architecture and the DAG hash of a package, or the hash's beginning where it comes from the name of a job."""
 _STYLES: Final = {SUCCESS: "green", FAILED: "bold red", SKIPPED: "dim"}
 
 
@@ -42,13 +47,16 @@ class Failure:
 class Outcome:
     """What came of all pipelines.
 
-    `built` and `reused` count packages by architecture, `containers` names those that were built; `left_out` says how
-    many jobs were not run by reason.
+    Packages are counted by architecture: `built` now, `failed`, `skipped` because something before them failed, and
+    `reused` because the build cache has them. `containers` names those that were built; `left_out` says how many jobs
+    were not run by reason.
     """
 
     pipelines: tuple[Pipeline, ...]
     failures: tuple[Failure, ...]
     built: dict[str, int]
+    failed: dict[str, int]
+    skipped: dict[str, int]
     reused: dict[str, int]
     containers: tuple[str, ...]
     left_out: dict[str, int]
@@ -65,28 +73,57 @@ class Outcome:
 
 def outcome(stage: Stage, pipelines: Sequence[Pipeline]) -> Outcome:
     """What came of some pipelines, from their records, logs and artifacts."""
-    by_id = {one.id: one for one in pipelines}
-    built: Counter[str] = Counter()
-    containers: list[str] = []
-    for one in pipelines:
-        root = _root_bridge(one, by_id)
-        for job, status in one.jobs.items():
-            if status != SUCCESS:
-                continue
-            if root.startswith(names.populate_bridge("")) and _PACKAGE.search(job):
-                built[root.removeprefix(names.populate_bridge(""))] += 1
-            elif root.startswith(names.containers_bridge("")) and " container for " in job:
-                containers.append(job.removeprefix("build ").replace(" container for ", " for "))
-    needed = _needed(stage, pipelines)
+    ran = list(_ran(pipelines))
+    tried = _tried(ran)
+    wanted, reused = _asked_for(stage, pipelines)
     left = Counter(reason for one in pipelines for reason in one.left_out.values())
     return Outcome(
-        tuple(pipelines),
-        tuple(_failures(stage, pipelines)),
-        dict(sorted(built.items())),
-        {architecture: count - built[architecture] for architecture, count in sorted(needed.items())},
-        tuple(sorted(containers)),
-        dict(sorted(left.items())),
+        pipelines=tuple(pipelines),
+        failures=tuple(_failures(stage, pipelines)),
+        built=_by_architecture(package for package, status in tried.items() if status == SUCCESS),
+        failed=_by_architecture(package for package, status in tried.items() if status == FAILED),
+        skipped=_by_architecture(_untried(wanted, tried)),
+        reused={architecture: len(hashes) for architecture, hashes in sorted(reused.items())},
+        containers=_containers(ran),
+        left_out=dict(sorted(left.items())),
     )
+
+
+def _containers(ran: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:
+    """The containers that were built."""
+    jobs = (job for bridge, job, status in ran if bridge.startswith(names.containers_bridge("")) and status == SUCCESS)
+    found = (job.removeprefix("build ").split(" container for ") for job in jobs if " container for " in job)
+    return tuple(sorted(" for ".join(parts) for parts in found))
+
+
+def _tried(ran: Iterable[tuple[str, str, str]]) -> dict[_Package, str]:
+    """What came of the packages whose jobs ran, by the beginnings of their hashes."""
+    bridge_ = names.populate_bridge("")
+    return {
+        (bridge.removeprefix(bridge_), match[1]): status
+        for bridge, job, status in ran
+        if bridge.startswith(bridge_) and status != SKIPPED and (match := _PACKAGE.search(job))
+    }
+
+
+def _untried(wanted: Iterable[_Package], tried: Mapping[_Package, str]) -> Iterator[_Package]:
+    """The packages whose jobs did not run; some are in child pipelines that never were."""
+    lengths = {len(beginning) for _, beginning in tried}
+    for architecture, hash_ in wanted:
+        if not any((architecture, hash_[:length]) in tried for length in lengths):
+            yield architecture, hash_
+
+
+def _by_architecture(packages: Iterable[_Package]) -> dict[str, int]:
+    return dict(sorted(Counter(architecture for architecture, _ in packages).items()))
+
+
+def _ran(pipelines: Sequence[Pipeline]) -> Iterator[tuple[str, str, str]]:
+    """All jobs with the trigger job of the parent pipeline that they are below, and what came of them."""
+    by_id = {one.id: one for one in pipelines}
+    for one in pipelines:
+        root = _root_bridge(one, by_id)
+        yield from ((root, job, status) for job, status in one.jobs.items())
 
 
 def _root_bridge(pipeline: Pipeline, by_id: dict[int, Pipeline]) -> str:
@@ -107,17 +144,30 @@ def _failures(stage: Stage, pipelines: Sequence[Pipeline]) -> Iterator[Failure]:
             yield Failure(one.name, job, "\n".join(text.splitlines()[-_LOG_LINES:]), str(path))
 
 
-def _needed(stage: Stage, pipelines: Sequence[Pipeline]) -> dict[str, int]:
-    """How many packages the environments of each architecture have, each counted once."""
-    hashes: dict[str, set[str]] = {}
+def _asked_for(stage: Stage, pipelines: Sequence[Pipeline]) -> tuple[set[_Package], dict[str, set[str]]]:
+    """The packages of all environments: those that Spack wanted to be built, and by architecture all others."""
+    needed: dict[str, set[str]] = {}
+    wanted: set[_Package] = set()
     for one in pipelines:
         artifacts = stage.states / str(one.id) / "artifacts"
         for path in sorted(artifacts.glob("*/jobs_scratch_dir.*/*/concrete_environment/spack.lock")):
             architecture = path.parents[2].name.removeprefix(names.environments_folder(""))
             specs = read_lockfile(path.read_bytes(), str(path)).specs
             own = {hash_ for hash_, spec in specs.items() if not spec.is_external}
-            hashes.setdefault(architecture, set()).update(own)
-    return {architecture: len(found) for architecture, found in hashes.items()}
+            needed.setdefault(architecture, set()).update(own)
+            wanted |= {(architecture, hash_) for hash_ in own & _to_build(path.parents[1] / "pipeline.yml", own)}
+    return wanted, {
+        architecture: {hash_ for hash_ in hashes if (architecture, hash_) not in wanted}
+        for architecture, hashes in needed.items()
+    }
+
+
+def _to_build(pipeline: Path, own: set[str]) -> set[str]:
+    """What Spack wrote jobs for; all that is there, if it did not get so far."""
+    try:
+        return {job.hash for job in read_generated("", str(pipeline), read_file(pipeline)).jobs}
+    except SpacktainersError:
+        return own
 
 
 def print_outcome(result: Outcome, stage: Stage, console: Console) -> None:
@@ -138,9 +188,15 @@ def print_outcome(result: Outcome, stage: Stage, console: Console) -> None:
 
 def _lines(result: Outcome, folder: Path, *, is_without_images: bool) -> Iterator[str]:
     yield ""
-    for architecture in sorted(result.built.keys() | result.reused.keys()):
-        built, reused = result.built.get(architecture, 0), result.reused.get(architecture, 0)
-        yield f"packages for {architecture}: {built} built, {reused} reused"
+    for architecture in sorted(result.built.keys() | result.failed.keys() | result.reused.keys()):
+        counts = {
+            "built": result.built.get(architecture, 0),
+            "failed": result.failed.get(architecture, 0),
+            "skipped": result.skipped.get(architecture, 0),
+            "reused": result.reused.get(architecture, 0),
+        }
+        said = [f"{count} {what}" for what, count in counts.items() if count or what in ("built", "reused")]
+        yield f"packages for {architecture}: {', '.join(said)}"
     yield f"containers built: {', '.join(result.containers) or 'none'}"
     if result.left_out:
         direct = sorted(reason for reason in result.left_out if not reason.startswith("needs '"))

@@ -12,7 +12,7 @@ from job_creator import names
 from job_creator.adapters.files import read_file, write_files
 from job_creator.errors import Fault, InvalidInputError, NotThereError
 from job_creator.limits import check
-from job_creator.rehearsal.engine import Engine
+from job_creator.rehearsal.engine import Engine, Told
 from job_creator.rehearsal.record import FAILED, SKIPPED, SUCCESS, Pipeline, new_pipeline, save
 from job_creator.rehearsal.translate import Place, translated
 from job_creator.site import Limits
@@ -115,16 +115,16 @@ def _run(
         done = Pipeline(pipeline.id, name, parent, SUCCESS, dict.fromkeys(made.jobs, SKIPPED), (), made.left_out)
         save(stage.records, done)
         return done
-    found = Engine(Path(stage.node), Path(stage.engine)).run(
+    told = Told(
         stage.checkout,
         f"{relative}/pipeline.yml",
         relative,
+        tuple(made.document["stages"]),
         variables,
-        stage.variables,
+        stage.variables.keys(),
         stage.environment,
-        tell,
-        seconds,
     )
+    found = Engine(Path(stage.node), Path(stage.engine)).run(told, tell, seconds)
     jobs = {job: SKIPPED if job in made.left_out else found.get(job, SKIPPED) for job in made.jobs}
     status = FAILED if FAILED in jobs.values() else SUCCESS
     done = Pipeline(pipeline.id, name, parent, status, jobs, made.bridges, made.left_out)

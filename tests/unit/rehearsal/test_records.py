@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from job_creator.errors import NotReadyError
-from job_creator.rehearsal.engine import Engine, artifacts_of, find_engine
+from job_creator.rehearsal.engine import Engine, Told, artifacts_of, find_engine
 from job_creator.rehearsal.gitlab import gitlab_server
 from job_creator.rehearsal.record import FAILED, SUCCESS, new_pipeline, pipelines, save
 
@@ -59,11 +59,16 @@ def test_ga_finds_jobs_bridges_and_artifacts(tmp_path: Path) -> None:
             get(f"{api}/projects/2/pipelines/{child.id}/jobs")
 
 
+def told_of(folder: Path, *stages: str) -> Told:
+    return Told(folder, "p.yml", ".s/1", stages, {}, (), {"HOME": str(folder), "PATH": "/usr/bin:/bin"})
+
+
 def test_the_report_counts_not_the_exit_code(tmp_path: Path) -> None:
     """A stand-in for Node prints what gitlab-ci-local prints; its exit code would say that all is well."""
     node = tmp_path / "node"
     node.write_text(
         "#!/bin/sh\n"
+        'case "$*" in *--list-json*) echo "[]"; exit ;; esac\n'
         "echo 'a job     finished in 1.01 s'\n"
         "echo 'bridge    > · inner: done (5 ms)'\n"
         "echo 'bridge    finished in 2 s  FAIL 11 '\n"
@@ -73,16 +78,30 @@ def test_the_report_counts_not_the_exit_code(tmp_path: Path) -> None:
     node.chmod(0o755)
     told: list[str] = []
     engine = Engine(node, tmp_path / "index.js")
-    found = engine.run(
-        tmp_path, "p.yml", ".s/1", {}, (), {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, told.append, 60
-    )
+    found = engine.run(told_of(tmp_path), told.append, 60)
     assert found == {"a job": "success", "lint": "success", "bridge": "failed"}
     assert told == ["· a job: done (1.01 s)", "· inner: done (5 ms)", "· bridge: failed (2 s)"]
     node.write_text("#!/bin/sh\necho 'This GitLab CI configuration is invalid'\nexit 0\n")
     with pytest.raises(NotReadyError, match=r"ran no job.*\n.*is invalid"):
-        engine.run(
-            tmp_path, "p.yml", ".s/1", {}, (), {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, told.append, None
-        )
+        engine.run(told_of(tmp_path), told.append, None)
+
+
+def test_jobs_that_the_engine_forgets_are_started_with_their_names(tmp_path: Path) -> None:
+    """gitlab-ci-local ends with a failure, and leaves what GitLab would still run."""
+    node = tmp_path / "node"
+    listed = (
+        '[{"name": "build", "stage": "build", "when": "on_success"}, '
+        '{"name": "use", "stage": "build", "when": "on_success", "needs": [{"job": "build"}]}, '
+        '{"name": "index it", "stage": "index", "when": "always"}]'
+    )
+    node.write_text(
+        "#!/bin/sh\n"
+        f"case \"$*\" in *--list-json) echo '{listed}' ;; *'index it') echo ' PASS  index it' ;;\n"
+        "*) echo ' FAIL  build' ;; esac\n"
+    )
+    node.chmod(0o755)
+    found = Engine(node, tmp_path / "index.js").run(told_of(tmp_path, "build", "index"), lambda _: None, None)
+    assert found == {"build": "failed", "index it": "success"}
 
 
 def test_an_old_node_is_refused(tmp_path: Path) -> None:

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
+from job_creator.rehearsal import replay
 from job_creator.rehearsal.engine import log_of
 from job_creator.rehearsal.record import FAILED, SKIPPED, SUCCESS, Pipeline
-from job_creator.rehearsal.report import outcome, print_outcome
+from job_creator.rehearsal.report import Outcome, outcome, print_outcome
 from job_creator.rehearsal.shell import STATES, Stage
 from job_creator.rehearsal.translate import IMAGE_TOOLS
-from tests.locks import lockfile
+from job_creator.yaml_io import dump
 
 PARENT = Pipeline(
     1001,
@@ -65,16 +67,40 @@ def test_a_failure_deep_down_is_shown_once_with_the_end_of_its_log(tmp_path: Pat
     assert f"pipelines, logs and artifacts: {tmp_path}/checkout/{STATES}" in text
 
 
-def test_what_was_built_and_what_was_there_is_counted(tmp_path: Path) -> None:
-    folder = tmp_path / "checkout" / STATES / "1004" / "artifacts" / "x" / "jobs_scratch_dir.amd64" / "app"
-    (folder / "concrete_environment").mkdir(parents=True)
-    lock = lockfile([("app@1.2", "app", "1.2.3"), ("b", "b", "1"), ("c", "c", "1")])
-    (folder / "concrete_environment" / "spack.lock").write_bytes(lock)
-    result = outcome(stage(tmp_path), (PARENT, CHILD, GRANDCHILD, BASE))
-    total = len(json.loads(lock)["concrete_specs"])
-    assert (result.built, result.reused) == ({"amd64": 1}, {"amd64": total - 1})
+PACKAGES = ("built", "broken", "after", "nowhere", "cached")
+
+
+def counted(folder: Path, *, with_pipeline: bool = True) -> Outcome:
+    """One package is in the cache; of four that Spack wrote jobs for one is built, one fails, one is skipped with its
+    job, and one with the pipeline that its job is in."""
+    place = folder / "checkout" / STATES / "1004" / "artifacts" / "x" / "jobs_scratch_dir.amd64" / "app"
+    (place / "concrete_environment").mkdir(parents=True)
+    lock = replay.concretized(PACKAGES).lock
+    (place / "concrete_environment" / "spack.lock").write_text(json.dumps(lock))
+    hashes = {node["name"]: hash_ for hash_, node in lock["concrete_specs"].items()}
+    if with_pipeline:
+        built = [hashes["cached"]]
+        document = replay.pipeline(lock, built, {"script": ["true"]}, {"job": "x", "pipeline": "1"}, "out")
+        (place / "pipeline.yml").write_text(dump(document))
+    statuses = {"built": SUCCESS, "broken": FAILED, "after": SKIPPED}
+    jobs = {f"{name}@1.0 /{hashes[name][:7]}": status for name, status in statuses.items()}
+    return outcome(stage(folder), (PARENT, CHILD, replace(GRANDCHILD, jobs=jobs), BASE))
+
+
+def test_each_package_is_counted_for_what_became_of_it(tmp_path: Path) -> None:
+    result = counted(tmp_path)
+    assert (result.built, result.failed, result.skipped) == ({"amd64": 1}, {"amd64": 1}, {"amd64": 2})
+    assert result.reused == {"amd64": 1}
     assert not result.succeeded
-    assert [one.job for one in result.failures] == ["hdf5@1.14 /bcdefgh"]
+    stream = io.StringIO()
+    print_outcome(result, stage(tmp_path), Console(file=stream, width=200))
+    assert "packages for amd64: 1 built, 1 failed, 2 skipped, 1 reused" in stream.getvalue()
+
+
+def test_nothing_counts_as_reused_where_spack_did_not_say_so(tmp_path: Path) -> None:
+    result = counted(tmp_path, with_pipeline=False)
+    assert result.reused == {"amd64": 0}
+    assert result.skipped == {"amd64": 3}
 
 
 def test_it_says_why_jobs_were_left_out(tmp_path: Path) -> None:
