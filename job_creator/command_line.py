@@ -39,7 +39,7 @@ _CAUSES: Final = {
     ExitCode.COULD_NOT_ASK: "a server gave no usable answer; nothing was decided",
     ExitCode.CANNOT_ACCESS_FILE: "a file cannot be read or written",
     ExitCode.NOT_THERE: "what the command was told to work on does not exist",
-    ExitCode.NOT_READY: "what the command needs is not ready yet, or a mirror is incomplete",
+    ExitCode.NOT_READY: "what the command needs is not ready yet or not installed, or a mirror is incomplete",
     ExitCode.REFUSED: "refused, because it would probably do harm",
     ExitCode.DAMAGED: "what is there is damaged: a checksum, signature or index does not fit",
     ExitCode.JOB_FAILED: "a job of the rehearsal failed; its log is shown",

@@ -107,7 +107,7 @@ class NotThereError(SpacktainersError):
 
 
 class NotReadyError(SpacktainersError):
-    """Something that the command needs is being made, and not ready yet."""
+    """Something that the command needs is being made and not ready yet, or is not installed."""
 
     exit_code = ExitCode.NOT_READY
 

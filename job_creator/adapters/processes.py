@@ -8,11 +8,13 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from job_creator.errors import NotReadyError
+
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class ProcessError(Exception):
-    """A program failed, ran out of time or is not there. The message never shows what a URL held before `@`."""
+    """A program failed or ran out of time. The message never shows what a URL held before `@`."""
 
     def __init__(self, argv: Sequence[str], reason: str, exit_code: int | None = None) -> None:
         self.exit_code = exit_code
@@ -22,7 +24,10 @@ class ProcessError(Exception):
 def run(
     argv: Sequence[str], *, seconds: float, environment: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> str:
-    """What a program prints on stdout; `environment` is added to this process's own. Raises `ProcessError`."""
+    """What a program prints on stdout; `environment` is added to this process's own.
+
+    Raises `ProcessError`, and `NotReadyError` if there is no such program.
+    """
     try:
         done = subprocess.run(  # noqa: S603 - an argument list of our own making
             list(argv),
@@ -36,12 +41,17 @@ def run(
             check=False,
         )
     except FileNotFoundError:
-        raise ProcessError(argv, f"cannot run: {argv[0]} is not installed") from None
+        raise missing(argv[0]) from None
     except subprocess.TimeoutExpired:
         raise ProcessError(argv, f"gave no answer within {seconds:g} seconds") from None
     if done.returncode != 0:
         raise ProcessError(argv, f"failed: {done.stderr.strip() or 'no message'}", done.returncode)
     return done.stdout
+
+
+def missing(program: str) -> NotReadyError:
+    """The error for a program that is not there, whatever it was needed for."""
+    return NotReadyError(f"{program}: is not installed; install it, or put it on PATH")
 
 
 def without_credentials(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-from job_creator.adapters.processes import ProcessError, run
+from job_creator.adapters.processes import ProcessError, missing, run
 from job_creator.spack_line import SpackLine
 
 _CONCRETIZE_SECONDS = 3600.0
@@ -83,7 +83,7 @@ def _started(
             pass_fds=holds,
         )
     except FileNotFoundError:
-        raise ProcessError(argv, f"cannot run: {argv[0]} is not installed") from None
+        raise missing(argv[0]) from None
     with process:
         try:
             yield process

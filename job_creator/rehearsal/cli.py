@@ -190,7 +190,7 @@ def _run(options: Options, wishes: Wishes, seconds: float, *, again: bool, as_js
 
     tell("with the Spack of SPACK_ROOT" if wishes.spack_root else NOTICE)
     results = []
-    with set_up(wishes) as stage:
+    with set_up(wishes, tell) as stage:
         for _ in range(2 if again else 1):
             known = {one.id for one in pipelines(stage.records)}
             run_parent(stage, tell, seconds)

@@ -19,11 +19,11 @@ from job_creator.adapters.processes import ProcessError, run
 from job_creator.commands import parent_document, read_all
 from job_creator.errors import NotReadyError, RefusedError, naming
 from job_creator.rehearsal import scenery
-from job_creator.rehearsal.engine import find_engine
 from job_creator.rehearsal.gitlab import PROJECT_ID, gitlab_server
 from job_creator.rehearsal.servers import Registry, registry_server, s3_server, trusted
-from job_creator.rehearsal.shell import STATES, Stage
+from job_creator.rehearsal.shell import STATES, Stage, Tell
 from job_creator.rehearsal.stand_in import FAIL_VARIABLE
+from job_creator.rehearsal.tools import find_tools, warm_up
 from job_creator.rehearsal.translate import IMAGE_TOOLS, SIF_TOOLS
 from job_creator.site import Site
 from job_creator.yaml_io import dump, load
@@ -72,13 +72,9 @@ class Wishes:
 
 
 @contextmanager
-def set_up(wishes: Wishes) -> Iterator[Stage]:
+def set_up(wishes: Wishes, tell: Tell) -> Iterator[Stage]:
     """Everything that the pipelines need, until they are done. Raises `NotReadyError` for what is not installed."""
-    for program in ("git", "rsync", "bash"):
-        if not shutil.which(program):
-            raise NotReadyError(f"{program} is not installed")
-    path = wishes.environment.get("PATH", "")
-    engine = find_engine(wishes.node_modules, path)
+    engine = find_tools(wishes.node_modules, _found_first(wishes.environment))
     site = read_all(wishes.repository, wishes.site_file).site
     _clear(wishes.folder)
     value = load(read_file(wishes.repository / wishes.site_file), wishes.site_file)
@@ -91,6 +87,10 @@ def set_up(wishes: Wishes) -> Iterator[Stage]:
         _adapt(wishes, checkout, site, value, s3, registry)
         _commit(wishes.folder, checkout, branch)
         environment = _environment(wishes, engine.node.parent, registry)
+        if wishes.spack_root:
+            tell("Spack indexes its recipes, once for all jobs")
+            template = load(read_file(checkout / names.TEMPLATE_FILE), names.TEMPLATE_FILE)
+            warm_up(wishes.folder / "warm", template, environment)
         variables = {**_variables(site, wishes.only, api, registry), **_keys(wishes, site)}
         limits = site.gitlab.limits.model_dump()
         missing = _missing(wishes)
@@ -184,6 +184,11 @@ def _commit(folder: Path, checkout: Path, branch: str) -> None:
 DEFAULT_BRANCH: Final = "main"
 
 
+def _found_first(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which the programs beside this Python are found first, as in the jobs."""
+    return {**environment, "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', '')}"}
+
+
 def _environment(wishes: Wishes, node: Path, registry: Registry | None) -> dict[str, str]:
     folder = wishes.folder
     handed_on = {name: value for name, value in wishes.environment.items() if _HANDED_ON.fullmatch(name)}
@@ -194,10 +199,11 @@ def _environment(wishes: Wishes, node: Path, registry: Registry | None) -> dict[
         handed_on["SPACK_ROOT"] = str(folder / "spack")
     authorities = folder / "authorities.pem"
     authorities.write_bytes(trusted(registry.certificate if registry else None))
-    bin_ = Path(sys.executable).parent
+    path = _found_first(wishes.environment)["PATH"]
+    own, _, others = path.partition(":")
     return {
         **handed_on,
-        "PATH": f"{bin_}:{node}:{wishes.environment.get('PATH', '')}",
+        "PATH": f"{own}:{node}:{others}",
         "HOME": str(folder / "home"),
         "TMPDIR": str(folder / "tmp"),
         "SPACK_GNUPGHOME": str(folder / "gnupg"),

@@ -323,7 +323,6 @@ def test_what_fails_is_named_and_everything_else_goes_on(tmp_path: Path) -> None
 
 
 def test_without_an_engine_it_says_what_to_install(tmp_path: Path) -> None:
-    require("rsync")
     root = repository(tmp_path / "repository")
     command = [sys.executable, "-m", "job_creator", "-C", str(root), "rehearse", "--executor", "shell"]
     folder = tmp_path / "nothing"
@@ -337,7 +336,7 @@ def test_without_an_engine_it_says_what_to_install(tmp_path: Path) -> None:
     )
     assert done.returncode == ExitCode.NOT_READY
     assert "gitlab-ci-local" in done.stderr
-    assert "npm install" in done.stderr
+    assert "make rehearsal-tools" in done.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -203,8 +203,8 @@ def test_there_is_no_backup_of_a_key_that_is_not_there(site: Site, tmp_path: Pat
 def test_a_spack_that_is_not_there_is_told_of(site: Site, tmp_path: Path) -> None:
     site.program = tmp_path / "no-spack"
     done = site("trust", both(tmp_path), "--fingerprint", OWNER["v3"])
-    assert done.exit_code == ExitCode.COULD_NOT_ASK
-    assert "no-spack is not installed" in done.stderr
+    assert done.exit_code == ExitCode.NOT_READY
+    assert "no-spack: is not installed" in done.stderr
 
 
 class RealSite(Site):

@@ -10,7 +10,7 @@ import pytest
 
 from job_creator.adapters.git import resolve
 from job_creator.adapters.processes import ProcessError, run
-from job_creator.errors import CouldNotAskError
+from job_creator.errors import CouldNotAskError, NotReadyError
 
 IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
 
@@ -74,5 +74,5 @@ def test_a_password_in_a_url_is_not_repeated() -> None:
 def test_a_program_that_hangs_or_is_missing_ends_in_an_error() -> None:
     with pytest.raises(ProcessError, match=r"gave no answer within 0\.1 seconds"):
         run(["sleep", "5"], seconds=0.1)
-    with pytest.raises(ProcessError, match="is not installed"):
+    with pytest.raises(NotReadyError, match="is not installed"):
         run(["no-such-program"], seconds=1)

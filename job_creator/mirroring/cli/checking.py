@@ -145,6 +145,7 @@ def _lockfile(path: Path) -> Lockfile:
     exit_codes=(
         ExitCode.COULD_NOT_ASK,
         ExitCode.NOT_THERE,
+        ExitCode.NOT_READY,
         ExitCode.REFUSED,
         ExitCode.DAMAGED,
     ),

@@ -34,6 +34,7 @@ def keys() -> None:
     exit_codes=(
         ExitCode.COULD_NOT_ASK,
         ExitCode.NOT_THERE,
+        ExitCode.NOT_READY,
         ExitCode.REFUSED,
         ExitCode.DAMAGED,
     ),
@@ -87,6 +88,7 @@ def create(
     exit_codes=(
         ExitCode.COULD_NOT_ASK,
         ExitCode.NOT_THERE,
+        ExitCode.NOT_READY,
         ExitCode.REFUSED,
         ExitCode.DAMAGED,
     ),
@@ -123,6 +125,7 @@ def backup(options: Options, /, file: Path, fingerprint: str | None, program: st
     exit_codes=(
         ExitCode.COULD_NOT_ASK,
         ExitCode.NOT_THERE,
+        ExitCode.NOT_READY,
         ExitCode.REFUSED,
         ExitCode.DAMAGED,
     ),
