@@ -195,6 +195,7 @@ def install_sif(
         ExitCode.INVALID_INPUT,
         ExitCode.COULD_NOT_ASK,
         ExitCode.NOT_THERE,
+        ExitCode.NOT_READY,
         ExitCode.REFUSED,
     ),
 )
