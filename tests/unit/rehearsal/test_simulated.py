@@ -70,7 +70,7 @@ def test_a_spec_that_is_not_on_record_is_named(tmp_path: Path) -> None:
 
 def test_every_option_belongs_to_an_executor_or_to_both() -> None:
     known = {str(parameter.name) for parameter in cli.rehearse.params}
-    assert known - cli.EXECUTOR_OF.keys() == {"executor", "only", "as_json"}
+    assert known - cli.EXECUTOR_OF.keys() == {"executor", "only", "as_json", "json", "verbose", "quiet"}
     assert cli.EXECUTOR_OF.keys() <= known
 
 
