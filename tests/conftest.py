@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +16,8 @@ from hypothesis import settings
 
 from job_creator.command_line import Command
 from job_creator.errors import SpacktainersError
+from tests import leftovers
+from tests.surroundings import default_signals, surroundings
 
 pytest_plugins = ["pytester", "tests.integration.components"]
 
@@ -22,12 +28,35 @@ settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-@pytest.fixture(autouse=True)
-def _outside_ci(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the variables of the CI job that it runs in, nor how wide the terminal is."""
-    for name in list(os.environ):
-        if name.startswith(("CI_", "GITLAB_", "SPACKTAINERS_FORCE", "SPACKTAINERS_ONLY", "COLUMNS")):
-            monkeypatch.delenv(name)
+@pytest.fixture(autouse=True, scope="session")
+def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The same for all, wherever they are run: environment, home, temporary folder, signals, modes of new files."""
+    folder = tmp_path_factory.getbasetemp()
+    environment = surroundings(os.environ, folder)
+    for name in ("HOME", "TMPDIR"):
+        Path(environment[name]).mkdir()
+    umask = os.umask(0o022)
+    with pytest.MonkeyPatch.context() as patch, default_signals():
+        for name in set(os.environ) - set(environment):
+            patch.delenv(name)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(tempfile, "tempdir", environment["TMPDIR"])
+        yield
+    os.umask(umask)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_is_left_running(tmp_path_factory: pytest.TempPathFactory, _surroundings: None) -> Iterator[None]:
+    """What outlives its test is a fault of that test, and is ended, also when this process is killed."""
+    command = [sys.executable, leftovers.__file__, str(tmp_path_factory.getbasetemp())]
+    watcher = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
+    )
+    with watcher:
+        yield
+        told, _ = watcher.communicate("done")
+    assert told.strip() == "", f"left running: {told}"
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +45,7 @@ def machine(folder: Path, registry: Registry) -> dict[str, str]:
     assert registry.tokens is not None
     return {
         # The environment that the tests run in has jc, as the images of jobs may have.
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "XDG_RUNTIME_DIR": str(folder),

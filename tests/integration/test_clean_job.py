@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -42,7 +41,6 @@ def test_the_job_records_what_the_branch_needs_and_cleans(s3_environment: str, t
         **os.environ,
         **BRANCH,
         "S3_ENDPOINT_URL": s3_environment,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
 
     done = run_script(job.script, tmp_path, environment)

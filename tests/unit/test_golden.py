@@ -23,6 +23,7 @@ from job_creator.definitions import Definition
 from job_creator.limits import check
 from job_creator.site import Limits
 from job_creator.yaml_io import dump, parse
+from tests.programs import program
 from tests.samples import (
     BRANCH,
     DEFAULT_BRANCH,
@@ -142,6 +143,6 @@ def test_generated_scripts_pass_shellcheck(case: str) -> None:
 def shellcheck(script: str) -> str:
     """What shellcheck has against a script; empty if nothing."""
     # SC1091: Spack's set-up file is in the image; SC2154: the variables are GitLab's and the job's.
-    command = ["shellcheck", "--shell=sh", "--exclude=SC1091,SC2154", "-"]
+    command = [program("shellcheck"), "--shell=sh", "--exclude=SC1091,SC2154", "-"]
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
     return done.stdout if done.returncode else ""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job_creator.job_scripts import render_text
+from tests.programs import program
 from tests.samples import REPOSITORY
 
 IMAGE_FILES = REPOSITORY / "spacktainer" / "image"
@@ -51,33 +50,31 @@ RICH: dict[str, Any] = {
 }
 
 
-def _tool(name: str) -> str:
-    path = shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
-    assert path, f"{name} is a development dependency"
-    return path
-
-
 def _dockerfile(**values: Any) -> str:
     return render_text((REPOSITORY / "spacktainer" / "Dockerfile.j2").read_text(), **values)
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
 def test_dockerfiles_pass_hadolint(path: Path) -> None:
-    done = subprocess.run([_tool("hadolint"), "--no-color", str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run([program("hadolint"), "--no-color", str(path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("values", [PLAIN, RICH], ids=["plain", "rich"])
 def test_rendered_dockerfiles_pass_hadolint(values: Mapping[str, Any]) -> None:
     done = subprocess.run(
-        [_tool("hadolint"), "--no-color", "-"], input=_dockerfile(**values), capture_output=True, text=True, check=False
+        [program("hadolint"), "--no-color", "-"],
+        input=_dockerfile(**values),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_pass_shellcheck(path: Path) -> None:
-    done = subprocess.run([_tool("shellcheck"), str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run([program("shellcheck"), str(path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -214,7 +211,7 @@ def test_the_script_says_nothing_of_spack_and_passes_shellcheck(tmp_path: Path) 
     text = _script(tmp_path, [("prepend", "PATH", "/opt/a view/bin", ":"), ("set", "X_HOME", "it's", "")])
     assert "SPACK_ENV" not in text
     assert "despacktivate" not in text
-    command = [_tool("shellcheck"), "--shell=sh", "-"]
+    command = [program("shellcheck"), "--shell=sh", "-"]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
