@@ -40,7 +40,7 @@ class SpackLine(NamedTuple):
             section = f"{section}'"
         if since is None or self >= since:
             return ""
-        return f"'{section} needs Spack {since[0]}.{since[1]} or newer; this site builds with {self}"
+        return f"'{section} needs Spack {SpackLine(*since)} or newer; this site builds with {self}"
 
     @property
     def recipes_apart(self) -> bool:

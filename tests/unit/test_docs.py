@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import botocore.exceptions
 import click
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -24,7 +22,6 @@ from tests.documentation import (
     DOCS,
     PAGES,
     PROGRAMS,
-    SOURCES,
     Block,
     anchors,
     blocks,
@@ -38,6 +35,7 @@ from tests.documentation import (
     table,
     usage_fault,
 )
+from tests.messages import documented_messages, texts_of_the_code
 from tests.samples import REPOSITORY
 
 LANGUAGES = {"sh", "text", "yaml", "dockerfile", "singularity"}
@@ -178,51 +176,13 @@ def test_troubleshooting_has_a_section_for_each_code() -> None:
     assert [int(number) for number in headings] == [code for code in ExitCode if code is not ExitCode.OK]
 
 
-def messages() -> list[str]:
-    text = (DOCS / "troubleshooting.md").read_text()
-    ours = text[: text.index("## What GitLab says")] + text[text.index("## What Spack and Apptainer say") :]
-    return [message for row in table(ours) if len(row) == 3 for message in inline_code(row[0])]
-
-
-@pytest.mark.parametrize("message", messages())
+@pytest.mark.parametrize("message", documented_messages())
 def test_messages_are_those_of_the_code(message: str) -> None:
     if message.startswith(("build ", "No such option")):
         return
     # What is wrong and what to do about it may be two texts of the code.
-    assert is_said(message, 0.38) or all(is_said(part, 0.6) for part in message.split("; ")), message
-
-
-def is_said(message: str, share: float) -> bool:
-    """Whether a text of the code reads like this; `…` stands for what the code puts in, which may be named as well.
-
-    Then this `share` of the message at least has to be the code's.
-    """
-    shown = re.compile(".*".join(re.escape(part.strip()) for part in message.split("…")), re.DOTALL)
-    least = share * len(message.replace("…", ""))
-    return any(
-        shown.search("".join(text)) or (len("".join(text)) >= least and said.search(message)) for text, said in texts()
-    )
-
-
-@cache
-def texts() -> list[tuple[list[str], re.Pattern[str]]]:
-    """All texts of the code, in the parts between which something is put in, and as patterns for the whole of them."""
-    found = [text for path in SOURCES for text in strings(ast.parse(path.read_text()))]
-    scripts = [*(REPOSITORY / "job_creator" / "job_templates").iterdir()]
-    scripts += (REPOSITORY / "spacktainer" / "image").glob("*.sh")
-    lines = [line for path in scripts for line in path.read_text().splitlines()]
-    found += [re.split(r"\{\{.*?\}\}|\$\w+|\$\{\w+\}", line) for line in lines] + [[line] for line in lines]
-    found.append([str(botocore.exceptions.NoCredentialsError.fmt)])
-    return [(text, re.compile(".+".join(map(re.escape, text)), re.DOTALL)) for text in found if any(text)]
-
-
-def strings(tree: ast.AST) -> Iterator[list[str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            text = "".join(str(one.value) if isinstance(one, ast.Constant) else "\0" for one in node.values)
-            yield text.split("\0")
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield re.split(r"\{name\}", node.value)
+    texts = texts_of_the_code()
+    assert texts.say(message) or all(map(texts.say, message.split("; "))), message
 
 
 def test_what_click_says_is_still_that() -> None:
