@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +25,10 @@ from job_creator.errors import ExitCode
 from tests.integration import recorded_cache
 from tests.integration.recorded_cache import CACHE, RegistryCache, nodes, specs
 from tests.integration.registry_server import digest_of, run_registry
+from tests.programs import write_program
 from tests.unit.spackitor.mirrors import RECORDED
 
 STAND_IN = """\
-#!{python}
 import json, pathlib, sys
 words = sys.argv[1:]
 while words[0] in ("-C", "-e"):
@@ -92,11 +91,8 @@ def site_fixture(tmp_path: Path) -> Site:
     answers = {hash_: answer(hash_) for hash_ in nodes()}
     (tmp_path / "answers").write_text(json.dumps(answers))
     (tmp_path / "spack.lock").write_bytes(recorded_cache.lockfile())
-    program = tmp_path / "spack"
-    program.write_text(
-        STAND_IN.format(python=sys.executable, log=str(tmp_path / "log"), answers=str(tmp_path / "answers"))
-    )
-    program.chmod(0o755)
+    code = STAND_IN.format(log=str(tmp_path / "log"), answers=str(tmp_path / "answers"))
+    write_program(tmp_path / "spack", code)
     shutil.copytree(CACHE, tmp_path / "cache")
     return Site(tmp_path)
 

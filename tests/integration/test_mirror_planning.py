@@ -11,7 +11,6 @@ import http.server
 import json
 import os
 import stat
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,10 +32,10 @@ from tests.integration.s3_server import (
     s3_environment_fixture,  # noqa: F401 - a fixture
     s3_url_fixture,  # noqa: F401 - a fixture
 )
+from tests.programs import write_program
 from tests.samples import REPOSITORY, SITE, TEMPLATE
 
 STAND_IN = """\
-#!{python}
 import json, os, pathlib, shutil, sys
 home = pathlib.Path({home!r})
 words = sys.argv[1:]
@@ -137,9 +136,7 @@ def site_fixture(tmp_path: Path) -> Site:
     site = Site(tmp_path)
     recipe = tmp_path / "package.py"
     recipe.write_text("class A: ...\n")
-    program = tmp_path / "spack"
-    program.write_text(STAND_IN.format(python=sys.executable, home=str(tmp_path)))
-    program.chmod(0o755)
+    write_program(tmp_path / "spack", STAND_IN.format(home=str(tmp_path)))
     answers = {name * 32: answer(name, recipe) for name in "abc"}
     (tmp_path / "answers").write_text(json.dumps(answers))
     nodes = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job_creator.job_scripts import render_text
-from tests.programs import program
+from tests.programs import program, write_program
 from tests.samples import REPOSITORY
 
 IMAGE_FILES = REPOSITORY / "spacktainer" / "image"
@@ -118,7 +117,6 @@ def test_the_solver_of_the_builder_is_pinned_with_checksums() -> None:
 # --- environment.py ---------------------------------------------------------------------------------------------------
 
 FAKE_SPACK = """\
-#!{python}
 import json, os, shlex, sys
 assert sys.argv[1:4] == ["env", "activate", "--sh"], sys.argv
 values = {{}}
@@ -160,9 +158,7 @@ def changes(draw: st.DrawFn) -> list[Change]:
 def _script(folder: Path, wanted: list[Change]) -> str:
     """What environment.py makes of the changes."""
     (folder / "changes.json").write_text(json.dumps(wanted))
-    spack = folder / "spack"
-    spack.write_text(FAKE_SPACK.format(python=sys.executable, changes=str(folder / "changes.json")))
-    spack.chmod(spack.stat().st_mode | stat.S_IXUSR)
+    write_program(folder / "spack", FAKE_SPACK.format(changes=str(folder / "changes.json")))
     command = [sys.executable, str(IMAGE_FILES / "environment.py"), "/opt/spack-environment"]
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "SPACK_ENV": "/left/over"}
     return os.fsdecode(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import program
+from tests.programs import program, write_program
 from tests.surroundings import default_signals, surroundings
 
 OF_DEVELOPERS = {
@@ -89,3 +89,15 @@ def test_programs_of_the_requirements_are_those_beside_the_interpreter(monkeypat
     assert Path(program("shellcheck")) == Path(sys.executable).parent / "shellcheck"
     with pytest.raises(AssertionError, match=r"comes with requirements-dev\.txt"):
         program("cat")
+
+
+def test_a_program_of_a_test_runs_in_an_interpreter_whose_path_has_spaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = tmp_path / "it's a folder" / "python"
+    link.parent.mkdir()
+    link.symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(link))
+    write_program(tmp_path / "it", "import sys\nprint(sys.argv[1:])\n")
+    done = subprocess.run([tmp_path / "it", "a b", "c"], capture_output=True, text=True, check=True)
+    assert done.stdout == "['a b', 'c']\n"
