@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import errno
+import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -57,12 +59,13 @@ class Texts:
 
 @cache
 def texts_of_the_code() -> Texts:
-    """Of the modules and the scripts of this project."""
+    """Of the modules and the scripts of this project, and those of others that they pass on."""
     found = {text for path in SOURCES for text in python_texts(path.read_text())}
     scripts = [*(REPOSITORY / "job_creator" / "job_templates").iterdir()]
     scripts += (REPOSITORY / "spacktainer" / "image").glob("*.sh")
     found |= {text for path in scripts for text in script_texts(path.read_text())}
-    return Texts(found | {str(botocore.exceptions.NoCredentialsError.fmt)})
+    of_others = {str(botocore.exceptions.NoCredentialsError.fmt), *map(os.strerror, errno.errorcode)}
+    return Texts(found | of_others)
 
 
 def python_texts(source: str) -> Iterator[str]:
