@@ -128,6 +128,16 @@ def test_a_ref_that_the_remote_lacks_is_a_fault_at_its_place(repository: Path, t
     assert f"spacktainers.yaml:4:8: file://{remote} has no ref 'v1.1.0'" in result.stderr
 
 
+def test_a_version_instead_of_a_tag_is_recognized(repository: Path, tmp_path: Path) -> None:
+    """Repositories of recipes have tags with a `v`, as Spack has."""
+    remote = git_remote(tmp_path)
+    text = with_local_sources(SITE, remote).replace(f'file://{remote}", ref: main', f'file://{remote}", ref: 2025.11.0')
+    (repository / "spacktainers.yaml").write_text(text)
+    result = jc("-C", str(repository), "plan")
+    assert result.exit_code == ExitCode.INVALID_INPUT
+    assert f"file://{remote} has no ref '2025.11.0'; are its tags written like 'v2025.11.0'?" in result.stderr
+
+
 def test_a_git_server_that_does_not_answer_is_no_missing_ref(repository: Path) -> None:
     text = SITE.replace("spack:\n", "spack:\n  repository: http://127.0.0.1:1/spack.git\n")
     (repository / "spacktainers.yaml").write_text(text)
@@ -211,6 +221,26 @@ def test_a_missing_file_is_named(repository: Path) -> None:
     result = jc("-C", str(repository), "plan", "--offline")
     assert result.exit_code == ExitCode.CANNOT_ACCESS_FILE
     assert "spacktainers.yaml" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("check",), ("plan", "--offline"), ("tag-image", "x:1", "a"), ("render-ci",)])
+def test_outside_of_a_repository_the_way_into_one_is_said(tmp_path: Path, command: tuple[str, ...]) -> None:
+    result = jc("-C", str(tmp_path), *command)
+    assert result.exit_code == ExitCode.CANNOT_ACCESS_FILE
+    said = "no such file; start in the repository that has it, or name that with -C"
+    assert result.stderr == f"error: {tmp_path}/spacktainers.yaml: {said}\n"
+
+
+def test_tagging_names_the_server_that_does_not_answer(repository: Path) -> None:
+    result = jc("-C", str(repository), "tag-image", "localhost:1/group/x:1", "1-amd64")
+    assert result.exit_code == ExitCode.COULD_NOT_ASK
+    assert result.stderr == "error: localhost:1/group/x:1: cannot connect to localhost:1\n"
+
+
+def test_an_image_to_tag_is_no_url(repository: Path) -> None:
+    result = jc("-C", str(repository), "tag-image", "docker://localhost:1/group/x:1", "1-amd64")
+    assert result.exit_code == ExitCode.USAGE
+    assert "leave out 'docker://'" in result.stderr
 
 
 def test_forcing_needs_a_name_that_exists(repository: Path) -> None:
