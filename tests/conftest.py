@@ -19,7 +19,7 @@ from job_creator.errors import SpacktainersError
 from tests import leftovers
 from tests.surroundings import default_signals, surroundings
 
-pytest_plugins = ["pytester", "tests.integration.components"]
+pytest_plugins = ["pytester", "tests.integration.components", "tests.guard"]
 
 # The same examples every time, a few here and more in CI; "thorough" looks for new ones.
 settings.register_profile("default", deadline=None, max_examples=20, derandomize=True)

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from job_creator.base_pipeline import Inputs
 from job_creator.containers.base_images import Sources
 from job_creator.context import Context
 from job_creator.definitions import Definition, ImportedDefinition, SpackDefinition
 from job_creator.image_reference import parse_reference
-from job_creator.names import BASE_IMAGES
+from job_creator.names import BASE_IMAGES, DEFINITIONS_FOLDER, PARENT_PIPELINE, SITE_FILE
 from job_creator.site import Site, read_site
 from job_creator.yaml_io import parse
 
 REPOSITORY = Path(__file__).parent.parent
+FROZEN_SITE = REPOSITORY / "tests" / "data" / "site"
+"""A repository of a site, as this one was shipped at some time, but for what comes with `jc`.
+
+Tests and the documentation are about it. What this repository itself ships is for each fork to change: that is for
+`tests/test_shipped.py` alone.
+"""
+A_SITES_OWN = (SITE_FILE, PARENT_PIPELINE, DEFINITIONS_FOLDER, "spacktainer/files")
+"""What of a repository is its own, and not the product's. (The template and what images are made from are both.)"""
 
 SITE = """\
 registry: {image: registry.example.org/group/containers}
@@ -55,6 +64,33 @@ DEFAULT_BRANCH = {
 }
 BRANCH = {**DEFAULT_BRANCH, "CI_COMMIT_REF_NAME": "feature/X_1", "CI_COMMIT_REF_SLUG": "feature-x-1"}
 MERGE_REQUEST = {**DEFAULT_BRANCH, "CI_MERGE_REQUEST_IID": "7", "CI_PIPELINE_SOURCE": "parent_pipeline"}
+
+_DIGEST = "sha256:" + "0" * 64
+PLAIN_DOCKERFILE: dict[str, Any] = {
+    "builder": f"registry.example.org/builder@{_DIGEST}",
+    "runtime": f"registry.example.org/runtime@{_DIGEST}",
+    "lock": "jobs_scratch_dir.amd64/app/concrete_environment/spack.lock",
+    "folder": "artifacts.amd64/app",
+    "image_files": "spacktainer/image",
+    "secrets": [],
+    "paths": ["/opt/software"],
+    "path_directories": [],
+    "files": [],
+    "source_builds": False,
+    "check_signatures": True,
+    "epilogue": None,
+}
+RICH_DOCKERFILE: dict[str, Any] = {
+    **PLAIN_DOCKERFILE,
+    "secrets": ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY"],
+    "paths": ["/opt/software", "/opt/a view"],
+    "path_directories": ["/opt/a view/bin", "/opt/other/bin"],
+    "files": [{"source": "spacktainer/files/a b", "target": "/opt/c d"}],
+    "source_builds": True,
+    "check_signatures": False,
+    "epilogue": "RUN echo hello",
+}
+"""What a container's Dockerfile is rendered with, at least and at most."""
 
 
 def site(text: str = SITE) -> Site:

@@ -17,12 +17,13 @@ from typing import Any, Final
 
 from job_creator import names
 from job_creator.adapters.s3 import s3_client
+from job_creator.commands import parent_document, read_all
 from job_creator.publication import Record
 from tests.documentation import Block
 from tests.fakes.gitlab import FakeGitLab, FakePipeline
 from tests.integration.s3_server import KEYS
 from tests.locks import write_environment
-from tests.samples import REPOSITORY
+from tests.samples import FROZEN_SITE, REPOSITORY
 from tests.spack_ci import RECORDINGS
 from tests.unit.spackitor.mirrors import Made, MadeMirror, dag_hash
 
@@ -41,11 +42,8 @@ CACHE: Final = (
 )
 """The build cache of the examples: three specs are in use, three are old and not."""
 
-_COPIED: Final = (
-    *names.BASE_IMAGES,
-    *("container_definitions", "spacktainer", "spack.yaml", "spacktainers.yaml", ".gitlab-ci.yml", "Makefile"),
-    *("pyproject.toml", "requirements.txt", "requirements-dev.txt"),
-)
+_COPIED: Final = (*names.PARTS_WITH_DEFAULTS, "Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt")
+"""What a checkout has besides the site."""
 _GIT: Final = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     **{f"GIT_{who}_{what}": "someone" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
@@ -111,7 +109,7 @@ def site_for(page: Path, folder: Path, s3_url: str, programs: Path) -> Iterator[
     if page.name in _ENVIRONMENTS:
         _ENVIRONMENTS[page.name](checkout / names.environments_folder("amd64"))
     for name in ("container_definitions", "spacktainer/files"):
-        shutil.copytree(REPOSITORY / name, folder / "old" / name)
+        shutil.copytree(FROZEN_SITE / name, folder / "old" / name)
     (folder / "shared" / "containers").mkdir(parents=True)
     if "s3://" in page.read_text():
         _fill_cache(s3_url, folder / "mirror")
@@ -149,10 +147,12 @@ def site_for(page: Path, folder: Path, s3_url: str, programs: Path) -> Iterator[
 
 
 def _checkout(folder: Path, programs: Path) -> Path:
-    folder.mkdir()
+    shutil.copytree(FROZEN_SITE, folder)
     for name in _COPIED:
         copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy2
-        copy(REPOSITORY / name, folder / name)
+        if not (folder / name).exists():
+            copy(REPOSITORY / name, folder / name)
+    (folder / names.PARENT_PIPELINE).write_text(parent_document(read_all(folder, names.SITE_FILE)))
     # What is installed already, newer than what 'make' would install it from.
     (folder / ".venv").mkdir()
     (folder / ".venv" / "bin").symlink_to(programs)

@@ -40,7 +40,7 @@ from job_creator.errors import CouldNotAskError, DamagedError, ExitCode, NotTher
 from job_creator.yaml_io import load
 from tests.fakes.gitlab import SIGNATURE, FakeGitLab, FakePipeline, FakeProject, zip_of
 from tests.fakes.http import HANG_UP, SILENCE, Answer, Cut, json_answer
-from tests.samples import write_repository
+from tests.samples import FROZEN_SITE, write_repository
 from tests.spack_ci import RECORDINGS
 
 QUICK = Patience(timeout=0.5, attempts=3, backoff=0.01, retry_after=1)
@@ -327,7 +327,7 @@ def test_tokens_by_file_and_in_the_command_line(scene: Scene, tmp_path: Path) ->
 def test_the_site_file_names_variable_and_limit(scene: Scene) -> None:
     scene.add("amd64")
     settings = "gitlab: {api_token_variable: OUR_TOKEN, limits: {max_artifact_bytes: 300}}\n"
-    write_repository(scene.out, text=(Path(__file__).parent.parent.parent / "spacktainers.yaml").read_text() + settings)
+    write_repository(scene.out, text=(FROZEN_SITE / "spacktainers.yaml").read_text() + settings)
     result = scene.ga(CI_JOB_TOKEN="", OUR_TOKEN=scene.gitlab.private_token)
     assert result.exit_code == ExitCode.LIMIT_EXCEEDED, result.output
     assert "more than a trigger's YAML may come from (300)" in result.stderr

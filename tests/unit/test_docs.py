@@ -36,7 +36,7 @@ from tests.documentation import (
     usage_fault,
 )
 from tests.messages import documented_messages, texts_of_the_code
-from tests.samples import REPOSITORY
+from tests.samples import A_SITES_OWN, FROZEN_SITE, REPOSITORY
 
 LANGUAGES = {"sh", "text", "yaml", "dockerfile", "singularity"}
 PAGE_IDS = [page.name for page in PAGES]
@@ -115,11 +115,14 @@ def test_every_page_is_linked_from_the_first_one() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_files_that_are_named_are_there(page: Path) -> None:
-    folders = {path.name for path in REPOSITORY.iterdir() if path.is_dir()} - {"build"}
+    roots = (REPOSITORY, FROZEN_SITE)
+    folders = {path.name for root in roots for path in root.iterdir() if path.is_dir()} - {"build"}
     made = "".join(one.text for one in blocks(page))
     for text in inline_code(prose(page)):
         if re.fullmatch(r"[\w.-]+(/[\w.-]+)+/?", text) and text.split("/")[0] in folders:
-            assert (REPOSITORY / text).exists() or text in made, text
+            # What the documentation says of containers is true of the frozen ones.
+            places = (FROZEN_SITE,) if text.startswith(A_SITES_OWN) else roots
+            assert any((root / text).exists() for root in places) or text in made, text
 
 
 # Settings
@@ -127,7 +130,7 @@ def test_files_that_are_named_are_there(page: Path) -> None:
 
 @pytest.mark.parametrize("block", [one for page in PAGES for one in blocks(page) if one.language == "yaml"], ids=str)
 def test_examples_of_files_are_valid(block: Block) -> None:
-    """As a definition, or as a part of the site file that replaces the same part of the shipped one."""
+    """As a definition, or as a part of the site file that replaces the same part of a whole one."""
     text = block.text.replace("https://…", "https://example.org/package.deb").replace("…", "0a" * 32)
     value = load(text.encode(), str(block))
     if not (is_definition(value) or is_part_of_a_site(value)):
@@ -139,8 +142,8 @@ def is_definition(value: Any) -> bool:
 
 
 def is_part_of_a_site(value: Any) -> bool:
-    shipped = load((REPOSITORY / names.SITE_FILE).read_bytes(), names.SITE_FILE)
-    return is_valid(Site, merged({key: part for key, part in shipped.items() if key != ".settings"}, value))
+    whole = load((FROZEN_SITE / names.SITE_FILE).read_bytes(), names.SITE_FILE)
+    return is_valid(Site, merged({key: part for key, part in whole.items() if key != ".settings"}, value))
 
 
 def is_valid(model: type[BaseModel], value: Any) -> bool:

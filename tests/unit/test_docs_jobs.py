@@ -11,6 +11,7 @@ import pytest
 
 from job_creator import base_pipeline, names
 from job_creator.ci_objects import expand
+from job_creator.commands import parent_document, read_all
 from job_creator.containers.plan import Publications, plan
 from job_creator.package_pipelines import preparation
 from job_creator.packages.merge import merge
@@ -20,7 +21,7 @@ from job_creator.parent_pipeline import parent_pipeline
 from job_creator.site import DockerHub
 from tests.containers import container, recipe, unknown, wanted
 from tests.documentation import DOCS, SOURCES, inline_code, section, table
-from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, REPOSITORY, inputs, site
+from tests.samples import BRANCH, DEFAULT_BRANCH, FROZEN_SITE, MERGE_REQUEST, REPOSITORY, inputs, site
 from tests.spack_ci import pipeline
 
 VARIABLE = re.compile(
@@ -36,16 +37,15 @@ def test_variables_are_all_named_and_no_others() -> None:
 
 
 def known_variables() -> set[str]:
-    """What the code, its scripts, the site file and its defaults, and the committed pipeline look for."""
-    files = [*(path for path in SOURCES if "rehearsal" not in path.parts), REPOSITORY / names.PARENT_PIPELINE]
+    """What the code, its scripts, a site file and its defaults, and its parent pipeline look for."""
+    files = [path for path in SOURCES if "rehearsal" not in path.parts]
     files += (REPOSITORY / "job_creator" / "job_templates").iterdir()
-    return {name for path in files for name in VARIABLE.findall(path.read_text())} - METAVARIABLES | set(
-        variables_of_the_site()
-    )
+    texts = [*(path.read_text() for path in files), parent_document(read_all(FROZEN_SITE, names.SITE_FILE))]
+    return {name for text in texts for name in VARIABLE.findall(text)} - METAVARIABLES | set(variables_of_the_site())
 
 
 def variables_of_the_site() -> Iterator[str]:
-    for model in (site((REPOSITORY / names.SITE_FILE).read_text()), DockerHub(namespace="example")):
+    for model in (site((FROZEN_SITE / names.SITE_FILE).read_text()), DockerHub(namespace="example")):
         yield from named_variables(model.model_dump())
 
 
@@ -56,7 +56,7 @@ def named_variables(value: Any) -> Iterator[str]:
 
 
 PUBLISHED_SITE = (
-    (REPOSITORY / names.SITE_FILE).read_text()
+    (FROZEN_SITE / names.SITE_FILE).read_text()
     + """\
 publish:
   dockerhub: {namespace: example}

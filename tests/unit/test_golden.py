@@ -27,8 +27,8 @@ from tests.programs import program
 from tests.samples import (
     BRANCH,
     DEFAULT_BRANCH,
+    FROZEN_SITE,
     MERGE_REQUEST,
-    REPOSITORY,
     SITE,
     imported_definition,
     inputs,
@@ -117,9 +117,9 @@ def test_generated_pipelines_pass_gitlabs_schema_and_limits(case: str) -> None:
     assert check(document, Limits(), depth=1).findings == ()
 
 
-def test_the_pipeline_of_the_shipped_definitions_passes_them_too() -> None:
-    written = read_all(REPOSITORY, "spacktainers.yaml")
-    files, report = outputs(make_plan(REPOSITORY, written, {}, offline=True), written, "p.yaml")
+def test_the_pipeline_of_all_kinds_of_definitions_passes_them_too() -> None:
+    written = read_all(FROZEN_SITE, "spacktainers.yaml")
+    files, report = outputs(make_plan(FROZEN_SITE, written, {}, offline=True), written, "p.yaml")
     assert schema_errors(parse(files["p.yaml"], "p").value) == []
     assert report.findings == ()
 

@@ -1,4 +1,4 @@
-"""The parent pipeline, and the committed one of this repository."""
+"""The parent pipeline."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from job_creator.ci_objects import expand
-from job_creator.commands import parent_document, read_all
 from job_creator.errors import ExitCode
 from job_creator.limits import check
 from job_creator.parent_pipeline import parent_pipeline
 from job_creator.site import Limits
 from job_creator.yaml_io import dump, parse
 from tests.containers import PUBLISHED_SITE
-from tests.samples import REPOSITORY, imported_definition, site, spack_definition, write_repository
+from tests.samples import imported_definition, site, spack_definition, write_repository
 from tests.unit.test_commands import jc
 from tests.unit.test_golden import schema_errors, shellcheck
 
@@ -27,11 +26,6 @@ def document(*definitions: Any, text: str = PUBLISHED_SITE) -> dict[str, Any]:
 
 def jobs(found: dict[str, Any]) -> dict[str, Any]:
     return expand(found)
-
-
-def test_the_committed_pipeline_is_in_step() -> None:
-    written = read_all(REPOSITORY, "spacktainers.yaml")
-    assert (REPOSITORY / ".gitlab-ci.yml").read_text() == parent_document(written)
 
 
 def test_it_has_the_jobs_that_users_of_this_system_know() -> None:

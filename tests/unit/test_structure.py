@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.samples import REPOSITORY
+from tests.samples import A_SITES_OWN, REPOSITORY
 
 LAYERS = (
     {"errors", "names", "written_text", "yaml_io", "validation", "image_reference", "spack_line", "logging_config"},
@@ -100,10 +101,19 @@ def test_importing_a_module_does_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", A_SITES_OWN)
+def test_what_is_shipped_is_read_by_no_other_test_than_its_own(name: str) -> None:
+    """See tests/guard.py."""
+    path = REPOSITORY / name
+    with pytest.raises(AssertionError, match="is what this repository ships"):
+        list(path.iterdir()) if path.is_dir() else path.read_text()
+    with pytest.raises(AssertionError, match="is what this repository ships"):
+        shutil.copytree(path, "/dev/null/x") if path.is_dir() else shutil.copy(path, "/dev/null/x")
+
+
 def test_no_institute_stands_in_the_code() -> None:
     """S1-S14: hosts, buckets, runner tags and project ids of one site."""
     sites = re.compile(r"epfl|bbpgitlab|bluebrain|openbrain|gpfs|\bbb5\b|aws_graviton|\.ch\b", re.IGNORECASE)
     files = [*SOURCES, *(REPOSITORY / "job_creator" / "job_templates").iterdir()]
-    files += [path for name in ("builder", "runtime", "singularitah") for path in (REPOSITORY / name).iterdir()]
     for path in files:
         assert not sites.search(path.read_text()), path

@@ -13,7 +13,7 @@ from job_creator.rehearsal import cli, scenery
 from job_creator.site import read_site
 from job_creator.yaml_io import dump, parse
 from tests.containers import PUBLISHED_SITE
-from tests.samples import REPOSITORY, SITE, write_repository
+from tests.samples import FROZEN_SITE, SITE, write_repository
 
 
 def rehearse(root: Path, *options: str) -> Result:
@@ -22,8 +22,8 @@ def rehearse(root: Path, *options: str) -> Result:
     )
 
 
-def test_the_shipped_definitions_are_played_from_the_first_job_to_the_last() -> None:
-    result = rehearse(REPOSITORY, "--json")
+def test_definitions_are_played_from_the_first_job_to_the_last() -> None:
+    result = rehearse(FROZEN_SITE, "--json")
     assert result.exit_code == ExitCode.OK, result.output
     value = json.loads(result.stdout)
     phases = {phase["name"]: phase for phase in value["phases"]}
@@ -40,23 +40,19 @@ def test_the_shipped_definitions_are_played_from_the_first_job_to_the_last() -> 
     assert value["unknown"] == []
     assert value["is_lower_bound"] is False
     assert max(phase["finish"] for phase in value["phases"]) == value["seconds"]
-    faster = json.loads(rehearse(REPOSITORY, "--json", "--runners", "100").stdout)
+    faster = json.loads(rehearse(FROZEN_SITE, "--json", "--runners", "100").stdout)
     assert faster["seconds"] < value["seconds"]
 
 
 def test_only_what_is_chosen_is_played() -> None:
-    value = json.loads(rehearse(REPOSITORY, "--json", "--only", "hdf5-stack").stdout)
-    everything = json.loads(rehearse(REPOSITORY, "--json").stdout)
+    value = json.loads(rehearse(FROZEN_SITE, "--json", "--only", "hdf5-stack").stdout)
+    everything = json.loads(rehearse(FROZEN_SITE, "--json").stdout)
     assert 0 < value["packages"]["amd64"] < everything["packages"]["amd64"]
 
 
 def test_a_spec_that_is_not_on_record_is_named(tmp_path: Path) -> None:
     site = SITE.replace("    build_cache: {bucket: cache-arm64", "    build_cache: {bucket: cache-arm64")
     root = write_repository(tmp_path, {"container_definitions/amd64/mine.yaml": "spack: {specs: [my-code]}\n"}, site)
-    (root / "spacktainer").mkdir(exist_ok=True)
-    for name in ("Dockerfile.j2", "image/install.sh"):
-        (root / "spacktainer" / name).parent.mkdir(exist_ok=True)
-        (root / "spacktainer" / name).write_text((REPOSITORY / "spacktainer" / name).read_text())
     result = rehearse(root)
     assert result.exit_code == ExitCode.OK, result.output
     first, *others = result.stdout.splitlines()
@@ -85,13 +81,13 @@ def test_an_option_of_the_other_executor_is_refused(parameter: click.Parameter, 
     )
     (tmp_path / "file").touch()
     given = [parameter.opts[0]] if getattr(parameter, "is_flag", False) else [parameter.opts[0], value]
-    result = rehearse(REPOSITORY, "--executor", other, *given)
+    result = rehearse(FROZEN_SITE, "--executor", other, *given)
     assert result.exit_code == ExitCode.USAGE
     assert f"--executor {other} does not know {parameter.opts[0]}; say --executor {executor}" in result.output
 
 
 def test_all_options_that_do_not_fit_are_named_at_once() -> None:
-    result = rehearse(REPOSITORY, "--fail", "x", "--images", "--folder", "/nope")
+    result = rehearse(FROZEN_SITE, "--fail", "x", "--images", "--folder", "/nope")
     assert result.exit_code == ExitCode.USAGE
     assert "--images, --fail, --folder" in result.output
 
