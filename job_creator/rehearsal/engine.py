@@ -33,6 +33,7 @@ _RELAYED: Final = re.compile(rf"> ({NEWS}.*)$")
 _FINISHED: Final = re.compile(
     r"^(?!pipeline )(?P<job>.+?) finished in (?P<time>[^ ]+ ?[a-z]*)(?P<failed> +FAIL.*)?\s*$"
 )
+_INSTALL: Final = "'make rehearsal-tools' installs what fits"
 _LAST_LINES: Final = 20
 _LIST_SECONDS: Final = 300.0
 
@@ -122,7 +123,7 @@ def find_engine(folders: Sequence[Path], path: str) -> Engine:
     found, program = shutil.which("node", path=path), shutil.which(_PROGRAM, path=path)
     if not found or not program:
         absent = " and ".join(name for name, there in (("node", found), (_PROGRAM, program)) if not there)
-        raise NotReadyError(f"{absent}: not installed")
+        raise NotReadyError(f"{absent}: not installed; {_INSTALL}")
     _require_node(Path(found))
     return Engine(Path(found), Path(program).resolve())
 
@@ -134,7 +135,7 @@ def _require_node(node: Path) -> None:
         raise NotReadyError(str(error)) from None
     major = re.match(r"v(\d+)", version)
     if not major or int(major[1]) < OLDEST_NODE:
-        raise NotReadyError(f"{node}: is {version.strip()}; {_PROGRAM} needs {OLDEST_NODE} or newer")
+        raise NotReadyError(f"{node}: is {version.strip()}; {_PROGRAM} needs {OLDEST_NODE} or newer; {_INSTALL}")
 
 
 def log_of(state: Path, job: str) -> Path:

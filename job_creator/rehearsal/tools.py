@@ -14,9 +14,6 @@ from job_creator.rehearsal.engine import Engine, find_engine
 from job_creator.yaml_io import dump
 
 _PROGRAMS: Final = ("git", "rsync", "bash")
-_ADVICE: Final = (
-    "'make rehearsal-tools' installs node and gitlab-ci-local; git, rsync and bash are packages of your system"
-)
 _SECONDS: Final = 300.0
 _WARM_SECONDS: Final = 3600.0
 _IMPORT: Final = "import boto3"
@@ -30,7 +27,11 @@ def find_tools(folders: Sequence[Path], environment: Mapping[str, str]) -> Engin
     with all that is missing.
     """
     path = environment.get("PATH", "")
-    lacks = [f"{program}: not installed" for program in _PROGRAMS if not shutil.which(program, path=path)]
+    lacks = [
+        f"{program}: not installed; install the package of that name"
+        for program in _PROGRAMS
+        if not shutil.which(program, path=path)
+    ]
     engine = None
     try:
         engine = find_engine(folders, path)
@@ -39,7 +40,7 @@ def find_tools(folders: Sequence[Path], environment: Mapping[str, str]) -> Engin
     lacks += _lacks_of_spack(environment)
     if engine is None or lacks:
         listed = "".join(f"\n  {one}" for one in lacks)
-        raise NotReadyError(f"a rehearsal needs what is not here:{listed}\n{_ADVICE}")
+        raise NotReadyError(f"a rehearsal needs what is not here:{listed}")
     return engine
 
 
@@ -49,7 +50,7 @@ def _lacks_of_spack(environment: Mapping[str, str]) -> Iterator[str]:
         return
     spack = Path(root) / "bin" / "spack"
     if not spack.is_file():
-        yield f"Spack: SPACK_ROOT is {root}, and {spack} is not there"
+        yield f"Spack: SPACK_ROOT is {root}, and {spack} is not there; name the folder of a Spack, or unset it"
         return
     try:
         run([str(spack), "python", "-c", _IMPORT], seconds=_SECONDS, environment=environment)

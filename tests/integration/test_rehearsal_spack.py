@@ -31,15 +31,21 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("spack", ROOTS)
-def test_packages_are_built_signed_and_found_again(spack: str, tmp_path: Path) -> None:
-    root = repository(tmp_path / "repository")
+def toys(folder: Path) -> Path:
+    """A repository with environments of toy packages: four for each architecture."""
+    root = repository(folder)
     (root / "spack.yaml").write_text(TEMPLATE)
     shutil.copytree(REPOSITORY / "tests" / "data" / "toy_repo" / "spack_repo", root / "tests" / "spack_repo")
     for architecture in ("amd64", "arm64"):
-        folder = root / "container_definitions" / architecture
-        (folder / "compress.yaml").write_text("spack: {specs: [app-x]}\n")
-        (folder / "other.yaml").write_text("spack: {specs: [libb, tool-e]}\n")
+        definitions = root / "container_definitions" / architecture
+        (definitions / "compress.yaml").write_text("spack: {specs: [app-x]}\n")
+        (definitions / "other.yaml").write_text("spack: {specs: [libb, tool-e]}\n")
+    return root
+
+
+@pytest.mark.parametrize("spack", ROOTS)
+def test_packages_are_built_signed_and_found_again(spack: str, tmp_path: Path) -> None:
+    root = toys(tmp_path / "repository")
     shared = {name: value for name, value in os.environ.items() if name.startswith("SPACK_")}
     done = rehearse(root, tmp_path / "run", "--again", environment={**shared, "SPACK_ROOT": spack})
     assert done.exit_code == ExitCode.OK, done.printed
@@ -51,3 +57,23 @@ def test_packages_are_built_signed_and_found_again(spack: str, tmp_path: Path) -
     states = tmp_path / "run" / "checkout" / ".rehearsal"
     logs = "".join(path.read_text(errors="replace") for path in states.glob("*/output/app-x*"))
     assert "Pushed" in logs or "pushed" in logs
+
+
+@pytest.mark.parametrize("spack", ROOTS)
+def test_what_does_not_build_is_counted_and_the_index_is_written_all_the_same(spack: str, tmp_path: Path) -> None:
+    """With a user cache that is cold: four jobs concretize at once, and none of them waits for another's index."""
+    root = toys(tmp_path / "repository")
+    recipe = root / "tests" / "spack_repo" / "toy" / "packages" / "libb" / "package.py"
+    recipe.write_text(recipe.read_text().replace("mkdirp(prefix.bin)", 'raise InstallError("libb never builds")'))
+    shared = {name: value for name, value in os.environ.items() if name.startswith("SPACK_")}
+    shared |= {"SPACK_ROOT": spack, "SPACK_USER_CACHE_PATH": str(tmp_path / "cold")}
+    done = rehearse(root, tmp_path / "run", environment=shared)
+    assert done.exit_code == ExitCode.JOB_FAILED, done.printed
+    (run,) = done.result["runs"]
+    both = ("amd64", "arm64")
+    # app-x needs libb, so nobody tries it.
+    assert (run["built"], run["failed"]) == (dict.fromkeys(both, 2), dict.fromkeys(both, 1))
+    assert (run["skipped"], run["reused"]) == (dict.fromkeys(both, 1), dict.fromkeys(both, 0))
+    for architecture in both:
+        jobs = done.pipelines()[f"populate buildcache for {architecture}"]["jobs"]
+        assert jobs["rebuild-index"] == "success"

@@ -108,5 +108,5 @@ def test_an_old_node_is_refused(tmp_path: Path) -> None:
     for name, text in {"node": "echo v20.1.0", "gitlab-ci-local": "true"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / name).chmod(0o755)
-    with pytest.raises(NotReadyError, match=r"is v20\.1\.0; gitlab-ci-local needs 22 or newer"):
+    with pytest.raises(NotReadyError, match=r"is v20\.1\.0; gitlab-ci-local needs 22 or newer; 'make rehearsal-tools'"):
         find_engine([tmp_path / "node_modules"], str(tmp_path))

@@ -26,10 +26,10 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
         find_tools([tmp_path / "node_modules"], {"PATH": path, "SPACK_ROOT": str(tmp_path / "gone")})
     assert str(caught.value).splitlines() == [
         "a rehearsal needs what is not here:",
-        "  rsync: not installed",
-        "  node and gitlab-ci-local: not installed",
-        f"  Spack: SPACK_ROOT is {tmp_path}/gone, and {tmp_path}/gone/bin/spack is not there",
-        "'make rehearsal-tools' installs node and gitlab-ci-local; git, rsync and bash are packages of your system",
+        "  rsync: not installed; install the package of that name",
+        "  node and gitlab-ci-local: not installed; 'make rehearsal-tools' installs what fits",
+        f"  Spack: SPACK_ROOT is {tmp_path}/gone, and {tmp_path}/gone/bin/spack is not there; "
+        "name the folder of a Spack, or unset it",
     ]
 
 
