@@ -99,8 +99,8 @@ def opened(out_dir: Path) -> Iterator[Store]:
     staging = store.staging("")
     with naming(out_dir):
         staging.mkdir(parents=True, exist_ok=True)
-        (staging.parent / ".gitignore").write_text("*\n")
-        lock = (staging.parent / "lock").open("w")
+        (staging.parent / ".gitignore").write_text("*\n", encoding="utf-8")
+        lock = (staging.parent / "lock").open("wb")
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -115,7 +115,7 @@ def _fetch(
         scope = destination.staging / "scope"
         scope.mkdir(exist_ok=True)
         stage = json.dumps({"config": {"build_stage": [str(destination.staging / "stage")]}})
-        (scope / "config.yaml").write_text(stage)
+        (scope / "config.yaml").write_text(stage, encoding="utf-8")
     inside = spack.with_scope(scope)
     outcomes: list[Outcome] = []
 
@@ -182,7 +182,7 @@ def _locked(staging: Path) -> Iterator[int | None]:
     those that outlive a run that was killed."""
     with naming(staging):
         staging.mkdir(parents=True, exist_ok=True)
-        stream = (staging / "lock").open("a")
+        stream = (staging / "lock").open("ab")
     with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

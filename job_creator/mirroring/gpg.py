@@ -65,7 +65,7 @@ class KeyRing:
     def _told(self, paths: list[str], status: Path) -> list[Signature | None]:
         with suppress(ProcessError):
             self._gpg("--status-file", str(status), "--verify-files", *paths)
-        return list(read_status(status.read_text(errors="replace"))) if status.exists() else []
+        return list(read_status(status.read_text(encoding="utf-8", errors="replace"))) if status.exists() else []
 
     def _file(self, name: str, data: bytes) -> str:
         path = self._folder / name

@@ -140,7 +140,7 @@ def _failures(stage: Stage, pipelines: Sequence[Pipeline]) -> Iterator[Failure]:
             if status != FAILED or (job in one.bridges and job in failed):
                 continue
             path = log_of(stage.states / str(one.id), job)
-            text = path.read_text(errors="replace") if path.is_file() else ""
+            text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
             yield Failure(one.name, job, "\n".join(text.splitlines()[-_LOG_LINES:]), str(path))
 
 
