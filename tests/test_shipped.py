@@ -26,10 +26,10 @@ from job_creator.job_scripts import render_text
 from job_creator.limits import check
 from job_creator.schemas import schema
 from job_creator.yaml_io import load, parse
+from tests.pipeline_checks import schema_errors, shellcheck
 from tests.programs import program
 from tests.samples import REPOSITORY as SHIPPED
 from tests.samples import RICH_DOCKERFILE
-from tests.unit.test_golden import schema_errors, shellcheck
 
 FOLDERS = (*names.BASE_IMAGES, names.IMAGE_FILES_FOLDER)
 

@@ -118,7 +118,9 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
     """The free port that the registry took, as it says itself."""
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and process.poll() is None:
-        if found := re.search(rf"listening on {re.escape(ADDRESS)}:(\d+)", log.read_text(encoding="utf-8", errors="replace")):
+        if found := re.search(
+            rf"listening on {re.escape(ADDRESS)}:(\d+)", log.read_text(encoding="utf-8", errors="replace")
+        ):
             return int(found[1])
         time.sleep(0.02)
     said = log.read_text(encoding="utf-8", errors="replace").strip()

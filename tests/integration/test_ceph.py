@@ -12,7 +12,7 @@ from job_creator.adapters import containers_bucket, multipart
 from job_creator.adapters.s3 import s3_client
 from job_creator.errors import ExitCode
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture
-from tests.integration.test_publishing import (
+from tests.integration.published import (
     DIGEST,
     PART,
     RELEASE,

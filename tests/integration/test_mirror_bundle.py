@@ -16,7 +16,7 @@ from job_creator.__main__ import main
 from job_creator.errors import ExitCode
 from tests.integration.components import require
 from tests.integration.effects import Killed, effects
-from tests.unit.mirrors.test_bundle_carry import INDEX, MANIFEST, blob, content, export, fill, import_, small
+from tests.unit.mirrors.bundles import INDEX, MANIFEST, blob, content, export, fill, import_, small
 
 
 def jc(*arguments: str | Path, **environment: str) -> Result:

@@ -23,11 +23,11 @@ from job_creator.yaml_io import dump
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
 from tests.integration.components import give_up, require
 from tests.integration.mirror_site import MirrorSite, hashes
+from tests.integration.real_spack import ROOTS
 from tests.integration.registry_server import run_registry
 from tests.integration.s3_server import new_bucket, s3_environment_fixture, s3_url_fixture  # noqa: F401 - fixtures
 from tests.samples import REPOSITORY
 
-ROOTS = [root for root in os.environ.get("SPACKTAINERS_SPACK_ROOT", "").split(":") if root]
 RECIPES = REPOSITORY / "tests" / "data" / "toy_repo" / "spack_repo" / "toy"
 INSTALLED = {"app-x", "libb", "liba"}
 """What is used to install app-x; tool-e is only built with."""

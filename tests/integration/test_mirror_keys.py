@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from job_creator.__main__ import main
 from job_creator.errors import ExitCode
 from tests.integration.components import require
-from tests.integration.test_spackitor_spack import recipes
+from tests.integration.real_spack import recipes
 from tests.unit.spackitor.mirrors import RECORDED, LayoutName, recorded
 
 OWNER = {"v2": "4B18C1B51317642CED3494F269C1C06802C7217E", "v3": "9EE721CCD97E3821D94046C07D2B864358DE62A6"}

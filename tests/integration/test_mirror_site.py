@@ -12,9 +12,9 @@ from job_creator.base_pipeline import plan
 from job_creator.containers.published import Knowledge
 from job_creator.spack_line import SpackLine
 from job_creator.yaml_io import dump
-from tests.integration.test_spack import ROOTS
+from tests.integration.real_spack import ROOTS
+from tests.mirror_settings import with_mirrors
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, inputs
-from tests.unit.test_mirror_settings import with_mirrors
 
 pytestmark = [
     pytest.mark.usefixtures("components"),

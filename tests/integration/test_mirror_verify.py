@@ -38,9 +38,9 @@ from spackitor.roots import roots_of_lockfile
 from tests.fakes.http import Answer, LoopbackServer
 from tests.integration.components import require
 from tests.integration.s3_server import new_bucket, s3_environment_fixture, s3_url_fixture  # noqa: F401 - fixtures
+from tests.unit.spackitor.cleaning import run_clean
 from tests.unit.spackitor.mirrors import LAYOUTS, RECORDED, LayoutName
 from tests.unit.spackitor.source_mirrors import Package, key_of, lockfile, sha256, write_sources
-from tests.unit.spackitor.test_clean import run_clean
 
 SIGNER = "9EE721CCD97E3821D94046C07D2B864358DE62A6"
 KEY_BLOB = "blobs/sha256/00/00ff46643edffcbcb97cc0eb442ff7712a73233b7e218d7d01ff1107988f05fa"

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from job_creator.errors import ExitCode
-from tests.e2e.test_rehearsal import rehearse, repository
+from tests.e2e.rehearsals import rehearse, repository
+from tests.integration.real_spack import ROOTS
 from tests.samples import REPOSITORY
 
-ROOTS = [root for root in os.environ.get("SPACKTAINERS_SPACK_ROOT", "").split(":") if root]
 TEMPLATE = """\
 spack:
   repos: {toy: $REHEARSAL_CHECKOUT/tests/spack_repo/toy}

@@ -27,9 +27,9 @@ from job_creator.packages.merge import merge
 from job_creator.site import Site, read_site
 from job_creator.spack_template import DESTINATION
 from job_creator.yaml_io import dump, parse
+from tests.integration.real_spack import ROOTS
 from tests.samples import DEFAULT_BRANCH, FROZEN_SITE
 
-ROOTS = [root for root in os.environ.get("SPACKTAINERS_SPACK_ROOT", "").split(":") if root]
 DEFINITIONS = [
     one.name
     for one in read_definitions(FROZEN_SITE, ["amd64", "arm64"])

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import tarfile
 import time
 from pathlib import Path
 
@@ -17,24 +16,11 @@ from spackitor.commands import make_indexes_fit
 from spackitor.recovery import restore
 from spackitor.roots import RootSet
 from spackitor.survey import survey
+from tests.integration.real_spack import recipes
+from tests.unit.spackitor.cleaning import run_clean
 from tests.unit.spackitor.mirrors import LayoutName, Made, MadeMirror, recorded, require_consistent
-from tests.unit.spackitor.test_clean import run_clean
 
 KEPT = {"app-y", "libc-toy", "liba"}
-
-
-def recipes(mirror: Path, target: Path) -> Path:
-    """The package repository of the recorded packages, out of their archives; Spack wants it even for cached ones."""
-    for path in mirror.rglob("*"):
-        if path.is_file() and path.read_bytes().startswith(b"\x1f\x8b") and tarfile.is_tarfile(path):
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    _, found, name = member.name.partition("/.spack/repos/")
-                    file = archive.extractfile(member) if found and member.isfile() else None
-                    if file:
-                        (target / name).parent.mkdir(parents=True, exist_ok=True)
-                        (target / name).write_bytes(file.read())
-    return next(target.rglob("repo.yaml")).parent
 
 
 class Spack:

@@ -9,19 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from rich.console import Console
 
 from job_creator import commands, report
-from job_creator.__main__ import main
 from job_creator.errors import ExitCode
 from job_creator.limits import check
 from job_creator.yaml_io import parse
+from tests.commands import jc
 from tests.samples import DEFAULT_BRANCH, FROZEN_SITE, REPOSITORY, SITE, write_repository
-
-
-def jc(*arguments: str, environment: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(main, list(arguments), env=environment, catch_exceptions=False)
 
 
 @pytest.fixture

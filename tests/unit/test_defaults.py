@@ -16,9 +16,9 @@ from job_creator.ci_objects import expand
 from job_creator.errors import ExitCode
 from job_creator.names import BASE_IMAGES, DEFAULTS_FOLDER, PARTS_WITH_DEFAULTS
 from job_creator.yaml_io import load
+from tests.commands import jc
 from tests.locks import write_environment
 from tests.samples import REPOSITORY, SITE
-from tests.unit.test_commands import jc
 
 
 @pytest.fixture

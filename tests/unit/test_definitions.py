@@ -15,7 +15,7 @@ from job_creator.errors import FileAccessError, InvalidInputError
 from job_creator.spack_line import SpackLine
 from job_creator.yaml_io import dump
 from tests.samples import FROZEN_SITE, write_repository
-from tests.unit.test_yaml_io import trees
+from tests.strategies import trees
 
 SPECS = "spack:\n  specs: [hdf5]\n"
 

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
-import subprocess
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import pytest
-from jsonschema import Draft7Validator
 
 from job_creator.base_pipeline import Inputs, plan, wanted_images
 from job_creator.ci_objects import expand
@@ -23,7 +16,7 @@ from job_creator.definitions import Definition
 from job_creator.limits import check
 from job_creator.site import Limits
 from job_creator.yaml_io import dump, parse
-from tests.programs import program
+from tests.pipeline_checks import GOLDEN, schema_errors, shellcheck
 from tests.samples import (
     BRANCH,
     DEFAULT_BRANCH,
@@ -34,8 +27,6 @@ from tests.samples import (
     inputs,
     spack_definition,
 )
-
-GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def _case(environment: Mapping[str, str], text: str = SITE) -> Inputs:
@@ -94,22 +85,6 @@ def test_what_is_generated_is_what_was_reviewed(case: str) -> None:
         assert (folder / name).read_text() == content
 
 
-@lru_cache(maxsize=1)
-def gitlab_schema() -> dict[str, Any]:
-    """GitLab's published schema of .gitlab-ci.yml, as check-jsonschema ships it."""
-    found = importlib.util.find_spec("check_jsonschema")
-    assert found is not None
-    assert found.origin is not None
-    path = Path(found.origin).parent / "builtin_schemas" / "vendor" / "gitlab-ci.json"
-    schema: dict[str, Any] = json.loads(path.read_text())
-    return schema
-
-
-def schema_errors(document: Any) -> list[str]:
-    """What GitLab's schema has against a pipeline."""
-    return [f"{error.json_path}: {error.message}" for error in Draft7Validator(gitlab_schema()).iter_errors(document)]
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_generated_pipelines_pass_gitlabs_schema_and_limits(case: str) -> None:
     document = parse(files(case)["generated_pipeline.yaml"].encode(), "p").value
@@ -138,11 +113,3 @@ def test_generated_scripts_pass_shellcheck(case: str) -> None:
     scripts.add("\n".join(parts))
     for script in sorted(scripts):
         assert shellcheck(script) == ""
-
-
-def shellcheck(script: str) -> str:
-    """What shellcheck has against a script; empty if nothing."""
-    # SC1091: Spack's set-up file is in the image; SC2154: the variables are GitLab's and the job's.
-    command = [program("shellcheck"), "--shell=sh", "--exclude=SC1091,SC2154", "-"]
-    done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode else ""

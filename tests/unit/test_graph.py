@@ -24,19 +24,7 @@ from job_creator.graph import (
     topological_order,
     union,
 )
-
-
-@st.composite
-def graphs(draw: st.DrawFn, most: int = 14) -> Edges:
-    """Acyclic graphs whose names say nothing about their order."""
-    count = draw(st.integers(1, most))
-    labels = draw(st.permutations([f"n{number:02}" for number in range(count)]))
-    density = draw(st.floats(0, 0.6))
-    chance = random.Random(draw(st.integers(0, 1 << 20)))
-    return {
-        labels[node]: frozenset(labels[other] for other in range(node) if chance.random() < density)
-        for node in range(count)
-    }
+from tests.strategies import graphs
 
 
 @given(graphs())

@@ -30,6 +30,8 @@ from job_creator.site import Limits
 from job_creator.spack_line import SUPPORTED
 from job_creator.spack_template import BINARY_MIRROR, DESTINATION, SOURCE_MIRROR, credential_variables, mirrors
 from job_creator.yaml_io import dump
+from tests.mirror_settings import FINGERPRINT, SOURCES, with_mirrors
+from tests.pipeline_checks import GOLDEN, schema_errors, shellcheck
 from tests.samples import (
     BRANCH,
     DEFAULT_BRANCH,
@@ -41,23 +43,9 @@ from tests.samples import (
     spack_definition,
     write_repository,
 )
-from tests.unit.test_golden import GOLDEN, schema_errors, shellcheck
 
-FINGERPRINT = "0123456789ABCDEF0123456789ABCDEF01234567"
-SOURCES = (
-    "{bucket: mirrors, prefix: sources, access_key_id_variable: MIRROR_ID, secret_access_key_variable: MIRROR_KEY}"
-)
-BINARIES = f"{{url: https://mirrors.example.org/binaries, fingerprints: ['{FINGERPRINT}'], padded_length: 200}}"
 TAG = {**DEFAULT_BRANCH, "CI_COMMIT_TAG": "main"}
 RUNS = {"default branch": DEFAULT_BRANCH, "branch": BRANCH, "merge request": MERGE_REQUEST, "tag": TAG, "laptop": {}}
-
-
-def with_mirrors(sources: str = SOURCES, binaries: str = BINARIES, text: str = SITE) -> str:
-    """The sample site with mirrors for both architectures."""
-    lines = [
-        f"  {name}: {value}\n" for name, value in (("source_mirror", sources), ("binary_mirror", binaries)) if value
-    ]
-    return text.replace("  compiler: gcc@13\n", "  compiler: gcc@13\n" + "".join(lines))
 
 
 def built(text: str, run: Mapping[str, str] = DEFAULT_BRANCH) -> BasePlan:

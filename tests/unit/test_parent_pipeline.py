@@ -13,10 +13,10 @@ from job_creator.limits import check
 from job_creator.parent_pipeline import parent_pipeline
 from job_creator.site import Limits
 from job_creator.yaml_io import dump, parse
+from tests.commands import jc
 from tests.containers import PUBLISHED_SITE
+from tests.pipeline_checks import schema_errors, shellcheck
 from tests.samples import imported_definition, site, spack_definition, write_repository
-from tests.unit.test_commands import jc
-from tests.unit.test_golden import schema_errors, shellcheck
 
 
 def document(*definitions: Any, text: str = PUBLISHED_SITE) -> dict[str, Any]:

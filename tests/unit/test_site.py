@@ -16,7 +16,7 @@ from job_creator.schemas import schema
 from job_creator.site import read_site
 from job_creator.yaml_io import dump, parse
 from tests.samples import FROZEN_SITE, REPOSITORY, SITE, site
-from tests.unit.test_yaml_io import trees
+from tests.strategies import trees
 
 
 def faults(text: str) -> list[str]:

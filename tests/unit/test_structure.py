@@ -117,3 +117,25 @@ def test_no_institute_stands_in_the_code() -> None:
     files = [*SOURCES, *(REPOSITORY / "job_creator" / "job_templates").iterdir()]
     for path in files:
         assert not sites.search(path.read_text()), path
+
+
+def test_no_test_module_is_imported() -> None:
+    """What several need stands in a module of its own; one that is imported twice would run its tests' set-up twice."""
+    for path in (REPOSITORY / "tests").rglob("*.py"):
+        assert not [name for name in imported(path) if re.match(r"tests\.(\w+\.)*test_", name)], path
+
+
+def test_text_in_files_is_utf8_whatever_the_locale_says() -> None:
+    for name in ("job_creator", "spackitor", "get_artifacts", "spacktainer/image"):
+        for path in (REPOSITORY / name).rglob("*.py"):
+            for call in filter(is_text_access, ast.walk(ast.parse(path.read_text()))):
+                assert "encoding=" in ast.unparse(call), f"{path}: {ast.unparse(call)}"
+
+
+def is_text_access(node: ast.AST) -> bool:
+    """Whether this is `Path.read_text`, `Path.write_text` or `Path.open` without `b` in its mode."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    mode = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+    opens = node.func.attr == "open" and (not node.args or (isinstance(mode, str) and "b" not in mode))
+    return node.func.attr in ("read_text", "write_text") or (opens and not node.keywords)

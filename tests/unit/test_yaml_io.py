@@ -15,6 +15,7 @@ from job_creator.errors import InvalidInputError
 from job_creator.validation import validate
 from job_creator.yaml_io import MAX_VALUES, Position, dump, parse
 from tests.samples import REPOSITORY
+from tests.strategies import trees
 
 
 def fault(content: bytes) -> str:
@@ -84,13 +85,6 @@ def test_any_bytes_give_a_value_or_a_fault(content: bytes) -> None:
         parse(content, "f.yaml")
     except InvalidInputError as error:
         assert all(fault.line >= 1 and fault.column >= 1 for fault in error.faults)
-
-
-texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t"), max_size=30)
-scalars = st.none() | st.booleans() | st.integers() | st.sampled_from([0.5, -2.25, 1000.0]) | texts
-trees: st.SearchStrategy[Any] = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=20
-)
 
 
 @given(trees)

@@ -20,8 +20,8 @@ from job_creator.names import CONTAINER_PIPELINE
 from job_creator.site import Limits
 from job_creator.yaml_io import dump, parse
 from tests.containers import container, images_of, imported, recipe, records_of, unknown, wanted
+from tests.pipeline_checks import GOLDEN, schema_errors, shellcheck
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, spack_definition
-from tests.unit.test_golden import GOLDEN, schema_errors, shellcheck
 
 RUNS = {"default_branch": DEFAULT_BRANCH, "branch": BRANCH, "merge_request": MERGE_REQUEST}
 

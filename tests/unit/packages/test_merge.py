@@ -13,7 +13,7 @@ from job_creator.errors import InvalidInputError
 from job_creator.graph import Edges, between, reachable
 from job_creator.packages.merge import merge
 from tests.spack_ci import generated, recording, spack_hash
-from tests.unit.test_graph import graphs
+from tests.strategies import graphs
 
 
 def hashed(edges: Edges) -> dict[str, frozenset[str]]:

@@ -26,10 +26,10 @@ from job_creator.packages.spack_pipelines import Generated
 from job_creator.packages.summary import files_by_path, summarize
 from job_creator.simulate import prepare
 from job_creator.yaml_io import dump
+from tests.pipeline_checks import schema_errors
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, REPOSITORY, SITE, site
 from tests.spack_ci import generated, recording, spack_hash
-from tests.unit.test_golden import schema_errors
-from tests.unit.test_graph import graphs
+from tests.strategies import graphs
 
 ENVIRONMENT = {**DEFAULT_BRANCH, "CI_PIPELINE_ID": "4712", "BUILDER_IMAGE": "registry.example.org/builder:1-amd64"}
 

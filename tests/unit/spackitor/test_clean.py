@@ -22,7 +22,6 @@ from spackitor.commands import (
     CleanRules,
     Options,
     Outcome,
-    clean,
     empty_quarantine,
     forget,
     keep,
@@ -33,6 +32,7 @@ from spackitor.recovery import restore
 from spackitor.repositories import Packages
 from spackitor.roots import RootSet
 from spackitor.survey import survey
+from tests.unit.spackitor.cleaning import ALL, TREE, names, roots, run_clean
 from tests.unit.spackitor.mirrors import (
     LAYOUTS,
     Killed,
@@ -46,18 +46,7 @@ from tests.unit.spackitor.mirrors import (
     require_consistent,
 )
 
-ALL = Options(max_delete=100)
 AT_ONCE = Options(max_delete=100, has_quarantine=False)
-MONTH = CleanRules(max_age=30)
-TREE = (
-    Made("app", ["lib"], ["tool"], age=100),
-    Made("lib", ["base"], age=100),
-    Made("base", age=100),
-    Made("tool", age=100),
-    Made("new", ["base"], age=2),
-    Made("old", ["oldlib"], age=50),
-    Made("oldlib", age=60),
-)
 
 
 SMALL = (
@@ -68,23 +57,8 @@ SMALL = (
 )
 
 
-def run_clean(
-    store: Store, rules: CleanRules = MONTH, options: Options = ALL, roots: tuple[RootSet, ...] = ()
-) -> Outcome:
-    return clean(store, roots, rules, options, lambda _: None, lambda *_: None)
-
-
 def run_purge(store: Store, *texts: str, options: Options = ALL, dependents: bool = False) -> Outcome:
     return purge(store, texts, options, with_dependents=dependents, show=lambda _: None, progress=lambda *_: None)
-
-
-def roots(*names: str) -> RootSet:
-    return RootSet("some roots", tuple(dag_hash(name) for name in names))
-
-
-def names(root: Path) -> set[str]:
-    inventory = survey(FileSystemStore(root)).inventory
-    return {inventory.specs[hash_].name for hash_ in inventory.usable}
 
 
 def made(tmp_path: Path, layout: LayoutName = "v3", specs: tuple[Made, ...] = TREE, **how: Any) -> FileSystemStore:

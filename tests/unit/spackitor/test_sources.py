@@ -25,6 +25,7 @@ from spackitor.recovery import restore
 from spackitor.roots import RootSet, roots_of_keep_list, roots_of_lockfile
 from spackitor.sources import survey_sources
 from spackitor.survey import survey
+from tests.unit.spackitor.cleaning import run_clean
 from tests.unit.spackitor.mirrors import (
     LAYOUTS,
     Killed,
@@ -36,7 +37,6 @@ from tests.unit.spackitor.mirrors import (
     require_consistent,
 )
 from tests.unit.spackitor.source_mirrors import Package, key_of, lockfile, needs_of, sha256, write_sources
-from tests.unit.spackitor.test_clean import run_clean
 
 ALL = Options(max_delete=100)
 AT_ONCE = Options(max_delete=100, has_quarantine=False)

@@ -14,8 +14,8 @@ from job_creator.adapters.stores.filesystem import FileSystemStore
 from job_creator.errors import FileAccessError, NotThereError, RefusedError
 from job_creator.store import ChangedError
 from spackitor.commands import CleanRules
+from tests.unit.spackitor.cleaning import TREE, run_clean
 from tests.unit.spackitor.mirrors import MadeMirror
-from tests.unit.spackitor.test_clean import TREE, run_clean
 
 
 def mode(path: Path) -> int:

@@ -1,0 +1,135 @@
+"""A bucket and a cluster to publish to, and what is published there."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from job_creator.__main__ import main
+from job_creator.adapters import containers_folder
+from job_creator.publication import Record, write_time
+from tests.integration.s3_server import s3_environment_fixture as s3_environment_fixture
+from tests.integration.s3_server import s3_url_fixture as s3_url_fixture
+
+PREFIX = "some/where"
+
+
+PART = 5 << 20
+"""The least that S3 takes for a part that is not the last."""
+
+
+DIGEST = "sha256:" + "d" * 64
+
+
+RELEASE = Record("neuron", "9.0", "9.0", "amd64", "refs/heads/main", True, "a" * 64)
+
+
+NOW = datetime.now(UTC)
+
+
+def branch(ref: str, tag: str) -> Record:
+    return replace(RELEASE, ref=f"refs/heads/{ref}", tag=tag, is_release=False)
+
+
+def days_ago(days: float) -> str:
+    return write_time(NOW - timedelta(days=days))
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def content_of(size: int, seed: int = 0) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+@dataclass
+class World:
+    """A bucket, a folder of a cluster, and the command line."""
+
+    url: str
+    client: Any
+    bucket: str
+    path: Path
+
+    @property
+    def root(self) -> str:
+        return f"s3://{self.bucket}/{PREFIX}"
+
+    @property
+    def cluster(self) -> Path:
+        return self.path / "cluster"
+
+    def jc(self, *arguments: str | Path, url: str = "") -> Result:
+        command, *others = map(str, arguments)
+        logging.getLogger("job_creator").handlers.clear()
+        environment = {"S3_ENDPOINT_URL": url or self.url}
+        result = CliRunner().invoke(
+            main, ["-C", str(self.path), command, *others], env=environment, catch_exceptions=False
+        )
+        assert "planted-secret" not in result.output
+        return result
+
+    def publish(self, content: bytes, record: Record = RELEASE, *more: str, url: str = "") -> Result:
+        file, recorded = self.path / "file.sif", self.path / "record.json"
+        file.write_bytes(content)
+        recorded.write_text(record.to_json())
+        return self.jc("publish-sif", file, "--record", recorded, "--to", self.root, *more, url=url)
+
+    def install(self, record: Record = RELEASE, *more: str, url: str = "") -> Result:
+        return self.jc("install-sif", f"{self.root}/{record.file_name}", "--to", self.cluster, *more, url=url)
+
+    def clean(self, *more: str | Path, live: tuple[str, ...] = (), url: str = "") -> Result:
+        refs = self.path / "refs"
+        refs.write_text("".join(f"refs/heads/{name}\n" for name in ("main", *live)))
+        places = (self.root, self.cluster) if self.cluster.exists() else (self.root,)
+        return self.jc("clean-branches", *places, "--default-branch", "main", "--refs-file", refs, *more, url=url)
+
+    def put(self, name: str, record: Record, content: bytes = b"old") -> None:
+        """What an earlier run published."""
+        record = replace(record, size=len(content), sha256=sha256(content))
+        key = f"{PREFIX}/{name}"
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=content, Metadata=record.to_metadata())
+
+    def put_on_cluster(self, record: Record, content: bytes, *links: str) -> None:
+        """What an earlier run installed."""
+        record = replace(record, size=len(content), sha256=sha256(content))
+        path = containers_folder.path_of(self.cluster, record)
+        containers_folder.install(path, record, lambda descriptor: _write(descriptor, content))
+        for name in (record.file_name, *links):
+            containers_folder.point(path.parent / name, path.name)
+
+    def keys(self) -> set[str]:
+        found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=f"{PREFIX}/").get("Contents", [])
+        return {entry["Key"].removeprefix(f"{PREFIX}/") for entry in found}
+
+    def has(self, name: str) -> bool:
+        return name in {*self.keys()}
+
+    def stored(self, record: Record = RELEASE) -> tuple[bytes, Record | None]:
+        answer = self.client.get_object(Bucket=self.bucket, Key=f"{PREFIX}/{record.file_name}")
+        return answer["Body"].read(), Record.from_metadata(answer["Metadata"])
+
+    def unfinished(self) -> list[Any]:
+        found: list[Any] = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
+        return found
+
+    def link(self, name: str = "neuron__9.0.sif", container: str = "neuron") -> bytes:
+        return (self.cluster / container / name).read_bytes()
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    os.write(descriptor, content)
+
+
+def succeeded(result: Result) -> Result:
+    assert result.exit_code == 0, result.output
+    return result
