@@ -25,8 +25,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from job_creator.adapters.registry import RegistryClient
-from job_creator.containers.published import Query
+from foundation.registries.images import RegistryClient
+from foundation.registries.published import Query
 from tests.samples import write_repository
 
 DEFINITIONS = 1000

@@ -84,7 +84,7 @@ def main() -> None:
         try:
             s3 = f"http://127.0.0.1:{port}"
             os.environ.update(KEYS)
-            from job_creator.adapters.s3 import s3_client
+            from foundation.stores.s3_client import s3_client
 
             client = s3_client(s3)
             client.create_bucket(Bucket="containers")

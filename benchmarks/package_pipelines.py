@@ -19,18 +19,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from job_creator.durations import default_durations
-from job_creator.graph import BuildGraph, Edges
-from job_creator.limits import parsed_size
-from job_creator.package_pipelines import preparation, read_folder
-from job_creator.packages.merge import Merged, merge
-from job_creator.packages.pack import Packed, Request, pack
-from job_creator.packages.partition import RUNNERS, lower_bound
-from job_creator.packages.prepare import Preparation
-from job_creator.packages.spack_pipelines import Generated
-from job_creator.packages.summary import files_by_path
-from job_creator.simulate import prepare
-from job_creator.yaml_io import load
+from foundation.graph import BuildGraph, Edges
+from foundation.yaml_io import load
+from job_creator.builds.durations import default_durations
+from job_creator.builds.generated import Generated
+from job_creator.builds.merge import Merged, merge
+from job_creator.engines.gitlab.jobs.packages import PackagePlace
+from job_creator.engines.gitlab.limits import parsed_size
+from job_creator.engines.gitlab.packing.pack import Packed, PackRequest, pack
+from job_creator.engines.gitlab.packing.partition import RUNNERS, lower_bound
+from job_creator.engines.gitlab.packing.summary import files_by_path
+from job_creator.engines.gitlab.simulation import prepare
+from job_creator.pipelines.packages import preparation, read_folder
 from tests.samples import SITE, site
 from tests.spack_ci import RECORDINGS, lockfile, pipeline
 
@@ -56,7 +56,7 @@ def ratios(merged: Merged, packed: Packed, seconds: Mapping[str, float]) -> list
     return [simulation.run(runners).makespan / lower_bound(merged.edges, seconds, runners) for runners in RUNNERS]
 
 
-def report(title: str, found: list[Generated], place: Preparation) -> None:
+def report(title: str, found: list[Generated], place: PackagePlace) -> None:
     """One line for each way to split and each set of durations."""
     start = time.perf_counter()
     merged = merge(found)
@@ -65,7 +65,7 @@ def report(title: str, found: list[Generated], place: Preparation) -> None:
     for name, seconds in durations(merged).items():
         for most in MAX_JOBS:
             start = time.perf_counter()
-            packed = pack(merged, place, seconds, Request("out", "root.yaml", most))
+            packed = pack(merged, place, seconds, PackRequest("out", "root.yaml", most))
             taken = time.perf_counter() - start
             found_ratios = " ".join(f"{ratio:.3f}" for ratio in ratios(merged, packed, seconds))
             children = len(packed.files) - 1

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from job_creator.publication import Record
+from job_creator.publishing.record import PublicationRecord
 from tests.integration.s3_server import KEYS
 
 BUCKET = "benchmark-of-publishing"
@@ -81,7 +81,7 @@ def compare(folder: Path, endpoint: str, runs: int) -> None:
     client = boto3.client("s3", endpoint_url=endpoint)
     client.create_bucket(Bucket=BUCKET)
     file, record, configuration = folder / "file.sif", folder / "record.json", folder / "s3cfg"
-    record.write_text(Record("benchmark", "1", "1", "amd64", "refs/heads/main", True, "0" * 64).to_json())
+    record.write_text(PublicationRecord("benchmark", "1", "1", "amd64", "refs/heads/main", True, "0" * 64).to_json())
     write_configuration(configuration, endpoint)
     publish = [sys.executable, "-m", "job_creator", "publish-sif", str(file), "--record", str(record)]
     publish += ["--to", f"s3://{BUCKET}/published", "--endpoint-url", endpoint]

@@ -67,7 +67,7 @@ def environment(endpoint: str) -> dict[str, str]:
 
 def client_of(variables: dict[str, str], endpoint: str) -> Any:
     """A client for filling buckets."""
-    from job_creator.adapters.s3 import s3_client
+    from foundation.stores.s3_client import s3_client
 
     os.environ.update(variables)
     return s3_client(endpoint, workers=16)

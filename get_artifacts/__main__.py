@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 
 import click
 
-from job_creator import __version__, names
-from job_creator.command_line import CONTEXT_SETTINGS, Command, console, is_quiet, json_option
-from job_creator.errors import ExitCode
+from foundation.command_line import CONTEXT_SETTINGS, Command, console, is_quiet, json_option
+from foundation.errors import ExitCode
+from job_creator import __version__, project_files
+from job_creator.engines.gitlab import names
 
 if TYPE_CHECKING:
-    from get_artifacts.gather import Request
+    from get_artifacts.gather import GatherRequest
     from get_artifacts.session import Credential
 
 logger = logging.getLogger("get_artifacts")
@@ -137,7 +138,9 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
     metavar="MIB",
     help="To how many MiB an archive may unpack.",
 )
-@click.option("--site", "site_file", default=names.SITE_FILE, show_default=True, help="The site file, if there is one.")
+@click.option(
+    "--site", "site_file", default=project_files.SITE_FILE, show_default=True, help="The site file, if there is one."
+)
 @json_option
 def main(
     parent_pipeline: int,
@@ -180,15 +183,15 @@ def main(
     outcome.require_complete()
 
 
-def _request(parent: int, project: str, max_archive_bytes: int, options: dict[str, Any]) -> Request:
-    from get_artifacts.choose import Wanted
+def _request(parent: int, project: str, max_archive_bytes: int, options: dict[str, Any]) -> GatherRequest:
+    from get_artifacts.choose import WantedArtifacts
     from get_artifacts.family import PipelineId
-    from get_artifacts.gather import Request
+    from get_artifacts.gather import GatherRequest
     from get_artifacts.unpack import UnpackLimits
 
-    return Request(
+    return GatherRequest(
         parent=PipelineId(int(project) if project.isdecimal() else project, parent),
-        wanted=Wanted(options["bridges"], options["jobs"], options["paths"]),
+        wanted=WantedArtifacts(options["bridges"], options["jobs"], options["paths"]),
         out_dir=options["out_dir"],
         dotenv=options["dotenv"],
         unpacks=not options["no_unpack"],
@@ -207,9 +210,9 @@ def _settings(site_file: str) -> tuple[str, int]:
 
     if not Path(site_file).exists():
         return _TOKEN_VARIABLE, MAX_ARCHIVE_BYTES
-    from job_creator.adapters.files import read_file
-    from job_creator.site import read_site
-    from job_creator.yaml_io import parse
+    from foundation.doors.files import read_file
+    from foundation.yaml_io import parse
+    from job_creator.site.site import read_site
 
     settings = read_site(parse(read_file(Path(site_file)), site_file)).gitlab
     return settings.api_token_variable, settings.limits.max_artifact_bytes
@@ -217,8 +220,8 @@ def _settings(site_file: str) -> tuple[str, int]:
 
 def _credentials(token: str | None, file: Path | None, variable: str) -> list[Credential]:
     """The tokens there are, that of the job first: it may least, and ends with the job."""
+    from foundation.doors.files import read_file
     from get_artifacts.session import Credential
-    from job_creator.adapters.files import read_file
 
     if token:
         logger.warning("others can read a token in the command line; set %s or use --private-token-file", variable)

@@ -10,9 +10,9 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Final
 
-from get_artifacts.family import Family, Job
-from job_creator import names
-from job_creator.errors import NotReadyError, NotThereError, RefusedError
+from foundation.errors import NotReadyError, NotThereError, RefusedError
+from get_artifacts.family import Family, FinishedJob
+from job_creator.engines.gitlab import names
 
 _SHOWN_NAMES: Final = 30
 _ARCHITECTURE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -41,7 +41,7 @@ _KINDS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedArtifacts:
     """What is asked for; names are globs. Without `jobs`, those that the next triggers need."""
 
     bridges: tuple[str, ...] = (names.BASE_BRIDGE,)
@@ -51,10 +51,10 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Archive:
     """One archive to fetch, the folder that it is for, and which of its files go there."""
 
-    job: Job
+    job: FinishedJob
     folder: str
     architecture: str | None
     paths: tuple[str, ...]
@@ -63,10 +63,10 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Chosen:
     """What can be fetched, and for everything else that is wanted, why it cannot."""
 
-    items: tuple[Item, ...]
+    items: tuple[Archive, ...]
     missing: tuple[str, ...]
 
 
@@ -75,7 +75,7 @@ def is_named(name: str, globs: Iterable[str]) -> bool:
     return any(name == glob or fnmatchcase(name, glob) for glob in globs)
 
 
-def choose(family: Family, wanted: Wanted, now: datetime) -> Choice:
+def choose(family: Family, wanted: WantedArtifacts, now: datetime) -> Chosen:
     """What to fetch.
 
     Raises `NotReadyError` while something that is wanted may still come, `NotThereError` when nothing of it is there,
@@ -103,7 +103,7 @@ def choose(family: Family, wanted: Wanted, now: datetime) -> Choice:
     if not items:
         what = "\n".join(missing) or f"no job {_either(_usual_names())} in {_pipelines(family)}"
         raise NotThereError(f"{what}\nthe jobs there are {_listed(job.name for job in family.jobs)}")
-    return Choice(items, tuple(missing))
+    return Chosen(items, tuple(missing))
 
 
 def dotenv(arrived: Mapping[str, bool]) -> str:
@@ -115,13 +115,13 @@ def dotenv(arrived: Mapping[str, bool]) -> str:
     return "".join(sorted(lines))
 
 
-def _is_wanted(job: Job, wanted: Wanted) -> bool:
+def _is_wanted(job: FinishedJob, wanted: WantedArtifacts) -> bool:
     if wanted.jobs:
         return is_named(job.name, wanted.jobs)
     return any(kind.architecture(job.name) for kind in _KINDS)
 
 
-def _require_finished(family: Family, wanted: Wanted, found: Sequence[Job]) -> None:
+def _require_finished(family: Family, wanted: WantedArtifacts, found: Sequence[FinishedJob]) -> None:
     """Raise `NotReadyError` for what is still running, or where what was not found may yet be triggered."""
     waiting = [f"job {job.name!r} is '{job.status}'" for job in found if not job.is_finished]
     searched = wanted.jobs or ("",)
@@ -132,12 +132,12 @@ def _require_finished(family: Family, wanted: Wanted, found: Sequence[Job]) -> N
         raise NotReadyError(f"{family.parent}: not finished yet\n" + "\n".join(f"  {line}" for line in waiting))
 
 
-def _items(jobs: Sequence[Job], wanted: Wanted) -> tuple[Item, ...]:
+def _items(jobs: Sequence[FinishedJob], wanted: WantedArtifacts) -> tuple[Archive, ...]:
     folders = [_NO_FOLDER_NAME.sub("_", job.name).strip("._") or "job" for job in jobs]
     times = Counter(folders)
     items = [
         _known_item(job, wanted)
-        or Item(job, folder if times[folder] == 1 else f"{folder}.{job.id}", None, wanted.paths or ("**",), None)
+        or Archive(job, folder if times[folder] == 1 else f"{folder}.{job.id}", None, wanted.paths or ("**",), None)
         for job, folder in zip(jobs, folders, strict=True)
     ]
     for folder, count in Counter(item.folder for item in items).items():
@@ -147,13 +147,13 @@ def _items(jobs: Sequence[Job], wanted: Wanted) -> tuple[Item, ...]:
     return tuple(items)
 
 
-def _known_item(job: Job, wanted: Wanted) -> Item | None:
+def _known_item(job: FinishedJob, wanted: WantedArtifacts) -> Archive | None:
     for kind in _KINDS:
         architecture = kind.architecture(job.name)
         if architecture is not None:
             folder = kind.folder(architecture)
             paths = wanted.paths or (f"{folder}/*.yaml",)
-            return Item(job, folder, architecture, paths, None if wanted.paths else kind.pipeline)
+            return Archive(job, folder, architecture, paths, None if wanted.paths else kind.pipeline)
     return None
 
 

@@ -7,10 +7,10 @@ import time
 from collections import deque
 from datetime import UTC, datetime
 
-from get_artifacts.choose import Choice, Wanted, choose, is_named
+from foundation.errors import NotReadyError
+from get_artifacts.choose import Chosen, WantedArtifacts, choose, is_named
 from get_artifacts.family import Child, Family, PipelineId, latest
 from get_artifacts.gitlab_api import Pipelines
-from job_creator.errors import NotReadyError
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ _SLOWEST_POLL = 15.0
 _FASTEST_POLL = 0.05
 
 
-def discover(server: Pipelines, parent: PipelineId, wanted: Wanted) -> Family:
+def discover(server: Pipelines, parent: PipelineId, wanted: WantedArtifacts) -> Family:
     """The bridges of a parent pipeline, and all pipelines below the wanted ones, their children included."""
     bridges = latest(server.bridges(parent))
     chosen = tuple(bridge for bridge in bridges if is_named(bridge.name, wanted.bridges))
@@ -34,7 +34,7 @@ def discover(server: Pipelines, parent: PipelineId, wanted: Wanted) -> Family:
     return Family(parent, bridges, chosen, tuple(children.values()))
 
 
-def wait_for(server: Pipelines, parent: PipelineId, wanted: Wanted, seconds: float) -> Choice:
+def wait_for(server: Pipelines, parent: PipelineId, wanted: WantedArtifacts, seconds: float) -> Chosen:
     """What there is to fetch, as soon as everything that is wanted has ended, for `seconds` at most.
 
     Raises what `choose` raises; `NotReadyError` only when the time is over.

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from get_artifacts.choose import Item
+from foundation.errors import DamagedError, FileAccessError, NotThereError, SpacktainersError, naming
+from get_artifacts.choose import Archive
 from get_artifacts.gitlab_api import Archives, BrokenOffError
+from get_artifacts.output_folder import OutputFolder
 from get_artifacts.session import Patience
-from get_artifacts.store import Store
 from get_artifacts.unpack import Unpacked, UnpackLimits, read_directory, unpack, verify
-from job_creator.errors import DamagedError, FileAccessError, NotThereError, SpacktainersError, naming
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ WORKERS: Final = 16
 class Display(Protocol):
     """Who is told how far it is."""
 
-    def begin(self, item: Item) -> None:
+    def begin(self, item: Archive) -> None:
         """The archive of this one is asked for."""
 
     def advance(self, count: int) -> None:
@@ -38,7 +38,7 @@ class Display(Protocol):
 class Arrival:
     """An artifact in its place, and whether it came now or was there already."""
 
-    item: Item
+    item: Archive
     path: Path
     files: tuple[Unpacked, ...]
     """What was unpacked; nothing where archives are kept as they are."""
@@ -54,14 +54,14 @@ class Fetcher:
     """Brings artifacts into a store."""
 
     server: Archives
-    store: Store
+    store: OutputFolder
     display: Display
     limits: UnpackLimits = field(default_factory=UnpackLimits)
     patience: Patience = field(default_factory=Patience)
     unpacks: bool = True
     _stop: threading.Event = field(default_factory=threading.Event)
 
-    def fetch_all(self, items: Sequence[Item]) -> tuple[list[Arrival], list[SpacktainersError]]:
+    def fetch_all(self, items: Sequence[Archive]) -> tuple[list[Arrival], list[SpacktainersError]]:
         """Fetch all that can be, and say what went wrong with the others."""
         arrivals: list[Arrival] = []
         errors: list[SpacktainersError] = []
@@ -78,7 +78,7 @@ class Fetcher:
             pool.shutdown(wait=False, cancel_futures=True)
         return arrivals, errors
 
-    def _fetch(self, item: Item) -> Arrival:
+    def _fetch(self, item: Archive) -> Arrival:
         before = self._before(item)
         if before is not None:
             self.display.advance(item.job.archive_bytes or 0)
@@ -96,7 +96,7 @@ class Fetcher:
         self._require_interest()
         return Arrival(item, self.store.publish(item, folder, files), files, is_new=True)
 
-    def _before(self, item: Item) -> Arrival | None:
+    def _before(self, item: Archive) -> Arrival | None:
         """What an earlier run brought, if it is still what it was."""
         path = self.store.path_of(item, unpacked=self.unpacks)
         if self.unpacks:
@@ -110,7 +110,7 @@ class Fetcher:
             return None
         return Arrival(item, path, (), is_new=False)
 
-    def _download(self, item: Item, archive: Path) -> None:
+    def _download(self, item: Archive, archive: Path) -> None:
         """The whole archive, tried again from its start where it broke off or came damaged."""
         for attempt in range(1, self.patience.attempts + 1):
             try:
@@ -124,7 +124,7 @@ class Fetcher:
             else:
                 return
 
-    def _stream(self, item: Item, archive: Path) -> int:
+    def _stream(self, item: Archive, archive: Path) -> int:
         """One try; returns how many bytes came."""
         received = 0
         try:
@@ -147,7 +147,7 @@ class Fetcher:
         if self._stop.is_set():
             raise _StoppedError
 
-    def _require_whole(self, item: Item, archive: Path, received: int) -> None:
+    def _require_whole(self, item: Archive, archive: Path, received: int) -> None:
         if received != item.job.archive_bytes:
             self.display.advance(-received)
             message = f"its archive has {item.job.archive_bytes:,} bytes, {received:,} came"
@@ -155,7 +155,7 @@ class Fetcher:
         read_directory(archive, self.limits)
 
     @staticmethod
-    def _require_files(item: Item, archive: Path, files: Sequence[Unpacked]) -> None:
+    def _require_files(item: Archive, archive: Path, files: Sequence[Unpacked]) -> None:
         """Raise `NotThereError` for an archive without that which it is fetched for."""
         if not files or (item.required and item.required not in {file.name for file in files}):
             names = read_directory(archive, UnpackLimits())

@@ -54,7 +54,7 @@ class Bridge:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class FinishedJob:
     """A job with a script, and the archive of its artifacts."""
 
     id: int
@@ -82,7 +82,7 @@ class Child:
     """A triggered pipeline and what is in it."""
 
     id: PipelineId
-    jobs: tuple[Job, ...]
+    jobs: tuple[FinishedJob, ...]
     bridges: tuple[Bridge, ...]
 
 
@@ -96,7 +96,7 @@ class Family:
     children: tuple[Child, ...]
 
     @property
-    def jobs(self) -> tuple[Job, ...]:
+    def jobs(self) -> tuple[FinishedJob, ...]:
         """The jobs of all children."""
         return tuple(job for child in self.children for job in child.jobs)
 
@@ -107,7 +107,7 @@ class Family:
         return tuple(bridge for bridge in (*self.chosen, *inner) if bridge.may_still_trigger)
 
 
-Named = TypeVar("Named", Job, Bridge)
+Named = TypeVar("Named", FinishedJob, Bridge)
 
 
 def latest(attempts: Iterable[Named]) -> tuple[Named, ...]:
@@ -132,11 +132,11 @@ def read_bridge(answer: Any, pipeline: PipelineId) -> Bridge:
     )
 
 
-def read_job(answer: Any, pipeline: PipelineId) -> Job:
+def read_job(answer: Any, pipeline: PipelineId) -> FinishedJob:
     """A job as GitLab describes it. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
     archive = answer.get("artifacts_file")
     expires = answer.get("artifacts_expire_at")
-    return Job(
+    return FinishedJob(
         id=int(answer["id"]),
         name=str(answer["name"]),
         status=str(answer["status"]),

@@ -8,17 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from get_artifacts import store
-from get_artifacts.choose import Choice, Wanted, dotenv
-from get_artifacts.discover import wait_for
-from get_artifacts.download import Arrival, Fetcher
-from get_artifacts.family import PipelineId
-from get_artifacts.gitlab_api import GitLabServer
-from get_artifacts.report import progress
-from get_artifacts.session import Patience
-from get_artifacts.unpack import UnpackLimits
-from job_creator.adapters.files import write_files
-from job_creator.errors import (
+from foundation.doors.files import write_files
+from foundation.errors import (
     CouldNotAskError,
     DamagedError,
     FileAccessError,
@@ -27,6 +18,15 @@ from job_creator.errors import (
     RefusedError,
     SpacktainersError,
 )
+from get_artifacts import output_folder
+from get_artifacts.choose import Chosen, WantedArtifacts, dotenv
+from get_artifacts.discover import wait_for
+from get_artifacts.download import Arrival, Fetcher
+from get_artifacts.family import PipelineId
+from get_artifacts.gitlab_api import GitLabServer
+from get_artifacts.report import progress
+from get_artifacts.session import Patience
+from get_artifacts.unpack import UnpackLimits
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,11 +47,11 @@ MAX_ARCHIVE_BYTES: Final = 5 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class GatherRequest:
     """What `ga` is asked for."""
 
     parent: PipelineId
-    wanted: Wanted = field(default_factory=Wanted)
+    wanted: WantedArtifacts = field(default_factory=WantedArtifacts)
     out_dir: Path = Path()
     dotenv: Path | None = None
     unpacks: bool = True
@@ -62,7 +62,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class GatherOutcome:
     """What is there now, and what is not."""
 
     arrivals: tuple[Arrival, ...]
@@ -75,7 +75,7 @@ class Outcome:
                 raise kind("\n".join(map(str, self.errors)))
 
 
-def gather(server: GitLabServer, request: Request, patience: Patience, console: Console) -> Outcome:
+def gather(server: GitLabServer, request: GatherRequest, patience: Patience, console: Console) -> GatherOutcome:
     """Find, fetch and unpack what is wanted, and write the dotenv report.
 
     What can be fetched is, whatever happens to the rest. Raises `CouldNotAskError`, `NotReadyError`, `NotThereError`
@@ -86,17 +86,17 @@ def gather(server: GitLabServer, request: Request, patience: Patience, console: 
         if item.job.status != "success":
             logger.warning("job %r ended as '%s'; taking what it left", item.job.name, item.job.status)
     total = sum(item.job.archive_bytes or 0 for item in choice.items)
-    with store.opened(request.out_dir) as opened, progress(console, total) as display:
+    with output_folder.opened(request.out_dir) as opened, progress(console, total) as display:
         fetcher = Fetcher(server, opened, display, request.limits, patience, request.unpacks)
         arrivals, errors = fetcher.fetch_all(choice.items)
     if request.dotenv is not None:
         _write_dotenv(request.dotenv, choice, arrivals)
     errors += [NotThereError(line) for line in choice.missing]
     errors += _over_the_limit(arrivals, request.max_archive_bytes)
-    return Outcome(tuple(arrivals), tuple(errors))
+    return GatherOutcome(tuple(arrivals), tuple(errors))
 
 
-def _write_dotenv(path: Path, choice: Choice, arrivals: Sequence[Arrival]) -> None:
+def _write_dotenv(path: Path, choice: Chosen, arrivals: Sequence[Arrival]) -> None:
     """Nothing is written where no architecture plays a part."""
     there = {arrival.item for arrival in arrivals}
     architectures = {item.architecture for item in choice.items if item.architecture}
@@ -118,7 +118,7 @@ def _over_the_limit(arrivals: Sequence[Arrival], limit: int) -> list[Spacktainer
     }
     if not sizes:
         return []
-    from job_creator.limits import archive_size  # takes longer to import than what else is needed
+    from job_creator.engines.gitlab.limits import archive_size  # takes longer to import than what else is needed
 
     archive = archive_size(dict.fromkeys(sizes, b"")) + sum(file.compressed for file in sizes.values())
     found = {"the archive of these artifacts": archive, **{name: file.bytes for name, file in sizes.items()}}

@@ -19,10 +19,10 @@ from gitlab import Gitlab
 from gitlab.exceptions import GitlabError
 from gitlab.utils import EncodedId
 
-from get_artifacts.family import Bridge, Job, PipelineId, read_bridge, read_job
+from foundation.doors.http import reason
+from foundation.errors import CouldNotAskError, NotThereError
+from get_artifacts.family import Bridge, FinishedJob, PipelineId, read_bridge, read_job
 from get_artifacts.session import ANONYMOUS, Credential, Patience, Session
-from job_creator.adapters.http import reason
-from job_creator.errors import CouldNotAskError, NotThereError
 
 _API: Final = "/api/v4"
 _PER_PAGE: Final = 100
@@ -39,14 +39,14 @@ class Pipelines(Protocol):
     def bridges(self, pipeline: PipelineId) -> tuple[Bridge, ...]:
         """The trigger jobs of a pipeline, retried ones included where the server lists them."""
 
-    def jobs(self, pipeline: PipelineId) -> tuple[Job, ...]:
+    def jobs(self, pipeline: PipelineId) -> tuple[FinishedJob, ...]:
         """Its other jobs."""
 
 
 class Archives(Protocol):
     """Where archives of artifacts come from."""
 
-    def archive(self, job: Job) -> Generator[bytes, None, None]:
+    def archive(self, job: FinishedJob) -> Generator[bytes, None, None]:
         """The archive of a job, piece by piece."""
 
 
@@ -83,12 +83,12 @@ class GitLabServer:
         place = _place(pipeline)
         return self._ask(str(pipeline), lambda client: self._bridges(client, place, pipeline))
 
-    def jobs(self, pipeline: PipelineId) -> tuple[Job, ...]:
+    def jobs(self, pipeline: PipelineId) -> tuple[FinishedJob, ...]:
         """The jobs of a pipeline other than trigger jobs."""
         path = f"{_place(pipeline)}/jobs"
         return self._ask(str(pipeline), lambda client: tuple(read_job(one, pipeline) for one in _list(client, path)))
 
-    def archive(self, job: Job) -> Generator[bytes, None, None]:
+    def archive(self, job: FinishedJob) -> Generator[bytes, None, None]:
         """The archive of a job's artifacts, piece by piece. Raises `BrokenOffError` where it ends too early."""
         path = f"/projects/{EncodedId(job.pipeline.project)}/jobs/{job.id}/artifacts"
         subject = f"artifacts of job {job.name!r}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from get_artifacts.choose import Item
+from get_artifacts.choose import Archive
 from get_artifacts.download import Arrival, Display
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 class _Lines:
     """For the logs of jobs."""
 
-    def begin(self, item: Item) -> None:
+    def begin(self, item: Archive) -> None:
         logger.info("fetching %s bytes from job %r", f"{item.job.archive_bytes:,}", item.job.name)
 
     def advance(self, count: int) -> None:
@@ -42,7 +42,7 @@ def progress(console: Console, total: int) -> Iterator[Display]:
         task = bars.add_task("", total=total)
 
         class Bar:
-            def begin(self, item: Item) -> None:
+            def begin(self, item: Archive) -> None:
                 """The bar is about all of them."""
 
             def advance(self, count: int) -> None:
@@ -62,7 +62,7 @@ def print_arrivals(arrivals: Sequence[Arrival], console: Console) -> None:
         return
     from rich.markup import escape
 
-    from job_creator.tables import new_table
+    from foundation.tables import new_table
 
     table = new_table(("what", "files", "bytes", "from", "job"), numbers=("files", "bytes"))
     for arrival in arrivals:

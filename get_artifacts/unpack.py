@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from job_creator.errors import DamagedError, RefusedError, naming
+from foundation.errors import DamagedError, RefusedError, naming
 
 _CHUNK: Final = 1 << 20
 _ENCRYPTED: Final = 1

@@ -12,12 +12,13 @@ from typing import Any
 
 import click
 
-from job_creator import __version__, names
-from job_creator.command_line import CONTEXT_SETTINGS, Group, console, format_option, json_option
-from job_creator.container_cli import COMMANDS as CONTAINERS
-from job_creator.errors import ExitCode, InvalidInputError, RefusedError
-from job_creator.mirroring.cli import mirror
+from foundation.command_line import CONTEXT_SETTINGS, Group, console, format_option, json_option
+from foundation.errors import ExitCode, InvalidInputError, RefusedError
+from job_creator import __version__, project_files
+from job_creator.engines.gitlab import names
+from job_creator.mirrors.cli import mirror
 from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, Options
+from job_creator.pipelines.cli import COMMANDS as CONTAINERS
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
 
@@ -32,7 +33,7 @@ from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
     show_default=True,
     help="The repository with the site file and the container definitions.",
 )
-@click.option("--site", "site_file", default=names.SITE_FILE, show_default=True, help="The site file in it.")
+@click.option("--site", "site_file", default=project_files.SITE_FILE, show_default=True, help="The site file in it.")
 @click.pass_context
 def main(ctx: click.Context, directory: Path, site_file: str) -> None:
     """From container definitions to GitLab pipelines.
@@ -73,16 +74,18 @@ def create_jobs(
       jc create-jobs --only hdf5-stack
       jc create-jobs --force builder
     """
-    from job_creator import commands, report
-    from job_creator.adapters.files import write_files
-    from job_creator.choice import read_choice
+    from foundation.doors.files import write_files
+    from job_creator import inputs
+    from job_creator.definitions.choice import read_choice
+    from job_creator.pipelines import base
+    from job_creator.reports import text as report
 
-    written = commands.read_all(options.directory, options.site_file)
+    written = inputs.read_all(options.directory, options.site_file)
     choice = read_choice(only, forced, written.definitions)
-    built = commands.make_plan(options.directory, written, os.environ, offline=offline, choice=choice)
-    files, limits = commands.outputs(built, written, output_file.name)
+    built = base.make_plan(options.directory, written, os.environ, offline=offline, choice=choice)
+    files, limits = base.outputs(built, written, output_file.name)
     limits.require(str(output_file))
-    write_files(output_file.parent, files, stale=names.merged_environment("*", "*"))
+    write_files(output_file.parent, files, stale=project_files.merged_environment("*", "*"))
     if as_json:
         click.echo(report.plan_as_json(built.decisions, built.pipeline, limits, built.environments))
     elif not options.quiet:
@@ -107,13 +110,15 @@ def plan_command(
       jc plan --only hdf5-stack
       jc plan --offline --json
     """
-    from job_creator import commands, report
-    from job_creator.choice import read_choice
+    from job_creator import inputs
+    from job_creator.definitions.choice import read_choice
+    from job_creator.pipelines import base
+    from job_creator.reports import text as report
 
-    written = commands.read_all(options.directory, options.site_file)
+    written = inputs.read_all(options.directory, options.site_file)
     choice = read_choice(only, forced, written.definitions)
-    built = commands.make_plan(options.directory, written, os.environ, offline=offline, choice=choice)
-    _, limits = commands.outputs(built, written, names.GENERATED_PIPELINE)
+    built = base.make_plan(options.directory, written, os.environ, offline=offline, choice=choice)
+    _, limits = base.outputs(built, written, names.GENERATED_PIPELINE)
     if as_json:
         click.echo(report.plan_as_json(built.decisions, built.pipeline, limits, built.environments))
     else:
@@ -134,10 +139,11 @@ def check_command(options: Options, form: str) -> None:
       jc check
       jc check --format gitlab > gl-code-quality-report.json
     """
-    from job_creator import commands, report
+    from job_creator import inputs
+    from job_creator.reports import text as report
 
     try:
-        written = commands.read_all(options.directory, options.site_file)
+        written = inputs.read_all(options.directory, options.site_file)
     except InvalidInputError as error:
         if form == "text":
             raise
@@ -193,11 +199,12 @@ def process_spack_pipeline(options: Options, /, summary_file: Path | None, as_js
     """
     import json
 
-    from job_creator import commands, package_pipelines
-    from job_creator.adapters.files import write_files
+    from foundation.doors.files import write_files
+    from job_creator import inputs
+    from job_creator.pipelines import packages
 
-    site = commands.read_site_file(options.directory, options.site_file)
-    summary = package_pipelines.process(site, os.environ, package_pipelines.Arguments(**arguments))
+    site = inputs.read_site_file(options.directory, options.site_file)
+    summary = packages.process(site, os.environ, packages.PackagesRequest(**arguments))
     content = json.dumps(summary.as_value(), indent=2)
     if summary_file:
         write_files(summary_file.parent, {summary_file.name: f"{content}\n".encode()})
@@ -226,10 +233,11 @@ def render_ci(options: Options, output_file: Path | None, only_checks: bool) -> 
       jc render-ci
       jc render-ci --check        in CI: is the committed file up to date?
     """
-    from job_creator import commands
-    from job_creator.adapters.files import read_file, write_files
+    from foundation.doors.files import read_file, write_files
+    from job_creator import inputs
+    from job_creator.pipelines import base
 
-    text = commands.parent_document(commands.read_all(options.directory, options.site_file)).encode()
+    text = base.parent_document(inputs.read_all(options.directory, options.site_file)).encode()
     path = output_file or options.directory / names.PARENT_PIPELINE
     if only_checks:
         if not path.is_file() or read_file(path) != text:
@@ -262,16 +270,18 @@ def simulate_command(root: Path, runners: tuple[int, ...], durations: Path | Non
       jc simulate spack.artifacts.amd64/spack_pipeline.yaml
       jc simulate --runners 20 --runners 50 spack.artifacts.amd64/spack_pipeline.yaml
     """
-    from job_creator import package_pipelines
+    from foundation import shown
+    from job_creator.engines.gitlab.packing import summary
+    from job_creator.pipelines import packages
 
-    timelines = package_pipelines.simulate(root, runners or package_pipelines.DEFAULT_RUNNERS, durations)
+    timelines = packages.simulate(root, runners or summary.RUNNERS, durations)
     if as_json:
         import json
 
         click.echo(json.dumps([{"runners": count, "seconds": seconds} for count, seconds in timelines.items()]))
         return
     for count, seconds in timelines.items():
-        click.echo(f"{count} runners: {package_pipelines.shown_duration(seconds)}")
+        click.echo(f"{count} runners: {shown.shown_duration(seconds)}")
 
 
 @main.command("schema", exit_codes=())
@@ -283,7 +293,7 @@ def schema_command(which: str) -> None:
     Example:
       jc schema definition > definition.schema.json
     """
-    from job_creator.commands import schema_text
+    from job_creator.pipelines.base import schema_text
     from job_creator.schemas import schema
 
     click.echo(schema_text(schema(which)), nl=False)
@@ -299,7 +309,7 @@ def schema_command(which: str) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def stand_in_spack(arguments: tuple[str, ...]) -> None:
     """Understand as much of Spack's command line as generated jobs use; for rehearsals."""
-    from job_creator.rehearsal import stand_in
+    from job_creator.rehearsal.shell import stand_in
 
     # S3 clients look there, and Spack takes the keys from the variables that its mirror names.
     os.environ.update(stand_in.credentials(os.environ))

@@ -9,8 +9,8 @@ from typing import Final
 
 import click
 
-from job_creator.command_line import is_quiet
-from job_creator.errors import ExitCode
+from foundation.command_line import is_quiet
+from foundation.errors import ExitCode
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import os
 
 import click
 
+from foundation.command_line import CONTEXT_SETTINGS, Group
 from job_creator import __version__
-from job_creator.command_line import CONTEXT_SETTINGS, Group
 from spackitor.cli import looking, recording, removing
 
 

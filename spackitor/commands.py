@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
-from job_creator.adapters.files import read_file, write_files
-from job_creator.errors import CouldNotAskError, NotThereError, RefusedError
-from job_creator.store import ChangedError, Store
-from spackitor.apply import Half, Progress, Report, apply
-from spackitor.binaries import Binaries, write_indexes
-from spackitor.inventory import Inventory
-from spackitor.plan import Plan, make_emptying_plan, make_plan, plan_as_json, reasons_counted
-from spackitor.policy import DAY, Rules, Verdict, dependents, judge
-from spackitor.quarantine import Run, run_id
-from spackitor.repositories import Packages, read_repositories
-from spackitor.roots import RootSet, key_of, root_set_as_json, roots_of_keep_list, roots_of_lockfile, union
-from spackitor.selection import select
-from spackitor.source_plan import kept_packages, make_source_plan
-from spackitor.sources import Sources, survey_sources
-from spackitor.survey import read_side_folder, survey
+from foundation.doors.files import read_file, write_files
+from foundation.errors import CouldNotAskError, NotThereError, RefusedError
+from foundation.stores.store import ChangedError, Store
+from spackitor.inventory.inventory import Inventory
+from spackitor.inventory.selection import select
+from spackitor.inventory.survey import read_side_folder, survey
+from spackitor.policy.plan import CachePlan, make_emptying_plan, make_plan, plan_as_json, reasons_counted
+from spackitor.policy.repositories import Packages, read_repositories
+from spackitor.policy.roots import RootSet, key_of, root_set_as_json, roots_of_keep_list, roots_of_lockfile, union
+from spackitor.policy.verdicts import DAY, PolicyRules, Verdict, dependents, judge
+from spackitor.removal.apply import Half, Progress, RunReport, apply
+from spackitor.removal.binaries import Binaries, write_indexes
+from spackitor.removal.quarantine import Run, run_id
+from spackitor.sources.plan import kept_packages, make_source_plan
+from spackitor.sources.sources import MirroredSources, survey_sources
 
 _ATTEMPTS = 5
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """What holds for every command that removes something. Ages are in days, `max_delete` in percent.
 
     `plan_file` is where the plan goes before anything is done, and beside it the report after.
@@ -59,11 +59,11 @@ class CleanRules:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What was planned and, unless that was all, what was done. `requests` counts them by kind."""
 
-    plan: Plan
-    report: Report | None
+    plan: CachePlan
+    report: RunReport | None
     requests: Mapping[str, int]
     half: Half
 
@@ -92,16 +92,16 @@ def clean(
     store: Store,
     roots: tuple[RootSet, ...],
     rules: CleanRules,
-    options: Options,
-    show: Callable[[Outcome], None],
+    options: RunOptions,
+    show: Callable[[RunOutcome], None],
     progress: Progress,
-) -> Outcome:
+) -> RunOutcome:
     """Remove what the rules are against and nothing needs."""
 
-    def decide(half: Binaries, now: float) -> Plan:
+    def decide(half: Binaries, now: float) -> CachePlan:
         inventory = half.inventory
         recorded = _counting_roots(inventory.url, inventory.roots, now, roots)
-        wanted = Rules(
+        wanted = PolicyRules(
             now,
             options.min_age * DAY,
             None if rules.max_age is None else rules.max_age * DAY,
@@ -119,33 +119,35 @@ def clean_sources(
     store: Store,
     roots: tuple[RootSet, ...],
     max_age: float | None,
-    options: Options,
-    show: Callable[[Outcome], None],
+    options: RunOptions,
+    show: Callable[[RunOutcome], None],
     progress: Progress,
-) -> Outcome:
+) -> RunOutcome:
     """Remove the sources that no kept lockfile needs, if they are older than `max_age` days."""
 
-    def decide(half: Sources, now: float) -> Plan:
+    def decide(half: MirroredSources, now: float) -> CachePlan:
         inventory = half.inventory
         kept = kept_packages(inventory, _counting_roots(inventory.url, inventory.roots, now, roots))
         age = None if max_age is None else max_age * DAY
         return make_source_plan(inventory, kept, now=now, min_age=options.min_age * DAY, max_age=age)
 
-    return _carry_out(store, lambda store: Sources(store, survey_sources(store)), decide, options, show, progress)
+    return _carry_out(
+        store, lambda store: MirroredSources(store, survey_sources(store)), decide, options, show, progress
+    )
 
 
 def purge(
     store: Store,
     texts: tuple[str, ...],
-    options: Options,
+    options: RunOptions,
     *,
     with_dependents: bool,
-    show: Callable[[Outcome], None],
+    show: Callable[[RunOutcome], None],
     progress: Progress,
-) -> Outcome:
+) -> RunOutcome:
     """Remove the specs that are named."""
 
-    def decide(half: Binaries, now: float) -> Plan:
+    def decide(half: Binaries, now: float) -> CachePlan:
         inventory = half.inventory
         named = select({hash_: inventory.specs[hash_] for hash_ in inventory.usable}, texts)
         users = dependents(inventory, named)
@@ -154,7 +156,7 @@ def purge(
             raise RefusedError(f"{len(users)} specs depend on what is named ({some} …); with --dependents they go too")
         condemned = {hash_: f"named by {text}" for hash_, text in named.items()}
         roots = _counting_roots(inventory.url, inventory.roots, now, ())
-        rules = Rules(now, options.min_age * DAY, removes_orphans=False, condemned=condemned)
+        rules = PolicyRules(now, options.min_age * DAY, removes_orphans=False, condemned=condemned)
         verdict = judge(inventory, roots, rules)
         _require_unprotected(inventory, verdict, named, roots, rules)
         return make_plan(inventory, verdict, command="purge", now=now, min_age=rules.min_age, orphans=False)
@@ -163,11 +165,11 @@ def purge(
 
 
 def empty_quarantine(
-    store: Store, options: Options, *, everything: bool, show: Callable[[Outcome], None], progress: Progress
-) -> Outcome:
+    store: Store, options: RunOptions, *, everything: bool, show: Callable[[RunOutcome], None], progress: Progress
+) -> RunOutcome:
     """Delete for good what has been in the quarantine long enough, or all that is in it."""
 
-    def decide(half: Binaries, now: float) -> Plan:
+    def decide(half: Binaries, now: float) -> CachePlan:
         inventory = half.inventory
         runs = (
             tuple(replace(run, until=min(run.until, now)) for run in inventory.runs) if everything else inventory.runs
@@ -184,11 +186,11 @@ def _binaries(store: Store) -> Binaries:
 def _carry_out(
     store: Store,
     look: Callable[[Store], _Half],
-    decide: Callable[[_Half, float], Plan],
-    options: Options,
-    show: Callable[[Outcome], None],
+    decide: Callable[[_Half, float], CachePlan],
+    options: RunOptions,
+    show: Callable[[RunOutcome], None],
     progress: Progress,
-) -> Outcome:
+) -> RunOutcome:
     """Plan, tell, and do it; anew if somebody writes the index while that is planned."""
     letters = uuid4().hex[:4]
     now = 0.0
@@ -197,7 +199,7 @@ def _carry_out(
         half.require_readable()
         now = now or half.now
         plan = decide(half, now)
-        planned = Outcome(plan, None, dict(store.requests), half)
+        planned = RunOutcome(plan, None, dict(store.requests), half)
         write_json(options.plan_file, planned.as_value()["plan"])
         show(planned)
         require_moderate(plan, options.max_delete)
@@ -208,13 +210,13 @@ def _carry_out(
         except ChangedError as error:
             logger.info("%s was written meanwhile; looking again", error)
             continue
-        done = Outcome(plan, report, dict(store.requests), half)
+        done = RunOutcome(plan, report, dict(store.requests), half)
         write_json(_report_file(options.plan_file), done.as_value())
         return done
     raise RefusedError(f"{store.url}: somebody else keeps writing the index; try again later")
 
 
-def _run(plan: Plan, options: Options, now: float, letters: str) -> Run | None:
+def _run(plan: CachePlan, options: RunOptions, now: float, letters: str) -> Run | None:
     if not options.has_quarantine or not (plan.metadata or plan.archives):
         return None
     hashes = tuple(one.hash for one in plan.removals)
@@ -223,7 +225,7 @@ def _run(plan: Plan, options: Options, now: float, letters: str) -> Run | None:
     return Run(run_id(now, letters), plan.command, until, moved, plan.archives, hashes, plan.size)
 
 
-def require_moderate(plan: Plan, percent: float) -> None:
+def require_moderate(plan: CachePlan, percent: float) -> None:
     """Raise `RefusedError` if more than `percent` of what is there would go."""
     if plan.share * 100 <= percent:
         return
@@ -234,7 +236,7 @@ def require_moderate(plan: Plan, percent: float) -> None:
     )
 
 
-def require_done(report: Report) -> None:
+def require_done(report: RunReport) -> None:
     """Raise `CouldNotAskError` if something could not be deleted."""
     if report.failed:
         key, reason = next(iter(report.failed.items()))
@@ -258,7 +260,7 @@ def _counting_roots(
 
 
 def _require_unprotected(
-    inventory: Inventory, verdict: Verdict, named: Mapping[str, str], roots: tuple[RootSet, ...], rules: Rules
+    inventory: Inventory, verdict: Verdict, named: Mapping[str, str], roots: tuple[RootSet, ...], rules: PolicyRules
 ) -> None:
     kept = [hash_ for hash_ in named if hash_ in verdict.kept]
     if not kept:
@@ -305,7 +307,7 @@ def forget(store: Store, names: tuple[str, ...], *, all_over: bool) -> tuple[str
     over = [one.name for one in recorded if all_over and one.is_over(store.now())]
     dropped = tuple(dict.fromkeys((*names, *over)))
     failed = store.delete([key_of(name) for name in dropped])
-    require_done(Report(failed=dict(failed)))
+    require_done(RunReport(failed=dict(failed)))
     return dropped
 
 

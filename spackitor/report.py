@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from job_creator.tables import print_table
-from spackitor.apply import Progress
-from spackitor.binaries import Binaries
-from spackitor.commands import Outcome
-from spackitor.contents import Group
-from spackitor.inventory import Inventory
-from spackitor.plan import Plan, reasons_counted
-from spackitor.quarantine import Run
-from spackitor.roots import RootSet
+from foundation.tables import print_table
+from spackitor.commands import RunOutcome
+from spackitor.inventory.contents import SpecGroup
+from spackitor.inventory.inventory import Inventory
+from spackitor.policy.plan import CachePlan, reasons_counted
+from spackitor.policy.roots import RootSet
+from spackitor.removal.apply import Progress
+from spackitor.removal.binaries import Binaries
+from spackitor.removal.quarantine import Run
 
 _SHOWN: Final = 50
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -37,7 +37,7 @@ def size_text(size: float) -> str:
     return f"{size:.1f} {_UNITS[-1]}"
 
 
-def print_outcome(outcome: Outcome, console: Console, *, is_dry_run: bool) -> None:
+def print_outcome(outcome: RunOutcome, console: Console, *, is_dry_run: bool) -> None:
     """What would go and why, before anything is done."""
     plan = outcome.plan
     rows = [
@@ -56,7 +56,7 @@ def print_outcome(outcome: Outcome, console: Console, *, is_dry_run: bool) -> No
         _print(console, line)
 
 
-def _summary(plan: Plan, verb: str) -> Iterator[str]:
+def _summary(plan: CachePlan, verb: str) -> Iterator[str]:
     kept = f"{plan.kept} stay ({plan.protected} in use or too young to be judged)"
     yield f"{plan.mirror}: {len(plan.removals)} of {plan.total} {plan.things} {verb}, {kept}"
     for reason, count in reasons_counted(plan).items():
@@ -70,7 +70,7 @@ def _summary(plan: Plan, verb: str) -> Iterator[str]:
     yield f"  {size_text(plan.size)} of {size_text(plan.total_size)}"
 
 
-def print_done(outcome: Outcome, console: Console) -> None:
+def print_done(outcome: RunOutcome, console: Console) -> None:
     """What was done."""
     report = outcome.report
     if report:
@@ -87,7 +87,7 @@ def print_done(outcome: Outcome, console: Console) -> None:
     _print(console, f"requests: {counts}")
 
 
-def print_tree(outcome: Outcome, console: Console) -> None:
+def print_tree(outcome: RunOutcome, console: Console) -> None:
     """What goes as a tree: what was named, and below it what depends on it, with sizes."""
     going = {one.hash: one for one in outcome.plan.removals}
     specs = outcome.half.inventory.specs if isinstance(outcome.half, Binaries) else {}
@@ -142,7 +142,7 @@ def rows_of_specs(inventory: Inventory, hashes: Iterable[str]) -> list[tuple[str
     return rows
 
 
-def rows_of_groups(groups: Iterable[Group]) -> list[tuple[str, ...]]:
+def rows_of_groups(groups: Iterable[SpecGroup]) -> list[tuple[str, ...]]:
     """Groups of specs in their order."""
     return [
         (one.name or "-", str(one.specs), size_text(one.size), f"{one.youngest:.0f} d", f"{one.oldest:.0f} d")

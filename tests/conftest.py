@@ -14,8 +14,8 @@ import click
 import pytest
 from hypothesis import settings
 
-from job_creator.command_line import Command
-from job_creator.errors import SpacktainersError
+from foundation.command_line import Command
+from foundation.errors import SpacktainersError
 from tests import leftovers
 from tests.surroundings import default_signals, surroundings
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from foundation.fingerprints import FileEntry
+from foundation.registries.published import Published, Query
 from job_creator.containers.identity import Container, Recipe, Unbuildable, imported_container, spacktainer
-from job_creator.containers.jobs import Workplace
-from job_creator.containers.plan import Publications, Wanted, installed_key
-from job_creator.containers.published import Knowledge, Published, Query, registry_of
-from job_creator.context import Context
-from job_creator.decisions import FileEntry
-from job_creator.definitions import ImportedDefinition, SpackDefinition
-from job_creator.names import container_artifacts, environments_folder
-from job_creator.package_pipelines import preparation
+from job_creator.containers.plan import Publications, WantedContainers, installed_key
+from job_creator.definitions.definitions import ImportedDefinition, SpackDefinition
+from job_creator.engines.gitlab.jobs.containers import ContainerPlace
+from job_creator.engines.gitlab.names import container_artifacts
+from job_creator.images.knowledge import Knowledge, registry_of
+from job_creator.pipelines.packages import preparation
+from job_creator.project_files import environments_folder
+from job_creator.site.run import Context
 from tests.locks import concrete
 from tests.samples import DEFAULT_BRANCH, REPOSITORY, SITE, imported_definition, site, spack_definition
 
@@ -71,11 +73,11 @@ def wanted(
     environment: Mapping[str, str] = DEFAULT_BRANCH,
     text: str = PUBLISHED_SITE,
     unbuildable: Collection[Unbuildable] = (),
-) -> Wanted:
+) -> WantedContainers:
     """These containers, wanted for amd64 in a run."""
     found = site(text)
-    return Wanted(
-        place=Workplace(
+    return WantedContainers(
+        place=ContainerPlace(
             "amd64",
             found.architectures["amd64"],
             found,
@@ -90,7 +92,7 @@ def wanted(
     )
 
 
-def images_of(found: Wanted) -> dict[Query, Published | None]:
+def images_of(found: WantedContainers) -> dict[Query, Published | None]:
     """A registry and a Docker Hub in which everything is as it has to be."""
     return {
         Query(reference, "amd64"): Published(DIGEST, {**one.identity, "other": "label"}, "amd64")
@@ -103,7 +105,7 @@ def images_of(found: Wanted) -> dict[Query, Published | None]:
     }
 
 
-def records_of(found: Wanted) -> Publications:
+def records_of(found: WantedContainers) -> Publications:
     """A bucket and a cluster in which everything is as it has to be."""
     records = {
         one.record.file_name: replace(one.record, image_digest=DIGEST, sha256="e" * 64, size=7)

@@ -24,7 +24,9 @@ from tests.samples import REPOSITORY
 PAGES: Final = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
 DOCS: Final = REPOSITORY / "docs"
 SOURCES: Final = tuple(
-    path for name in ("job_creator", "get_artifacts", "spackitor") for path in (REPOSITORY / name).rglob("*.py")
+    path
+    for name in ("foundation", "job_creator", "get_artifacts", "spackitor")
+    for path in (REPOSITORY / name).rglob("*.py")
 )
 MARK: Final = "# needs a site: "
 PROGRAMS: Final[dict[str, click.Command]] = {"jc": jc, "ga": ga, "spackitor": spackitor}

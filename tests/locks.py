@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from job_creator.containers.environments import ConcreteEnvironment
-from job_creator.yaml_io import dump
+from foundation.yaml_io import dump
+from job_creator.environments.concrete import ConcreteEnvironment
 
 ENVIRONMENT: Mapping[str, Any] = {
     "specs": ["hdf5@1.14 +mpi", "zlib"],

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tests.samples import (
-    SITE,
-)
+from tests.samples import SITE
 
 FINGERPRINT = "0123456789ABCDEF0123456789ABCDEF01234567"
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from job_creator.base_pipeline import Inputs
-from job_creator.containers.base_images import Sources
-from job_creator.context import Context
-from job_creator.definitions import Definition, ImportedDefinition, SpackDefinition
-from job_creator.image_reference import parse_reference
-from job_creator.names import BASE_IMAGES, DEFINITIONS_FOLDER, PARENT_PIPELINE, SITE_FILE
-from job_creator.site import Site, read_site
-from job_creator.yaml_io import parse
+from foundation.registries.reference import parse_reference
+from foundation.yaml_io import parse
+from job_creator.definitions.definitions import Definition, ImportedDefinition, SpackDefinition
+from job_creator.engines.gitlab.base_pipeline import Inputs
+from job_creator.engines.gitlab.names import PARENT_PIPELINE
+from job_creator.images.base_images import ImageSources
+from job_creator.project_files import BASE_IMAGES, DEFINITIONS_FOLDER, SITE_FILE
+from job_creator.site.run import Context
+from job_creator.site.site import Site, read_site
 
 REPOSITORY = Path(__file__).parent.parent
 FROZEN_SITE = REPOSITORY / "tests" / "data" / "site"
@@ -121,7 +122,7 @@ def inputs(
         context=Context.from_environment(environment),
         template=parse(TEMPLATE.encode(), "spack.yaml").value["spack"],
         definitions=definitions or both,
-        sources=Sources({name: f"fingerprint of {name}" for name in BASE_IMAGES}, commit, "b" * 40),
+        sources=ImageSources({name: f"fingerprint of {name}" for name in BASE_IMAGES}, commit, "b" * 40),
     )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from job_creator.graph import between
-from job_creator.packages.spack_pipelines import Generated, read_generated
+from foundation.graph import between
+from job_creator.builds.generated import Generated, read_generated
 from tests.samples import REPOSITORY
 
 RECORDINGS = REPOSITORY / "tests" / "data" / "spack_ci"

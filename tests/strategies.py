@@ -7,9 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from job_creator.graph import (
-    Edges,
-)
+from foundation.graph import Edges
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\n\t"), max_size=30)
 

@@ -16,22 +16,24 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from job_creator import names
+from foundation.yaml_io import load, parse
+from job_creator import project_files
 from job_creator.__main__ import main
-from job_creator.adapters.defaults import part
-from job_creator.ci_objects import expand
-from job_creator.commands import make_plan, outputs, parent_document, read_all
-from job_creator.definitions import SpackDefinition
-from job_creator.job_scripts import render_text
-from job_creator.limits import check
+from job_creator.definitions.definitions import SpackDefinition
+from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.limits import check
+from job_creator.engines.gitlab.objects import expand
+from job_creator.inputs import read_all
+from job_creator.pipelines.base import make_plan, outputs, parent_document
+from job_creator.repository import part
 from job_creator.schemas import schema
-from job_creator.yaml_io import load, parse
+from job_creator.scripts.rendering import render_text
 from tests.pipeline_checks import schema_errors, shellcheck
 from tests.programs import program
 from tests.samples import REPOSITORY as SHIPPED
 from tests.samples import RICH_DOCKERFILE
 
-FOLDERS = (*names.BASE_IMAGES, names.IMAGE_FILES_FOLDER)
+FOLDERS = (*project_files.BASE_IMAGES, project_files.IMAGE_FILES_FOLDER)
 
 
 def image_files(pattern: str) -> list[Path]:
@@ -40,7 +42,7 @@ def image_files(pattern: str) -> list[Path]:
 
 
 def container_dockerfile(epilogue: str) -> str:
-    template = part(SHIPPED, names.DOCKERFILE_TEMPLATE).path.read_text()
+    template = part(SHIPPED, project_files.DOCKERFILE_TEMPLATE).path.read_text()
     return render_text(template, **{**RICH_DOCKERFILE, "epilogue": epilogue})
 
 
@@ -67,7 +69,7 @@ def test_the_committed_parent_pipeline_is_in_step() -> None:
 
 
 def test_gitlab_accepts_the_pipelines() -> None:
-    written = read_all(SHIPPED, names.SITE_FILE)
+    written = read_all(SHIPPED, project_files.SITE_FILE)
     files, limits = outputs(make_plan(SHIPPED, written, {}, offline=True), written, names.GENERATED_PIPELINE)
     parent = load(parent_document(written).encode(), names.PARENT_PIPELINE)
     base = load(files[names.GENERATED_PIPELINE], names.GENERATED_PIPELINE)
@@ -84,7 +86,7 @@ def test_the_whole_chain_can_be_rehearsed() -> None:
 
 
 def test_the_schemas_accept_what_users_wrote_and_editors_find_them() -> None:
-    site = SHIPPED / names.SITE_FILE
+    site = SHIPPED / project_files.SITE_FILE
     definitions = [SHIPPED / one.path for one in read_all(SHIPPED, site.name).definitions]
     for which, paths in (("site", [site]), ("definition", definitions)):
         validator = Draft202012Validator(schema(which))
@@ -109,7 +111,7 @@ def test_dockerfiles_pass_hadolint_and_use_nothing_that_buildah_loses_or_cannot_
 
 
 def test_containers_pass_hadolint_with_their_epilogues() -> None:
-    definitions = read_all(SHIPPED, names.SITE_FILE).definitions
+    definitions = read_all(SHIPPED, project_files.SITE_FILE).definitions
     written = [one.epilogue for one in definitions if isinstance(one, SpackDefinition) and one.epilogue]
     for epilogue in ("RUN true", *((SHIPPED / path).read_text() for path in written)):
         text = container_dockerfile(epilogue)

@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from job_creator import names
-from job_creator.containers.environments import ENVIRONMENT_FOLDER, ConcreteEnvironment
+from foundation.fingerprints import FileEntry, files_fingerprint, fingerprint
+from foundation.registries.reference import ImageReference
+from foundation.yaml_io import dump
+from job_creator import project_files
 from job_creator.containers.versions import image_version, spack_version, tag_of
-from job_creator.context import Context
-from job_creator.decisions import FileEntry, files_fingerprint, fingerprint
-from job_creator.definition_header import with_image
-from job_creator.definitions import ImportedDefinition, SpackDefinition
-from job_creator.image_reference import ImageReference
-from job_creator.job_scripts import render, render_text
-from job_creator.publication import Record
-from job_creator.spack_template import Setting, credential_variables, mirrors
-from job_creator.yaml_io import dump
+from job_creator.definitions.definitions import ImportedDefinition, SpackDefinition
+from job_creator.definitions.header import with_image
+from job_creator.environments.concrete import ENVIRONMENT_FOLDER, ConcreteEnvironment
+from job_creator.environments.setting import Setting, credential_variables, mirrors
+from job_creator.publishing.record import PublicationRecord
+from job_creator.scripts.rendering import render, render_text
+from job_creator.site.run import Context
 
 RECIPE_VERSION: Final = "1"
 """To be raised whenever the jobs of containers make something else from the same inputs."""
@@ -47,7 +47,7 @@ class Recipe:
     """The template of Dockerfiles."""
     image_files: tuple[FileEntry, ...] = ()
     """What that template copies into every image."""
-    image_folder: str = names.IMAGE_FILES_FOLDER
+    image_folder: str = project_files.IMAGE_FILES_FOLDER
     """Where that is, seen from the checkout."""
     builder: str = ""
     """The image that installs, by digest."""
@@ -66,7 +66,7 @@ class Container:
     repository: str
     identity: Mapping[str, str]
     """The labels by which an image is known to be this container: everything that it is made from."""
-    record: Record
+    record: PublicationRecord
     """What is said of its SIF file, as far as it is known before that is made."""
     files: Mapping[str, bytes]
     """What its jobs read, by name, in a folder of its own."""
@@ -168,7 +168,7 @@ def _container(
 ) -> Container:
     context = recipe.context
     tag = tag_of(version, context)
-    record = Record(
+    record = PublicationRecord(
         container=name,
         version=version,
         tag=f"{tag}-{recipe.architecture}",
@@ -198,7 +198,7 @@ def _container(
     )
 
 
-def _provenance(record: Record, recipe: Recipe, base: str) -> dict[str, str]:
+def _provenance(record: PublicationRecord, recipe: Recipe, base: str) -> dict[str, str]:
     """Labels that tell where an image came from (OCI image specification, "Pre-Defined Annotation Keys")."""
     known = {
         "org.opencontainers.image.title": record.container,
@@ -241,7 +241,8 @@ def _dockerfile(
         paths=[environment.install_root, *_outside_environment(environment.view_roots)],
         path_directories=[f"{root}/bin" for root in environment.view_roots],
         files=[
-            {"source": f"{names.EXTRA_FILES_FOLDER}/{file.source}", "target": file.target} for file in definition.files
+            {"source": f"{project_files.EXTRA_FILES_FOLDER}/{file.source}", "target": file.target}
+            for file in definition.files
         ],
         source_builds=definition.source_builds,
         # Mirrors say for themselves whether they are signed, but for Spack lines that do not know the word.

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from job_creator.context import Context
-from job_creator.image_reference import ImageReference
-from job_creator.lockfile import Lockfile
+from foundation.registries.reference import ImageReference
+from foundation.spack.lockfile import Lockfile
+from job_creator.site.run import Context
 
 MAX_TAG: Final = 128
 """Characters of a tag (OCI distribution specification, "Pulling manifests")."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from job_creator.adapters.files import read_file
-from job_creator.errors import Fault, InvalidInputError, NotThereError, RefusedError
-from job_creator.publishing.places import Place
-from job_creator.retention import Removal, deleted_branches, is_too_much
+from foundation.doors.files import read_file
+from foundation.errors import Fault, InvalidInputError, NotThereError, RefusedError
+from job_creator.publishing.places import PublishingPlace
+from job_creator.publishing.retention import SifRemoval, deleted_branches, is_too_much
 
 HEADS: Final = "refs/heads/"
 
@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 class CleanPlan:
     """What goes from one place."""
 
-    place: Place
-    removals: tuple[Removal, ...]
+    place: PublishingPlace
+    removals: tuple[SifRemoval, ...]
     on_record: int
     """How many files and markers were looked at."""
 
 
 def make_plan(
-    places: Iterable[Place], live_refs: Collection[str], default_ref: str, most_percent: float
+    places: Iterable[PublishingPlace], live_refs: Collection[str], default_ref: str, most_percent: float
 ) -> tuple[CleanPlan, ...]:
     """Plan for all places. Raises `RefusedError` if suspiciously much would go, and what listing the places raises."""
     return tuple(_plan(place, live_refs, default_ref, most_percent) for place in places)
@@ -66,7 +66,7 @@ def read_refs(path: Path) -> frozenset[str]:
     return frozenset(line for line in lines if line)
 
 
-def _plan(place: Place, live_refs: Collection[str], default_ref: str, most_percent: float) -> CleanPlan:
+def _plan(place: PublishingPlace, live_refs: Collection[str], default_ref: str, most_percent: float) -> CleanPlan:
     placed = place.placed()
     removals = deleted_branches(placed, live_refs, default_ref)
     if is_too_much(removals, placed, default_ref, most_percent):

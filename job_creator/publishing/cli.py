@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from job_creator.command_line import Command, console, json_option
-from job_creator.errors import ExitCode
+from foundation.command_line import Command, console, json_option
+from foundation.errors import ExitCode
 from job_creator.options import Options
 
 if TYPE_CHECKING:
-    from job_creator.adapters.s3 import S3Location
-    from job_creator.publication import Record
-    from job_creator.publishing.places import Place
-    from job_creator.retention import Retention
+    from foundation.stores.s3_client import S3Location
+    from job_creator.publishing.places import PublishingPlace
+    from job_creator.publishing.record import PublicationRecord
+    from job_creator.publishing.retention import Retention
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -78,11 +78,11 @@ def publish_sif(
       jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif
       jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --keep 3 --older-than 30 --dry-run
     """
-    from job_creator.adapters.containers_bucket import ContainersBucket
     from job_creator.publishing import publish, report
+    from job_creator.publishing.sif_bucket import PublicationBucket
 
     record = _read_record(record_file, image_digest)
-    bucket = ContainersBucket(_location(target), _endpoint(options, endpoint_url))
+    bucket = PublicationBucket(_location(target), _endpoint(options, endpoint_url))
     now = datetime.now(UTC)
     plan = publish.make_plan(bucket, record, _retention(keep, older_than), now)
     if not (as_json or options.quiet):
@@ -156,9 +156,9 @@ def install_sif(
       jc install-sif s3://containers/sif/neuron__9.0.sif --to /containers
       jc install-sif s3://containers/sif/neuron__9.0.sif --to /containers --cluster big --keep 1 --dry-run
     """
-    from job_creator.adapters.containers_bucket import ContainersBucket
-    from job_creator.adapters.s3 import S3Location
+    from foundation.stores.s3_client import S3Location
     from job_creator.publishing import install, report
+    from job_creator.publishing.sif_bucket import PublicationBucket
 
     place = _location(source)
     if not place.key:
@@ -166,7 +166,7 @@ def install_sif(
     if cluster and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", cluster):
         raise click.BadParameter("letters, digits, '.', '_' and '-' only", param_hint="--cluster")
     root = S3Location(place.bucket, place.key.rpartition("/")[0])
-    bucket = ContainersBucket(root, _endpoint(options, endpoint_url))
+    bucket = PublicationBucket(root, _endpoint(options, endpoint_url))
     now = datetime.now(UTC)
     plan = install.make_plan(bucket, place, folder, keep, now, verify=verify)
     if not (as_json or options.quiet):
@@ -262,19 +262,19 @@ def clean_branches(
 COMMANDS = (publish_sif, install_sif, clean_branches)
 
 
-def _read_record(path: Path, image_digest: str | None) -> Record:
-    from job_creator.adapters.files import read_file
-    from job_creator.publication import Record
+def _read_record(path: Path, image_digest: str | None) -> PublicationRecord:
+    from foundation.doors.files import read_file
+    from job_creator.publishing.record import PublicationRecord
 
-    record = Record.from_json(read_file(path), str(path))
+    record = PublicationRecord.from_json(read_file(path), str(path))
     if image_digest is None:
         return record
     # Through JSON, so that the digest is validated like everything else.
-    return Record.from_json(replace(record, image_digest=image_digest).to_json(), "--image-digest")
+    return PublicationRecord.from_json(replace(record, image_digest=image_digest).to_json(), "--image-digest")
 
 
 def _retention(keep: int | None, older_than: int | None) -> Retention | None:
-    from job_creator.retention import Retention
+    from job_creator.publishing.retention import Retention
 
     if keep is None and older_than is None:
         return None
@@ -284,13 +284,13 @@ def _retention(keep: int | None, older_than: int | None) -> Retention | None:
 
 
 def _endpoint(options: Options, given: str | None) -> str | None:
-    from job_creator.adapters.s3 import endpoint_of
+    from foundation.stores.s3_client import endpoint_of
 
     return given or endpoint_of(options.environment)
 
 
 def _location(url: str) -> S3Location:
-    from job_creator.adapters.s3 import parse_s3_url
+    from foundation.stores.s3_client import parse_s3_url
 
     try:
         return parse_s3_url(url)
@@ -298,17 +298,17 @@ def _location(url: str) -> S3Location:
         raise click.BadParameter(str(error)) from None
 
 
-def _place(text: str, endpoint: str | None) -> Place:
-    from job_creator.adapters.containers_bucket import ContainersBucket
+def _place(text: str, endpoint: str | None) -> PublishingPlace:
     from job_creator.publishing.places import BucketPlace, FolderPlace
+    from job_creator.publishing.sif_bucket import PublicationBucket
 
     if text.startswith("s3:"):
-        return BucketPlace(ContainersBucket(_location(text), endpoint))
+        return BucketPlace(PublicationBucket(_location(text), endpoint))
     return FolderPlace(Path(text))
 
 
 def _live_refs(options: Options, remote: str, refs_file: Path | None) -> frozenset[str]:
-    from job_creator.adapters.git import live_refs
+    from foundation.doors.git import live_refs
     from job_creator.publishing.clean import read_refs
 
     return read_refs(refs_file) if refs_file else live_refs(remote, options.directory)

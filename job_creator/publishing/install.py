@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from job_creator.adapters import containers_folder as folder
-from job_creator.adapters.containers_bucket import ContainersBucket, Stored
-from job_creator.adapters.multipart import Progress
-from job_creator.adapters.s3 import S3Location
-from job_creator.errors import DamagedError, NotThereError
-from job_creator.publication import Record
+from foundation.errors import DamagedError, NotThereError
+from foundation.stores.s3_client import S3Location
+from foundation.stores.s3_parts import Progress
+from job_creator.publishing import sif_folder as folder
 from job_creator.publishing.places import MARKERS, own_record
-from job_creator.retention import Placed, Removal, Retention, superseded
+from job_creator.publishing.record import PublicationRecord
+from job_creator.publishing.retention import Placed, Retention, SifRemoval, superseded
+from job_creator.publishing.sif_bucket import PublicationBucket, Stored
 
 LEFT_OVER_AFTER: Final = timedelta(days=1)
 
@@ -27,17 +27,17 @@ class InstallPlan:
     """What installing a file does."""
 
     stored: Stored
-    record: Record
+    record: PublicationRecord
     path: Path
     downloads: bool
     reason: str
     links: frozenset[str]
     """The names that point to the file afterwards."""
-    removals: tuple[Removal, ...]
+    removals: tuple[SifRemoval, ...]
 
 
 def make_plan(
-    bucket: ContainersBucket, place: S3Location, root: Path, keep: int, now: datetime, *, verify: bool = False
+    bucket: PublicationBucket, place: S3Location, root: Path, keep: int, now: datetime, *, verify: bool = False
 ) -> InstallPlan:
     """Ask what is published and look at what is installed, and plan.
 
@@ -61,7 +61,7 @@ def make_plan(
     return InstallPlan(stored, record, path, downloads, reason, links, removals)
 
 
-def install(bucket: ContainersBucket, plan: InstallPlan, cluster: str, progress: Progress, now: datetime) -> None:
+def install(bucket: PublicationBucket, plan: InstallPlan, cluster: str, progress: Progress, now: datetime) -> None:
     """Do what was planned; with a cluster's name also write down that it has the file.
 
     Raises `CouldNotAskError`, `NotThereError`, `FileAccessError` and `DamagedError`; what was installed before stays.
@@ -84,7 +84,9 @@ def install(bucket: ContainersBucket, plan: InstallPlan, cluster: str, progress:
         bucket.mark(bucket.root / MARKERS / cluster / plan.record.file_name, plan.record)
 
 
-def _decide(path: Path, record: Record, present: tuple[folder.Installed, ...], *, verify: bool) -> tuple[bool, str]:
+def _decide(
+    path: Path, record: PublicationRecord, present: tuple[folder.Installed, ...], *, verify: bool
+) -> tuple[bool, str]:
     own = next((one for one in present if one.path == path), None)
     if own is None or not path.exists():
         return True, "not installed yet"
@@ -97,7 +99,7 @@ def _decide(path: Path, record: Record, present: tuple[folder.Installed, ...], *
 
 def _removals(
     newest: Placed, links: frozenset[str], present: tuple[folder.Installed, ...], keep: int, now: datetime
-) -> tuple[Removal, ...]:
+) -> tuple[SifRemoval, ...]:
     """What is superseded beyond the previous `keep`; what a link points to, once the new ones are set, stays."""
     placed = [Placed(str(one.path), one.record) for one in present if folder.is_whole(one)]
     linked = {str(one.path) for one in present if one.links - links}

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from job_creator.adapters import containers_folder
-from job_creator.adapters.containers_bucket import ContainersBucket, Stored
-from job_creator.adapters.s3 import S3Location, parse_s3_url
-from job_creator.errors import naming
-from job_creator.publication import Record
-from job_creator.retention import Placed, Removal
+from foundation.errors import naming
+from foundation.stores.s3_client import S3Location, parse_s3_url
+from job_creator.publishing import sif_folder
+from job_creator.publishing.record import PublicationRecord
+from job_creator.publishing.retention import Placed, SifRemoval
+from job_creator.publishing.sif_bucket import PublicationBucket, Stored
 
 MARKERS: Final = "installed"
 
 logger = logging.getLogger(__name__)
 
 
-class Place(Protocol):
+class PublishingPlace(Protocol):
     """Somewhere that published files lie."""
 
     @property
@@ -29,14 +29,14 @@ class Place(Protocol):
     def placed(self) -> tuple[Placed, ...]:
         """Everything of ours that lies there."""
 
-    def remove(self, removals: Sequence[Removal]) -> int:
+    def remove(self, removals: Sequence[SifRemoval]) -> int:
         """Remove files, unless they were replaced since they were listed; how many went."""
 
 
 class BucketPlace:
     """The files under a prefix, and the markers that say which cluster has which of them."""
 
-    def __init__(self, bucket: ContainersBucket) -> None:
+    def __init__(self, bucket: PublicationBucket) -> None:
         self._bucket = bucket
 
     @property
@@ -55,7 +55,7 @@ class BucketPlace:
         found = self._placed(entry.place for entry in self._bucket.objects(f"{container}__"))
         return tuple(one for one in found if one.record.container == container)
 
-    def remove(self, removals: Sequence[Removal]) -> int:
+    def remove(self, removals: Sequence[SifRemoval]) -> int:
         """Remove files and markers; how many went. Raises `CouldNotAskError`, also for what the server refuses."""
         places = [parse_s3_url(removal.placed.place) for removal in removals]
         now = {stored.place: stored.record for stored in self._bucket.look_at_all(places)}
@@ -88,23 +88,23 @@ class FolderPlace:
         """The files of all containers. Raises `FileAccessError`."""
         return tuple(Placed(str(one.path), one.record) for one in self._removable())
 
-    def remove(self, removals: Sequence[Removal]) -> int:
+    def remove(self, removals: Sequence[SifRemoval]) -> int:
         """Remove files with their links and records; how many went. Raises `FileAccessError`."""
         planned = {removal.placed.place: removal.placed.record for removal in removals}
         going = [one for one in self._removable() if planned.get(str(one.path)) == one.record]
         for one in going:
-            containers_folder.remove(one)
+            sif_folder.remove(one)
         return len(going)
 
-    def _removable(self) -> list[containers_folder.Installed]:
+    def _removable(self) -> list[sif_folder.Installed]:
         """What no link of another name than its own points to."""
         with naming(self._root):
             folders = sorted(path for path in self._root.iterdir() if path.is_dir())
-        found = (one for folder in folders for one in containers_folder.installed(folder))
+        found = (one for folder in folders for one in sif_folder.installed(folder))
         return [one for one in found if one.links <= {one.record.file_name}]
 
 
-def own_record(stored: Stored) -> Record | None:
+def own_record(stored: Stored) -> PublicationRecord | None:
     """The record of an object that lies where its record says; what somebody copied to another name is not ours."""
     record = stored.record
     return record if record and stored.place.key.rpartition("/")[2] == record.file_name else None

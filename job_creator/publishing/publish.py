@@ -14,14 +14,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from job_creator.adapters.containers_bucket import ContainersBucket, Listed, Stored
-from job_creator.adapters.multipart import Progress, Uploaded
-from job_creator.adapters.s3 import S3Location
-from job_creator.decisions import Action, compare_labels
-from job_creator.errors import CouldNotAskError, DamagedError, RefusedError, naming
-from job_creator.publication import Record, write_time
+from foundation.errors import CouldNotAskError, DamagedError, RefusedError, naming
+from foundation.stores.s3_client import S3Location
+from foundation.stores.s3_parts import Progress, Uploaded
+from job_creator.images.decisions import Action, compare_labels
 from job_creator.publishing.places import BucketPlace
-from job_creator.retention import Placed, Removal, Retention, superseded
+from job_creator.publishing.record import PublicationRecord, write_time
+from job_creator.publishing.retention import Placed, Retention, SifRemoval, superseded
+from job_creator.publishing.sif_bucket import Listed, PublicationBucket, Stored
 
 UPLOADS: Final = ".uploading"
 LEFT_OVER_AFTER: Final = timedelta(days=1)
@@ -33,12 +33,12 @@ logger = logging.getLogger(__name__)
 class PublishPlan:
     """What publishing a file does."""
 
-    record: Record
+    record: PublicationRecord
     place: S3Location
     action: Action
     """`BUILD` to upload, `REUSE` if it is published already."""
     reason: str
-    removals: tuple[Removal, ...]
+    removals: tuple[SifRemoval, ...]
     left_overs: tuple[Listed, ...]
 
     @property
@@ -47,7 +47,9 @@ class PublishPlan:
         return self.action is Action.BUILD
 
 
-def make_plan(bucket: ContainersBucket, record: Record, retention: Retention | None, now: datetime) -> PublishPlan:
+def make_plan(
+    bucket: PublicationBucket, record: PublicationRecord, retention: Retention | None, now: datetime
+) -> PublishPlan:
     """Ask what is published, and plan. Raises `CouldNotAskError`, and `RefusedError` if the place is someone else's."""
     place = bucket.root / record.file_name
     stored = bucket.look(place)
@@ -60,7 +62,7 @@ def make_plan(bucket: ContainersBucket, record: Record, retention: Retention | N
     return PublishPlan(newest.record, place, action, reason, removals, left_overs)
 
 
-def decide(record: Record, stored: Stored | None) -> tuple[Action, str]:
+def decide(record: PublicationRecord, stored: Stored | None) -> tuple[Action, str]:
     """Whether a file has to be uploaded, given what is stored under its name, and why. Raises `RefusedError`."""
     if stored is None:
         return Action.BUILD, "not published yet"
@@ -73,7 +75,9 @@ def decide(record: Record, stored: Stored | None) -> tuple[Action, str]:
     return compare_labels(record.identity, stored.record.identity)
 
 
-def publish(bucket: ContainersBucket, plan: PublishPlan, path: Path, progress: Progress, now: datetime) -> Record:
+def publish(
+    bucket: PublicationBucket, plan: PublishPlan, path: Path, progress: Progress, now: datetime
+) -> PublicationRecord:
     """Do what was planned, and return the record of what is published then.
 
     Raises `CouldNotAskError`, `FileAccessError` and `DamagedError`.
@@ -101,7 +105,7 @@ def publish(bucket: ContainersBucket, plan: PublishPlan, path: Path, progress: P
     return record
 
 
-def _left_overs(bucket: ContainersBucket, container: str, before: datetime) -> tuple[Listed, ...]:
+def _left_overs(bucket: PublicationBucket, container: str, before: datetime) -> tuple[Listed, ...]:
     """What runs that ended half-way left: temporary objects, uploads, and copies of parts to a final key."""
     found = list(bucket.objects(f"{UPLOADS}/", below=True))
     try:
@@ -112,7 +116,7 @@ def _left_overs(bucket: ContainersBucket, container: str, before: datetime) -> t
     return tuple(left for left in found if left.since < before)
 
 
-def _verified(bucket: ContainersBucket, place: S3Location, sent: Uploaded, path: Path) -> Stored:
+def _verified(bucket: PublicationBucket, place: S3Location, sent: Uploaded, path: Path) -> Stored:
     """What is stored at a place, which has to be what was sent. Raises `DamagedError`."""
     stored = bucket.look(place)
     if stored is None:

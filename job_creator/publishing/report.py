@@ -13,9 +13,9 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from job_creator.adapters.multipart import Progress
-from job_creator.retention import Removal
-from job_creator.tables import new_table
+from foundation.stores.s3_parts import Progress
+from foundation.tables import new_table
+from job_creator.publishing.retention import SifRemoval
 
 SECONDS_BETWEEN_LINES: Final = 10.0
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -23,7 +23,7 @@ _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 logger = logging.getLogger(__name__)
 
 
-def print_removals(removals: Sequence[Removal], console: Console) -> None:
+def print_removals(removals: Sequence[SifRemoval], console: Console) -> None:
     """What goes: a table on a terminal, one line each elsewhere."""
     rows = [
         (what(removal), removal.placed.record.ref, shown_size(size_of(removal)), removal.reason) for removal in removals
@@ -38,12 +38,12 @@ def print_removals(removals: Sequence[Removal], console: Console) -> None:
         console.print(f"remove {place} ({size}): {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
-def what(removal: Removal) -> str:
+def what(removal: SifRemoval) -> str:
     """What goes, in words."""
     return f"{removal.placed.place} (marker)" if removal.placed.is_marker else removal.placed.place
 
 
-def size_of(removal: Removal) -> int:
+def size_of(removal: SifRemoval) -> int:
     """The bytes that a removal frees."""
     return 0 if removal.placed.is_marker else removal.placed.record.size
 
@@ -57,7 +57,7 @@ def shown_size(size: float) -> str:
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
-def removals_as_values(removals: Iterable[Removal]) -> list[dict[str, Any]]:
+def removals_as_values(removals: Iterable[SifRemoval]) -> list[dict[str, Any]]:
     """Removals for JSON."""
     return [
         {

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
-from job_creator.command_line import Command, console, json_option
-from job_creator.errors import ExitCode, JobFailedError
+from foundation.command_line import Command, console, json_option
+from foundation.errors import ExitCode, JobFailedError
 from job_creator.options import ONLY, Options
 
 if TYPE_CHECKING:
-    from job_creator.rehearsal.setting_up import Wishes
+    from job_creator.rehearsal.shell.setup import Wishes
 
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 EXECUTOR_OF: Final = {
@@ -126,7 +126,7 @@ def rehearse(
         return
     if fails and options.environment.get("SPACK_ROOT"):
         raise click.UsageError("--fail is for the stand-in, but SPACK_ROOT names a real Spack; unset one of them")
-    from job_creator.rehearsal.setting_up import Wishes
+    from job_creator.rehearsal.shell.setup import Wishes
 
     root = options.directory.resolve()
     wishes = Wishes(
@@ -160,14 +160,14 @@ def _require_known(ctx: click.Context, executor: str) -> None:
 
 
 def _simulate(options: Options, only: tuple[str, ...], runners: int, durations: Path | None, *, as_json: bool) -> None:
-    from job_creator import commands
-    from job_creator.adapters.files import read_file
-    from job_creator.choice import read_choice
-    from job_creator.durations import default_durations, read_durations
+    from foundation.doors.files import read_file
+    from job_creator import inputs
+    from job_creator.builds.durations import default_durations, read_durations
+    from job_creator.definitions.choice import read_choice
     from job_creator.rehearsal import report
     from job_creator.rehearsal.played import play
 
-    written = commands.read_all(options.directory, options.site_file)
+    written = inputs.read_all(options.directory, options.site_file)
     expected = read_durations(read_file(durations), str(durations)) if durations else default_durations()
     choice = read_choice(only, (), written.definitions)
     result = play(options.directory, written, choice, expected, runners)
@@ -179,10 +179,10 @@ def _simulate(options: Options, only: tuple[str, ...], runners: int, durations: 
 
 def _run(options: Options, wishes: Wishes, seconds: float, *, again: bool, as_json: bool) -> None:
     from job_creator.rehearsal import report
-    from job_creator.rehearsal.record import pipelines
-    from job_creator.rehearsal.setting_up import set_up
-    from job_creator.rehearsal.shell import run_parent
-    from job_creator.rehearsal.stand_in import NOTICE
+    from job_creator.rehearsal.outcomes import pipelines
+    from job_creator.rehearsal.shell.setup import set_up
+    from job_creator.rehearsal.shell.stages import run_parent
+    from job_creator.rehearsal.shell.stand_in import NOTICE
 
     def tell(line: str) -> None:
         if not options.quiet:
@@ -214,8 +214,8 @@ def _run(options: Options, wishes: Wishes, seconds: float, *, again: bool, as_js
 @click.pass_obj
 def rehearse_child(options: Options, bridge: str, artifact: Path, passed: tuple[str, ...]) -> None:
     """Run a child pipeline; the trigger jobs of a rehearsal call this."""
-    from job_creator.rehearsal.record import SUCCESS
-    from job_creator.rehearsal.shell import read_stage, run_child
+    from job_creator.rehearsal.outcomes import SUCCESS
+    from job_creator.rehearsal.shell.stages import read_stage, run_child
 
     environment = options.environment
     stage = read_stage(Path(environment["REHEARSAL_FOLDER"]))

@@ -9,18 +9,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from job_creator import container_pipelines, names, package_pipelines
-from job_creator.adapters.files import read_file, write_files
-from job_creator.base_pipeline import BasePlan
-from job_creator.choice import Choice
-from job_creator.ci_objects import expand
-from job_creator.commands import Written, make_plan, parent_document
-from job_creator.definitions import SpackDefinition
-from job_creator.durations import Durations
-from job_creator.limits import check
+from foundation.doors.files import read_file, write_files
+from foundation.yaml_io import dump, load
+from job_creator import project_files
+from job_creator.builds.durations import Durations
+from job_creator.definitions.choice import Choice
+from job_creator.definitions.definitions import SpackDefinition
+from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.base_pipeline import BasePlan
+from job_creator.engines.gitlab.limits import check
+from job_creator.engines.gitlab.objects import expand
+from job_creator.engines.gitlab.simulation import Timeline, prepare
+from job_creator.inputs import Written
+from job_creator.pipelines import containers
+from job_creator.pipelines import packages as package_pipelines
+from job_creator.pipelines.base import make_plan, parent_document
 from job_creator.rehearsal import replay
-from job_creator.simulate import Timeline, prepare
-from job_creator.yaml_io import dump, load
 
 PIPELINE_ID: Final = "1001"
 _CI: Final = {
@@ -104,9 +108,9 @@ def _concretize(place: _Place, built: BasePlan) -> Iterator[str]:
         if not isinstance(definition, SpackDefinition):
             continue
         architecture = definition.architecture
-        manifest: Any = built.environments[names.merged_environment(definition.name, architecture)]
+        manifest: Any = built.environments[project_files.merged_environment(definition.name, architecture)]
         replayed = replay.concretized(replay.specs(manifest["spack"]))
-        root = f"{names.environments_folder(architecture)}/{definition.name}"
+        root = f"{project_files.environments_folder(architecture)}/{definition.name}"
         origin = {"job": names.environment_job(definition.name, architecture), "pipeline": PIPELINE_ID}
         pipeline = replay.pipeline(replayed.lock, (), replay.build_job(manifest["spack"]), origin, root)
         files = {
@@ -128,19 +132,19 @@ def _documents(place: _Place, built: BasePlan) -> tuple[dict[str, Any], dict[str
     documents: dict[str, Any] = {names.PARENT_PIPELINE: parent, names.GENERATED_PIPELINE: base}
     packages: dict[str, int] = {}
     for architecture, has_packages in place.architectures.items():
-        environments = place.folder / names.environments_folder(architecture)
+        environments = place.folder / project_files.environments_folder(architecture)
         environments.mkdir(exist_ok=True)
         if has_packages:
             out = place.folder / names.package_artifacts(architecture)
-            asked = package_pipelines.Arguments(
+            asked = package_pipelines.PackagesRequest(
                 environments, out, architecture, names.PACKAGE_PIPELINE, None, None, keep_going=False, may_be_empty=True
             )
             packages[architecture] = package_pipelines.process(site, _CI, asked).to_build
         out = place.folder / names.container_artifacts(architecture)
-        wanted = container_pipelines.Arguments(
+        wanted = containers.ContainersRequest(
             architecture, out, environments, names.CONTAINER_PIPELINE, offline=True, only=tuple(place.choice.only)
         )
-        container_pipelines.generate(place.root, place.written, _CI, wanted)
+        containers.generate(place.root, place.written, _CI, wanted)
     for path in sorted(place.folder.glob("*.artifacts.*/*.yaml")):
         name = path.relative_to(place.folder).as_posix()
         documents[name] = load(read_file(path), name)

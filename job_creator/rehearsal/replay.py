@@ -17,9 +17,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from job_creator.graph import between, finish_times
-from job_creator.packages.spack_pipelines import HASH_VARIABLE, NAME_VARIABLE, VERSION_VARIABLE
-from job_creator.spack_template import merge, unmarked
+from foundation.graph import between, finish_times
+from job_creator.builds.generated import HASH_VARIABLE, NAME_VARIABLE, VERSION_VARIABLE
+from job_creator.environments.marks import merge, unmarked
 
 VERSION: Final = "1.1.0"
 _NAME: Final = re.compile(r"[A-Za-z0-9_][\w.-]*")

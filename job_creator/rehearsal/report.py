@@ -10,18 +10,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from job_creator import names
-from job_creator.adapters.files import read_file
-from job_creator.errors import SpacktainersError
-from job_creator.lockfile import read_lockfile
-from job_creator.packages.spack_pipelines import read_generated
-from job_creator.packages.summary import shown_duration
-from job_creator.rehearsal.engine import log_of
+from foundation.doors.files import read_file
+from foundation.errors import SpacktainersError
+from foundation.shown import shown_duration
+from foundation.spack.lockfile import read_lockfile
+from job_creator import project_files
+from job_creator.builds.generated import read_generated
+from job_creator.engines.gitlab import names
+from job_creator.rehearsal.outcomes import FAILED, SKIPPED, SUCCESS, RehearsedPipeline
 from job_creator.rehearsal.played import Rehearsed
-from job_creator.rehearsal.record import FAILED, SKIPPED, SUCCESS, Pipeline
 from job_creator.rehearsal.replay import VERSION
-from job_creator.rehearsal.shell import Stage
-from job_creator.rehearsal.translate import IMAGE_TOOLS
+from job_creator.rehearsal.shell.gitlab_ci_local import log_of
+from job_creator.rehearsal.shell.stages import Stage
+from job_creator.rehearsal.shell.translation import IMAGE_TOOLS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +45,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RehearsalOutcome:
     """What came of all pipelines.
 
     Packages are counted by architecture: `built` now, `failed`, `skipped` because something before them failed, and
@@ -52,7 +53,7 @@ class Outcome:
     were not run by reason.
     """
 
-    pipelines: tuple[Pipeline, ...]
+    pipelines: tuple[RehearsedPipeline, ...]
     failures: tuple[Failure, ...]
     built: dict[str, int]
     failed: dict[str, int]
@@ -71,13 +72,13 @@ class Outcome:
         return {**asdict(self), "succeeded": self.succeeded}
 
 
-def outcome(stage: Stage, pipelines: Sequence[Pipeline]) -> Outcome:
+def outcome(stage: Stage, pipelines: Sequence[RehearsedPipeline]) -> RehearsalOutcome:
     """What came of some pipelines, from their records, logs and artifacts."""
     ran = list(_ran(pipelines))
     tried = _tried(ran)
     wanted, reused = _asked_for(stage, pipelines)
     left = Counter(reason for one in pipelines for reason in one.left_out.values())
-    return Outcome(
+    return RehearsalOutcome(
         pipelines=tuple(pipelines),
         failures=tuple(_failures(stage, pipelines)),
         built=_by_architecture(package for package, status in tried.items() if status == SUCCESS),
@@ -118,7 +119,7 @@ def _by_architecture(packages: Iterable[_Package]) -> dict[str, int]:
     return dict(sorted(Counter(architecture for architecture, _ in packages).items()))
 
 
-def _ran(pipelines: Sequence[Pipeline]) -> Iterator[tuple[str, str, str]]:
+def _ran(pipelines: Sequence[RehearsedPipeline]) -> Iterator[tuple[str, str, str]]:
     """All jobs with the trigger job of the parent pipeline that they are below, and what came of them."""
     by_id = {one.id: one for one in pipelines}
     for one in pipelines:
@@ -126,14 +127,14 @@ def _ran(pipelines: Sequence[Pipeline]) -> Iterator[tuple[str, str, str]]:
         yield from ((root, job, status) for job, status in one.jobs.items())
 
 
-def _root_bridge(pipeline: Pipeline, by_id: dict[int, Pipeline]) -> str:
+def _root_bridge(pipeline: RehearsedPipeline, by_id: dict[int, RehearsedPipeline]) -> str:
     """The trigger job of the parent pipeline that everything above this one began with."""
     while pipeline.parent is not None and by_id[pipeline.parent].parent is not None:
         pipeline = by_id[pipeline.parent]
     return pipeline.name
 
 
-def _failures(stage: Stage, pipelines: Sequence[Pipeline]) -> Iterator[Failure]:
+def _failures(stage: Stage, pipelines: Sequence[RehearsedPipeline]) -> Iterator[Failure]:
     failed = {one.name for one in pipelines if one.status == FAILED}
     for one in pipelines:
         for job, status in one.jobs.items():
@@ -144,14 +145,14 @@ def _failures(stage: Stage, pipelines: Sequence[Pipeline]) -> Iterator[Failure]:
             yield Failure(one.name, job, "\n".join(text.splitlines()[-_LOG_LINES:]), str(path))
 
 
-def _asked_for(stage: Stage, pipelines: Sequence[Pipeline]) -> tuple[set[_Package], dict[str, set[str]]]:
+def _asked_for(stage: Stage, pipelines: Sequence[RehearsedPipeline]) -> tuple[set[_Package], dict[str, set[str]]]:
     """The packages of all environments: those that Spack wanted to be built, and by architecture all others."""
     needed: dict[str, set[str]] = {}
     wanted: set[_Package] = set()
     for one in pipelines:
         artifacts = stage.states / str(one.id) / "artifacts"
         for path in sorted(artifacts.glob("*/jobs_scratch_dir.*/*/concrete_environment/spack.lock")):
-            architecture = path.parents[2].name.removeprefix(names.environments_folder(""))
+            architecture = path.parents[2].name.removeprefix(project_files.environments_folder(""))
             specs = read_lockfile(path.read_bytes(), str(path)).specs
             own = {hash_ for hash_, spec in specs.items() if not spec.is_external}
             needed.setdefault(architecture, set()).update(own)
@@ -170,7 +171,7 @@ def _to_build(pipeline: Path, own: set[str]) -> set[str]:
         return own
 
 
-def print_outcome(result: Outcome, stage: Stage, console: Console) -> None:
+def print_outcome(result: RehearsalOutcome, stage: Stage, console: Console) -> None:
     """All pipelines with what came of their jobs, the logs of those that failed, and where everything lies."""
     from rich.text import Text
 
@@ -186,7 +187,7 @@ def print_outcome(result: Outcome, stage: Stage, console: Console) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _lines(result: Outcome, folder: Path, *, is_without_images: bool) -> Iterator[str]:
+def _lines(result: RehearsalOutcome, folder: Path, *, is_without_images: bool) -> Iterator[str]:
     yield ""
     for architecture in sorted(result.built.keys() | result.failed.keys() | result.reused.keys()):
         counts = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from job_creator.definition_file import DefinitionFile
-from job_creator.site import Site
-from job_creator.validation import json_schema
+from foundation.validation import json_schema
+from job_creator.definitions.file import DefinitionFile
+from job_creator.site.site import Site
 
 
 def schema(which: str) -> dict[str, Any]:

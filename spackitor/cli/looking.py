@@ -6,7 +6,7 @@ import json
 
 import click
 
-from job_creator.command_line import Command, console, json_option
+from foundation.command_line import Command, console, json_option
 from spackitor.cli.options import MIRROR, mirror, store_of
 
 
@@ -27,10 +27,11 @@ def list_specs(
       spackitor list s3://cache/amd64
       spackitor list /shared/cache 'py-*' openmpi@4
     """
-    from job_creator.tables import print_table
-    from spackitor import contents, report
-    from spackitor.selection import select
-    from spackitor.survey import survey
+    from foundation.tables import print_table
+    from spackitor import report
+    from spackitor.inventory import contents
+    from spackitor.inventory.selection import select
+    from spackitor.inventory.survey import survey
 
     inventory = survey(store_of(context, mirror, endpoint_url)).inventory
     usable = {hash_: inventory.specs[hash_] for hash_ in inventory.usable}
@@ -57,9 +58,10 @@ def stats(context: click.Context, /, mirror: str, endpoint_url: str | None, by: 
     """
     from dataclasses import asdict
 
-    from job_creator.tables import print_table
-    from spackitor import contents, report
-    from spackitor.survey import survey
+    from foundation.tables import print_table
+    from spackitor import report
+    from spackitor.inventory import contents
+    from spackitor.inventory.survey import survey
 
     inventory = survey(store_of(context, mirror, endpoint_url)).inventory
     groups = contents.grouped(inventory, by)
@@ -97,10 +99,10 @@ def check(
       spackitor check /shared/cache --deep
       spackitor check /shared/cache --fix
     """
-    from job_creator.errors import DamagedError
-    from spackitor import check as checks
+    from foundation.errors import DamagedError
     from spackitor import commands
-    from spackitor.survey import survey
+    from spackitor.inventory import check as checks
+    from spackitor.inventory.survey import survey
 
     store = store_of(context, mirror, endpoint_url)
     seen = survey(store)
@@ -115,7 +117,7 @@ def check(
         if not findings:
             how = "every archive was read" if deep else "archives were not read, see --deep"
             click.echo(f"{store.url}: nothing is wrong with its {len(seen.inventory.usable)} specs; {how}")
-    left = [one for one in findings if one.kind is not checks.Kind.INDEX]
+    left = [one for one in findings if one.kind is not checks.CacheFault.INDEX]
     if fix and len(left) < len(findings):
         commands.make_indexes_fit(store)
         click.echo("the index lists what is there now", err=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from job_creator.errors import ExitCode
+from foundation.errors import ExitCode
 
 if TYPE_CHECKING:
-    from job_creator.store import Store
-    from spackitor.commands import Options
+    from foundation.stores.store import Store
+    from spackitor.commands import RunOptions
 
 Decorated = Callable[..., None]
 
@@ -94,11 +94,11 @@ def careful(command: Decorated) -> Decorated:
     return command
 
 
-def options_of(values: Mapping[str, Any]) -> Options:
+def options_of(values: Mapping[str, Any]) -> RunOptions:
     """The values of the options of `careful`."""
-    from spackitor.commands import Options
+    from spackitor.commands import RunOptions
 
-    return Options(
+    return RunOptions(
         values["min_age"],
         values["max_delete"],
         values["grace"],
@@ -110,7 +110,7 @@ def options_of(values: Mapping[str, Any]) -> Options:
 
 def store_of(context: click.Context, url: str, endpoint: str | None) -> Store:
     """The store of a mirror, for the environment that the main command was given."""
-    from job_creator.adapters.stores import open_store
+    from foundation.stores.opening import open_store
 
     try:
         return open_store(url, endpoint, context.obj)

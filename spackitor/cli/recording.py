@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from job_creator.command_line import Command, console, json_option
-from job_creator.errors import ExitCode
+from foundation.command_line import Command, console, json_option
+from foundation.errors import ExitCode
 from spackitor.cli.options import MIRROR, mirror, roots, store_of
 
 
@@ -98,7 +98,8 @@ def show_roots(context: click.Context, /, mirror: str, endpoint_url: str | None,
     Example:
       spackitor roots s3://cache/amd64
     """
-    from spackitor import report, survey
+    from spackitor import report
+    from spackitor.inventory import survey
 
     store = store_of(context, mirror, endpoint_url)
     _, recorded = survey.read_side_folder(store)

@@ -9,20 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from job_creator.command_line import Command, Size, console, json_option
-from job_creator.errors import ExitCode
-from spackitor.cli.options import (
-    FOLDER,
-    MIRROR,
-    careful,
-    mirror,
-    options_of,
-    roots,
-    store_of,
-)
+from foundation.command_line import Command, Size, console, json_option
+from foundation.errors import ExitCode
+from spackitor.cli.options import FOLDER, MIRROR, careful, mirror, options_of, roots, store_of
 
 if TYPE_CHECKING:
-    from spackitor.commands import Outcome
+    from spackitor.commands import RunOutcome
 
 
 @click.command("clean", cls=Command, exit_codes=(*MIRROR, ExitCode.INVALID_INPUT))
@@ -162,8 +154,10 @@ def restore(
     """
     from dataclasses import asdict
 
-    from job_creator.errors import DamagedError
-    from spackitor import recovery, report, survey
+    from foundation.errors import DamagedError
+    from spackitor import report
+    from spackitor.inventory import survey
+    from spackitor.removal import recovery
 
     store = store_of(context, mirror, endpoint_url)
     if only_list:
@@ -204,7 +198,7 @@ def empty_quarantine(
     """
     from spackitor import commands, report
 
-    options = commands.Options(is_dry_run=dry_run)
+    options = commands.RunOptions(is_dry_run=dry_run)
     show = _shown(is_dry_run=dry_run, as_json=as_json)
     store = store_of(context, mirror, endpoint_url)
     with report.progress() as progress:
@@ -212,11 +206,11 @@ def empty_quarantine(
     _finish(outcome, as_json=as_json)
 
 
-def _shown(*, is_dry_run: bool, as_json: bool, as_tree: bool = False) -> Callable[[Outcome], None]:
+def _shown(*, is_dry_run: bool, as_json: bool, as_tree: bool = False) -> Callable[[RunOutcome], None]:
     """Prints a plan before it is carried out."""
     from spackitor import report
 
-    def show(outcome: Outcome) -> None:
+    def show(outcome: RunOutcome) -> None:
         if as_json:
             return
         if as_tree:
@@ -226,7 +220,7 @@ def _shown(*, is_dry_run: bool, as_json: bool, as_tree: bool = False) -> Callabl
     return show
 
 
-def _finish(outcome: Outcome, *, as_json: bool) -> None:
+def _finish(outcome: RunOutcome, *, as_json: bool) -> None:
     from spackitor import commands, report
 
     if as_json:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from job_creator.store import ANYTHING
+from foundation.stores.store import ANYTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Layout v2 (`job_creator/build_cache/layout_v2.py`) as entries of an inventory, and how its index is written."""
+"""Layout v2 (`foundation/spack/layout_v2.py`) as entries of an inventory, and how its index is written."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from job_creator.build_cache.index import read_index
-from job_creator.build_cache.layout_v2 import ARCHIVE, FOLDER, INDEX, INDEX_CHECKSUM, OTHERS, SPEC_FILE
-from job_creator.errors import DamagedError
-from job_creator.store import Content, StoredObject
-from spackitor.inventory import Entry, IndexFile, Layout, Orphan
+from foundation.errors import DamagedError
+from foundation.spack.index import read_index
+from foundation.spack.layout_v2 import ARCHIVE, FOLDER, INDEX, INDEX_CHECKSUM, OTHERS, SPEC_FILE
+from foundation.stores.store import Content, StoredObject
+from spackitor.inventory.inventory import Entry, IndexFile, Layout, Orphan
 from spackitor.layouts import Write
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class SortedV2:
     """The objects of this layout, sorted out."""
 
     entries: tuple[Entry, ...]
@@ -24,7 +24,7 @@ class Sorted:
     unrecognised: int
 
 
-def sort_out(objects: Iterable[StoredObject]) -> Sorted:
+def sort_out(objects: Iterable[StoredObject]) -> SortedV2:
     """Which object belongs to which spec."""
     spec_files: dict[str, list[StoredObject]] = defaultdict(list)
     archives: dict[str, list[StoredObject]] = defaultdict(list)
@@ -43,7 +43,7 @@ def sort_out(objects: Iterable[StoredObject]) -> Sorted:
         if hash_ not in spec_files
         for one in found
     )
-    return Sorted(entries, orphans, unrecognised)
+    return SortedV2(entries, orphans, unrecognised)
 
 
 def _entry(hash_: str, spec_files: list[StoredObject], archives: list[StoredObject]) -> Entry:

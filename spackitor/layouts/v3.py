@@ -1,4 +1,4 @@
-"""Layout v3 (`job_creator/build_cache/layout_v3.py`) as entries of an inventory, and how its index is written."""
+"""Layout v3 (`foundation/spack/layout_v3.py`) as entries of an inventory, and how its index is written."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from job_creator.build_cache.index import read_index
-from job_creator.build_cache.layout_v3 import (
+from foundation.errors import DamagedError
+from foundation.spack.index import read_index
+from foundation.spack.layout_v3 import (
     BLOBS,
     FOLDER,
     INDEX_TYPE,
     SPEC_MANIFEST,
     SPEC_TYPE,
     VERSION,
-    Manifest,
+    SpecManifest,
     index_blob,
 )
-from job_creator.build_cache.specs import intern
-from job_creator.errors import DamagedError
-from job_creator.store import Content, StoredObject
-from spackitor.inventory import Entry, IndexFile, Layout, Orphan
+from foundation.spack.specs import intern
+from foundation.stores.store import Content, StoredObject
+from spackitor.inventory.inventory import Entry, IndexFile, Layout, Orphan
 from spackitor.layouts import Write
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class SortedV3:
     """The objects of this layout, sorted out."""
 
     entries: tuple[Entry, ...]
@@ -36,7 +36,9 @@ class Sorted:
     unrecognised: int
 
 
-def sort_out(manifests: Iterable[StoredObject], blobs: Iterable[StoredObject], read: Mapping[str, Manifest]) -> Sorted:
+def sort_out(
+    manifests: Iterable[StoredObject], blobs: Iterable[StoredObject], read: Mapping[str, SpecManifest]
+) -> SortedV3:
     """Which object belongs to which spec. `read` are the manifests by key."""
     there = {one.key: one for one in blobs}
     entries: list[Entry] = []
@@ -59,10 +61,10 @@ def sort_out(manifests: Iterable[StoredObject], blobs: Iterable[StoredObject], r
         if key not in of_specs and key not in of_others
     )
     unreadable = any(manifest.damage for manifest in read.values())
-    return Sorted(tuple(entries), orphans, frozenset(of_others), unreadable, unrecognised)
+    return SortedV3(tuple(entries), orphans, frozenset(of_others), unreadable, unrecognised)
 
 
-def _entry(hash_: str, one: StoredObject, manifest: Manifest, there: Mapping[str, StoredObject]) -> Entry:
+def _entry(hash_: str, one: StoredObject, manifest: SpecManifest, there: Mapping[str, StoredObject]) -> Entry:
     spec = manifest.blob(SPEC_TYPE)
     return Entry(
         Layout.V3,
@@ -76,7 +78,7 @@ def _entry(hash_: str, one: StoredObject, manifest: Manifest, there: Mapping[str
     )
 
 
-def index_file(key: str, manifest: Manifest, view: str, content: Content | None) -> IndexFile:
+def index_file(key: str, manifest: SpecManifest, view: str, content: Content | None) -> IndexFile:
     """An index. One that cannot be read is told of, not raised; a version that is not known is refused."""
     blob = index_blob(manifest)
     damage = manifest.damage or ("" if content else f"{key}: leads to {blob or 'nothing'}, which is not there")

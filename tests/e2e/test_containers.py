@@ -17,19 +17,20 @@ from typing import Any
 
 import pytest
 
-from job_creator.adapters.registry import RegistryClient
-from job_creator.adapters.s3 import s3_client
-from job_creator.containers.base_images import DecidedImage, Sources, base_image
-from job_creator.containers.base_images import build_job as base_image_job
-from job_creator.containers.published import Published, Query
-from job_creator.decisions import Action, Decision, Subject
-from job_creator.job_scripts import render
-from job_creator.lockfile import read_lockfile
-from job_creator.names import NOTHING_TO_DO
-from job_creator.publication import Record
-from job_creator.site import DockerHub, read_site
-from job_creator.site import Registry as SiteRegistry
-from job_creator.yaml_io import parse
+from foundation.registries.images import RegistryClient
+from foundation.registries.published import Published, Query
+from foundation.spack.lockfile import read_lockfile
+from foundation.stores.s3_client import s3_client
+from foundation.yaml_io import parse
+from job_creator.engines.gitlab.jobs.images import build_job as base_image_job
+from job_creator.engines.gitlab.names import NOTHING_TO_DO
+from job_creator.images.base_images import DecidedImage, ImageSources, base_image
+from job_creator.images.decisions import Action, Decision, Subject
+from job_creator.publishing.record import PublicationRecord
+from job_creator.scripts.rendering import render
+from job_creator.site.publish import DockerHub
+from job_creator.site.registries import Registry as SiteRegistry
+from job_creator.site.site import read_site
 from tests.integration.apptainer import Apptainer, apptainer_for
 from tests.integration.base_images import buildah_in, debian_root, import_root, shared_folder
 from tests.integration.components import require
@@ -128,11 +129,14 @@ class Site:
         os.environ["REQUESTS_CA_BUNDLE"] = str(self.registry.certificate)
         return RegistryClient(self.registry.credentials).look_up([query])[query]
 
-    def objects(self) -> dict[str, Record | None]:
+    def objects(self) -> dict[str, PublicationRecord | None]:
         """What is in the bucket."""
         client = s3_client(self.s3)
         keys = [entry["Key"] for entry in client.list_objects_v2(Bucket=self.bucket).get("Contents", [])]
-        return {key: Record.from_metadata(client.head_object(Bucket=self.bucket, Key=key)["Metadata"]) for key in keys}
+        return {
+            key: PublicationRecord.from_metadata(client.head_object(Bucket=self.bucket, Key=key)["Metadata"])
+            for key in keys
+        }
 
 
 @pytest.fixture(scope="module")
@@ -336,7 +340,11 @@ def test_the_build_of_the_builder_image_gets_the_key_and_labels_the_compilers(si
     base = f"{site.environment['CI_REGISTRY_IMAGE']}/runtime:latest"
     found = read_site(parse(text.replace("images:\n", f"images:\n  builder: {{base: '{base}'}}\n").encode(), "site"))
     image = base_image(
-        "builder", "amd64", found, Sources({"builder": "f"}, "c" * 40, "d" * 40), site.environment["CI_REGISTRY_IMAGE"]
+        "builder",
+        "amd64",
+        found,
+        ImageSources({"builder": "f"}, "c" * 40, "d" * 40),
+        site.environment["CI_REGISTRY_IMAGE"],
     )
     decision = Decision(Subject.BASE_IMAGE, "builder", "amd64", Action.BUILD, "")
     job = base_image_job(DecidedImage(image, decision, None), found.architectures["amd64"], found)

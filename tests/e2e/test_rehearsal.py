@@ -17,17 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.errors import ExitCode
-from job_creator.limits import check
-from job_creator.names import NOTHING_TO_DO
-from job_creator.site import Limits
-from job_creator.yaml_io import load
-from tests.e2e.rehearsals import (
-    PLANTED,
-    Rehearsed,
-    rehearse,
-    repository,
-)
+from foundation.errors import ExitCode
+from foundation.yaml_io import load
+from job_creator.engines.gitlab.limits import check
+from job_creator.engines.gitlab.names import NOTHING_TO_DO
+from job_creator.site.gitlab import Limits
+from tests.e2e.rehearsals import PLANTED, Rehearsed, rehearse, repository
 from tests.integration.apptainer import apptainer_for
 from tests.integration.base_images import buildah_in, debian_root, import_root, shared_folder
 from tests.integration.registry_server import Registry, run_registry

@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from job_creator import names
-from job_creator.adapters.s3 import s3_client
-from job_creator.commands import parent_document, read_all
-from job_creator.publication import Record
+from foundation.stores.s3_client import s3_client
+from job_creator import project_files
+from job_creator.engines.gitlab import names
+from job_creator.inputs import read_all
+from job_creator.pipelines.base import parent_document
+from job_creator.publishing.record import PublicationRecord
 from tests.documentation import Block
 from tests.fakes.gitlab import FakeGitLab, FakePipeline
 from tests.integration.s3_server import KEYS
@@ -42,7 +44,13 @@ CACHE: Final = (
 )
 """The build cache of the examples: three specs are in use, three are old and not."""
 
-_COPIED: Final = (*names.PARTS_WITH_DEFAULTS, "Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt")
+_COPIED: Final = (
+    *project_files.PARTS_WITH_DEFAULTS,
+    "Makefile",
+    "pyproject.toml",
+    "requirements.txt",
+    "requirements-dev.txt",
+)
 """What a checkout has besides the site."""
 _GIT: Final = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -50,7 +58,7 @@ _GIT: Final = {
 }
 _SECONDS: Final = 200
 _SIF: Final = b"a SIF file"
-_RELEASE: Final = Record(
+_RELEASE: Final = PublicationRecord(
     "hdf5-stack",
     "1.14.5",
     "1.14.5-amd64",
@@ -107,7 +115,7 @@ def site_for(page: Path, folder: Path, s3_url: str, programs: Path) -> Iterator[
     """A site for the examples of one page, with the programs that a checkout has after its first `make`."""
     checkout = _checkout(folder / "checkout", programs)
     if page.name in _ENVIRONMENTS:
-        _ENVIRONMENTS[page.name](checkout / names.environments_folder("amd64"))
+        _ENVIRONMENTS[page.name](checkout / project_files.environments_folder("amd64"))
     for name in ("container_definitions", "spacktainer/files"):
         shutil.copytree(FROZEN_SITE / name, folder / "old" / name)
     (folder / "shared" / "containers").mkdir(parents=True)
@@ -152,7 +160,7 @@ def _checkout(folder: Path, programs: Path) -> Path:
         copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy2
         if not (folder / name).exists():
             copy(REPOSITORY / name, folder / name)
-    (folder / names.PARENT_PIPELINE).write_text(parent_document(read_all(folder, names.SITE_FILE)))
+    (folder / names.PARENT_PIPELINE).write_text(parent_document(read_all(folder, project_files.SITE_FILE)))
     # What is installed already, newer than what 'make' would install it from.
     (folder / ".venv").mkdir()
     (folder / ".venv" / "bin").symlink_to(programs)
@@ -247,7 +255,7 @@ def _pipeline(gitlab: FakeGitLab) -> FakePipeline:
     packages, containers = names.package_artifacts("amd64"), names.container_artifacts("amd64")
     base.job(names.process_job("amd64"), {f"{packages}/{names.PACKAGE_PIPELINE}": b"a: {}\n"})
     base.job(names.containers_job("amd64"), {f"{containers}/{names.CONTAINER_PIPELINE}": b"b: {}\n"})
-    lock = f"{names.environments_folder('amd64')}/hdf5-stack/concrete_environment/spack.lock"
+    lock = f"{project_files.environments_folder('amd64')}/hdf5-stack/concrete_environment/spack.lock"
     base.job(names.environment_job("hdf5-stack", "amd64"), {lock: b"{}\n"})
     parent.child(names.populate_bridge("amd64")).job("hdf5@1.14.5 /abc", {"build.log": b"done\n"})
     return parent

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import pytest
 
-from job_creator.yaml_io import dump
+from foundation.yaml_io import dump
 from tests.integration.components import require
 
 SPECS: Final = ("bzip2@1.0.8", "lz4@1.9.4 build_system=makefile", "libevent@2.1.12 ~openssl", "libffi@3.4.4")

@@ -14,8 +14,8 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from job_creator.__main__ import main
-from job_creator.adapters import containers_folder
-from job_creator.publication import Record, write_time
+from job_creator.publishing import sif_folder
+from job_creator.publishing.record import PublicationRecord, write_time
 from tests.integration.s3_server import s3_environment_fixture as s3_environment_fixture
 from tests.integration.s3_server import s3_url_fixture as s3_url_fixture
 
@@ -29,13 +29,13 @@ PART = 5 << 20
 DIGEST = "sha256:" + "d" * 64
 
 
-RELEASE = Record("neuron", "9.0", "9.0", "amd64", "refs/heads/main", True, "a" * 64)
+RELEASE = PublicationRecord("neuron", "9.0", "9.0", "amd64", "refs/heads/main", True, "a" * 64)
 
 
 NOW = datetime.now(UTC)
 
 
-def branch(ref: str, tag: str) -> Record:
+def branch(ref: str, tag: str) -> PublicationRecord:
     return replace(RELEASE, ref=f"refs/heads/{ref}", tag=tag, is_release=False)
 
 
@@ -78,13 +78,13 @@ class World:
         assert "planted-secret" not in result.output
         return result
 
-    def publish(self, content: bytes, record: Record = RELEASE, *more: str, url: str = "") -> Result:
+    def publish(self, content: bytes, record: PublicationRecord = RELEASE, *more: str, url: str = "") -> Result:
         file, recorded = self.path / "file.sif", self.path / "record.json"
         file.write_bytes(content)
         recorded.write_text(record.to_json())
         return self.jc("publish-sif", file, "--record", recorded, "--to", self.root, *more, url=url)
 
-    def install(self, record: Record = RELEASE, *more: str, url: str = "") -> Result:
+    def install(self, record: PublicationRecord = RELEASE, *more: str, url: str = "") -> Result:
         return self.jc("install-sif", f"{self.root}/{record.file_name}", "--to", self.cluster, *more, url=url)
 
     def clean(self, *more: str | Path, live: tuple[str, ...] = (), url: str = "") -> Result:
@@ -93,19 +93,19 @@ class World:
         places = (self.root, self.cluster) if self.cluster.exists() else (self.root,)
         return self.jc("clean-branches", *places, "--default-branch", "main", "--refs-file", refs, *more, url=url)
 
-    def put(self, name: str, record: Record, content: bytes = b"old") -> None:
+    def put(self, name: str, record: PublicationRecord, content: bytes = b"old") -> None:
         """What an earlier run published."""
         record = replace(record, size=len(content), sha256=sha256(content))
         key = f"{PREFIX}/{name}"
         self.client.put_object(Bucket=self.bucket, Key=key, Body=content, Metadata=record.to_metadata())
 
-    def put_on_cluster(self, record: Record, content: bytes, *links: str) -> None:
+    def put_on_cluster(self, record: PublicationRecord, content: bytes, *links: str) -> None:
         """What an earlier run installed."""
         record = replace(record, size=len(content), sha256=sha256(content))
-        path = containers_folder.path_of(self.cluster, record)
-        containers_folder.install(path, record, lambda descriptor: _write(descriptor, content))
+        path = sif_folder.path_of(self.cluster, record)
+        sif_folder.install(path, record, lambda descriptor: _write(descriptor, content))
         for name in (record.file_name, *links):
-            containers_folder.point(path.parent / name, path.name)
+            sif_folder.point(path.parent / name, path.name)
 
     def keys(self) -> set[str]:
         found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=f"{PREFIX}/").get("Contents", [])
@@ -114,9 +114,9 @@ class World:
     def has(self, name: str) -> bool:
         return name in {*self.keys()}
 
-    def stored(self, record: Record = RELEASE) -> tuple[bytes, Record | None]:
+    def stored(self, record: PublicationRecord = RELEASE) -> tuple[bytes, PublicationRecord | None]:
         answer = self.client.get_object(Bucket=self.bucket, Key=f"{PREFIX}/{record.file_name}")
-        return answer["Body"].read(), Record.from_metadata(answer["Metadata"])
+        return answer["Body"].read(), PublicationRecord.from_metadata(answer["Metadata"])
 
     def unfinished(self) -> list[Any]:
         found: list[Any] = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])

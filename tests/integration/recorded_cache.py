@@ -11,8 +11,8 @@ from typing import Any
 
 import requests
 
-from job_creator.build_cache.layout_v3 import ARCHIVE_TYPE, INDEX, SPEC_MANIFEST, SPEC_TYPE, Manifest, read_manifest
-from job_creator.store import Content
+from foundation.spack.layout_v3 import ARCHIVE_TYPE, INDEX, SPEC_MANIFEST, SPEC_TYPE, SpecManifest, read_manifest
+from foundation.stores.store import Content
 from tests.integration.registry_server import OCI_MANIFEST, Registry, digest_of
 from tests.unit.spackitor.mirrors import RECORDED
 
@@ -21,12 +21,12 @@ ROOT = "app-x"
 """It links or runs all that is in its lockfile."""
 
 
-def manifest(key: str) -> Manifest:
+def manifest(key: str) -> SpecManifest:
     """A manifest of the recorded cache."""
     return read_manifest(Content((CACHE / key).read_bytes(), ""), key)
 
 
-def content(of: Manifest, media_type: str) -> bytes:
+def content(of: SpecManifest, media_type: str) -> bytes:
     """The content of the blob of this type."""
     blob = of.blob(media_type)
     assert blob

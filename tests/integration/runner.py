@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from job_creator.ci_objects import expand
+from job_creator.engines.gitlab.objects import expand
 from tests.integration.registry_server import Registry
 
 SHELL = ("bash", "-eo", "pipefail", "-c")

@@ -8,21 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.adapters import containers_bucket, multipart
-from job_creator.adapters.s3 import s3_client
-from job_creator.errors import ExitCode
+from foundation.errors import ExitCode
+from foundation.stores import s3_parts
+from foundation.stores.s3_client import s3_client
+from job_creator.publishing import sif_bucket
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture
-from tests.integration.published import (
-    DIGEST,
-    PART,
-    RELEASE,
-    World,
-    branch,
-    content_of,
-    days_ago,
-    sha256,
-    succeeded,
-)
+from tests.integration.published import DIGEST, PART, RELEASE, World, branch, content_of, days_ago, sha256, succeeded
 
 __all__ = ["ceph_environment_fixture", "ceph_url_fixture"]
 
@@ -33,7 +24,7 @@ _numbers = itertools.count()
 
 @pytest.fixture
 def world(ceph_environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(multipart, "PART_SIZE", PART)
+    monkeypatch.setattr(s3_parts, "PART_SIZE", PART)
     client = s3_client(ceph_environment)
     bucket = f"containers-{next(_numbers)}"
     client.create_bucket(Bucket=bucket)
@@ -45,7 +36,7 @@ def test_a_file_is_published_with_its_record_and_installed(
     world: World, monkeypatch: pytest.MonkeyPatch, in_parts: bool
 ) -> None:
     if in_parts:
-        monkeypatch.setattr(containers_bucket, "COPY_LIMIT", PART)
+        monkeypatch.setattr(sif_bucket, "COPY_LIMIT", PART)
     content = content_of(2 * PART + 3)
     record = replace(RELEASE, ref="refs/heads/größe/x y")
     succeeded(world.publish(content, record, "--image-digest", DIGEST))

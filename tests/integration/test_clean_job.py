@@ -9,10 +9,11 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from job_creator.adapters.s3 import s3_client
-from job_creator.base_pipeline import plan
-from job_creator.containers.published import Knowledge
-from job_creator.names import clean_job, environments_folder
+from foundation.stores.s3_client import s3_client
+from job_creator.engines.gitlab.base_pipeline import plan
+from job_creator.engines.gitlab.names import clean_job
+from job_creator.images.knowledge import Knowledge
+from job_creator.project_files import environments_folder
 from spackitor.__main__ import main
 from tests.integration.runner import run_script
 from tests.integration.s3_server import s3_environment_fixture, s3_url_fixture

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from foundation.errors import ExitCode
+from foundation.stores.s3_client import S3Location, s3_client
+from foundation.yaml_io import parse
 from job_creator.__main__ import main
-from job_creator.adapters.s3 import S3Location, s3_client
-from job_creator.errors import ExitCode
-from job_creator.names import NOTHING_TO_DO
-from job_creator.publication import Record
-from job_creator.yaml_io import parse
+from job_creator.engines.gitlab.names import NOTHING_TO_DO
+from job_creator.publishing.record import PublicationRecord
 from tests.integration.registry_server import GROUP, Registry, TokenService, push_image, push_index, run_registry
 from tests.integration.s3_server import new_bucket, s3_environment_fixture, s3_url_fixture
 from tests.locks import lockfile, write_environment
@@ -93,7 +93,7 @@ class Project:
         for folder in sorted(path for path in self.out.iterdir() if path.is_dir()):
             lines = (folder / "labels").read_text().splitlines()
             labels = dict(line.split("=", 1) for line in lines)
-            record = Record.from_json((folder / "record.json").read_text(), "record.json")
+            record = PublicationRecord.from_json((folder / "record.json").read_text(), "record.json")
             repository = f"{self.group}/{folder.name}"
             digest = push_image(self.registry, repository, record.tag, "amd64", labels)
             push_index(self.registry, repository, record.tag.removesuffix("-amd64"), {"amd64": digest})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.errors import ExitCode
+from foundation.errors import ExitCode
 from tests.integration.fork_server import quick_programs
 from tests.integration.fork_server import quick_programs_fixture as quick_programs_fixture
 

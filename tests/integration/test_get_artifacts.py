@@ -24,20 +24,20 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from get_artifacts import store
+from foundation.errors import CouldNotAskError, DamagedError, ExitCode, NotThereError
+from foundation.yaml_io import load
+from get_artifacts import output_folder
 from get_artifacts.__main__ import main
-from get_artifacts.choose import Wanted, choose
+from get_artifacts.choose import WantedArtifacts, choose
 from get_artifacts.discover import discover
 from get_artifacts.download import Fetcher
 from get_artifacts.family import PipelineId
 from get_artifacts.gitlab_api import GitLabServer
 from get_artifacts.report import progress
 from get_artifacts.session import Credential, Patience
-from job_creator import names
 from job_creator.__main__ import main as jc
-from job_creator.ci_objects import expand
-from job_creator.errors import CouldNotAskError, DamagedError, ExitCode, NotThereError
-from job_creator.yaml_io import load
+from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.objects import expand
 from tests.fakes.gitlab import SIGNATURE, FakeGitLab, FakePipeline, FakeProject, zip_of
 from tests.fakes.http import HANG_UP, SILENCE, Answer, Cut, json_answer
 from tests.samples import FROZEN_SITE, write_repository
@@ -189,7 +189,7 @@ def test_what_is_somebody_elses_stays(scene: Scene) -> None:
 
 def test_two_runs_in_one_folder_do_not_meet(scene: Scene) -> None:
     scene.add("amd64")
-    with store.opened(scene.out):
+    with output_folder.opened(scene.out):
         assert scene.ga().exit_code == ExitCode.REFUSED
     assert scene.ga().exit_code == ExitCode.OK
 
@@ -255,7 +255,7 @@ def test_nothing_secret_is_printed_or_written(scene: Scene) -> None:
     assert result.exit_code == ExitCode.COULD_NOT_ASK
     with closing(scene.server()) as server:
         scene.gitlab.store.__exit__()
-        job = discover(server, scene.parent_id, Wanted()).jobs[0]
+        job = discover(server, scene.parent_id, WantedArtifacts()).jobs[0]
         with pytest.raises(CouldNotAskError, match="cannot connect") as error:
             list(server.archive(job))
         scene.gitlab.store = contextlib.nullcontext()  # type: ignore[assignment]
@@ -463,7 +463,7 @@ def test_transient_failures_pass(scene: Scene, faults: list[Answer], path: str) 
     scene.add("amd64")
     scene.gitlab.fail(path, *faults)
     with closing(scene.server()) as server:
-        family = discover(server, scene.parent_id, Wanted())
+        family = discover(server, scene.parent_id, WantedArtifacts())
         assert len(family.jobs) == 2
         assert b"".join(server.archive(family.jobs[0])) == scene.base.jobs[1].archive
 
@@ -552,8 +552,8 @@ def test_what_always_comes_damaged_is_an_error(scene: Scene) -> None:
     content[content.rfind(b"PK\x01\x02")] = 0
     job.archive = bytes(content)
     with closing(scene.server()) as server:
-        items = choose(discover(server, scene.parent_id, Wanted()), Wanted(), datetime.now(UTC)).items
-        with store.opened(scene.out) as opened, progress(Console(file=io.StringIO()), 0) as display:
+        items = choose(discover(server, scene.parent_id, WantedArtifacts()), WantedArtifacts(), datetime.now(UTC)).items
+        with output_folder.opened(scene.out) as opened, progress(Console(file=io.StringIO()), 0) as display:
             arrivals, errors = Fetcher(server, opened, display, patience=QUICK).fetch_all(items)
     assert (arrivals, [type(error) for error in errors]) == ([], [DamagedError])
     assert scene.downloads == QUICK.attempts

@@ -10,23 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.adapters.files import list_files
-from job_creator.adapters.registry import RegistryClient
-from job_creator.ci_objects import Job
-from job_creator.containers.base_images import (
-    DecidedImage,
-    Sources,
-    base_image,
-    build_job,
-    decide,
-    decide_index,
-    index_job,
-    questions,
-)
-from job_creator.containers.published import Knowledge, Query
-from job_creator.decisions import Action, compare_labels, files_fingerprint, fingerprint
-from job_creator.site import Site, read_site
-from job_creator.yaml_io import parse
+from foundation.doors.files import list_files
+from foundation.fingerprints import files_fingerprint, fingerprint
+from foundation.registries.images import RegistryClient
+from foundation.registries.published import Query
+from foundation.yaml_io import parse
+from job_creator.engines.gitlab.jobs.images import build_job, index_job
+from job_creator.engines.gitlab.objects import Job
+from job_creator.images.base_images import DecidedImage, ImageSources, base_image, decide, decide_index, questions
+from job_creator.images.decisions import Action, compare_labels
+from job_creator.images.knowledge import Knowledge
+from job_creator.site.site import Site, read_site
 from tests.integration.components import require
 from tests.integration.registry_server import (
     GROUP,
@@ -77,7 +71,7 @@ class Project:
     def decided(self) -> tuple[DecidedImage, ...]:
         """What is to be done about the image of each architecture, as the registry is now."""
         files = files_fingerprint(list_files(self.folder / "runtime"))
-        sources = Sources({"runtime": files}, spack_commit="c" * 40)
+        sources = ImageSources({"runtime": files}, spack_commit="c" * 40)
         registry = self.site.registry.image
         assert registry is not None
         images = [base_image("runtime", name, self.site, sources, registry) for name in ARCHITECTURES]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from job_creator.job_scripts import render_text
+from job_creator.scripts.rendering import render_text
 from tests.integration.apptainer import Apptainer, apptainer_for
 from tests.integration.base_images import Buildah, buildah_in, debian_root, import_root, shared_folder
 from tests.samples import REPOSITORY

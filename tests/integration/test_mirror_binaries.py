@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from foundation.errors import ExitCode
+from foundation.spack.layout_v3 import ARCHIVE_TYPE, INDEX, KEY_INDEX, SPEC_TYPE
 from job_creator.__main__ import main
-from job_creator.build_cache.layout_v3 import ARCHIVE_TYPE, INDEX, KEY_INDEX, SPEC_TYPE
-from job_creator.errors import ExitCode
 from tests.integration import recorded_cache
 from tests.integration.recorded_cache import CACHE, RegistryCache, nodes, specs
 from tests.integration.registry_server import digest_of, run_registry

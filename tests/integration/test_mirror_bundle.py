@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from foundation.errors import ExitCode
 from job_creator.__main__ import main
-from job_creator.errors import ExitCode
 from tests.integration.components import require
 from tests.integration.effects import Killed, effects
-from tests.unit.mirrors.bundles import INDEX, MANIFEST, blob, content, export, fill, import_, small
+from tests.unit.mirrors.bundles.samples import INDEX, MANIFEST, blob, content, export, fill, import_, small
 
 
 def jc(*arguments: str | Path, **environment: str) -> Result:

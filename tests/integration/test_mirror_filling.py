@@ -22,8 +22,8 @@ from threading import Thread
 
 import pytest
 
-from job_creator.mirrors.carried import STAGING, sha256_in_name
-from job_creator.mirrors.needs import NEEDS_KEY, read_needs
+from foundation.spack.source_needs import NEEDS_KEY, read_needs
+from job_creator.mirrors.contents import STAGING, sha256_in_name
 from tests.integration.components import give_up, require
 from tests.integration.mirror_site import LIBFFI_PATCH, MirrorSite, hashes, make_site
 from tests.samples import REPOSITORY

@@ -17,9 +17,9 @@ from uuid import uuid4
 
 import pytest
 
-from job_creator.adapters.s3 import s3_client
-from job_creator.errors import ExitCode
-from job_creator.yaml_io import dump
+from foundation.errors import ExitCode
+from foundation.stores.s3_client import s3_client
+from foundation.yaml_io import dump
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
 from tests.integration.components import give_up, require
 from tests.integration.mirror_site import MirrorSite, hashes

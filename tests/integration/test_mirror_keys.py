@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from foundation.errors import ExitCode
 from job_creator.__main__ import main
-from job_creator.errors import ExitCode
 from tests.integration.components import require
 from tests.integration.real_spack import recipes
 from tests.unit.spackitor.mirrors import RECORDED, LayoutName, recorded

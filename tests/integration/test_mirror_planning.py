@@ -21,17 +21,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from foundation.errors import ExitCode
+from foundation.spack.source_needs import NEEDS_KEY, read_needs
+from foundation.yaml_io import load
 from job_creator.__main__ import main
-from job_creator.errors import ExitCode
-from job_creator.mirrors.carried import STAGING
-from job_creator.mirrors.needs import NEEDS_KEY, read_needs
-from job_creator.yaml_io import load
-from tests.integration.s3_server import (
-    KEYS,
-    new_bucket,
-    s3_environment_fixture,  # noqa: F401 - a fixture
-    s3_url_fixture,  # noqa: F401 - a fixture
-)
+from job_creator.mirrors.contents import STAGING
+from tests.integration.s3_server import KEYS, new_bucket
 from tests.programs import write_program
 from tests.samples import REPOSITORY, SITE, TEMPLATE
 
@@ -278,7 +273,7 @@ def test_a_group_that_does_not_exist_changes_nothing(site: Site) -> None:
 
 
 def test_a_bucket_is_filled_and_planned_for(site: Site, s3_environment: str) -> None:
-    from job_creator.adapters.s3 import s3_client
+    from foundation.stores.s3_client import s3_client
 
     client = s3_client(s3_environment)
     url = f"s3://{new_bucket(client)}/site"

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from foundation.errors import ExitCode
+from foundation.registries.repository import OciRepository
 from job_creator.__main__ import main
-from job_creator.adapters.oci_repository import OciRepository
-from job_creator.errors import ExitCode
 from tests.integration import recorded_cache
 from tests.integration.recorded_cache import RegistryCache, specs
 from tests.integration.registry_server import Registry, TokenService, digest_of, push_image, run_registry

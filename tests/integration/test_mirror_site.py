@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.base_pipeline import plan
-from job_creator.containers.published import Knowledge
-from job_creator.spack_line import SpackLine
-from job_creator.yaml_io import dump
+from foundation.spack.line import SpackLine
+from foundation.yaml_io import dump
+from job_creator.engines.gitlab.base_pipeline import plan
+from job_creator.images.knowledge import Knowledge
 from tests.integration.real_spack import ROOTS
 from tests.mirror_settings import with_mirrors
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, inputs

@@ -21,20 +21,20 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foundation.errors import CouldNotAskError, ExitCode, NotThereError
+from foundation.spack.lockfile import Lockfile, read_lockfile
+from foundation.spack.specs import signed_text
+from foundation.stores.bucket import S3Store
+from foundation.stores.folder import FileSystemStore
+from foundation.stores.s3_client import S3Location, s3_client
+from foundation.stores.store import Store
+from foundation.stores.web import HttpStore
 from job_creator.__main__ import main
-from job_creator.adapters.s3 import S3Location, s3_client
-from job_creator.adapters.stores.filesystem import FileSystemStore
-from job_creator.adapters.stores.http import HttpStore
-from job_creator.adapters.stores.s3 import S3Store
-from job_creator.build_cache.specs import signed_text
-from job_creator.errors import CouldNotAskError, ExitCode, NotThereError
-from job_creator.lockfile import Lockfile, read_lockfile
-from job_creator.mirroring.verifying import Rules, verify
-from job_creator.mirrors.verification import Finding, Kind, Report
-from job_creator.store import Store
-from spackitor.commands import Options, Outcome, clean_sources
-from spackitor.recovery import restore
-from spackitor.roots import roots_of_lockfile
+from job_creator.mirrors.findings import FindingKind, MirrorFinding, VerificationReport
+from job_creator.mirrors.verification.whole_mirror import MirrorRules, verify
+from spackitor.commands import RunOptions, RunOutcome, clean_sources
+from spackitor.policy.roots import roots_of_lockfile
+from spackitor.removal.recovery import restore
 from tests.fakes.http import Answer, LoopbackServer
 from tests.integration.components import require
 from tests.integration.s3_server import new_bucket, s3_environment_fixture, s3_url_fixture  # noqa: F401 - fixtures
@@ -53,8 +53,10 @@ def _gpg(components: None) -> None:
     require("gpg")
 
 
-def check(store: Store | Path, *locks: Lockfile, deep: bool = True, signed: bool = False, allowed: str = "") -> Report:
-    rules = Rules(deep, signed, frozenset([allowed] if allowed else []))
+def check(
+    store: Store | Path, *locks: Lockfile, deep: bool = True, signed: bool = False, allowed: str = ""
+) -> VerificationReport:
+    rules = MirrorRules(deep, signed, frozenset([allowed] if allowed else []))
     opened = FileSystemStore(store) if isinstance(store, Path) else store
     return verify(opened, locks, rules, lambda *_: None)
 
@@ -68,11 +70,11 @@ def copy(tmp_path: Path, layout: LayoutName = "v3", *, signed: bool = True) -> P
     return root
 
 
-def found(report: Report) -> set[Kind]:
+def found(report: VerificationReport) -> set[FindingKind]:
     return {one.kind for one in report.findings}
 
 
-def only(report: Report) -> Finding:
+def only(report: VerificationReport) -> MirrorFinding:
     (finding,) = report.findings
     return finding
 
@@ -156,10 +158,10 @@ def test_what_is_cut_off_is_found_without_reading_content(tmp_path: Path) -> Non
     root = copy(tmp_path)
     archive, _ = blobs(root, "liba")
     archive.write_bytes(archive.read_bytes()[:-1])
-    assert only(check(root, deep=False)).kind is Kind.SIZE
+    assert only(check(root, deep=False)).kind is FindingKind.SIZE
     archive.unlink()
     report = check(root, deep=False)
-    assert only(report).kind is Kind.MISSING
+    assert only(report).kind is FindingKind.MISSING
     assert report.exit_code is ExitCode.NOT_READY
 
 
@@ -171,10 +173,10 @@ def test_an_index_that_does_not_fit_is_damage(tmp_path: Path) -> None:
     path.unlink()
     report = check(root, deep=False)
     assert report.exit_code is ExitCode.DAMAGED
-    assert found(report) == {Kind.INDEX, Kind.LEFT_OVER}
+    assert found(report) == {FindingKind.INDEX, FindingKind.LEFT_OVER}
     path.write_bytes(text)
     (root / "v3/manifests/index/index.manifest.json").unlink()
-    assert {Kind.MISSING, Kind.LEFT_OVER} == found(check(root, deep=False))
+    assert {FindingKind.MISSING, FindingKind.LEFT_OVER} == found(check(root, deep=False))
     assert archive.exists() == spec_file.exists()
 
 
@@ -190,14 +192,14 @@ def test_an_index_that_says_something_else_of_a_spec_is_found(tmp_path: Path) ->
     new.write_text(changed)
     path.write_text(json.dumps(value, indent=0, separators=(",", ":")))
     report = check(root)
-    assert [one.package.partition("@")[0] for one in report.findings if one.kind is Kind.INDEX] == ["liba"]
+    assert [one.package.partition("@")[0] for one in report.findings if one.kind is FindingKind.INDEX] == ["liba"]
 
 
 def test_signatures_count_by_key(tmp_path: Path) -> None:
     root = copy(tmp_path)
     assert check(root, allowed=SIGNER).exit_code is ExitCode.OK
     report = check(root, allowed="A" * 40)
-    assert found(report) == {Kind.SIGNATURE}
+    assert found(report) == {FindingKind.SIGNATURE}
     assert len(report.findings) == 9
     assert f"is signed by {SIGNER}" in report.findings[0].message
 
@@ -207,17 +209,17 @@ def test_an_unsigned_spec_among_signed_ones_is_found(tmp_path: Path) -> None:
     path = manifest(root, "lonely")
     path.write_text(signed_text(path.read_text()))
     report = check(root, deep=False)
-    assert (only(report).kind, report.exit_code) == (Kind.UNSIGNED, ExitCode.DAMAGED)
+    assert (only(report).kind, report.exit_code) == (FindingKind.UNSIGNED, ExitCode.DAMAGED)
     unsigned = copy(tmp_path / "other", signed=False)
     assert check(unsigned).exit_code is ExitCode.OK
-    assert {one.kind for one in check(unsigned, signed=True).findings} == {Kind.UNSIGNED}
+    assert {one.kind for one in check(unsigned, signed=True).findings} == {FindingKind.UNSIGNED}
 
 
 def test_a_key_that_is_not_there_is_missing(tmp_path: Path) -> None:
     root = copy(tmp_path)
     shutil.rmtree(root / "v3/manifests/key")
     report = check(root, deep=False)
-    (finding,) = (one for one in report.findings if one.kind is Kind.MISSING)
+    (finding,) = (one for one in report.findings if one.kind is FindingKind.MISSING)
     assert SIGNER in finding.message
     assert "9 specs" in finding.message
     assert report.exit_code is ExitCode.NOT_READY
@@ -259,7 +261,7 @@ def test_a_private_key_in_a_mirror_is_found(tmp_path: Path, armor: bool, name: s
     with own_keys() as gpg:
         gpg(*(["--armor"] if armor else []), "--output", str(path), "--export-secret-keys")
     report = check(root, deep=True)
-    assert [one.key for one in report.findings if one.kind is Kind.PRIVATE_KEY] == [name]
+    assert [one.key for one in report.findings if one.kind is FindingKind.PRIVATE_KEY] == [name]
     assert report.exit_code is ExitCode.DAMAGED
 
 
@@ -268,7 +270,7 @@ def test_a_private_key_where_a_public_one_should_be_is_found(tmp_path: Path) -> 
     with own_keys() as gpg:
         (path,) = (root / "build_cache/_pgp").glob("*.pub")
         gpg("--yes", "--armor", "--output", str(path), "--export-secret-keys")
-    assert Kind.PRIVATE_KEY in found(check(root, deep=False))
+    assert FindingKind.PRIVATE_KEY in found(check(root, deep=False))
 
 
 def test_a_signature_by_a_key_that_only_looks_like_the_owners_is_bad(tmp_path: Path) -> None:
@@ -283,7 +285,7 @@ def test_a_signature_by_a_key_that_only_looks_like_the_owners_is_bad(tmp_path: P
         gpg("--armor", "--output", str(root / f"build_cache/_pgp/{fingerprint}.pub"), "--export")
     (owner,) = (root / "build_cache/_pgp").glob("4B18*.pub")
     report = check(root, allowed=owner.stem)
-    assert [one.message for one in report.findings if one.kind is Kind.SIGNATURE] == [
+    assert [one.message for one in report.findings if one.kind is FindingKind.SIGNATURE] == [
         f"is signed by {fingerprint}, which is none of those that may"
     ]
     assert set(check(root).signers) == {owner.stem, fingerprint}
@@ -297,11 +299,11 @@ def test_the_missing_patch_is_named(tmp_path: Path, host: str) -> None:
     with served(root) as url:
         report = check(HttpStore(url) if host == "http" else root)
     assert report.exit_code is ExitCode.NOT_READY
-    (finding,) = (one for one in report.findings if one.kind is Kind.MISSING)
+    (finding,) = (one for one in report.findings if one.kind is FindingKind.MISSING)
     assert finding.package.startswith("libffi@1.0/")
     assert (finding.urls, finding.sha256) == (("https://example.org/libffi/1.tar.gz",), sha256("a patch"))
     if host == "folder":
-        assert {one.key for one in report.findings if one.kind is Kind.LINK} == {"libffi/libffi-1.0-1.tar.gz"}
+        assert {one.key for one in report.findings if one.kind is FindingKind.LINK} == {"libffi/libffi-1.0-1.tar.gz"}
 
 
 def test_sources_are_read_to_the_last_byte(tmp_path: Path) -> None:
@@ -324,7 +326,7 @@ def test_repositories_are_checked_by_git(tmp_path: Path) -> None:
     who = ("-c", "user.name=a", "-c", "user.email=a@b.org")
     git(["git", "-C", "work", *who, "commit", "--quiet", "--message", "one"])
     git(["git", "clone", "--quiet", "--bare", "--no-local", "work", str(root / "recipes" / "packages.git")])
-    assert found(check(root, deep=False)) == {Kind.NOT_CHECKED}
+    assert found(check(root, deep=False)) == {FindingKind.NOT_CHECKED}
     assert check(root).findings == ()
     pack = next((root / "recipes/packages.git/objects").rglob("*.pack"))
     changed = bytearray(pack.read_bytes())
@@ -343,7 +345,7 @@ def test_what_a_cleaning_left_is_no_fault(tmp_path: Path) -> None:
     assert (root / ".spackitor/quarantine").is_dir()
     report = check(root, deep=False)
     assert report.exit_code is ExitCode.OK
-    assert found(report) == {Kind.LEFT_OVER}
+    assert found(report) == {FindingKind.LEFT_OVER}
 
 
 def test_no_mirror_is_not_an_empty_one(tmp_path: Path) -> None:
@@ -382,7 +384,7 @@ def test_a_mirror_on_the_web_is_verified_without_a_listing(tmp_path: Path) -> No
         assert (report.counts["specs"], report.signers) == (9, (SIGNER,))
         data = archive.read_bytes()
         archive.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-        assert only(check(HttpStore(url))).kind is Kind.CHECKSUM
+        assert only(check(HttpStore(url))).kind is FindingKind.CHECKSUM
         archive.unlink()
         report = check(HttpStore(url), lock_of("v3"))
         assert report.exit_code is ExitCode.NOT_READY
@@ -430,7 +432,7 @@ def test_a_bucket_is_verified_like_a_folder(
     archive, _ = blobs(root, "liba")
     put(str(archive.relative_to(root)), gzip.compress(bytes(1000))[: archive.stat().st_size])
     report = check(store)
-    assert {one.key for one in report.findings if one.kind is Kind.CHECKSUM} >= {"bzip2/bzip2-1.0-0.tar.gz"}
+    assert {one.key for one in report.findings if one.kind is FindingKind.CHECKSUM} >= {"bzip2/bzip2-1.0-0.tar.gz"}
     assert str(archive.relative_to(root)) in {one.key for one in report.findings}
     assert report.exit_code is ExitCode.DAMAGED
 
@@ -442,8 +444,8 @@ def test_sources_in_a_bucket_are_cleaned_and_come_back(
     kept = roots_of_lockfile(lockfile(PACKAGES, ["bzip2"]), "spack.lock")
     everything = {one.key for one in store.list("")}
 
-    def clean() -> Outcome:
-        options = Options(min_age=0, max_delete=100)
+    def clean() -> RunOutcome:
+        options = RunOptions(min_age=0, max_delete=100)
         return clean_sources(store, (kept,), None, options, lambda _: None, lambda *_: None)
 
     assert {one.name for one in clean().plan.removals} == {"libffi"}

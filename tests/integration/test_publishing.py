@@ -16,14 +16,14 @@ from typing import Any
 import boto3
 import pytest
 
-from job_creator.adapters import containers_bucket, multipart, s3
-from job_creator.adapters.containers_bucket import ContainersBucket
-from job_creator.adapters.s3 import S3Location
-from job_creator.errors import ExitCode
-from job_creator.publication import Record
-from job_creator.publishing import clean, install, publish
+from foundation.errors import ExitCode
+from foundation.stores import s3_client, s3_parts
+from foundation.stores.s3_client import S3Location
+from job_creator.publishing import clean, install, publish, sif_bucket
 from job_creator.publishing.places import BucketPlace, FolderPlace
-from job_creator.retention import Retention
+from job_creator.publishing.record import PublicationRecord
+from job_creator.publishing.retention import Retention
+from job_creator.publishing.sif_bucket import PublicationBucket
 from tests.integration.effects import Killed, effects
 from tests.integration.published import (
     DIGEST,
@@ -46,7 +46,7 @@ from tests.samples import REPOSITORY
 
 @pytest.fixture
 def world(s3_environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(multipart, "PART_SIZE", PART)
+    monkeypatch.setattr(s3_parts, "PART_SIZE", PART)
     client = boto3.client("s3", endpoint_url=s3_environment)
     return World(s3_environment, client, new_bucket(client), tmp_path)
 
@@ -109,7 +109,7 @@ def test_an_object_that_lost_its_end_is_published_anew(world: World) -> None:
 
 def test_a_copy_in_parts_keeps_the_record(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What S3 wants above 5 GB, done to a smaller file."""
-    monkeypatch.setattr(containers_bucket, "COPY_LIMIT", PART)
+    monkeypatch.setattr(sif_bucket, "COPY_LIMIT", PART)
     content = content_of(2 * PART + 3)
     with effects(world.path) as seen:
         succeeded(world.publish(content))
@@ -211,7 +211,7 @@ def test_wrong_options_are_said(world: World, more: list[str], message: str) -> 
 def test_d59_a_server_that_does_not_answer_never_reads_as_not_published(
     world: World, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(s3, "MAX_ATTEMPTS", 1)
+    monkeypatch.setattr(s3_client, "MAX_ATTEMPTS", 1)
     with failing_proxy(world.url, lambda method, *_: Answer(status) if method == "HEAD" else None) as url:
         result = world.publish(b"content", url=url)
     assert result.exit_code == ExitCode.COULD_NOT_ASK
@@ -227,7 +227,7 @@ def test_a_server_that_is_busy_for_a_moment_is_asked_again(world: World) -> None
 
 
 def test_a_network_that_breaks_while_sending_leaves_the_old_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "MAX_ATTEMPTS", 1)
+    monkeypatch.setattr(s3_client, "MAX_ATTEMPTS", 1)
     succeeded(world.publish(b"old"))
     with failing_proxy(world.url, from_then_on(lambda _, path: "partNumber=2" in path, Answer(hang_up=True))) as url:
         result = world.publish(content_of(PART + 1), replace(RELEASE, container_checksum="b" * 64), url=url)
@@ -237,7 +237,7 @@ def test_a_network_that_breaks_while_sending_leaves_the_old_file(world: World, m
 
 
 def test_an_upload_that_fails_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "MAX_ATTEMPTS", 1)
+    monkeypatch.setattr(s3_client, "MAX_ATTEMPTS", 1)
     with failing_proxy(world.url, lambda _, path, __: Answer(500) if "partNumber=2" in path else None) as url:
         assert world.publish(content_of(PART + 1), url=url).exit_code == ExitCode.COULD_NOT_ASK
     assert not world.unfinished()
@@ -301,7 +301,7 @@ def test_what_was_published_anew_since_the_plan_is_not_removed(world: World) -> 
 
 
 def test_publishing_can_be_killed_between_any_two_effects(world: World) -> None:
-    bucket = ContainersBucket(S3Location(world.bucket, PREFIX), world.url)
+    bucket = PublicationBucket(S3Location(world.bucket, PREFIX), world.url)
     old_version, new = "neuron__8.0.sif", replace(RELEASE, container_checksum="b" * 64)
     contents = {"a" * 64: content_of(PART + 1, 1), "b" * 64: content_of(PART + 1, 2)}
     file = world.path / "file.sif"
@@ -343,10 +343,10 @@ def test_a_release_is_installed_with_links_and_a_marker(world: World) -> None:
     assert {path.name for path in folder.iterdir()} == {file, f"{file}.json", "neuron__9.0.sif", "current"}
     assert world.link() == world.link("current") == content
     assert str((folder / "current").readlink()) == file
-    assert Record.from_json((folder / f"{file}.json").read_bytes(), file) == world.stored()[1]
+    assert PublicationRecord.from_json((folder / f"{file}.json").read_bytes(), file) == world.stored()[1]
     assert "links to it: current, neuron__9.0.sif" in result.output
     marker = world.client.head_object(Bucket=world.bucket, Key=f"{PREFIX}/installed/big/neuron__9.0.sif")
-    assert (marker["ContentLength"], Record.from_metadata(marker["Metadata"])) == (0, world.stored()[1])
+    assert (marker["ContentLength"], PublicationRecord.from_metadata(marker["Metadata"])) == (0, world.stored()[1])
 
 
 def test_what_is_installed_already_is_not_downloaded_again(world: World) -> None:
@@ -482,7 +482,7 @@ def is_content(method: str, path: str) -> bool:
 def test_d56_a_download_that_fails_leaves_what_was_there(
     world: World, monkeypatch: pytest.MonkeyPatch, answer: Answer, code: ExitCode, message: str
 ) -> None:
-    monkeypatch.setattr(s3, "MAX_ATTEMPTS", 1)
+    monkeypatch.setattr(s3_client, "MAX_ATTEMPTS", 1)
     world.put_on_cluster(replace(RELEASE, published=days_ago(9)), b"old", "current")
     before = {path.name for path in (world.cluster / "neuron").iterdir()}
     world.put(RELEASE.file_name, replace(RELEASE, container_checksum="b" * 64), b"new")
@@ -522,7 +522,7 @@ def test_a_full_disk_leaves_what_was_there(world: World) -> None:
 
 def test_installing_can_be_killed_between_any_two_effects(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second, third = b"first", b"second", content_of(PART + 1)
-    root, bucket = world.path, ContainersBucket(S3Location(world.bucket, PREFIX), world.url)
+    root, bucket = world.path, PublicationBucket(S3Location(world.bucket, PREFIX), world.url)
     world.put(RELEASE.file_name, replace(RELEASE, published=days_ago(0)), third)
 
     def prepare(name: str) -> None:
@@ -666,7 +666,7 @@ def test_a_folder_that_is_not_there_is_an_error(world: World) -> None:
 
 
 def test_cleaning_up_can_be_killed_between_any_two_effects(world: World) -> None:
-    root, bucket = world.path, BucketPlace(ContainersBucket(S3Location(world.bucket, PREFIX), world.url))
+    root, bucket = world.path, BucketPlace(PublicationBucket(S3Location(world.bucket, PREFIX), world.url))
 
     def prepare(name: str) -> None:
         world.path = root / name

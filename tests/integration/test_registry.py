@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.adapters import registry as registry_module
-from job_creator.adapters.registry import RegistryClient
-from job_creator.containers.published import Published, Query
-from job_creator.decisions import Action, compare_labels
-from job_creator.errors import CouldNotAskError
+from foundation.errors import CouldNotAskError
+from foundation.registries import images as registry_module
+from foundation.registries.images import RegistryClient
+from foundation.registries.published import Published, Query
+from job_creator.images.decisions import Action, compare_labels
 from tests.integration.registry_server import (
     GROUP,
     OCI_INDEX,

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from job_creator.adapters.registry import RegistryClient
-from job_creator.containers.published import Query
-from job_creator.errors import CouldNotAskError, NotThereError
+from foundation.errors import CouldNotAskError, NotThereError
+from foundation.registries.images import RegistryClient
+from foundation.registries.published import Query
 from tests.integration.registry_server import (
     GROUP,
     Registry,

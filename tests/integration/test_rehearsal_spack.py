@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.errors import ExitCode
+from foundation.errors import ExitCode
 from tests.e2e.rehearsals import rehearse, repository
 from tests.integration.real_spack import ROOTS
 from tests.samples import REPOSITORY

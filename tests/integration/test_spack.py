@@ -15,18 +15,19 @@ from typing import Any
 
 import pytest
 
-from job_creator.base_pipeline import Inputs, plan
-from job_creator.commands import read_all
-from job_creator.containers.base_images import Sources
-from job_creator.containers.published import Knowledge
-from job_creator.context import Context
-from job_creator.definitions import SpackDefinition, read_definitions
-from job_creator.names import BASE_IMAGES, environment_job, merged_environment
-from job_creator.package_pipelines import read_folder
-from job_creator.packages.merge import merge
-from job_creator.site import Site, read_site
-from job_creator.spack_template import DESTINATION
-from job_creator.yaml_io import dump, parse
+from foundation.yaml_io import dump, parse
+from job_creator.builds.merge import merge
+from job_creator.definitions.definitions import SpackDefinition, read_definitions
+from job_creator.engines.gitlab.base_pipeline import Inputs, plan
+from job_creator.engines.gitlab.names import environment_job
+from job_creator.environments.setting import DESTINATION
+from job_creator.images.base_images import ImageSources
+from job_creator.images.knowledge import Knowledge
+from job_creator.inputs import read_all
+from job_creator.pipelines.packages import read_folder
+from job_creator.project_files import BASE_IMAGES, merged_environment
+from job_creator.site.run import Context
+from job_creator.site.site import Site, read_site
 from tests.integration.real_spack import ROOTS
 from tests.samples import DEFAULT_BRANCH, FROZEN_SITE
 
@@ -68,7 +69,7 @@ def test_the_generated_job_concretizes_and_generates(root: str, name: str, tmp_p
         context=Context.from_environment(DEFAULT_BRANCH),
         template=written.template,
         definitions=read_definitions(FROZEN_SITE, ["amd64", "arm64"], site.spack.line),
-        sources=Sources(dict.fromkeys(BASE_IMAGES, ""), "c" * 40, "d" * 40),
+        sources=ImageSources(dict.fromkeys(BASE_IMAGES, ""), "c" * 40, "d" * 40),
     )
     built = plan(found, Knowledge(None))
     environment: Any = built.environments[merged_environment(name, "amd64")]

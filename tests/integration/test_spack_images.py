@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from job_creator.job_scripts import render_text
-from job_creator.spack_line import SpackLine
+from foundation.spack.line import SpackLine
+from job_creator.scripts.rendering import render_text
 from tests.integration.base_images import Buildah, buildah_in, debian_root, import_root, shared_folder
 from tests.integration.components import require
 from tests.samples import REPOSITORY

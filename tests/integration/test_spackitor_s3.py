@@ -12,22 +12,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from job_creator.adapters.s3 import parse_s3_url, s3_client
-from job_creator.adapters.stores.s3 import S3Store
-from job_creator.errors import CouldNotAskError, ExitCode, NotThereError, RefusedError
-from job_creator.store import ChangedError, read_all
+from foundation.errors import CouldNotAskError, ExitCode, NotThereError, RefusedError
+from foundation.stores.bucket import S3Store
+from foundation.stores.s3_client import parse_s3_url, s3_client
+from foundation.stores.store import ChangedError, read_all
 from spackitor import commands
 from spackitor.__main__ import main
-from spackitor.commands import CleanRules, Options
-from spackitor.survey import survey
+from spackitor.commands import CleanRules, RunOptions
+from spackitor.inventory.survey import survey
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
-from tests.integration.s3_server import (
-    Answer,
-    failing_proxy,
-    new_bucket,
-    s3_environment_fixture,  # noqa: F401 - a fixture
-    s3_url_fixture,  # noqa: F401 - a fixture
-)
+from tests.integration.s3_server import Answer, failing_proxy, new_bucket
 from tests.unit.spackitor.mirrors import LAYOUTS, LayoutName, Made, MadeMirror, dag_hash
 
 TREE = (
@@ -122,7 +116,7 @@ def test_planning_needs_list_pages_and_the_index(bucket: Bucket, tmp_path: Path)
     """D82: one HEAD for each spec; here 80 objects take two pages."""
     MadeMirror(tmp_path / "made", "v2", [Made(f"p{number}", age=9, size=1) for number in range(40)], now=time.time())
     bucket.fill(tmp_path / "made")
-    store, options = bucket.store(keys_per_request=60), Options(max_delete=100, is_dry_run=True)
+    store, options = bucket.store(keys_per_request=60), RunOptions(max_delete=100, is_dry_run=True)
     done = commands.clean(store, (), CleanRules(max_age=30), options, lambda _: None, lambda *_: None)
     assert done.plan.total == 40
     assert sum(done.requests.values()) <= 2 + 10

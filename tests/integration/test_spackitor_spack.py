@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.adapters.stores.filesystem import FileSystemStore
+from foundation.stores.folder import FileSystemStore
 from spackitor.commands import make_indexes_fit
-from spackitor.recovery import restore
-from spackitor.roots import RootSet
-from spackitor.survey import survey
+from spackitor.inventory.survey import survey
+from spackitor.policy.roots import RootSet
+from spackitor.removal.recovery import restore
 from tests.integration.real_spack import recipes
 from tests.unit.spackitor.cleaning import run_clean
 from tests.unit.spackitor.mirrors import LayoutName, Made, MadeMirror, recorded, require_consistent

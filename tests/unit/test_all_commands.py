@@ -10,9 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from job_creator.command_line import Command, Group, format_option, is_quiet, json_option
-from job_creator.errors import ExitCode
-from job_creator.logging_config import PACKAGES
+from foundation.command_line import Command, Group, format_option, is_quiet, json_option
+from foundation.errors import ExitCode
+from foundation.logging_config import PACKAGES
 from tests.documentation import PROGRAMS
 
 

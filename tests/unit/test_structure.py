@@ -114,7 +114,7 @@ def test_what_is_shipped_is_read_by_no_other_test_than_its_own(name: str) -> Non
 def test_no_institute_stands_in_the_code() -> None:
     """S1-S14: hosts, buckets, runner tags and project ids of one site."""
     sites = re.compile(r"epfl|bbpgitlab|bluebrain|openbrain|gpfs|\bbb5\b|aws_graviton|\.ch\b", re.IGNORECASE)
-    files = [*SOURCES, *(REPOSITORY / "job_creator" / "job_templates").iterdir()]
+    files = [*SOURCES, *(REPOSITORY / "job_creator" / "scripts" / "templates").iterdir()]
     for path in files:
         assert not sites.search(path.read_text()), path
 

@@ -9,16 +9,16 @@ from dataclasses import replace
 
 import pytest
 
-from job_creator.ci_objects import expand
-from job_creator.commands import HEADER
+from foundation.yaml_io import dump, parse
 from job_creator.containers.identity import Unbuildable
-from job_creator.containers.plan import plan
-from job_creator.containers.published import Knowledge
-from job_creator.definitions import ExtraFile
-from job_creator.limits import check
-from job_creator.names import CONTAINER_PIPELINE
-from job_creator.site import Limits
-from job_creator.yaml_io import dump, parse
+from job_creator.definitions.definitions import ExtraFile
+from job_creator.engines.gitlab.container_pipeline import plan
+from job_creator.engines.gitlab.limits import check
+from job_creator.engines.gitlab.names import CONTAINER_PIPELINE
+from job_creator.engines.gitlab.objects import expand
+from job_creator.images.knowledge import Knowledge
+from job_creator.pipelines.base import HEADER
+from job_creator.site.gitlab import Limits
 from tests.containers import container, images_of, imported, recipe, records_of, unknown, wanted
 from tests.pipeline_checks import GOLDEN, schema_errors, shellcheck
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, spack_definition

@@ -9,25 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job_creator.ci_objects import Job
+from foundation.registries.published import Published, Query
 from job_creator.containers.identity import Container, Unbuildable
-from job_creator.containers.plan import ContainerPlan, Publications, Wanted, installed_key, keys, plan, questions
-from job_creator.containers.published import Knowledge, Published, Query
-from job_creator.decisions import Action
-from job_creator.definitions import ExtraFile
-from job_creator.limits import check
-from job_creator.names import NOTHING_TO_DO
-from job_creator.site import Limits
-from tests.containers import (
-    DIGEST,
-    container,
-    images_of,
-    imported,
-    recipe,
-    records_of,
-    unknown,
-    wanted,
-)
+from job_creator.containers.plan import Publications, WantedContainers, installed_key, keys, questions
+from job_creator.definitions.definitions import ExtraFile
+from job_creator.engines.gitlab.container_pipeline import ContainerPlan, plan
+from job_creator.engines.gitlab.limits import check
+from job_creator.engines.gitlab.names import NOTHING_TO_DO
+from job_creator.engines.gitlab.objects import Job
+from job_creator.images.decisions import Action
+from job_creator.images.knowledge import Knowledge
+from job_creator.site.gitlab import Limits
+from tests.containers import DIGEST, container, images_of, imported, recipe, records_of, unknown, wanted
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, imported_definition, spack_definition
 
 BUILD = "build hdf5 container for amd64"
@@ -37,7 +30,9 @@ HUB = "publish hdf5 on Docker Hub from amd64"
 INSTALL = "download hdf5 SIF to alps"
 
 
-def planned(found: Wanted, images: Knowledge | None = None, publications: Publications | None = None) -> ContainerPlan:
+def planned(
+    found: WantedContainers, images: Knowledge | None = None, publications: Publications | None = None
+) -> ContainerPlan:
     return plan(
         found,
         images if images is not None else Knowledge(images_of(found)),
@@ -61,7 +56,7 @@ def reasons(built: ContainerPlan) -> dict[str, str]:
     return {decision.subject: decision.reason for decision in built.decisions}
 
 
-def without(found: Wanted, *references: str) -> Knowledge:
+def without(found: WantedContainers, *references: str) -> Knowledge:
     return Knowledge({query: None if query.reference in references else one for query, one in images_of(found).items()})
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foundation.registries.reference import parse_reference
+from foundation.spack.lockfile import read_lockfile
 from job_creator.containers.versions import first_spec, image_version, legal_version, spack_version, tag_of
-from job_creator.context import Context
-from job_creator.image_reference import parse_reference
-from job_creator.lockfile import read_lockfile
+from job_creator.site.run import Context
 from tests.locks import lockfile
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST
 

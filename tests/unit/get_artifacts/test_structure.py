@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from get_artifacts.gather import MAX_ARCHIVE_BYTES
-from job_creator.site import GitLab
+from job_creator.site.gitlab import GitLab
 from tests.samples import REPOSITORY
 
 SOURCES = sorted((REPOSITORY / "get_artifacts").glob("*.py"))

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foundation.errors import DamagedError, RefusedError
 from get_artifacts.unpack import UnpackLimits, crc_of, is_path_chosen, read_directory, unpack, verify
-from job_creator.errors import DamagedError, RefusedError
 
 REGULAR = stat.S_IFREG | 0o644
 EVERYTHING = ("**",)

@@ -8,15 +8,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from job_creator.publication import Record, write_time
+from job_creator.publishing.record import PublicationRecord, write_time
 
 MAIN = "refs/heads/main"
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
-RELEASE = Record("neuron", "9.0", "9.0", "amd64", MAIN, True, "a" * 64)
+RELEASE = PublicationRecord("neuron", "9.0", "9.0", "amd64", MAIN, True, "a" * 64)
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 
 
-def branch(ref: str, tag: str = "9.0__branch", **changes: Any) -> Record:
+def branch(ref: str, tag: str = "9.0__branch", **changes: Any) -> PublicationRecord:
     """What a pipeline of a branch publishes."""
     return replace(RELEASE, ref=f"refs/heads/{ref}", tag=tag, is_release=False, **changes)
 
@@ -32,11 +32,11 @@ def _refs() -> st.SearchStrategy[str]:
     return st.just("") | st.builds(str.__add__, prefixes, names)
 
 
-def records() -> st.SearchStrategy[Record]:
+def records() -> st.SearchStrategy[PublicationRecord]:
     """Any record that can be published."""
     text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
     return st.builds(
-        Record,
+        PublicationRecord,
         container=st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,5})?", fullmatch=True),
         version=st.from_regex(r"[^\n\ud800-\udfff]{1,20}", fullmatch=True),
         tag=st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,40}", fullmatch=True),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.adapters.git import live_refs
-from job_creator.errors import CouldNotAskError, FileAccessError, InvalidInputError, NotThereError
+from foundation.doors.git import live_refs
+from foundation.errors import CouldNotAskError, FileAccessError, InvalidInputError, NotThereError
 from job_creator.publishing.clean import read_refs, require_plausible
 
 IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}

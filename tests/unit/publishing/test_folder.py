@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.adapters import containers_folder as folder
-from job_creator.errors import DamagedError, FileAccessError, RefusedError
-from job_creator.publication import Record
+from foundation.errors import DamagedError, FileAccessError, RefusedError
+from job_creator.publishing import sif_folder as folder
+from job_creator.publishing.record import PublicationRecord
 from tests.unit.publishing.records import NOW, RELEASE, branch
 
 
-def recorded(content: bytes, record: Record = RELEASE) -> Record:
+def recorded(content: bytes, record: PublicationRecord = RELEASE) -> PublicationRecord:
     return replace(record, size=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
@@ -29,7 +29,7 @@ def writing(content: bytes) -> Callable[[int], None]:
     return write
 
 
-def put(root: Path, content: bytes, record: Record = RELEASE) -> Path:
+def put(root: Path, content: bytes, record: PublicationRecord = RELEASE) -> Path:
     record = recorded(content, record)
     path = folder.path_of(root, record)
     folder.install(path, record, writing(content))

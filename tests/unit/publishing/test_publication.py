@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job_creator.errors import InvalidInputError
-from job_creator.publication import MAX_METADATA, Record
+from foundation.errors import InvalidInputError
+from job_creator.publishing.record import MAX_METADATA, PublicationRecord
 from tests.unit.publishing.records import RELEASE, branch, records
 
 JSON = st.recursive(
@@ -22,13 +22,13 @@ JSON = st.recursive(
 
 
 @given(records())
-def test_metadata_and_json_give_the_record_back(record: Record) -> None:
-    assert Record.from_metadata(record.to_metadata()) == record
-    assert Record.from_json(record.to_json(), "record.json") == record
+def test_metadata_and_json_give_the_record_back(record: PublicationRecord) -> None:
+    assert PublicationRecord.from_metadata(record.to_metadata()) == record
+    assert PublicationRecord.from_json(record.to_json(), "record.json") == record
 
 
 @given(records())
-def test_metadata_survives_http_and_fits(record: Record) -> None:
+def test_metadata_survives_http_and_fits(record: PublicationRecord) -> None:
     metadata = record.to_metadata()
     assert all(re.fullmatch(r"[a-z0-9-]+", key) for key in metadata), "proxies drop underscores"
     assert all(re.fullmatch(r"[!-~]+", value) for value in metadata.values())
@@ -36,39 +36,41 @@ def test_metadata_survives_http_and_fits(record: Record) -> None:
 
 
 @given(records(), st.data())
-def test_metadata_that_was_damaged_is_nobodys_or_reads_as_written(record: Record, data: st.DataObject) -> None:
+def test_metadata_that_was_damaged_is_nobodys_or_reads_as_written(
+    record: PublicationRecord, data: st.DataObject
+) -> None:
     """A damaged ref that read as another name would be taken for a deleted branch."""
     metadata = record.to_metadata()
     key = data.draw(st.sampled_from(sorted(metadata)))
     metadata[key] = data.draw(st.text(st.characters(codec="ascii"), max_size=20) | st.sampled_from(["%ff", "%C3", "٣"]))
-    read = Record.from_metadata(metadata)
+    read = PublicationRecord.from_metadata(metadata)
     assert read is None or read.to_metadata() == metadata
 
 
 @given(st.dictionaries(st.text(), st.text()))
 def test_other_metadata_is_not_ours(metadata: dict[str, str]) -> None:
-    assert Record.from_metadata(metadata) is None
+    assert PublicationRecord.from_metadata(metadata) is None
 
 
 @pytest.mark.parametrize("key", ["record-version", "container", "tag", "is-release", "container-checksum"])
 def test_metadata_without_one_of_these_is_not_ours(key: str) -> None:
     metadata = RELEASE.to_metadata()
     del metadata[key]
-    assert Record.from_metadata(metadata) is None
+    assert PublicationRecord.from_metadata(metadata) is None
 
 
 def test_metadata_of_other_tools_does_not_disturb() -> None:
-    assert Record.from_metadata({**RELEASE.to_metadata(), "s3cmd-attrs": "uid:0"}) == RELEASE
+    assert PublicationRecord.from_metadata({**RELEASE.to_metadata(), "s3cmd-attrs": "uid:0"}) == RELEASE
 
 
 def test_a_number_that_never_ends_is_not_ours() -> None:
-    assert Record.from_metadata({**RELEASE.to_metadata(), "size": "9" * 5000}) is None
+    assert PublicationRecord.from_metadata({**RELEASE.to_metadata(), "size": "9" * 5000}) is None
 
 
 @given(JSON)
 def test_rubbish_is_invalid_input(value: object) -> None:
     with pytest.raises(InvalidInputError):
-        Record.from_json(json.dumps(value), "record.json")
+        PublicationRecord.from_json(json.dumps(value), "record.json")
 
 
 @pytest.mark.parametrize(
@@ -94,19 +96,19 @@ def test_rubbish_is_invalid_input(value: object) -> None:
 def test_what_is_wrong_in_json_is_said(field: str, value: object, message: str) -> None:
     text = json.dumps({"record_version": 1, **asdict(RELEASE), field: value})
     with pytest.raises(InvalidInputError, match=re.escape(message)):
-        Record.from_json(text, "record.json")
+        PublicationRecord.from_json(text, "record.json")
 
 
 def test_all_faults_are_said_at_once() -> None:
     with pytest.raises(InvalidInputError) as caught:
-        Record.from_json('{"record_version": 1, "container": "A"}', "record.json")
+        PublicationRecord.from_json('{"record_version": 1, "container": "A"}', "record.json")
     assert len(caught.value.faults) == 7
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff\xfe", b"[]", b'{"record_version": 2}', b"null", b""])
 def test_what_is_no_record_is_said_with_its_place(text: bytes) -> None:
     with pytest.raises(InvalidInputError, match=r"record\.json:1:"):
-        Record.from_json(text, "record.json")
+        PublicationRecord.from_json(text, "record.json")
 
 
 def test_the_longest_ref_that_fits_still_fits_when_it_is_published() -> None:
@@ -122,9 +124,9 @@ def test_the_longest_ref_that_fits_still_fits_when_it_is_published() -> None:
     assert 1900 < sum(len(key) + len(value) for key, value in added.to_metadata().items()) <= MAX_METADATA
 
 
-def _accepted(record: Record) -> Record | None:
+def _accepted(record: PublicationRecord) -> PublicationRecord | None:
     try:
-        return Record.from_json(record.to_json(), "record.json")
+        return PublicationRecord.from_json(record.to_json(), "record.json")
     except InvalidInputError:
         return None
 

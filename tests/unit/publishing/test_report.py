@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 from job_creator.publishing import report
-from job_creator.retention import Placed, Removal
+from job_creator.publishing.retention import Placed, SifRemoval
 from tests.unit.publishing.records import branch
 
 REMOVALS = (
-    Removal(Placed("s3://b/[bold]x.sif", branch("[red]x", size=3 << 30)), "refs/heads/[red]x is gone"),
-    Removal(Placed("s3://b/installed/x.sif", branch("x", size=3 << 30), is_marker=True), "gone"),
+    SifRemoval(Placed("s3://b/[bold]x.sif", branch("[red]x", size=3 << 30)), "refs/heads/[red]x is gone"),
+    SifRemoval(Placed("s3://b/installed/x.sif", branch("x", size=3 << 30), is_marker=True), "gone"),
 )
 
 

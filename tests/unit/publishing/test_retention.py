@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job_creator.publication import Record
-from job_creator.retention import Placed, Removal, Retention, deleted_branches, is_too_much, superseded
+from job_creator.publishing.record import PublicationRecord
+from job_creator.publishing.retention import Placed, Retention, SifRemoval, deleted_branches, is_too_much, superseded
 from tests.unit.publishing.records import MAIN, NOW, RELEASE, branch, days_ago
 
 REFS = ["", MAIN, "refs/heads/a/b", "refs/heads/a-b", "refs/heads/A-B", "refs/heads/a_b", "refs/tags/a-b", "refs/x/1"]
@@ -28,16 +28,18 @@ PLACED = st.lists(st.builds(Placed, st.integers(0, 99).map(str), SOME), unique_b
 RETENTION = st.builds(Retention, st.integers(1, 4), st.integers(0, 40))
 
 
-def gone(removals: Sequence[Removal]) -> set[str]:
+def gone(removals: Sequence[SifRemoval]) -> set[str]:
     return {removal.placed.place for removal in removals}
 
 
-def line(record: Record) -> tuple[str, str, str]:
+def line(record: PublicationRecord) -> tuple[str, str, str]:
     return record.container, record.ref, record.architecture
 
 
 @given(PLACED, SOME, RETENTION)
-def test_only_old_versions_of_the_same_line_go(placed: list[Placed], new: Record, retention: Retention) -> None:
+def test_only_old_versions_of_the_same_line_go(
+    placed: list[Placed], new: PublicationRecord, retention: Retention
+) -> None:
     newest = Placed("0", replace(new, published=days_ago(0)))
     for removal in superseded(placed, newest, retention, NOW):
         one = removal.placed
@@ -56,7 +58,7 @@ def test_only_old_versions_of_the_same_line_go(placed: list[Placed], new: Record
 
 @given(PLACED, SOME, RETENTION)
 def test_enough_versions_stay_and_a_second_run_removes_nothing(
-    placed: list[Placed], new: Record, retention: Retention
+    placed: list[Placed], new: PublicationRecord, retention: Retention
 ) -> None:
     newest = Placed("new", replace(new, published=days_ago(0)))
     placed = [*placed, newest]
@@ -68,7 +70,7 @@ def test_enough_versions_stay_and_a_second_run_removes_nothing(
 
 
 @given(PLACED, SOME, RETENTION)
-def test_plans_do_not_depend_on_the_order(placed: list[Placed], new: Record, retention: Retention) -> None:
+def test_plans_do_not_depend_on_the_order(placed: list[Placed], new: PublicationRecord, retention: Retention) -> None:
     newest = Placed("new", new)
     assert superseded(placed, newest, retention, NOW) == superseded(placed[::-1], newest, retention, NOW)
 
@@ -154,7 +156,7 @@ def test_five_files_may_always_go_and_more_only_in_proportion() -> None:
     def too_much(going: int, staying: int, percent: float = 50) -> bool:
         placed = [Placed(str(number), branch(f"b{number}")) for number in range(going + staying)]
         placed += [Placed("release", RELEASE), Placed("marker", branch("b0"), is_marker=True)]
-        removals = [Removal(one, "gone") for one in placed[:going]]
+        removals = [SifRemoval(one, "gone") for one in placed[:going]]
         return is_too_much(removals, placed, MAIN, percent)
 
     assert not too_much(5, 0)
@@ -167,4 +169,4 @@ def test_five_files_may_always_go_and_more_only_in_proportion() -> None:
 
 def test_markers_do_not_count_as_files() -> None:
     placed = [Placed(str(number), branch(f"b{number}"), is_marker=True) for number in range(20)]
-    assert not is_too_much([Removal(one, "gone") for one in placed], placed, MAIN, 50)
+    assert not is_too_much([SifRemoval(one, "gone") for one in placed], placed, MAIN, 50)

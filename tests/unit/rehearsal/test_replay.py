@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job_creator.build_cache.layout_v3 import INDEX, index_blob, read_manifest, spec_blob
-from job_creator.build_cache.specs import read_spec_file
-from job_creator.lockfile import read_lockfile
-from job_creator.packages.merge import merge
-from job_creator.packages.spack_pipelines import read_generated
-from job_creator.rehearsal import binaries, replay
-from job_creator.store import Content
-from job_creator.yaml_io import dump
+from foundation.spack.layout_v3 import INDEX, index_blob, read_manifest, spec_blob
+from foundation.spack.lockfile import read_lockfile
+from foundation.spack.specs import read_spec_file
+from foundation.stores.store import Content
+from foundation.yaml_io import dump
+from job_creator.builds.generated import read_generated
+from job_creator.builds.merge import merge
+from job_creator.rehearsal import replay
+from job_creator.rehearsal.shell import binaries
 
 NODES = replay.recording().nodes
 NAMES = sorted({str(node["name"]) for node in NODES.values() if "external" not in node})

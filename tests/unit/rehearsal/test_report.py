@@ -7,15 +7,15 @@ from pathlib import Path
 
 from rich.console import Console
 
+from foundation.yaml_io import dump
 from job_creator.rehearsal import replay
-from job_creator.rehearsal.engine import log_of
-from job_creator.rehearsal.record import FAILED, SKIPPED, SUCCESS, Pipeline
-from job_creator.rehearsal.report import Outcome, outcome, print_outcome
-from job_creator.rehearsal.shell import STATES, Stage
-from job_creator.rehearsal.translate import IMAGE_TOOLS
-from job_creator.yaml_io import dump
+from job_creator.rehearsal.outcomes import FAILED, SKIPPED, SUCCESS, RehearsedPipeline
+from job_creator.rehearsal.report import RehearsalOutcome, outcome, print_outcome
+from job_creator.rehearsal.shell.gitlab_ci_local import log_of
+from job_creator.rehearsal.shell.stages import STATES, Stage
+from job_creator.rehearsal.shell.translation import IMAGE_TOOLS
 
-PARENT = Pipeline(
+PARENT = RehearsedPipeline(
     1001,
     "parent pipeline",
     None,
@@ -23,15 +23,15 @@ PARENT = Pipeline(
     {"populate buildcache for amd64": FAILED, "gather child artifacts": SUCCESS},
     ("populate buildcache for amd64",),
 )
-CHILD = Pipeline(1002, "populate buildcache for amd64", 1001, FAILED, {"packages 1": FAILED}, ("packages 1",))
-GRANDCHILD = Pipeline(
+CHILD = RehearsedPipeline(1002, "populate buildcache for amd64", 1001, FAILED, {"packages 1": FAILED}, ("packages 1",))
+GRANDCHILD = RehearsedPipeline(
     1003,
     "packages 1",
     1002,
     FAILED,
     {"zlib@1.3 /abcdefg": SUCCESS, "hdf5@1.14 /bcdefgh": FAILED, "netcdf@4 /cdefghi": SKIPPED},
 )
-BASE = Pipeline(
+BASE = RehearsedPipeline(
     1004, "base", 1001, SUCCESS, {"build builder for amd64": SKIPPED}, (), {"build builder for amd64": "needs buildah"}
 )
 
@@ -70,7 +70,7 @@ def test_a_failure_deep_down_is_shown_once_with_the_end_of_its_log(tmp_path: Pat
 PACKAGES = ("built", "broken", "after", "nowhere", "cached")
 
 
-def counted(folder: Path, *, with_pipeline: bool = True) -> Outcome:
+def counted(folder: Path, *, with_pipeline: bool = True) -> RehearsalOutcome:
     """One package is in the cache; of four that Spack wrote jobs for one is built, one fails, one is skipped with its
     job, and one with the pipeline that its job is in."""
     place = folder / "checkout" / STATES / "1004" / "artifacts" / "x" / "jobs_scratch_dir.amd64" / "app"

@@ -7,11 +7,12 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from foundation.errors import ExitCode
+from foundation.yaml_io import dump, parse
 from job_creator.__main__ import main
-from job_creator.errors import ExitCode
-from job_creator.rehearsal import cli, scenery
-from job_creator.site import read_site
-from job_creator.yaml_io import dump, parse
+from job_creator.rehearsal import cli
+from job_creator.rehearsal.shell import scenery
+from job_creator.site.site import read_site
 from tests.containers import PUBLISHED_SITE
 from tests.samples import FROZEN_SITE, SITE, write_repository
 

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from job_creator.adapters.stores.filesystem import FileSystemStore
-from job_creator.store import Store
-from spackitor.commands import (
-    CleanRules,
-    Options,
-    Outcome,
-    clean,
-)
-from spackitor.roots import RootSet
-from spackitor.survey import survey
-from tests.unit.spackitor.mirrors import (
-    Made,
-    dag_hash,
-)
+from foundation.stores.folder import FileSystemStore
+from foundation.stores.store import Store
+from spackitor.commands import CleanRules, RunOptions, RunOutcome, clean
+from spackitor.inventory.survey import survey
+from spackitor.policy.roots import RootSet
+from tests.unit.spackitor.mirrors import Made, dag_hash
 
-ALL = Options(max_delete=100)
+ALL = RunOptions(max_delete=100)
 
 
 MONTH = CleanRules(max_age=30)
@@ -37,8 +29,8 @@ TREE = (
 
 
 def run_clean(
-    store: Store, rules: CleanRules = MONTH, options: Options = ALL, roots: tuple[RootSet, ...] = ()
-) -> Outcome:
+    store: Store, rules: CleanRules = MONTH, options: RunOptions = ALL, roots: tuple[RootSet, ...] = ()
+) -> RunOutcome:
     return clean(store, roots, rules, options, lambda _: None, lambda *_: None)
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from job_creator.adapters.stores.filesystem import FileSystemStore
-from job_creator.store import ANYTHING, Content, Store, StoredObject
-from spackitor.policy import DAY
-from spackitor.survey import survey
+from foundation.stores.folder import FileSystemStore
+from foundation.stores.store import ANYTHING, Content, Store, StoredObject
+from spackitor.inventory.survey import survey
+from spackitor.policy.verdicts import DAY
 from tests.samples import REPOSITORY
 
 RECORDED = REPOSITORY / "tests" / "data" / "buildcache"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from job_creator.mirrors.needs import NEEDS_KEY, Kind, Needs, PackageNeeds, Source
-from spackitor.policy import DAY
+from foundation.spack.source_needs import NEEDS_KEY, PackageNeeds, Source, SourceKind, SourceNeeds
+from spackitor.policy.verdicts import DAY
 from tests.unit.spackitor.mirrors import dag_hash
 
 
@@ -39,15 +39,15 @@ def key_of(content: str) -> str:
     return f"_source-cache/archive/{digest[:2]}/{digest}.tar.gz"
 
 
-def needs_of(packages: Iterable[Package]) -> Needs:
+def needs_of(packages: Iterable[Package]) -> SourceNeeds:
     """The record of what packages need."""
-    return Needs({dag_hash(one.name): _needs(one) for one in packages if not one.is_external})
+    return SourceNeeds({dag_hash(one.name): _needs(one) for one in packages if not one.is_external})
 
 
 def _needs(one: Package) -> PackageNeeds:
     sources = tuple(
         Source(
-            Kind.PATCH if number else Kind.ARCHIVE,
+            SourceKind.PATCH if number else SourceKind.ARCHIVE,
             (f"https://example.org/{one.name}/{number}.tar.gz",),
             sha256(content),
             key_of(content),

@@ -15,23 +15,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job_creator.adapters.stores.filesystem import FileSystemStore
-from job_creator.errors import DamagedError, NotThereError, RefusedError
-from job_creator.store import Store
+from foundation.errors import DamagedError, NotThereError, RefusedError
+from foundation.stores.folder import FileSystemStore
+from foundation.stores.store import Store
 from spackitor.commands import (
     CleanRules,
-    Options,
-    Outcome,
+    RunOptions,
+    RunOutcome,
     empty_quarantine,
     forget,
     keep,
     make_indexes_fit,
     purge,
 )
-from spackitor.recovery import restore
-from spackitor.repositories import Packages
-from spackitor.roots import RootSet
-from spackitor.survey import survey
+from spackitor.inventory.survey import survey
+from spackitor.policy.repositories import Packages
+from spackitor.policy.roots import RootSet
+from spackitor.removal.recovery import restore
 from tests.unit.spackitor.cleaning import ALL, TREE, names, roots, run_clean
 from tests.unit.spackitor.mirrors import (
     LAYOUTS,
@@ -46,7 +46,7 @@ from tests.unit.spackitor.mirrors import (
     require_consistent,
 )
 
-AT_ONCE = Options(max_delete=100, has_quarantine=False)
+AT_ONCE = RunOptions(max_delete=100, has_quarantine=False)
 
 
 SMALL = (
@@ -57,7 +57,7 @@ SMALL = (
 )
 
 
-def run_purge(store: Store, *texts: str, options: Options = ALL, dependents: bool = False) -> Outcome:
+def run_purge(store: Store, *texts: str, options: RunOptions = ALL, dependents: bool = False) -> RunOutcome:
     return purge(store, texts, options, with_dependents=dependents, show=lambda _: None, progress=lambda *_: None)
 
 
@@ -66,7 +66,7 @@ def made(tmp_path: Path, layout: LayoutName = "v3", specs: tuple[Made, ...] = TR
     return FileSystemStore(tmp_path / "mirror")
 
 
-def removed(outcome: Outcome) -> dict[str, str]:
+def removed(outcome: RunOutcome) -> dict[str, str]:
     return {one.name: one.reason for one in outcome.plan.removals}
 
 
@@ -140,7 +140,7 @@ def test_reindexing_a_recorded_mirror_gives_the_index_that_spack_wrote(tmp_path:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("options", [ALL, AT_ONCE], ids=["quarantine", "at once"])
-def test_d80_a_second_run_removes_nothing(tmp_path: Path, layout: LayoutName, options: Options) -> None:
+def test_d80_a_second_run_removes_nothing(tmp_path: Path, layout: LayoutName, options: RunOptions) -> None:
     """D80: the first system's janitor looped for ever after its first deletion."""
     store = made(tmp_path, layout)
     first = run_clean(store, options=options)
@@ -158,7 +158,9 @@ def test_d81_a_package_that_is_gone_goes_with_its_dependents_unless_it_is_in_use
     """D81: packages counted as gone whatever the keep list said, and whatever could not be read was gone."""
     packages: Packages = {"builtin": frozenset({"app", "lib", "tool", "new", "old"})}
     store = made(tmp_path, layout)
-    outcome = run_clean(store, CleanRules(packages=packages), Options(max_delete=100, is_dry_run=True), (roots("lib"),))
+    outcome = run_clean(
+        store, CleanRules(packages=packages), RunOptions(max_delete=100, is_dry_run=True), (roots("lib"),)
+    )
     assert removed(outcome) == {
         "old": f"depends on oldlib@1.0/{dag_hash('oldlib')[:7]}, which goes",
         "oldlib": "package builtin.oldlib no longer exists",
@@ -208,7 +210,7 @@ def test_d86_what_another_branch_uses_stays(tmp_path: Path) -> None:
     store = made(tmp_path)
     keep(store, "feature/a", (roots("app"),), None)
     keep(store, "feature/b", (roots("old"),), 14)
-    assert removed(run_clean(store, options=Options(max_delete=100, is_dry_run=True))).keys() == {"tool"}
+    assert removed(run_clean(store, options=RunOptions(max_delete=100, is_dry_run=True))).keys() == {"tool"}
     assert forget(store, ("feature/b",), all_over=False) == ("feature/b",)
     assert removed(run_clean(store)).keys() == {"tool", "old", "oldlib"}
     with pytest.raises(NotThereError, match="feature/a"):
@@ -220,7 +222,9 @@ def test_recorded_roots_end_with_their_time_but_never_all_at_once(tmp_path: Path
     keep(store, "gone", (roots("app"),), 1e-9)
     with pytest.raises(RefusedError, match="all recorded roots are over"):
         run_clean(store)
-    assert "app" in removed(run_clean(store, roots=(roots("new"),), options=Options(is_dry_run=True, max_delete=100)))
+    assert "app" in removed(
+        run_clean(store, roots=(roots("new"),), options=RunOptions(is_dry_run=True, max_delete=100))
+    )
     assert forget(store, (), all_over=True) == ("gone",)
 
 
@@ -253,7 +257,7 @@ def test_d90_a_dry_run_changes_nothing_and_every_removal_has_a_reason(tmp_path: 
     """D90: no dry run, no report, no limit."""
     store = WatchedStore(made(tmp_path))
     plan_file = tmp_path / "plan.json"
-    run_clean(store, options=Options(max_delete=100, is_dry_run=True, plan_file=plan_file))
+    run_clean(store, options=RunOptions(max_delete=100, is_dry_run=True, plan_file=plan_file))
     assert store.effects == []
     plan = json.loads(plan_file.read_text())
     assert len(plan["removals"]) == 5
@@ -263,7 +267,7 @@ def test_d90_a_dry_run_changes_nothing_and_every_removal_has_a_reason(tmp_path: 
 
 def test_the_report_is_written_after_the_plan(tmp_path: Path) -> None:
     store = made(tmp_path)
-    run_clean(store, options=Options(max_delete=100, plan_file=tmp_path / "plan.json"))
+    run_clean(store, options=RunOptions(max_delete=100, plan_file=tmp_path / "plan.json"))
     report = json.loads((tmp_path / "plan.report.json").read_text())
     assert report["report"]["removed"] == 5
     assert report["requests"]["DELETE"] == 5
@@ -273,7 +277,7 @@ def test_the_report_is_written_after_the_plan(tmp_path: Path) -> None:
 def test_the_brake(tmp_path: Path) -> None:
     store = WatchedStore(made(tmp_path))
     with pytest.raises(RefusedError, match=r"5 of 7 specs would go \(71%\), more than --max-delete 30"):
-        run_clean(store, options=Options())
+        run_clean(store, options=RunOptions())
     assert store.effects == []
 
 
@@ -441,7 +445,7 @@ def _every_kill(
 @pytest.mark.parametrize("layouts", [("v2",), ("v3",), ("v2", "v3")], ids="+".join)
 @pytest.mark.parametrize("options", [ALL, AT_ONCE], ids=["quarantine", "at once"])
 def test_killed_after_any_effect_the_mirror_is_consistent_and_the_next_run_finishes(
-    tmp_path: Path, layouts: tuple[LayoutName, ...], options: Options
+    tmp_path: Path, layouts: tuple[LayoutName, ...], options: RunOptions
 ) -> None:
     now = time.time()
 
@@ -526,7 +530,7 @@ def test_what_has_lost_its_archive_does_not_come_back(tmp_path: Path, layout: La
 
 def test_after_the_time_of_grace_the_bytes_go(tmp_path: Path) -> None:
     store = made(tmp_path)
-    first = run_clean(store, options=Options(max_delete=100, grace=0))
+    first = run_clean(store, options=RunOptions(max_delete=100, grace=0))
     archives = [tmp_path / "mirror" / key for one in first.plan.removals for key in one.archives]
     assert all(path.exists() for path in archives)
     second = run_clean(store)
@@ -540,9 +544,9 @@ def test_after_the_time_of_grace_the_bytes_go(tmp_path: Path) -> None:
 def test_the_quarantine_can_be_emptied_at_once(tmp_path: Path) -> None:
     store = made(tmp_path, "v2")
     first = run_clean(store)
-    options = Options()
+    options = RunOptions()
 
-    def empty(*, everything: bool) -> Outcome:
+    def empty(*, everything: bool) -> RunOutcome:
         return empty_quarantine(store, options, everything=everything, show=lambda _: None, progress=lambda *_: None)
 
     assert empty(everything=False).plan.is_empty
@@ -556,7 +560,7 @@ def test_the_quarantine_can_be_emptied_at_once(tmp_path: Path) -> None:
 
 def test_what_is_pushed_again_during_its_time_of_grace_stays(tmp_path: Path) -> None:
     store = made(tmp_path)
-    run_clean(store, options=Options(max_delete=100, grace=0))
+    run_clean(store, options=RunOptions(max_delete=100, grace=0))
     MadeMirror(tmp_path / "mirror", "v3", TREE, now=time.time(), has_index=False).push(replace(TREE[5], age=0))
     run_clean(store, CleanRules())
     require_consistent(tmp_path / "mirror")
@@ -717,7 +721,7 @@ def test_nothing_in_use_ever_goes_and_the_index_equals_the_objects(
     store = FileSystemStore(root)
     chosen = [f"p{number}" for number in used if number < len(specs)]
     before = names(root)
-    options = Options(max_delete=100, has_quarantine=has_quarantine)
+    options = RunOptions(max_delete=100, has_quarantine=has_quarantine)
     plan = run_clean(store, options=options, roots=(roots(*chosen),)).plan
     assert plan.size <= plan.total_size, "more goes than there is"
     after = names(root)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from job_creator.command_line import Size
-from job_creator.errors import ExitCode
+from foundation.command_line import Size
+from foundation.errors import ExitCode
 from spackitor.__main__ import main
-from spackitor.policy import DAY
+from spackitor.policy.verdicts import DAY
 from tests.unit.spackitor.mirrors import LAYOUTS, LayoutName, Made, MadeMirror, dag_hash, recorded
 
 TREE = (

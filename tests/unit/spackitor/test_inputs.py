@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.build_cache.specs import Spec
-from job_creator.errors import DamagedError, FileAccessError, InvalidInputError, NotThereError, RefusedError
-from job_creator.store import Content
-from spackitor.repositories import canonical, read_repositories
-from spackitor.roots import (
-    Needs,
+from foundation.errors import DamagedError, FileAccessError, InvalidInputError, NotThereError, RefusedError
+from foundation.spack.specs import Spec
+from foundation.stores.store import Content
+from spackitor.inventory.selection import select
+from spackitor.policy.repositories import canonical, read_repositories
+from spackitor.policy.roots import (
     RootSet,
+    SpecNeeds,
     key_of,
     read_root_set,
     root_set_as_json,
@@ -21,7 +22,6 @@ from spackitor.roots import (
     roots_of_lockfile,
     union,
 )
-from spackitor.selection import select
 from tests.spack_ci import lockfile
 
 HASH = "abcdefghijklmnopqrstuvwxyz234567"
@@ -56,7 +56,7 @@ def test_a_lockfile_without_roots_is_refused() -> None:
 
 
 def test_root_sets_are_stored_under_any_name() -> None:
-    roots = union("feature/ä b", [RootSet("x", (HASH,), {HASH: Needs(("a",), ("b",))})], 5.0)
+    roots = union("feature/ä b", [RootSet("x", (HASH,), {HASH: SpecNeeds(("a",), ("b",))})], 5.0)
     assert key_of(roots.name) == ".spackitor/roots/feature%2F%C3%A4%20b.json"
     assert read_root_set(Content(root_set_as_json(roots), ""), key_of(roots.name)) == roots
     for broken in (b"{", b"[]", b'{"version": 2}'):

@@ -14,17 +14,17 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job_creator.adapters.stores.filesystem import FileSystemStore
-from job_creator.errors import DamagedError, ExitCode, NotThereError, RefusedError
-from job_creator.mirrors.needs import NEEDS_KEY, read_needs
-from job_creator.store import Store
+from foundation.errors import DamagedError, ExitCode, NotThereError, RefusedError
+from foundation.spack.source_needs import NEEDS_KEY, read_needs
+from foundation.stores.folder import FileSystemStore
+from foundation.stores.store import Store
 from spackitor.__main__ import main
-from spackitor.commands import Options, Outcome, clean_sources, empty_quarantine, keep
-from spackitor.policy import DAY
-from spackitor.recovery import restore
-from spackitor.roots import RootSet, roots_of_keep_list, roots_of_lockfile
-from spackitor.sources import survey_sources
-from spackitor.survey import survey
+from spackitor.commands import RunOptions, RunOutcome, clean_sources, empty_quarantine, keep
+from spackitor.inventory.survey import survey
+from spackitor.policy.roots import RootSet, roots_of_keep_list, roots_of_lockfile
+from spackitor.policy.verdicts import DAY
+from spackitor.removal.recovery import restore
+from spackitor.sources.sources import survey_sources
 from tests.unit.spackitor.cleaning import run_clean
 from tests.unit.spackitor.mirrors import (
     LAYOUTS,
@@ -38,8 +38,8 @@ from tests.unit.spackitor.mirrors import (
 )
 from tests.unit.spackitor.source_mirrors import Package, key_of, lockfile, needs_of, sha256, write_sources
 
-ALL = Options(max_delete=100)
-AT_ONCE = Options(max_delete=100, has_quarantine=False)
+ALL = RunOptions(max_delete=100)
+AT_ONCE = RunOptions(max_delete=100, has_quarantine=False)
 PACKAGES = (
     Package("app", ["app 1.0", "a patch"], ["lib", "glibc"], ["tool"]),
     Package("lib", ["lib 1.0"], age=90),
@@ -52,7 +52,7 @@ PACKAGES = (
 KEPT = ("app 1.0", "a patch", "lib 1.0", "tool 1.0")
 
 
-def run(store: Store, *roots: RootSet, options: Options = ALL, max_age: float | None = None) -> Outcome:
+def run(store: Store, *roots: RootSet, options: RunOptions = ALL, max_age: float | None = None) -> RunOutcome:
     return clean_sources(store, roots, max_age, options, lambda _: None, lambda *_: None)
 
 
@@ -85,7 +85,7 @@ def files(root: Path) -> dict[str, bytes]:
     }
 
 
-def removed(outcome: Outcome) -> dict[str, str]:
+def removed(outcome: RunOutcome) -> dict[str, str]:
     return {one.name: one.reason for one in outcome.plan.removals}
 
 
@@ -175,11 +175,11 @@ def test_readable_names_that_are_copies_count_before_as_well(tmp_path: Path) -> 
 
 def test_too_large_a_share_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=r"2 of 7 sources would go \(29%\), more than --max-delete 20"):
-        run(made(tmp_path), lock("app"), options=Options(max_delete=20))
+        run(made(tmp_path), lock("app"), options=RunOptions(max_delete=20))
 
 
 @pytest.mark.parametrize("options", [ALL, AT_ONCE], ids=["quarantine", "at once"])
-def test_a_second_run_does_nothing(tmp_path: Path, options: Options) -> None:
+def test_a_second_run_does_nothing(tmp_path: Path, options: RunOptions) -> None:
     store = made(tmp_path)
     run(store, lock("app"), options=options)
     store.requests.clear()
@@ -226,7 +226,7 @@ def test_the_time_of_grace_ends(tmp_path: Path) -> None:
 def test_emptying_the_quarantine_takes_sources_too(tmp_path: Path) -> None:
     store = made(tmp_path)
     run(store, lock("app"))
-    empty_quarantine(store, Options(), everything=True, show=lambda _: None, progress=lambda *_: None)
+    empty_quarantine(store, RunOptions(), everything=True, show=lambda _: None, progress=lambda *_: None)
     assert not [path for path in (tmp_path / ".spackitor").rglob("*") if path.is_file() or path.is_symlink()]
 
 
@@ -267,7 +267,7 @@ def _effects(tmp_path: Path, action: Callable[[Store], object]) -> list[tuple[st
 
 
 @pytest.mark.parametrize("options", [ALL, AT_ONCE], ids=["quarantine", "at once"])
-def test_killed_anywhere_nothing_kept_is_lost_and_the_next_run_finishes(tmp_path: Path, options: Options) -> None:
+def test_killed_anywhere_nothing_kept_is_lost_and_the_next_run_finishes(tmp_path: Path, options: RunOptions) -> None:
     def action(store: Store) -> object:
         return run(store, lock("app"), options=options)
 

@@ -1,0 +1,1 @@
+"""What `jc`, `ga` and `spackitor` stand on. Knows none of the three commands."""

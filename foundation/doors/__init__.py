@@ -1,0 +1,1 @@
+"""The ways out of the program: files, processes, git, HTTP."""

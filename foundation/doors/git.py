@@ -1,0 +1,49 @@
+"""What a remote git repository says about its refs, without a clone."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+from foundation.doors.processes import ProcessError, run, without_credentials
+from foundation.errors import CouldNotAskError
+
+TIMEOUT_SECONDS = 60.0
+# Without a terminal git would wait for a password for ever.
+_UNATTENDED = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes", "LC_ALL": "C"}
+
+logger = logging.getLogger(__name__)
+
+
+def resolve(repository: str, ref: str) -> str | None:
+    """The commit that a branch or tag of a remote repository points to; `None` if the remote has no such ref.
+
+    A full commit is its own answer. Where a branch and a tag share the name the branch counts, as for `git clone`.
+    Raises `CouldNotAskError` when the remote does not answer.
+    """
+    if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", ref):
+        return ref
+    wanted = (f"refs/heads/{ref}", f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}")
+    try:
+        answer = run(["git", "ls-remote", "--", repository, *wanted], seconds=TIMEOUT_SECONDS, environment=_UNATTENDED)
+    except ProcessError as error:
+        raise CouldNotAskError(f"cannot resolve {ref!r}: {error}") from None
+    commits = {name: commit for commit, _, name in (line.partition("\t") for line in answer.splitlines())}
+    commit = next((commits[name] for name in wanted if name in commits), None)
+    logger.info("%s of %s is %s", ref, without_credentials(repository), commit or "not there")
+    return commit
+
+
+def live_refs(remote: str, checkout: Path) -> frozenset[str]:
+    """The full names of all branches and tags of a remote, which is a URL or is called so in the checkout.
+
+    Raises `CouldNotAskError` when the remote does not answer.
+    """
+    command = ["git", "-C", str(checkout), "ls-remote", "--heads", "--tags", "--refs", "--", remote]
+    try:
+        answer = run(command, seconds=TIMEOUT_SECONDS, environment=_UNATTENDED)
+    except ProcessError as error:
+        raise CouldNotAskError(f"cannot list the branches of {without_credentials(remote)!r}: {error}") from None
+    # Not splitlines: names of refs may hold what Unicode calls the end of a line.
+    return frozenset(name for _, _, name in (line.partition("\t") for line in answer.split("\n")) if name)

@@ -1,0 +1,1 @@
+"""Registries of images: references, logins, and what they answer."""

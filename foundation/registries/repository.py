@@ -1,0 +1,113 @@
+"""One repository of an OCI registry, to be read: its tags, manifests and blobs.
+
+Source: OCI distribution specification, "Pulling" and "Listing Tags".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from foundation.doors.http import reason
+from foundation.errors import CouldNotAskError, NotThereError
+from foundation.registries.images import TIMEOUT_SECONDS, RegistryClient
+from foundation.spack.layout_oci import parse_oci_url
+
+_MANIFESTS: Final = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+_BLOCK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedManifest:
+    """A manifest as it came, and the digest that the registry says it has (empty if it says none)."""
+
+    data: bytes
+    said: str
+
+    @property
+    def digest(self) -> str:
+        """The digest that it has."""
+        return f"sha256:{hashlib.sha256(self.data).hexdigest()}"
+
+
+class OciRepository:
+    """A repository at `oci://host/repository`. "Not there" is `None`; no answer is a `CouldNotAskError`.
+
+    `credentials` are user and password by registry host.
+    """
+
+    workers = 16
+
+    def __init__(self, url: str, credentials: Mapping[str, tuple[str, str]] | None = None) -> None:
+        """Raises `ValueError` for a URL that names no repository."""
+        self._reference, is_plain = parse_oci_url(url)
+        self.url = url.rstrip("/")
+        self._client = RegistryClient(credentials, insecure={self._reference.registry} if is_plain else ())
+
+    def tags(self, page: int = 1000) -> tuple[str, ...] | None:
+        """All tags, asked for in pages; `None` if there is no such repository."""
+        found: list[str] = []
+        what = f"tags/list?n={page}"
+        while what:
+            with self._answer("GET", what) as answer:
+                if answer is None:
+                    return None
+                try:
+                    found += answer.json()["tags"] or ()
+                except (ValueError, KeyError, TypeError):
+                    raise CouldNotAskError("the answer is no list of tags") from None
+                # Only its query, so that no answer can lead to another host.
+                query = urlsplit(answer.links.get("next", {}).get("url", "")).query
+                what = f"tags/list?{query}" if query else ""
+        return tuple(sorted(set(found)))
+
+    def manifest(self, which: str) -> TaggedManifest | None:
+        """What a tag or a digest leads to."""
+        with self._answer("GET", f"manifests/{which}", _MANIFESTS) as answer:
+            if answer is None:
+                return None
+            return TaggedManifest(answer.content, answer.headers.get("Docker-Content-Digest", ""))
+
+    def blob_size(self, digest: str) -> int | None:
+        """The size of a blob in bytes, -1 if the registry does not say it."""
+        with self._answer("HEAD", f"blobs/{digest}") as answer:
+            return None if answer is None else int(answer.headers.get("Content-Length", -1))
+
+    def blob(self, digest: str) -> bytes | None:
+        """The content of a small blob."""
+        with self._answer("GET", f"blobs/{digest}") as answer:
+            return None if answer is None else answer.content
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """The content of a blob in pieces. Raises `NotThereError`."""
+        with self._answer("GET", f"blobs/{digest}") as answer:
+            if answer is None:
+                raise NotThereError(f"{self.url}: no blob {digest}")
+            yield from answer.iter_content(_BLOCK)
+
+    @contextmanager
+    def _answer(self, method: str, what: str, accept: str = "*/*") -> Iterator[requests.Response | None]:
+        # What is packed stays packed, and sizes are those of the blobs.
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}
+        try:
+            with self._client.ask(self._reference, what, headers, method=method, stream=True) as answer:
+                yield _found(answer)
+        except CouldNotAskError as error:
+            raise CouldNotAskError(f"{self.url}: {error}") from None
+        except (requests.RequestException, HTTPError) as error:
+            raise CouldNotAskError(f"{self.url}: {reason(error, *TIMEOUT_SECONDS)}") from None
+
+
+def _found(answer: requests.Response) -> requests.Response | None:
+    if answer.status_code == requests.codes.not_found:
+        return None
+    if answer.status_code != requests.codes.ok:
+        raise CouldNotAskError(f"HTTP {answer.status_code} {answer.reason or ''}".rstrip())
+    return answer

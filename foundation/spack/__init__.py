@@ -1,0 +1,1 @@
+"""The formats and releases of Spack. Nothing else knows them."""

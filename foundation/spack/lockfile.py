@@ -1,0 +1,137 @@
+"""Spack's lockfiles, and nothing else knows their formats.
+
+Source: lib/spack/spack/environment/environment.py (lockfile versions) and lib/spack/spack/spec.py (specfile versions)
+of Spack v0.21.3 to v1.1.0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from foundation.errors import Fault, InvalidInputError
+
+SUPPORTED_VERSIONS: Final = (4, 5, 6)
+"""Lockfile versions of Spack 0.18 to 1.2."""
+RUNTIME_TYPES: Final = frozenset(("link", "run"))
+"""The types of dependencies without which an installed package does not work."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedSpec:
+    """A concrete spec. `dependencies` are DAG hashes of dependencies of every type, and of what it was spliced from.
+
+    `runtime_dependencies` are those of them that the installed package needs: linked, run, or spliced from.
+    """
+
+    hash: str
+    name: str
+    version: str
+    is_external: bool
+    dependencies: tuple[str, ...]
+    runtime_dependencies: tuple[str, ...] = ()
+    namespace: str = ""
+    package_hash: str = ""
+    """The hash of the recipe without its directives (lib/spack/spack/util/package_hash.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lockfile:
+    """A `spack.lock`: the DAG hashes of its roots, and all specs by hash.
+
+    The order of the roots is the concretizer's, not that of the environment's specs.
+    """
+
+    roots: tuple[str, ...]
+    specs: Mapping[str, LockedSpec]
+    root_texts: tuple[str, ...] = ()
+    """What the environment asked for, root by root, as Spack writes it (`hdf5+mpi` for `hdf5 +mpi`)."""
+    included_roots: tuple[str, ...] = ()
+    """The roots of concrete environments that this one includes (`include_concrete`, since Spack 0.22)."""
+    spack_version: str = ""
+    spack_commit: str = ""
+    """Which Spack wrote the lockfile; the commit is empty for one without a repository."""
+
+
+def read_lockfile(content: bytes, path: str) -> Lockfile:
+    """Read a lockfile; `path` is only used to name it. Raises `InvalidInputError`."""
+
+    def fault(message: str, hint: str = "") -> InvalidInputError:
+        return InvalidInputError([Fault(path, 1, 1, message, hint)])
+
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        raise fault("not readable as JSON; is the file truncated?") from None
+    meta = value.get("_meta") if isinstance(value, dict) else None
+    if not isinstance(meta, dict) or meta.get("file-type") != "spack-lockfile":
+        raise fault("no lockfile of Spack")
+    if meta.get("lockfile-version") not in SUPPORTED_VERSIONS:
+        supported = ", ".join(map(str, SUPPORTED_VERSIONS))
+        raise fault(f"lockfile version {meta.get('lockfile-version')!r} is not known", f"known are {supported}")
+    try:
+        environments = [value, *value.get("include_concrete", {}).values()]
+        specs = {spec.hash: spec for environment in environments for spec in _specs(environment)}
+        roots = [(str(root["hash"]), str(root["spec"])) for root in value["roots"]]
+        included = [str(root["hash"]) for environment in environments[1:] for root in environment["roots"]]
+        writer = value.get("spack") or {}
+        return Lockfile(
+            tuple(root for root, _ in roots),
+            specs,
+            tuple(text for _, text in roots),
+            tuple(included),
+            str(writer.get("version") or ""),
+            str(writer.get("commit") or ""),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise fault(f"not laid out like a lockfile: {error}") from None
+
+
+def flattened(content: bytes, path: str) -> bytes:
+    """A lockfile with the same specs in which everything that nothing depends on is a root, and nothing is included.
+
+    Spack then finds all of them without the environments that the lockfile came from. Raises `InvalidInputError`.
+    """
+    read = read_lockfile(content, path)
+    value = json.loads(content)
+    environments = [*value.pop("include_concrete", {}).values(), value]
+    value["concrete_specs"] = {
+        key: node for environment in environments for key, node in environment["concrete_specs"].items()
+    }
+    needed = {dependency for spec in read.specs.values() for dependency in spec.dependencies}
+    roots = [spec for spec in read.specs.values() if spec.hash not in needed]
+    value["roots"] = [{"hash": spec.hash, "spec": spec.name} for spec in roots]
+    return json.dumps(value).encode()
+
+
+def dependency_types(node: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """The types (`link`, `run`, `build`, `test`) of each dependency of a node by DAG hash, in specfiles 2 to 5.
+
+    Nodes of lockfiles, of spec files and of indexes of build caches look the same. Raises `KeyError` and `TypeError`
+    where they do not.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for dependency in node.get("dependencies", ()):
+        types = dependency["type"] if "type" in dependency else dependency["parameters"]["deptypes"]
+        found[dependency["hash"]] = found.get(dependency["hash"], frozenset()).union(types)
+    return found
+
+
+def _specs(environment: Mapping[str, Any]) -> Iterator[LockedSpec]:
+    for key, node in environment["concrete_specs"].items():
+        spliced = [node["build_spec"]["hash"]] if node.get("build_spec") else []
+        dependencies = dependency_types(node)
+        needed = [hash_ for hash_, types in dependencies.items() if types & RUNTIME_TYPES]
+        # In a lockfile the key is the DAG hash in all supported versions; the field of that name came with version 4.
+        yield LockedSpec(
+            key,
+            node["name"],
+            str(node["version"]),
+            "external" in node,
+            (*dependencies, *spliced),
+            (*needed, *spliced),
+            node.get("namespace") or "",
+            node.get("package_hash") or "",
+        )

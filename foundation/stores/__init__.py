@@ -1,0 +1,1 @@
+"""Where files of mirrors and build caches lie: buckets, folders, web servers."""

@@ -1,0 +1,258 @@
+"""Mirrors in a bucket, of Amazon or of anyone who speaks its protocol."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
+
+from foundation.errors import NotThereError, RefusedError
+from foundation.stores.s3_client import S3Location, asking, is_missing, reason, s3_client
+from foundation.stores.store import ANYTHING, SIDE_FOLDER, ChangedError, Content, StoredObject, in_groups
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef, PaginatorConfigTypeDef
+
+KEYS_PER_REQUEST: Final = 1000
+"""What S3 lists at once, and accepts in one DeleteObjects; more is an error."""
+_WORKERS: Final = 16
+_BLOCK: Final = 1 << 20
+_DELETE_ATTEMPTS: Final = 4
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_PASSING: Final = {
+    "500",
+    "503",
+    "InternalError",
+    "OperationAborted",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+}
+"""Reasons for which a key of a batch that could not be deleted is worth another try."""
+_CHANGED: Final = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
+_UNKNOWN: Final = {"NotImplemented", "501"}
+_KINDS: Final = {
+    "ListObjectsV2": "LIST",
+    "GetObject": "GET",
+    "HeadObject": "HEAD",
+    "PutObject": "PUT",
+    "CopyObject": "COPY",
+    "DeleteObjects": "DELETE",
+}
+
+
+class S3Store:
+    """A mirror in a bucket, below a prefix. Without credentials it is asked anonymously, which is enough to read.
+
+    `keys_per_request` keys at most are listed or deleted at once.
+    """
+
+    workers = _WORKERS
+
+    def __init__(
+        self, location: S3Location, endpoint: str | None = None, keys_per_request: int = KEYS_PER_REQUEST
+    ) -> None:
+        self._keys_per_request = keys_per_request
+        self._pages: PaginatorConfigTypeDef = {"PageSize": keys_per_request}
+        self._bucket = location.bucket
+        self._prefix = f"{location.key}/" if location.key else ""
+        self.url = str(location)
+        self.requests: Counter[str] = Counter()
+        self._lock = Lock()
+        self._ahead = 0.0
+        with asking(self.url):
+            self._client = _client(endpoint)
+        self._client.meta.events.register("before-send.s3", self._count)
+
+    def now(self) -> float:
+        """The time of the server, as its latest answer to `folders` said."""
+        return time.time() + self._ahead
+
+    def folders(self) -> tuple[str, ...]:
+        """The names before the first slash. Raises `NotThereError` if there is no such bucket."""
+        from botocore.exceptions import ClientError
+
+        found: list[str] = []
+        with asking(self.url):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix, Delimiter="/", PaginationConfig=self._pages
+            )
+            try:
+                for page in pages:
+                    self._look_at_clock(page["ResponseMetadata"]["HTTPHeaders"].get("date"))
+                    found += [one["Prefix"] for one in page.get("CommonPrefixes", ())]
+            except ClientError as error:
+                if error.response["Error"].get("Code") == "NoSuchBucket":
+                    raise NotThereError(f"{self.url}: there is no such bucket") from None
+                raise
+        return tuple(name.removeprefix(self._prefix).rstrip("/") for name in found)
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """All objects below a prefix."""
+        with asking(f"{self.url}/{prefix}"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix, PaginationConfig=self._pages
+            )
+            for page in pages:
+                for one in page.get("Contents", ()):
+                    key = one["Key"].removeprefix(self._prefix)
+                    yield StoredObject(key, one["Size"], one["LastModified"].timestamp(), one["ETag"])
+
+    def read(self, key: str) -> Content | None:
+        """The content of an object; `None` if there is none."""
+        from botocore.exceptions import ClientError
+
+        with asking(f"{self.url}/{key}"):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+                return Content(answer["Body"].read(), answer["ETag"])
+            except ClientError as error:
+                if is_missing(error):
+                    return None
+                raise
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The content of an object in pieces."""
+        from botocore.exceptions import ClientError
+
+        with asking(f"{self.url}/{key}"):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+            except ClientError as error:
+                if is_missing(error):
+                    raise NotThereError(f"{self.url}/{key}: no such object") from None
+                raise
+            yield from answer["Body"].iter_chunks(_BLOCK)
+
+    def require_writable(self, keys: Iterable[str]) -> None:
+        """Write an object of our own and delete it again, which tells whether these credentials may."""
+        from botocore.exceptions import ClientError
+
+        del keys
+        probe = f"{SIDE_FOLDER}probe-{uuid4().hex}"
+        with asking(f"{self.url}/{probe}"):
+            try:
+                self._client.put_object(Bucket=self._bucket, Key=self._prefix + probe, Body=b"")
+            except ClientError as error:
+                if error.response["ResponseMetadata"].get("HTTPStatusCode") not in (401, 403):
+                    raise
+                raise RefusedError(
+                    f"{self.url}: may not be written ({reason(error)}), so nothing is changed at all"
+                ) from None
+        if failed := self.delete([probe]):
+            raise RefusedError(
+                f"{self.url}: objects may be written but not deleted ({failed[probe]}), so nothing is changed at all"
+            )
+
+    def write(self, key: str, data: bytes, *, replaces: str | None = ANYTHING, no_cache: bool = False) -> str:
+        """Write an object, with a conditional request where the server knows them."""
+        from botocore.exceptions import ClientError
+
+        arguments: dict[str, Any] = {"Bucket": self._bucket, "Key": self._prefix + key, "Body": data}
+        if no_cache:
+            arguments["CacheControl"] = "no-cache"
+        if key.endswith(".json"):
+            arguments["ContentType"] = "application/json"
+        with asking(f"{self.url}/{key}"):
+            if replaces == ANYTHING:
+                return self._client.put_object(**arguments)["ETag"]
+            # Some servers ignore conditions without a word.
+            if self._tag_of(key) != replaces:
+                raise ChangedError(key)
+            for condition in _conditions(replaces):
+                try:
+                    return self._client.put_object(**arguments, **condition)["ETag"]
+                except ClientError as error:
+                    code = error.response["Error"].get("Code", "")
+                    if code not in _CHANGED | _UNKNOWN:
+                        raise
+                    if code in _UNKNOWN:
+                        return self._client.put_object(**arguments)["ETag"]
+        raise ChangedError(key)
+
+    def copy(self, source: str, target: str, *, as_new: bool = False) -> None:
+        """Copy an object on the server. To it, every copy is new."""
+        from botocore.exceptions import ClientError
+
+        del as_new
+
+        with asking(f"{self.url}/{source}"):
+            try:
+                self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=self._prefix + target,
+                    CopySource={"Bucket": self._bucket, "Key": self._prefix + source},
+                )
+            except ClientError as error:
+                if is_missing(error):
+                    raise NotThereError(f"{self.url}/{source}: no such object") from None
+                raise
+
+    def delete(self, keys: Iterable[str]) -> Mapping[str, str]:
+        """Delete objects, many with each request; what failed for a passing reason is tried again."""
+        failed: dict[str, str] = {}
+        for group in in_groups(keys, self._keys_per_request):
+            failed.update(self._delete(group))
+        return failed
+
+    def _delete(self, keys: Iterable[str]) -> dict[str, str]:
+        final: dict[str, str] = {}
+        left = dict.fromkeys(keys, "")
+        for attempt in range(_DELETE_ATTEMPTS):
+            if attempt:
+                time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt)
+            failed = self._delete_once(left)
+            final |= {key: code for key, code in failed.items() if code not in _PASSING}
+            left = {key: code for key, code in failed.items() if code in _PASSING}
+            if not left:
+                break
+        return final | left
+
+    def _delete_once(self, keys: Iterable[str]) -> dict[str, str]:
+        listed: list[ObjectIdentifierTypeDef] = [{"Key": self._prefix + key} for key in keys]
+        with asking(self.url):
+            answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": listed, "Quiet": True})
+        return {
+            one["Key"].removeprefix(self._prefix): one.get("Code") or one.get("Message") or "no reason given"
+            for one in answer.get("Errors", ())
+            if one.get("Code") != "NoSuchKey"
+        }
+
+    def _tag_of(self, key: str) -> str | None:
+        from botocore.exceptions import ClientError
+
+        try:
+            return self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)["ETag"]
+        except ClientError as error:
+            if is_missing(error):
+                return None
+            raise
+
+    def _count(self, event_name: str, **_: Any) -> None:
+        operation = event_name.rpartition(".")[2]
+        with self._lock:
+            self.requests[_KINDS.get(operation, operation)] += 1
+
+    def _look_at_clock(self, date: str | None) -> None:
+        if date:
+            self._ahead = parsedate_to_datetime(date).timestamp() - time.time()
+
+
+def _conditions(tag: str | None) -> tuple[dict[str, Any], ...]:
+    """The conditions under which this tag is replaced; one of them holds where it should."""
+    if tag is None:
+        return ({"IfNoneMatch": "*"},)
+    # Ceph compares the tag without the quotes that belong to it, and never finds one with them.
+    return ({"IfMatch": tag}, {"IfMatch": tag.strip('"')})
+
+
+def _client(endpoint: str | None) -> S3Client:
+    import boto3
+
+    anonymous = boto3.Session().get_credentials() is None
+    return s3_client(endpoint, workers=_WORKERS, anonymous=anonymous)

@@ -1,0 +1,133 @@
+"""The door to S3: one way to make a client, to read URLs, and to tell "not there" from "could not ask".
+
+Servers other than Amazon's leave out error messages (Ceph) and answer HEAD without a body, so that only the status and
+the code of an error can be relied on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from foundation.errors import CouldNotAskError
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from mypy_boto3_s3 import S3Client
+
+TIMEOUT_SECONDS: Final = (10.0, 60.0)
+"""To connect, and between two bytes of an answer."""
+MAX_ATTEMPTS: Final = 6
+DEFAULT_REGION: Final = "us-east-1"
+_URL: Final = re.compile(r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9])(/(?P<key>.*))?", re.DOTALL)
+_HINTS: Final = {
+    "403": "are the keys those of this bucket, and may they list it? Without that, S3 says 403 for what is not there",
+    "AccessDenied": "may these keys do this here?",
+    "InvalidAccessKeyId": "the server does not know the access key",
+    "SignatureDoesNotMatch": "the secret key does not belong to the access key",
+    "NoSuchBucket": "there is no such bucket",
+    "ExpiredToken": "the session has ended; get new keys",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class S3Location:
+    """A bucket and a key, or the start of keys, in it (without slash at either end)."""
+
+    bucket: str
+    key: str = ""
+
+    def __str__(self) -> str:
+        """`s3://bucket/key`."""
+        return f"s3://{self.bucket}/{self.key}".rstrip("/")
+
+    def __truediv__(self, name: str) -> S3Location:
+        """What is called `name` below this."""
+        return S3Location(self.bucket, f"{self.key}/{name}".lstrip("/"))
+
+
+def parse_s3_url(url: str) -> S3Location:
+    """Read `s3://bucket[/key]`. Raises `ValueError`."""
+    match = _URL.fullmatch(url)
+    if not match:
+        raise ValueError(f"{url!r} is no S3 URL; write s3://bucket or s3://bucket/prefix")
+    return S3Location(match["bucket"], (match["key"] or "").strip("/"))
+
+
+def endpoint_of(environment: Mapping[str, str]) -> str | None:
+    """The server that Spack's variable names; boto3 itself looks for `AWS_ENDPOINT_URL` and in its configuration."""
+    if environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL"):
+        return None
+    return environment.get("S3_ENDPOINT_URL") or None
+
+
+def s3_client(endpoint: str | None = None, *, workers: int = 10, anonymous: bool = False) -> S3Client:
+    """A client with time-outs and adaptive retries, for `workers` threads.
+
+    Keys come from where boto3 looks for them: environment, profile, role. `endpoint` names a server other than
+    Amazon's.
+    """
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    connect, read = TIMEOUT_SECONDS
+    config = Config(
+        connect_timeout=connect,
+        read_timeout=read,
+        max_pool_connections=workers,
+        retries={"mode": "adaptive", "total_max_attempts": MAX_ATTEMPTS},
+        # Checksums as trailers, the default since botocore 1.36, are unknown to older servers.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    if anonymous:
+        config = config.merge(Config(signature_version=UNSIGNED))
+    session = boto3.Session()
+    core: Any = session._session  # the only way to what boto3 hides of botocore
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
+    region = session.region_name or DEFAULT_REGION
+    client: S3Client = session.client("s3", endpoint_url=endpoint, region_name=region, config=config)
+    return client
+
+
+def _timestamp(text: str) -> datetime:
+    """The time in an answer. botocore's own reader takes longer for a page of a listing than the server does."""
+    from botocore.utils import parse_timestamp
+
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        parsed: datetime = parse_timestamp(text)
+        return parsed
+
+
+@contextmanager
+def asking(what: str) -> Iterator[None]:
+    """Turns what boto3 raises into a `CouldNotAskError` that starts with `what`."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        raise CouldNotAskError(f"{what}: {reason(error)}") from None
+    except (BotoCoreError, Boto3Error) as error:
+        raise CouldNotAskError(f"{what}: {error}") from None
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether the answer was "there is no such object"; HEAD only gives the number."""
+    return error.response["Error"].get("Code") in ("404", "NoSuchKey", "NotFound")
+
+
+def reason(error: ClientError) -> str:
+    """What the server said, and what to do about it."""
+    answer = error.response["Error"]
+    code = answer.get("Code", "no code")
+    said = f"{code} ({answer['Message']})" if answer.get("Message") else code
+    return f"S3 says {said}; {_HINTS[code]}" if code in _HINTS else f"S3 says {said}"

@@ -1,0 +1,272 @@
+"""YAML in and out: plain values with the places they came from, and text that every YAML version reads alike.
+
+Files are read as YAML 1.2, as Spack does. GitLab reads YAML 1.1, where `yes`, `012` and `12:30` are no text, so
+strings that either version would take for something else are quoted on the way out.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
+from ruamel.yaml.representer import SafeRepresenter
+from ruamel.yaml.resolver import VersionedResolver
+
+from foundation.errors import Fault, InvalidInputError
+from foundation.written_text import read_text
+
+Location = tuple[str | int, ...]
+"""The keys and list indices that lead from the top of a document to one of its values."""
+
+MAX_DEPTH = 100
+"""GitLab's default `max_yaml_depth`; the C parser would overflow its stack some thousands of levels later."""
+
+MAX_VALUES = 100_000
+"""More values than any definition has; aliases of aliases can otherwise expand to billions."""
+
+_STRING, _TIMESTAMP = "tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp"
+_SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null")}
+
+
+class Position(NamedTuple):
+    """Line and column, both counted from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file as plain dicts, lists and scalars, with the position of every value and key."""
+
+    path: str
+    value: Any
+    values: Mapping[Location, Position] = field(default_factory=dict, repr=False)
+    keys: Mapping[Location, Position] = field(default_factory=dict, repr=False)
+
+    def position(self, location: Location, *, of_key: bool = False) -> Position:
+        """Where the value at `location` stands (or its key), or else the closest thing around it."""
+        if of_key and location in self.keys:
+            return self.keys[location]
+        for length in range(len(location), -1, -1):
+            if location[:length] in self.values:
+                return self.values[location[:length]]
+        return Position(1, 1)
+
+    def fault(self, location: Location, message: str, hint: str = "", *, of_key: bool = False) -> Fault:
+        """A fault at the place of `location`."""
+        return Fault(self.path, *self.position(location, of_key=of_key), message, hint)
+
+
+def parse(content: bytes, path: str) -> Document:
+    """Read one YAML 1.2 document; `path` is only used to name it.
+
+    Raises `InvalidInputError` for text that is not UTF-8 or not merged, is no YAML, holds several documents, repeats a
+    key, nests deeper than `MAX_DEPTH`, uses tags of its own, or expands to more than `MAX_VALUES` values.
+    """
+    text = read_text(content, path)
+    try:
+        node = _compose(text, path)
+        return _NodeReader(path).read(node)
+    except MarkedYAMLError as error:
+        raise InvalidInputError([_syntax_fault(error, text, path)]) from None
+    except (YAMLError, ValueError, OverflowError) as error:
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidInputError([Fault(path, 1, 1, f"not readable as YAML: {message}")]) from None
+
+
+def load(content: bytes, path: str) -> Any:
+    """Read a document that a program wrote: plain values without their places, several times as fast as `parse`.
+
+    What the file shares by aliases is shared in memory, so the result must not be changed. Raises
+    `InvalidInputError` like `parse`.
+    """
+    text = content.decode("utf-8", "replace")
+    try:
+        try:
+            return _load(text, path, pure=False)
+        except YAMLError:
+            return _load(text, path, pure=True)
+    except MarkedYAMLError as error:
+        raise InvalidInputError([_syntax_fault(error, text, path)]) from None
+    except (YAMLError, ValueError, TypeError, OverflowError) as error:
+        raise InvalidInputError(
+            [Fault(path, 1, 1, f"not readable as YAML: {str(error).partition(chr(10))[0]}")]
+        ) from None
+
+
+def _load(text: str, path: str, *, pure: bool) -> Any:
+    _check_depth(text, path, _parser(pure=pure))
+    return _parser(pure=pure).load(text)
+
+
+def dump(value: Any, header: str = "") -> str:
+    """Write plain values as block-style YAML in the order given, each line of `header` as a comment before it."""
+    writer: Any = _parser(pure=False)
+    writer.Representer = _PortableRepresenter
+    writer.default_flow_style = False
+    writer.allow_unicode = True
+    writer.width = 1 << 20
+    writer.sort_base_mapping_type_on_output = False
+    stream = io.StringIO()
+    writer.dump(value, stream)
+    return "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines()) + stream.getvalue()
+
+
+def _compose(text: str, path: str) -> Node | None:
+    """The node graph of the text, by the C parser where it can.
+
+    That one refuses some plain scalars which YAML 1.2 allows (`{url: https://host}`), so what it takes for a
+    mistake is read again by the parser in Python, some thirty times slower, whose verdict counts.
+    """
+    try:
+        _check_depth(text, path, _parser(pure=False))
+        return _parser(pure=False).compose(text)  # type: ignore[no-any-return]
+    except YAMLError:
+        _check_depth(text, path, _parser(pure=True))
+        return _parser(pure=True).compose(text)  # type: ignore[no-any-return]
+
+
+def _parser(*, pure: bool) -> YAML:
+    return YAML(typ="safe", pure=pure)
+
+
+def _check_depth(text: str, path: str, parser: YAML) -> None:
+    """Composing recurses, in C without a guard; so depth is measured on the flat stream of events before."""
+    depth = 0
+    for event in parser.parse(text):
+        if isinstance(event, CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                mark = event.start_mark
+                raise InvalidInputError([Fault(path, mark.line + 1, mark.column + 1, f"nested over {MAX_DEPTH} deep")])
+        elif isinstance(event, CollectionEndEvent):
+            depth -= 1
+
+
+def _syntax_fault(error: MarkedYAMLError, text: str, path: str) -> Fault:
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    problem = error.problem or error.context or "not readable as YAML"
+    lines = text.splitlines()
+    character = lines[line - 1][column - 1 : column] if line <= len(lines) else ""
+    if character == "\t":
+        return Fault(path, line, column, "a tab where YAML wants spaces", "indent with spaces")
+    if "cannot start any token" in problem:
+        return Fault(path, line, column, f"{character!r} cannot start a value", "put the value in quotes")
+    if "expected a single document" in str(error):
+        return Fault(path, line, column, "a second YAML document starts here", "keep one document per file")
+    return Fault(path, line, column, f"not readable as YAML: {problem}")
+
+
+class _NodeReader:
+    """Turns a node graph into plain values and notes where each of them stands."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.values: dict[Location, Position] = {}
+        self.keys: dict[Location, Position] = {}
+        self.faults: list[Fault] = []
+        self.constructor = _parser(pure=False).constructor
+        self.count = 0
+        self.open: set[int] = set()
+
+    def read(self, node: Node | None) -> Document:
+        value = None if node is None else self._value(node, ())
+        if self.faults:
+            raise InvalidInputError(self.faults)
+        return Document(self.path, value, self.values, self.keys)
+
+    def _value(self, node: Node, location: Location) -> Any:
+        self.count += 1
+        if self.count > MAX_VALUES:
+            raise InvalidInputError([*self.faults, self._fault(node, f"expands to over {MAX_VALUES} values")])
+        self.values[location] = Position(node.start_mark.line + 1, node.start_mark.column + 1)
+        if isinstance(node, ScalarNode):
+            return self._scalar(node)
+        if id(node) in self.open:
+            self.faults.append(self._fault(node, "an anchor that holds an alias of itself"))
+            return None
+        self.open.add(id(node))
+        try:
+            if isinstance(node, SequenceNode):
+                return [self._value(item, (*location, index)) for index, item in enumerate(node.value)]
+            return self._mapping(node, location)
+        finally:
+            self.open.discard(id(node))
+
+    def _mapping(self, node: Node, location: Location) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in self._items(node):
+            key = self._scalar(key_node) if isinstance(key_node, ScalarNode) else key_node
+            if not isinstance(key, str):
+                hint = "put it in quotes" if isinstance(key_node, ScalarNode) else ""
+                self.faults.append(self._fault(key_node, "a key that is not text", hint))
+                continue
+            inner = (*location, key)
+            self.keys[inner] = Position(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            result[key] = self._value(value_node, inner)
+        return result
+
+    def _items(self, node: Node) -> Iterator[tuple[Node, Node]]:
+        """The pairs of a mapping with its merge keys (`<<`) resolved, own keys last so that they win."""
+        seen: dict[Hashable, Node] = {}
+        for key_node, _ in node.value:
+            if not isinstance(key_node, ScalarNode) or key_node.value == "<<":
+                continue
+            if key_node.value in seen:
+                first = seen[key_node.value].start_mark.line + 1
+                self.faults.append(self._fault(key_node, f"{key_node.value!r} was already given in line {first}"))
+            seen[key_node.value] = key_node
+        if any(isinstance(key, ScalarNode) and key.value == "<<" and not key.style for key, _ in node.value):
+            self.constructor.flatten_mapping(node)
+        yield from node.value
+
+    def _scalar(self, node: ScalarNode) -> Any:
+        if node.tag in (_STRING, _TIMESTAMP):
+            return self._text(node)
+        if node.tag in _SCALARS:
+            return self.constructor.construct_object(node)
+        self.faults.append(self._fault(node, f"the tag {node.tag!r} has no meaning here"))
+        return None
+
+    def _text(self, node: ScalarNode) -> str:
+        text = str(node.value)
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            self.faults.append(self._fault(node, "half of a surrogate pair, which is no text"))
+        return text
+
+    def _fault(self, node: Node, message: str, hint: str = "") -> Fault:
+        return Fault(self.path, node.start_mark.line + 1, node.start_mark.column + 1, message, hint)
+
+
+class _PortableRepresenter(SafeRepresenter):
+    """Quotes what YAML 1.1 or 1.2 would not read as text; literal blocks for scripts; no anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_text(self, data: str) -> Any:
+        if "\n" in data and not any(line != line.rstrip() for line in data.splitlines()):
+            return self.represent_scalar(_STRING, data, style="|")
+        return self.represent_scalar(_STRING, data, style=None if _is_plain(data) else "'")
+
+
+_PortableRepresenter.add_representer(str, _PortableRepresenter.represent_text)
+
+
+@lru_cache(maxsize=4096)
+def _is_plain(text: str) -> bool:
+    return all(_resolver(version).resolve(ScalarNode, text, (True, False)) == _STRING for version in ((1, 1), (1, 2)))
+
+
+@lru_cache(maxsize=2)
+def _resolver(version: tuple[int, int]) -> VersionedResolver:
+    return VersionedResolver(version=version)

@@ -1,0 +1,126 @@
+"""The folder that artifacts are put into, and what this tool remembers of it, in `.ga`.
+
+For everything that is put there a record says which job it is from. What has no record is not this tool's, and is never
+replaced. A record is written before what it describes appears, so that whatever a run that was killed leaves, the next
+one knows it as its own, and finds out by the checksums whether it is complete.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from foundation.doors.files import write_files
+from foundation.errors import RefusedError, naming
+from get_artifacts.choose import Archive
+from get_artifacts.unpack import Unpacked, crc_of
+
+_MEMORY: Final = ".ga"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFolder:
+    """An output folder that nobody else is working in."""
+
+    out_dir: Path
+
+    @property
+    def _memory(self) -> Path:
+        return self.out_dir / _MEMORY
+
+    def staging(self, name: str) -> Path:
+        """Where something is made before it appears; gone at the end of the run."""
+        return self._memory / "staging" / name
+
+    def path_of(self, item: Archive, *, unpacked: bool) -> Path:
+        """Where an artifact goes."""
+        return self.out_dir / (item.folder if unpacked else f"{item.folder}.zip")
+
+    def unpacked_before(self, item: Archive) -> tuple[Unpacked, ...] | None:
+        """The files of an artifact, if they are there already, from the same job and as it left them."""
+        path = self.path_of(item, unpacked=True)
+        record = self._record(path)
+        if record is None or record.get("about") != _about(item, unpacked=True):
+            return None
+        files = tuple(Unpacked(**file) for file in record["files"])
+        try:
+            there = {one.relative_to(path).as_posix() for one in path.rglob("*") if one.is_symlink() or one.is_file()}
+            intact = there == {file.name for file in files} and all(crc_of(path / one.name) == one.crc for one in files)
+        except OSError:
+            return None
+        return files if intact else None
+
+    def archive_before(self, item: Archive) -> bool:
+        """Whether an archive is there already, from the same job and of the right size; not whether it is intact."""
+        path = self.path_of(item, unpacked=False)
+        record = self._record(path)
+        if record is None or record.get("about") != _about(item, unpacked=False):
+            return False
+        return path.is_file() and path.stat().st_size == item.job.archive_bytes and zipfile.is_zipfile(path)
+
+    def publish(self, item: Archive, staged: Path, files: tuple[Unpacked, ...] | None) -> Path:
+        """Let what is staged appear, a folder with `files` or an archive, in the place of what was there before.
+
+        Raises `RefusedError` when that is not this tool's, and `FileAccessError`.
+        """
+        path = self.path_of(item, unpacked=files is not None)
+        if self._record(path) is None and _is_something(path):
+            raise RefusedError(f"{path}: is there, but not from ga; move it away or choose another --out-dir")
+        record = {"about": _about(item, unpacked=files is not None), "files": [asdict(file) for file in files or ()]}
+        write_files(self._memory, {f"{path.name}.json": json.dumps(record, indent=1).encode()})
+        with naming(path, always=True):
+            if files is not None and (path.exists() or path.is_symlink()):
+                path.rename(self.staging(f"old {path.name}"))
+            staged.rename(path)
+        return path
+
+    def _record(self, path: Path) -> dict[str, Any] | None:
+        try:
+            record = json.loads((self._memory / f"{path.name}.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) else None
+
+
+@contextmanager
+def opened(out_dir: Path) -> Iterator[OutputFolder]:
+    """The store in a folder, which is made if need be; half-made things of this and earlier runs are removed.
+
+    Raises `RefusedError` while another run works there, `FileAccessError`.
+    """
+    store = OutputFolder(out_dir)
+    staging = store.staging("")
+    with naming(out_dir):
+        staging.mkdir(parents=True, exist_ok=True)
+        (staging.parent / ".gitignore").write_text("*\n", encoding="utf-8")
+        lock = (staging.parent / "lock").open("wb")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RefusedError(f"{out_dir}: another ga is at work there; wait, or choose another --out-dir") from None
+        shutil.rmtree(staging)
+        staging.mkdir()
+        try:
+            yield store
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _about(item: Archive, *, unpacked: bool) -> dict[str, Any]:
+    """What makes two artifacts the same. Ids of jobs are never used again; paths matter where something is left out."""
+    paths = list(item.paths) if unpacked else []
+    return {"job": item.job.id, "pipeline": item.job.pipeline.pipeline, "bytes": item.job.archive_bytes, "paths": paths}
+
+
+def _is_something(path: Path) -> bool:
+    if path.is_dir() and not path.is_symlink():
+        return any(path.iterdir())
+    return path.exists() or path.is_symlink()

@@ -1,1 +1,0 @@
-"""Spack's build caches: the formats of spec files, indexes and manifests. Nothing else knows them. Pure."""

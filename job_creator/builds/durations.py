@@ -1,0 +1,65 @@
+"""How long jobs are expected to take: measured seconds per package where there are some, and else a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from foundation.errors import Fault, InvalidInputError
+
+PACKAGE_VARIABLE = "SPACK_JOB_SPEC_PKG_NAME"
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Expected seconds of jobs. A job that builds no package takes `service` seconds."""
+
+    packages: Mapping[str, float] = field(default_factory=dict)
+    default: float = 90.0
+    service: float = 30.0
+
+    def of_package(self, name: str) -> float:
+        """Expected seconds of the job that builds a package, with the time that a runner takes to start it."""
+        return self.packages.get(name, self.default)
+
+    def of_job(self, _: str, keywords: Mapping[str, Any]) -> float:
+        """Expected seconds of a job, from its keywords."""
+        package = (keywords.get("variables") or {}).get(PACKAGE_VARIABLE)
+        return self.of_package(str(package)) if package else self.service
+
+
+@lru_cache(maxsize=1)
+def default_durations() -> Durations:
+    """The model in `job_creator/durations.json`: round figures for packages that take long on four cores."""
+    text = files("job_creator.builds").joinpath("durations.json").read_text(encoding="utf-8")
+    return _durations(json.loads(text), Durations())
+
+
+def read_durations(content: bytes, path: str) -> Durations:
+    """Measured seconds by package name, `{"llvm": 5400, "*": 90}`; `*` is every other package.
+
+    Packages that are not named take what the default model says. Raises `InvalidInputError`.
+    """
+    try:
+        value = json.loads(content)
+    except ValueError as error:
+        raise InvalidInputError([Fault(path, 1, 1, f"not readable as JSON: {error}")]) from None
+    if not isinstance(value, dict):
+        raise InvalidInputError([Fault(path, 1, 1, "not a mapping of package names to seconds")])
+    bad = [name for name, seconds in value.items() if not _is_duration(seconds)]
+    if bad:
+        raise InvalidInputError(Fault(path, 1, 1, f"{name!r} must be a number of seconds above 0") for name in bad)
+    return _durations(value, default_durations())
+
+
+def _durations(value: Mapping[str, float], base: Durations) -> Durations:
+    packages = {name: float(seconds) for name, seconds in value.items() if name != "*"}
+    return Durations({**base.packages, **packages}, float(value.get("*", base.default)), base.service)
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")

@@ -1,0 +1,172 @@
+"""What `spack ci generate` wrote for one container, whatever Spack wrote it.
+
+Source: lib/spack/spack/ci.py (v0.21.3 to v0.23.1) and lib/spack/spack/ci/gitlab.py (v1.0 and newer). Jobs are told by
+their variable `SPACK_JOB_SPEC_DAG_HASH`; names and stages differ between releases and are not parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from foundation.errors import Fault, InvalidInputError
+from foundation.graph import BuildGraph, Package
+from foundation.spack.line import SpackLine
+from foundation.spack.lockfile import read_lockfile
+from foundation.yaml_io import load
+from job_creator.environments.setting import DESTINATION
+
+HASH_VARIABLE: Final = "SPACK_JOB_SPEC_DAG_HASH"
+NAME_VARIABLE: Final = "SPACK_JOB_SPEC_PKG_NAME"
+VERSION_VARIABLE: Final = "SPACK_JOB_SPEC_PKG_VERSION"
+
+NOTHING_TO_DO: Final = frozenset({"no-specs-to-rebuild", "unsupported-copy"})
+INDEX_JOBS: Final = frozenset({"rebuild-index", "wait-for-build-jobs"})
+"""Replaced by one index job of our own for each mirror."""
+
+_NO_JOBS: Final = frozenset({"stages", "variables", "workflow", "default", "include"})
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedJob:
+    """A job that builds one package."""
+
+    hash: str
+    package: str
+    version: str
+    keywords: Mapping[str, Any]
+    """Everything that Spack wrote about it, its needs included; may be shared with other jobs and is never changed."""
+    needs: frozenset[str]
+    """DAG hashes of the jobs that Spack let it wait for."""
+    origin: Mapping[str, Any] | None
+    """The entry of its needs that names the job, in another pipeline, which generated it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The pipeline of one container."""
+
+    container: str
+    path: str
+    line: SpackLine | None
+    """The Spack that wrote it; unknown where there was nothing to do."""
+    variables: Mapping[str, str]
+    jobs: tuple[GeneratedJob, ...]
+    services: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Jobs that build nothing (index, signing, copying), by name."""
+    graph: BuildGraph | None = None
+    """What the lockfile beside it says; `None` without one."""
+    mirror: str | None = None
+    """URL that its packages are pushed to, where it is said."""
+
+
+def read_generated(
+    container: str, path: str, content: bytes, *, lock: bytes | None = None, environment: bytes | None = None
+) -> Generated:
+    """Read a pipeline with the lockfile and the `spack.yaml` that lie beside it.
+
+    Raises `InvalidInputError` naming the file when it is no pipeline of Spack, is cut off, or from an unknown Spack.
+    """
+    document = load(content, path)
+    if not isinstance(document, Mapping) or not all(isinstance(key, str) for key in document):
+        raise _fault(path, "not a pipeline of 'spack ci generate'")
+    entries = {name: value for name, value in document.items() if name not in _NO_JOBS and isinstance(value, Mapping)}
+    builds = {name: value for name, value in entries.items() if _hash(value)}
+    services = {name: value for name, value in entries.items() if name not in builds}
+    if not builds and not services:
+        raise _fault(path, "not a pipeline of 'spack ci generate'", "it holds no job")
+    if not builds and set(services) <= NOTHING_TO_DO:
+        return Generated(container, path, None, {}, (), graph=_graph(lock, path))
+    missing = {"stages", "variables", "workflow"} - set(document)
+    if missing:
+        raise _fault(
+            path, f"not a pipeline of 'spack ci generate': no {' and '.join(sorted(missing))}", "is it cut off?"
+        )
+    variables = {name: str(value) for name, value in document["variables"].items()}
+    return Generated(
+        container=container,
+        path=path,
+        line=_line(variables, path),
+        variables=variables,
+        jobs=tuple(_jobs(builds, path)),
+        services={name: value for name, value in services.items() if name not in NOTHING_TO_DO},
+        graph=_graph(lock, path),
+        mirror=_mirror(environment, services, path),
+    )
+
+
+def _jobs(builds: Mapping[str, Mapping[str, Any]], path: str) -> Iterator[GeneratedJob]:
+    hashes = {name: _hash(job) for name, job in builds.items()}
+    for name, job in builds.items():
+        # Spack writes the keys of a job in this order's end; a file that was cut off lacks them in its last job.
+        if not {"script", "stage", "interruptible"} <= set(job):
+            raise _fault(path, f"the job {name!r} is incomplete", "is the file cut off?")
+        local, origin = _split_needs(job)
+        unknown = sorted(local - set(hashes))
+        if unknown:
+            raise _fault(path, f"{name!r} needs {unknown[0]!r}, which is not there", "is the file cut off?")
+        variables = job["variables"]
+        yield GeneratedJob(
+            hash=hashes[name],
+            package=str(variables.get(NAME_VARIABLE, name.partition("@")[0])),
+            version=str(variables.get(VERSION_VARIABLE, "")),
+            keywords=job,
+            needs=frozenset(hashes[need] for need in local),
+            origin=origin,
+        )
+
+
+def _split_needs(job: Mapping[str, Any]) -> tuple[set[str], Mapping[str, Any] | None]:
+    needs = job.get("needs") or []
+    local = {need if isinstance(need, str) else str(need["job"]) for need in needs if not _is_elsewhere(need)}
+    return local, next((need for need in needs if _is_elsewhere(need)), None)
+
+
+def _is_elsewhere(need: Any) -> bool:
+    return isinstance(need, Mapping) and "pipeline" in need
+
+
+def _hash(job: Mapping[str, Any]) -> str:
+    variables = job.get("variables")
+    return str(variables.get(HASH_VARIABLE, "")) if isinstance(variables, Mapping) else ""
+
+
+def _line(variables: Mapping[str, str], path: str) -> SpackLine:
+    match = re.match(r"\d+\.\d+", variables.get("SPACK_VERSION", ""))
+    try:
+        return SpackLine.parse(match[0] if match else variables.get("SPACK_VERSION", "unknown"))
+    except ValueError as error:
+        raise _fault(path, str(error)) from None
+
+
+def _graph(lock: bytes | None, path: str) -> BuildGraph | None:
+    if lock is None:
+        return None
+    specs = read_lockfile(lock, f"{_beside(path)}/spack.lock").specs
+    packages = {key: Package(spec.name, spec.version, spec.is_external) for key, spec in specs.items()}
+    return BuildGraph(packages, {key: frozenset(spec.dependencies) & specs.keys() for key, spec in specs.items()})
+
+
+def _beside(path: str) -> str:
+    return f"{path.rpartition('/')[0]}/concrete_environment"
+
+
+def _mirror(environment: bytes | None, services: Mapping[str, Mapping[str, Any]], path: str) -> str | None:
+    """The URL that is pushed to, from the environment, or else from the script that rebuilds the index."""
+    section = load(environment, f"{_beside(path)}/spack.yaml") if environment else None
+    mirrors = section.get("spack", {}).get("mirrors", {}) if isinstance(section, Mapping) else {}
+    mirror = mirrors.get(DESTINATION) if isinstance(mirrors, Mapping) else None
+    if isinstance(mirror, Mapping):
+        push = mirror.get("push", mirror)
+        mirror = push.get("url", mirror.get("url")) if isinstance(push, Mapping) else push
+    if isinstance(mirror, str):
+        return mirror
+    script = services.get("rebuild-index", {}).get("script", [])
+    words = " ".join(line for line in script if isinstance(line, str) and "update-index" in line).split()
+    return words[-1] if words and "://" in words[-1] else None
+
+
+def _fault(path: str, message: str, hint: str = "") -> InvalidInputError:
+    return InvalidInputError([Fault(path, 1, 1, message, hint)])

@@ -1,0 +1,1 @@
+"""Container definitions: what stands below container_definitions/."""

@@ -1,0 +1,210 @@
+"""What stands under `container_definitions/`: containers made from Spack specs, and images that are wrapped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foundation.errors import Fault, InvalidInputError, naming
+from foundation.registries.reference import ImageReference, is_container_name
+from foundation.spack.line import SpackLine
+from foundation.validation import validate
+from foundation.yaml_io import Document, Location, Position, parse
+from job_creator.definitions.file import DefinitionFile, Spacktainer, TemplateFile
+from job_creator.definitions.folder import Candidate, look
+from job_creator.definitions.header import read_imported_image
+from job_creator.project_files import BASE_IMAGES, DEFINITIONS_FOLDER, EXTRA_FILES_FOLDER, MAX_CONTAINER_NAME
+
+_MARK = re.compile(r"[:+-]$")
+"""Spack's marks for keys that override (`key::` in the file), prepend (`key+:`) or append (`key-:`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraFile:
+    """A file or folder that is copied into the container; `source` is relative to `spacktainer/`."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpackDefinition:
+    """A container that is built from Spack specs."""
+
+    name: str
+    architecture: str
+    path: str
+    environment: Mapping[str, Any]
+    """The `spack:` section as it was written."""
+    files: tuple[ExtraFile, ...] = ()
+    epilogue: str | None = None
+    """Path of the Dockerfile lines that are added at the end."""
+    tests: tuple[str, ...] = ()
+    """Commands for the container's shell that have to succeed before anything is published."""
+    source_builds: bool = False
+    """Whether the container may compile what the build cache lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedDefinition:
+    """A container that wraps an existing image."""
+
+    name: str
+    architecture: str
+    path: str
+    image: ImageReference
+    text: str = ""
+    """The whole definition file."""
+
+
+Definition = SpackDefinition | ImportedDefinition
+
+
+def read_definitions(
+    root: Path, architectures: Collection[str], line: SpackLine | None = None
+) -> tuple[Definition, ...]:
+    """All definitions below `root`/container_definitions, sorted by architecture and name.
+
+    With `line`, sections that this Spack does not know are faults. So is whatever `definitions_folder` does not
+    understand and has no name that switches it off. Raises `InvalidInputError` with the faults of all files,
+    `FileAccessError` when the folder cannot be read.
+    """
+    folder = root / DEFINITIONS_FOLDER
+    definitions: dict[tuple[str, str], Definition] = {}
+    faults: list[Fault] = []
+    with naming(folder):
+        for found in look(folder, architectures):
+            if isinstance(found, Fault):
+                faults.append(found)
+                continue
+            try:
+                definition = _read(found, root, line)
+            except InvalidInputError as error:
+                faults.extend(error.faults)
+                continue
+            key = definition.architecture, definition.name
+            if key in definitions:
+                message = f"{definition.name!r} is already defined in {definitions[key].path}"
+                faults.append(Fault(definition.path, 1, 1, message, "give one of them another name"))
+            definitions.setdefault(key, definition)
+    if faults:
+        raise InvalidInputError(faults)
+    return tuple(definitions[key] for key in sorted(definitions))
+
+
+def read_template(document: Document, line: SpackLine | None = None) -> Mapping[str, Any]:
+    """The `spack:` section of the environment template, as it was written. Raises `InvalidInputError`."""
+    validate(TemplateFile, _without_override_marks(document, ("spack",)))
+    faults = _unknown_sections(document, line)
+    if faults:
+        raise InvalidInputError(faults)
+    return dict(document.value["spack"])
+
+
+def _read(found: Candidate, root: Path, line: SpackLine | None) -> Definition:
+    shown = _relative(found.path, root)
+    faults = list(_name_faults(found.name, shown))
+    definition: Definition | None = None
+    try:
+        content = found.path.read_bytes()
+        if found.path.suffix == ".def":
+            image = read_imported_image(content, shown)
+            definition = ImportedDefinition(found.name, found.architecture, shown, image, content.decode("utf-8-sig"))
+        else:
+            document = parse(content, shown)
+            written = validate(DefinitionFile, _without_override_marks(document, ("spack",)))
+            extra = written.spacktainer or Spacktainer()
+            faults += _unknown_sections(document, line)
+            definition = SpackDefinition(
+                found.name,
+                found.architecture,
+                shown,
+                document.value["spack"],
+                _extra_files(extra, document, root),
+                _relative(found.epilogue, root) if found.epilogue else None,
+                extra.test,
+                extra.source_builds,
+            )
+    except InvalidInputError as error:
+        faults.extend(error.faults)
+    if faults or definition is None:
+        raise InvalidInputError(faults)
+    return definition
+
+
+def _unknown_sections(document: Document, line: SpackLine | None) -> list[Fault]:
+    """Faults for what the Spack line in use does not know."""
+    if line is None:
+        return []
+    sections = {key: line.why_unknown(_MARK.sub("", key), value) for key, value in document.value["spack"].items()}
+    return [
+        document.fault(("spack", key), *reason.split("; "), of_key=True) for key, reason in sections.items() if reason
+    ]
+
+
+def _name_faults(name: str, path: str) -> Iterable[Fault]:
+    if not is_container_name(name):
+        hint = "use lower case letters and digits, with single '-', '_' or '.' between them"
+        yield Fault(path, 1, 1, f"{name!r} cannot name an image and a SIF file", hint)
+    elif len(name) > MAX_CONTAINER_NAME:
+        yield Fault(
+            path, 1, 1, f"the name is {len(name)} characters long", f"at most {MAX_CONTAINER_NAME} are possible"
+        )
+    elif name in BASE_IMAGES:
+        yield Fault(path, 1, 1, f"{name!r} is the name of a base image", "give the container another name")
+
+
+def _extra_files(written: Spacktainer, document: Document, root: Path) -> tuple[ExtraFile, ...]:
+    files = tuple(ExtraFile(*pair.split(":")) for pair in written.files)
+    faults = [
+        document.fault(("spacktainer", "files", index), f"there is no {EXTRA_FILES_FOLDER}/{file.source}")
+        for index, file in enumerate(files)
+        if not (root / EXTRA_FILES_FOLDER / file.source).exists()
+    ]
+    if faults:
+        raise InvalidInputError(faults)
+    return files
+
+
+def _without_override_marks(document: Document, section: Location) -> Document:
+    """The document as it reads without Spack's marks on the keys directly below `section`, places kept.
+
+    Raises `InvalidInputError` when a key stands there twice, with different marks.
+    """
+    marked = document.value
+    for key in section:
+        marked = marked.get(key) if isinstance(marked, dict) else None
+    if not isinstance(marked, dict) or not any(_MARK.search(key) for key in marked):
+        return document
+    names = [_MARK.sub("", key) for key in marked]
+    twice = [key for key, name in zip(marked, names, strict=True) if names.count(name) > 1 and key != name]
+    if twice:
+        raise InvalidInputError(document.fault((*section, key), f"{key!r} stands here twice") for key in twice)
+    depth = len(section)
+
+    def move(places: Mapping[Location, Position]) -> dict[Location, Position]:
+        return {_unmarked(location, section, depth): place for location, place in places.items()}
+
+    plain = {_MARK.sub("", key): value for key, value in marked.items()}
+    return Document(
+        document.path, _replaced(document.value, section, plain), move(document.values), move(document.keys)
+    )
+
+
+def _unmarked(location: Location, section: Location, depth: int) -> Location:
+    if len(location) <= depth or location[:depth] != section:
+        return location
+    return (*section, _MARK.sub("", str(location[depth])), *location[depth + 1 :])
+
+
+def _replaced(value: Any, section: Location, inner: Any) -> Any:
+    if not section:
+        return inner
+    return {**value, section[0]: _replaced(value[section[0]], section[1:], inner)}
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()

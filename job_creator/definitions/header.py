@@ -1,0 +1,79 @@
+"""The header of a Singularity/Apptainer definition file, as far as it says which image is wrapped.
+
+Source: Apptainer user guide, "Definition files", sections "Header" and "Docker bootstrap agent".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from foundation.errors import Fault, InvalidInputError
+from foundation.registries.reference import ImageReference, parse_reference, scheme_fault
+from foundation.written_text import read_text
+
+_HEADER_LINE = re.compile(r"\s*([A-Za-z]+)\s*:\s*(.*?)\s*")
+_KEYWORDS = ("bootstrap", "from", "registry", "namespace", "includecmd", "fingerprints")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    value: str
+    line: int
+    column: int
+
+
+def read_imported_image(content: bytes, path: str) -> ImageReference:
+    """The image that the definition starts from. Raises `InvalidInputError` with every fault of the header."""
+    text = read_text(content, path)
+    entries, faults = _header(text, path)
+    bootstrap = entries.get("bootstrap")
+    if bootstrap is None:
+        faults.append(Fault(path, 1, 1, "'Bootstrap' is missing", "start the file with 'Bootstrap: docker'"))
+    elif bootstrap.value.lower() != "docker":
+        message = f"'Bootstrap: {bootstrap.value}' wraps no image of a registry"
+        faults.append(
+            Fault(path, bootstrap.line, bootstrap.column, message, "only 'Bootstrap: docker' can be built here")
+        )
+    image = entries.get("from")
+    if image is None or not image.value:
+        place = (image.line, image.column) if image else (1, 1)
+        faults.append(Fault(path, *place, "'From' is missing", "write for example 'From: ubuntu:24.04'"))
+    for key in ("registry", "namespace", "from"):
+        if key in entries and (message := scheme_fault(entries[key].value)):
+            faults.append(Fault(path, entries[key].line, entries[key].column, message))
+    if faults or image is None:
+        raise InvalidInputError(faults)
+    prefix = "/".join(entries[key].value.strip("/") for key in ("registry", "namespace") if key in entries)
+    try:
+        return parse_reference(f"{prefix}/{image.value}" if prefix else image.value)
+    except ValueError as error:
+        raise InvalidInputError([Fault(path, image.line, image.column, str(error))]) from None
+
+
+def with_image(text: str, image: str) -> str:
+    """The definition with another image under it: a header of its own, and all sections as they are."""
+    lines = text.splitlines(keepends=True)
+    first = next((index for index, line in enumerate(lines) if line.lstrip().startswith("%")), len(lines))
+    return f"Bootstrap: docker\nFrom: {image}\n\n{''.join(lines[first:])}"
+
+
+def _header(text: str, path: str) -> tuple[dict[str, _Entry], list[Fault]]:
+    """The keywords before the first section, lower case, and what is wrong with them."""
+    entries: dict[str, _Entry] = {}
+    faults: list[Fault] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.lstrip().startswith("%"):
+            break
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _HEADER_LINE.fullmatch(line)
+        if not match or match[1].lower() not in _KEYWORDS:
+            hint = "the header takes 'Bootstrap: docker' and 'From: image'"
+            faults.append(Fault(path, number, 1, f"{line.strip()!r} is no keyword of a header", hint))
+        elif match[1].lower() in entries:
+            message = f"a second {match[1]!r}; definitions with several stages wrap no single image"
+            faults.append(Fault(path, number, 1, message, "keep one 'Bootstrap' and one 'From'"))
+        else:
+            entries[match[1].lower()] = _Entry(match[2], number, match.start(2) + 1)
+    return entries, faults

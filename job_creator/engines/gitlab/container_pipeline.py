@@ -1,0 +1,155 @@
+"""The pipeline of the containers of one architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from job_creator.containers.identity import Container, Unbuildable
+from job_creator.containers.plan import Publications, WantedContainers, installed_key
+from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.jobs.containers import (
+    build_job,
+    cluster_job,
+    docker_hub_job,
+    docker_hub_reference,
+    failing_job,
+    nothing_job,
+    sif_job,
+    tag_job,
+)
+from job_creator.engines.gitlab.objects import Job, Pipeline
+from job_creator.images.decisions import Action, Decision, Subject, compare_labels
+from job_creator.images.knowledge import Knowledge
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPlan:
+    """What will happen and why, and the files that make it happen."""
+
+    decisions: tuple[Decision, ...]
+    pipeline: Pipeline[Job]
+    files: Mapping[str, bytes]
+    """What jobs read, by path below the folder of generated files."""
+
+
+def plan(wanted: WantedContainers, images: Knowledge, publications: Publications) -> ContainerPlan:
+    """Decide on everything and lay out the jobs for it. The same inputs always give the same plan."""
+    decisions: list[Decision] = []
+    jobs: list[Job] = []
+    files: dict[str, bytes] = {}
+    for broken in wanted.unbuildable:
+        decisions.append(_decision(Subject.CONTAINER, broken, Action.FAIL, broken.reason))
+        jobs.append(failing_job(broken, wanted.place))
+    for container in wanted.containers:
+        steps = tuple(_steps(container, wanted, images, publications))
+        decisions += [step.decision for step in steps]
+        needed = [step.job for step in steps if step.job]
+        jobs += needed
+        if needed:
+            files |= {f"{container.name}/{name}": content for name, content in container.files.items()}
+    return ContainerPlan(
+        tuple(decisions), Pipeline(names.CONTAINER_STAGES, tuple(jobs) or (nothing_job(wanted.place),)), files
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One thing that is decided on, and the job for it if there is something to do."""
+
+    decision: Decision
+    job: Job | None = None
+
+    @property
+    def job_names(self) -> tuple[str, ...]:
+        return (self.job.name,) if self.job else ()
+
+
+def _steps(
+    container: Container, wanted: WantedContainers, images: Knowledge, publications: Publications
+) -> Iterator[_Step]:
+    """Build, convert, tag, publish: each step only needs those before it that have something to do."""
+    place, bucket = wanted.place, wanted.bucket
+    action, reason, digest = images.judge(
+        container.name, container.reference, container.architecture, container.identity
+    )
+    build = _Step(
+        _decision(Subject.CONTAINER, container, action, reason),
+        build_job(container, place) if action is Action.BUILD else None,
+    )
+    yield build
+    made = build.job_names
+    if bucket:
+        action, reason = _decide_sif(container, publications, digest)
+        sif = _Step(
+            _decision(Subject.SIF, container, action, reason),
+            sif_job(container, place, bucket, digest) if action is Action.BUILD else None,
+        )
+        yield sif
+        made += sif.job_names
+        for name, cluster in wanted.clusters.items():
+            action, reason = _decide_cluster(container, publications, name, is_new=bool(sif.job))
+            yield _Step(
+                _decision(Subject.CLUSTER, container, action, reason, name=f"{container.name} on {name}"),
+                cluster_job(container, place, bucket, (name, cluster), sif.job_names)
+                if action is Action.BUILD
+                else None,
+            )
+    action, reason = _decide_tag(container, images, digest)
+    tag = _Step(
+        _decision(Subject.IMAGE_INDEX, container, action, reason, name=f"{container.name}:{container.tag}"),
+        tag_job(container, place, wanted.architectures[container.name], made) if action is Action.BUILD else None,
+    )
+    yield tag
+    hub = wanted.docker_hub
+    if hub:
+        action, reason = _decide_hub(container, images, digest, docker_hub_reference(container, hub))
+        yield _Step(
+            _decision(Subject.DOCKER_HUB, container, action, reason),
+            docker_hub_job(container, place, hub, tag.job_names or made) if action is Action.BUILD else None,
+        )
+
+
+def _decide_sif(container: Container, publications: Publications, digest: str | None) -> tuple[Action, str]:
+    if digest is None:
+        return Action.BUILD, "new image"
+    if publications.records is None:
+        return Action.BUILD, publications.why_unknown
+    record = publications.records.get(container.record.file_name)
+    wanted = replace(container.record, image_digest=digest)
+    return compare_labels(wanted.identity, record.identity if record else None)
+
+
+def _decide_tag(container: Container, images: Knowledge, digest: str | None) -> tuple[Action, str]:
+    if digest is None:
+        return Action.BUILD, f"new image for {container.architecture}"
+    tagged = images.of(f"{container.repository}:{container.tag}", container.architecture)
+    if tagged is None or tagged.digest != digest:
+        return Action.BUILD, f"the tag does not point to the {container.architecture} image yet"
+    return Action.REUSE, "the tag points to this image"
+
+
+def _decide_hub(container: Container, images: Knowledge, digest: str | None, reference: str) -> tuple[Action, str]:
+    if digest is None:
+        return Action.BUILD, "new image"
+    there = images.of(reference, container.architecture)
+    return compare_labels(container.identity, there.labels if there else None)
+
+
+def _decide_cluster(
+    container: Container, publications: Publications, cluster: str, *, is_new: bool
+) -> tuple[Action, str]:
+    if is_new:
+        return Action.BUILD, "new SIF file"
+    records = publications.records or {}
+    file_name = container.record.file_name
+    published, installed = records.get(file_name), records.get(installed_key(cluster, file_name))
+    return compare_labels(
+        {"sha256": published.sha256 if published else ""}, {"sha256": installed.sha256} if installed else None
+    )
+
+
+def _decision(
+    subject: Subject, container: Container | Unbuildable, action: Action, reason: str, name: str | None = None
+) -> Decision:
+    return Decision(subject, name or container.name, container.architecture, action, reason)

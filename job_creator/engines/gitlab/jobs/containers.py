@@ -1,0 +1,237 @@
+"""The jobs that build, test, convert and publish one container."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from job_creator import project_files
+from job_creator.containers.identity import DIGEST_PLACEHOLDER, Container, Unbuildable
+from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.objects import Artifacts, Job, Need
+from job_creator.scripts.rendering import render
+from job_creator.site.architectures import Architecture
+from job_creator.site.places import ContainersBucket
+from job_creator.site.publish import Cluster, DockerHub
+from job_creator.site.runners import JobKind
+from job_creator.site.site import Site
+
+ENTRY_POINT = "/opt/spack-environment/entrypoint.sh"
+"""Sets the environment of the container up and runs what it is given (spacktainer/Dockerfile.j2)."""
+SMOKE_TESTS = "/.singularity.d/test"
+"""Where the smoke tests are in the image; `apptainer test` looks there, too."""
+IMAGE_DIGEST = "IMAGE_DIGEST"
+"""The variable in which the digest of a container's image reaches the jobs after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPlace:
+    """Where the container jobs of one architecture run."""
+
+    name: str
+    architecture: Architecture
+    site: Site
+    singularitah: str
+    folder: str
+    """Where the generated files are."""
+    base_pipeline: str
+    """Id of the pipeline that left the environments and the generated files."""
+
+    def files_need(self) -> Need:
+        """What a job needs that reads generated files."""
+        return Need(names.containers_job(self.name), pipeline=self.base_pipeline)
+
+
+def build_job(container: Container, place: ContainerPlace) -> Job:
+    """Builds the image, runs the smoke tests in it, pushes it, and leaves its digest for others."""
+    site = place.site
+    script = render(
+        "build_container.sh.j2",
+        registry=site.registry,
+        copied=(project_files.EXTRA_FILES_FOLDER, place.folder),
+        entry_point=ENTRY_POINT,
+        smoke_tests=SMOKE_TESTS,
+    )
+    environment = names.environment_job(container.name, place.name)
+    lock = (Need(environment, pipeline=place.base_pipeline),) if container.lock else ()
+    return Job(
+        name=names.build_container_job(container.name, place.name),
+        kind=f"build {place.name}",
+        stage=names.STAGE_CONTAINERS,
+        image=site.images.buildah.image,
+        tags=place.architecture.tags("containers"),
+        needs=(place.files_need(), *lock),
+        script=(script,),
+        variables={
+            **_variables(container, place, "containers"),
+            **site.images.buildah.variables(),
+            "ARCHITECTURE": place.name,
+            **({"LOCK": container.lock, "LOCK_SHA256": container.record.spack_lock_sha256} if container.lock else {}),
+        },
+        artifacts=Artifacts(expire_in=site.gitlab.artifact_expiry, dotenv="container.env"),
+        timeout=place.architecture.settings("containers").timeout or "3 hours",
+        resource_group=f"container {container.name} {container.record.tag}",
+    )
+
+
+def sif_job(container: Container, place: ContainerPlace, bucket: ContainersBucket, digest: str | None) -> Job:
+    """Converts the image, runs the smoke tests in the SIF file, and publishes it.
+
+    Without a `digest` the image is one that this pipeline builds.
+    """
+    script = render(
+        "create_sif.sh.j2",
+        placeholder=DIGEST_PLACEHOLDER,
+        entry_point=ENTRY_POINT,
+        smoke_tests=SMOKE_TESTS,
+        bucket=bucket.url,
+        retention=bucket.retention,
+    )
+    registry = place.site.registry
+    login = {"DOCKER_USERNAME": f"${registry.user_variable}", "DOCKER_PASSWORD": f"${registry.password_variable}"}
+    return Job(
+        name=names.sif_job(container.name, place.name),
+        kind=f"sif {place.name}",
+        stage=names.STAGE_SIF,
+        image=place.singularitah,
+        tags=place.architecture.tags("containers"),
+        needs=(*_after_build(container, place, digest), place.files_need()),
+        script=(render("install_job_creator.sh.j2", command="jc"), script),
+        variables={
+            **_variables(container, place, "containers", digest),
+            **bucket.credential_variables(),
+            "SIF": container.record.file_name,
+            # Apptainer and SingularityCE each have a prefix of their own.
+            **{f"{tool}_{name}": value for tool in ("APPTAINER", "SINGULARITY") for name, value in login.items()},
+        },
+        timeout=place.architecture.settings("containers").timeout or "3 hours",
+        interruptible=False,
+        resource_group=f"sif {container.name} {container.record.tag}",
+    )
+
+
+def tag_job(container: Container, place: ContainerPlace, architectures: Sequence[str], needed: Sequence[str]) -> Job:
+    """Lets the tag without architecture point to the images of all architectures that have this version."""
+    members = [f"{container.tag}-{architecture}" for architecture in architectures]
+    return Job(
+        name=names.image_index_job(container.name, several=len(members) > 1),
+        kind=f"tag {place.name}",
+        stage=names.STAGE_TAGS,
+        image=place.site.images.job_creator,
+        tags=place.architecture.tags("tools"),
+        needs=tuple(Need(job, artifacts=False) for job in needed),
+        script=(
+            render("install_job_creator.sh.j2", command="jc"),
+            render("tag_container.sh.j2"),
+        ),
+        variables={
+            **place.architecture.job_variables("tools"),
+            "IMAGE": f"{container.repository}:{container.tag}",
+            "TAGS": " ".join(members),
+        },
+        timeout="30 minutes",
+        interruptible=False,
+        # The pipelines of all architectures set the same tag; the last one sees the images of all.
+        resource_group=f"tag {container.name} {container.tag}",
+    )
+
+
+def docker_hub_job(container: Container, place: ContainerPlace, hub: DockerHub, needed: Sequence[str]) -> Job:
+    """Copies the tag with all its architectures to Docker Hub."""
+    return Job(
+        name=names.docker_hub_job(container.name, place.name),
+        kind=f"hub {place.name}",
+        stage=names.STAGE_PUBLISH,
+        image=place.site.images.skopeo,
+        tags=place.architecture.tags("tools"),
+        needs=tuple(Need(job, artifacts=False) for job in needed),
+        script=(render("publish_docker_hub.sh.j2", registry=place.site.registry, dockerhub=hub),),
+        variables={
+            **place.architecture.job_variables("tools"),
+            "GIT_STRATEGY": "none",
+            "IMAGE": f"{container.repository}:{container.tag}",
+            "TARGET": docker_hub_reference(container, hub),
+        },
+        interruptible=False,
+        resource_group=f"Docker Hub {container.name}",
+    )
+
+
+def cluster_job(
+    container: Container,
+    place: ContainerPlace,
+    bucket: ContainersBucket,
+    cluster: tuple[str, Cluster],
+    needed: Sequence[str],
+) -> Job:
+    """Installs the SIF file on a cluster, by a runner there."""
+    name, there = cluster
+    setup = (there.setup,) if there.setup else ()
+    return Job(
+        name=names.cluster_job(container.name, name),
+        kind=f"at {name}",
+        stage=names.STAGE_PUBLISH,
+        image=place.site.images.job_creator,
+        tags=there.runner_tags,
+        needs=tuple(Need(job, artifacts=False) for job in needed),
+        script=(
+            *setup,
+            render("install_job_creator.sh.j2", command="jc"),
+            render("install_sif.sh.j2", name=name, cluster=there),
+        ),
+        variables={
+            **place.architecture.job_variables("tools"),
+            **bucket.credential_variables(),
+            "SIF": f"{bucket.url}/{container.record.file_name}",
+        },
+        timeout="2 hours",
+        interruptible=False,
+        resource_group=f"{name} {container.name}",
+    )
+
+
+def failing_job(container: Unbuildable, place: ContainerPlace) -> Job:
+    """Stands for a container that cannot be made, so that the pipeline ends red and says which, and why."""
+    return _plain_job(names.build_container_job(container.name, place.name), place, _script("cannot_build", container))
+
+
+def nothing_job(place: ContainerPlace) -> Job:
+    """What a pipeline consists of that has nothing to do; GitLab refuses an empty one."""
+    return _plain_job(names.NOTHING_TO_DO, place, render("nothing_to_do.sh.j2", architecture=place.name))
+
+
+def docker_hub_reference(container: Container, hub: DockerHub) -> str:
+    """Where the container is on Docker Hub."""
+    return f"docker.io/{hub.namespace}/{container.name}:{container.tag}"
+
+
+def _script(template: str, container: Unbuildable) -> str:
+    return render(f"{template}.sh.j2", reason=f"{container.name}: {container.reason}")
+
+
+def _plain_job(name: str, place: ContainerPlace, script: str) -> Job:
+    return Job(
+        name=name,
+        kind=f"plain {place.name}",
+        stage=names.STAGE_CONTAINERS,
+        image=place.site.images.job_creator,
+        tags=place.architecture.tags("tools"),
+        script=(script,),
+        variables={**place.architecture.job_variables("tools"), "GIT_STRATEGY": "none"},
+        timeout="10 minutes",
+    )
+
+
+def _variables(container: Container, place: ContainerPlace, kind: JobKind, digest: str | None = None) -> dict[str, str]:
+    return {
+        **place.architecture.job_variables(kind),
+        "IMAGE": container.reference,
+        "FOLDER": f"{place.folder}/{container.name}",
+        "SMOKE_TESTS": "yes" if container.has_tests else "no",
+        **({IMAGE_DIGEST: digest} if digest else {}),
+    }
+
+
+def _after_build(container: Container, place: ContainerPlace, digest: str | None) -> Iterator[Need]:
+    if digest is None:
+        yield Need(names.build_container_job(container.name, place.name))

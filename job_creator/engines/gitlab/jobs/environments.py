@@ -1,0 +1,228 @@
+"""The jobs around Spack: one for each environment, and those that turn what all of them left into pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from job_creator import project_files
+from job_creator.definitions.definitions import SpackDefinition
+from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.jobs.packages import resource_group
+from job_creator.engines.gitlab.objects import Artifacts, Job, Need
+from job_creator.environments.setting import Setting
+from job_creator.scripts.rendering import render
+from job_creator.site.architectures import Architecture
+from job_creator.site.places import SourceMirror
+from job_creator.site.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentPlace:
+    """Where the jobs of one architecture run, and for which run of the site."""
+
+    name: str
+    architecture: Architecture
+    site: Site
+    setting: Setting
+    builder_need: tuple[Need, ...]
+    """The job that builds the builder image, if this pipeline does."""
+
+    @property
+    def folder(self) -> str:
+        """Where the environments of this architecture are handed on."""
+        return project_files.environments_folder(self.name)
+
+    @property
+    def filled_mirror(self) -> SourceMirror | None:
+        """The source mirror, if this run may write to it."""
+        mirror = self.architecture.source_mirror
+        return mirror if mirror and self.setting.pushes_to(mirror) else None
+
+
+def environment_job(definition: SpackDefinition, place: EnvironmentPlace) -> Job:
+    """Concretizes one environment, once, and generates its package jobs; everything after it reads its lockfile."""
+    script = render("generate_environment.sh.j2", folder=place.folder)
+    mirror = place.architecture.binary_mirror
+    keys = (render("require_keys.sh.j2", fingerprints=mirror.fingerprints),) if mirror and mirror.fingerprints else ()
+    return Job(
+        name=names.environment_job(definition.name, place.name),
+        kind=f"env {place.name}",
+        stage=names.STAGE_ENVIRONMENTS,
+        image=place.setting.builder,
+        tags=place.architecture.tags("environments"),
+        needs=(*place.builder_need, Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${names.PARENT_PIPELINE_ID}")),
+        script=(render("spack_setup.sh.j2", public_key=place.setting.public_key_variable), *keys, script),
+        variables={
+            **place.setting.credentials(),
+            **place.architecture.job_variables("environments"),
+            "ARCHITECTURE": place.name,
+            "CONTAINER": definition.name,
+        },
+        # Also after a failure: what arrives without a pipeline is reported by name further down.
+        artifacts=Artifacts((f"{place.folder}/$CONTAINER/",), place.site.gitlab.artifact_expiry, when="always"),
+        timeout=place.architecture.settings("environments").timeout or "2 hours",
+    )
+
+
+def collect_jobs(needed: Sequence[str], place: EnvironmentPlace) -> tuple[tuple[Job, ...], tuple[str, ...]]:
+    """Jobs that gather the artifacts of `needed`, level by level, until few enough are left for one job to need.
+
+    Returns the new jobs and the names of those that the next job has to need.
+    """
+    jobs: list[Job] = []
+    current = tuple(needed)
+    # One is left for the runtime image, which the container pipeline has to know.
+    most = place.site.gitlab.limits.max_needs - 1
+    level = 0
+    while len(current) > most:
+        level += 1
+        chunks = [current[start : start + most] for start in range(0, len(current), most)]
+        collected = [
+            _tool_job(
+                name=names.collect_job(f"{level}.{index}", place.name),
+                kind=f"collect {place.name}",
+                stage=names.STAGE_COLLECT,
+                needed=chunk,
+                place=place,
+                script=(render("collect_environments.sh.j2", folder=place.folder),),
+                artifacts=Artifacts((f"{place.folder}/",), place.site.gitlab.artifact_expiry, when="always"),
+                variables={"GIT_STRATEGY": "none"},
+                timeout="30 minutes",
+            )
+            for index, chunk in enumerate(chunks, start=1)
+        ]
+        jobs += collected
+        current = tuple(job.name for job in collected)
+    return tuple(jobs), current
+
+
+def process_job(needed: Sequence[str], place: EnvironmentPlace) -> Job:
+    """Merges what Spack generated for all environments, also when some of them failed, or there are none."""
+    artifacts = names.package_artifacts(place.name)
+    script = render("process_packages.sh.j2", folder=place.folder, artifacts=artifacts, is_empty=not needed)
+    return _tool_job(
+        name=names.process_job(place.name),
+        kind=f"process {place.name}",
+        stage=names.STAGE_PIPELINES,
+        needed=needed,
+        place=place,
+        script=(render("install_job_creator.sh.j2", command="jc"), script),
+        artifacts=Artifacts((f"{artifacts}/",), place.site.gitlab.artifact_expiry),
+        variables={"ARCHITECTURE": place.name, "BUILDER_IMAGE": place.setting.builder},
+    )
+
+
+def containers_job(needed: Sequence[str], place: EnvironmentPlace, images: dict[str, str]) -> Job:
+    """Writes the pipeline of the containers, also when some environments failed; `images` are the base images.
+
+    What is `needed` includes the job of the runtime image, whose digest goes into every container's fingerprint.
+    """
+    artifacts = names.container_artifacts(place.name)
+    script = render("generate_containers.sh.j2", folder=place.folder, artifacts=artifacts)
+    bucket = place.architecture.containers
+    may_publish = bucket is not None and not place.setting.is_merge_request
+    return _tool_job(
+        name=names.containers_job(place.name),
+        kind=f"containers {place.name}",
+        stage=names.STAGE_PIPELINES,
+        needed=needed,
+        place=place,
+        script=(render("install_job_creator.sh.j2", command="jc"), script),
+        artifacts=Artifacts((f"{artifacts}/",), place.site.gitlab.artifact_expiry),
+        variables={
+            **(bucket.credential_variables() if bucket and may_publish else {}),
+            "ARCHITECTURE": place.name,
+            **{f"{name.upper()}_IMAGE": reference for name, reference in images.items()},
+        },
+    )
+
+
+def mirror_job(needed: Sequence[str], mirror: SourceMirror, place: EnvironmentPlace) -> Job:
+    """Fills the source mirror with what the environments that arrived are built from.
+
+    Here and not beside the packages, because all lockfiles are here, and because the parent starts the package pipeline
+    when this one has ended: its jobs then find their sources in the mirror, and nothing is fetched twice. Containers
+    need no mirror, so whatever it lacks is a warning.
+    """
+    bucket = mirror.in_bucket
+    script = render("mirror_sources.sh.j2", folder=place.folder, mirror=mirror.target)
+    job = _tool_job(
+        name=names.mirror_job(place.name),
+        kind=f"mirror {place.name}",
+        stage=names.STAGE_MIRRORS,
+        needed=needed,
+        place=place,
+        script=(render("install_job_creator.sh.j2", command="jc"), script),
+        artifacts=None,
+        variables=bucket.credential_variables() if bucket else {},
+        timeout="4 hours",
+        interruptible=False,
+        resource_group=resource_group(f"mirror {mirror.target.partition('://')[2]}"),
+    )
+    # What a package needs is asked of the Spack that builds it.
+    return replace(job, image=place.setting.builder, may_fail=True)
+
+
+def clean_job(needed: Sequence[str], place: EnvironmentPlace, environments: int) -> Job:
+    """Prunes the build cache that this run pushes to.
+
+    Only after all `environments` were concretized: one whose lockfile is missing would lose its packages.
+    """
+    cache = place.setting.destination
+    script = render(
+        "clean_build_cache.sh.j2",
+        folder=place.folder,
+        environments=environments,
+        mirror=cache.url,
+        max_age_days=cache.max_age_days,
+        # A branch may go without a word; the default branch stays.
+        keep_days="" if place.setting.is_default_branch else f" --for {cache.max_age_days}",
+    )
+    return _tool_job(
+        name=names.clean_job(place.name),
+        kind=f"clean {place.name}",
+        stage=names.STAGE_CLEAN,
+        needed=needed,
+        place=place,
+        script=(render("install_job_creator.sh.j2", command="spackitor"), script),
+        artifacts=None,
+        variables=cache.credential_variables(),
+        always=False,
+        timeout="4 hours",
+        interruptible=False,
+        resource_group=f"build cache {cache.bucket}/{cache.prefix}".rstrip("/"),
+    )
+
+
+def _tool_job(
+    *,
+    name: str,
+    kind: str,
+    stage: str,
+    needed: Sequence[str],
+    place: EnvironmentPlace,
+    script: tuple[str, ...],
+    artifacts: Artifacts | None,
+    variables: dict[str, str],
+    always: bool = True,
+    timeout: str = "1 hour",
+    interruptible: bool = True,
+    resource_group: str | None = None,
+) -> Job:
+    """A job that runs this project's own commands on what the needed jobs left."""
+    return Job(
+        name=name,
+        kind=kind,
+        stage=stage,
+        image=place.site.images.job_creator,
+        tags=place.architecture.tags("tools"),
+        needs=tuple(Need(job) for job in needed),
+        script=script,
+        variables={**place.architecture.job_variables("tools"), **variables},
+        artifacts=artifacts,
+        timeout=place.architecture.settings("tools").timeout or timeout,
+        interruptible=interruptible,
+        resource_group=resource_group,
+        run="always" if always else "on_success",
+    )

@@ -1,0 +1,88 @@
+"""The jobs that build base images and set their tags."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from foundation.fingerprints import fingerprint
+from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.objects import Artifacts, Job, Need
+from job_creator.images.base_images import DecidedImage, PlannedImage
+from job_creator.scripts.rendering import render
+from job_creator.site.architectures import Architecture
+from job_creator.site.site import Site
+
+COMPILERS_FILE: Final = "/opt/spack-compilers.txt"
+"""Where the builder image says which compilers it found (builder/Dockerfile); a label says so, too."""
+
+
+def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> Job:
+    """The job that builds and pushes a base image, and leaves its digest for others."""
+    image = decided.image
+    dotenv = f"{image.name}_{image.architecture}.env"
+    script = render(
+        "build_image.sh.j2",
+        registry=site.registry,
+        arguments=image.build_arguments,
+        labels={**image.labels, f"{site.registry.label_prefix}.fingerprint": fingerprint(image.labels)},
+        digest_variable=digest_variable(image),
+        dotenv=dotenv,
+        public_key_variable=site.signing.public_key_variable if image.name == "builder" else None,
+        compilers_file=COMPILERS_FILE if image.name == "builder" else None,
+    )
+    return Job(
+        name=names.build_image_job(image.name, image.architecture),
+        kind=f"image {image.architecture}",
+        stage=names.STAGE_IMAGES,
+        image=site.images.buildah.image,
+        tags=architecture.tags("images"),
+        # The checkout has no such folder; what writes the pipeline leaves it.
+        needs=(Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${names.PARENT_PIPELINE_ID}"),)
+        if image.is_default
+        else (),
+        script=(script,),
+        variables={
+            **architecture.job_variables("images"),
+            **site.images.buildah.variables(),
+            "IMAGE": image.reference,
+            "FOLDER": image.folder,
+            "ARCHITECTURE": image.architecture,
+        },
+        artifacts=Artifacts(expire_in=site.gitlab.artifact_expiry, dotenv=dotenv),
+        timeout=architecture.settings("images").timeout or "2 hours",
+        # One at a time where two pipelines push the same tag.
+        resource_group=f"{image.name} {image.architecture}",
+    )
+
+
+def index_job(images: Collection[DecidedImage], architecture: Architecture, site: Site, moving_tag: str) -> Job:
+    """The job that lets the moving tag point to the images of all architectures, by their digests."""
+    first = next(iter(images)).image
+    known = {digest_variable(decided.image): decided.digest for decided in images if decided.digest}
+    digests = [f"${digest_variable(decided.image)}" for decided in images]
+    return Job(
+        name=names.image_index_job(first.name, several=len(images) > 1),
+        kind="index",
+        stage=names.STAGE_INDEXES,
+        image=site.images.job_creator,
+        tags=architecture.tags("tools"),
+        needs=tuple(need for decided in images for need in decided.need(artifacts=True)),
+        script=(
+            render("install_job_creator.sh.j2", command="jc"),
+            render("tag_image.sh.j2", digests=digests),
+        ),
+        variables={
+            **architecture.job_variables("tools"),
+            "IMAGE": f"{first.repository}:{moving_tag}",
+            **known,
+        },
+        timeout="30 minutes",
+        interruptible=False,
+        resource_group=f"{first.name} {moving_tag}",
+    )
+
+
+def digest_variable(image: PlannedImage) -> str:
+    """The variable in which the digest of a built image reaches later jobs."""
+    return f"{image.name}_{image.architecture}_DIGEST".upper()

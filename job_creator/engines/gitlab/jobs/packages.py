@@ -1,0 +1,185 @@
+"""Package jobs as this site runs them: images, runners, time-outs, retries, variables, and who may sign."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from job_creator.builds.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE
+from job_creator.builds.merge import Merged, MergedJob
+from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob
+from job_creator.environments.setting import Setting
+from job_creator.scripts.rendering import render
+from job_creator.site.architectures import Architecture
+from job_creator.site.runners import JobSettings
+from job_creator.site.site import Site
+
+STAGE_BUILD: Final = "build"
+STAGE_SERVICES: Final = "services"
+STAGE_INDEX: Final = "index"
+
+_DISPLAY_ONLY: Final = frozenset(
+    [
+        "SPACK_JOB_SPEC_PKG_VERSION",
+        "SPACK_JOB_SPEC_COMPILER_NAME",
+        "SPACK_JOB_SPEC_COMPILER_VERSION",
+        "SPACK_JOB_SPEC_ARCH",
+        "SPACK_JOB_SPEC_VARIANTS",
+        "SPACK_SPEC_NEEDS_REBUILD",
+    ]
+)
+"""Variables that `spack ci rebuild` does not read (lib/spack/spack/cmd/ci.py); they are a quarter of a job's size."""
+
+_SCRIPTS: Final = ("before_script", "script", "after_script")
+_OURS: Final = ("stage", "needs", "retry", "interruptible", "variables", "image", "tags", "timeout", *_SCRIPTS)
+_RETRY: Final = {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)}
+
+
+@dataclass(frozen=True, slots=True)
+class PackagePlace:
+    """For which run of which site, and where the jobs that generated the environments are."""
+
+    architecture: Architecture
+    name: str
+    site: Site
+    setting: Setting
+    pipeline_id: str
+    """The pipeline in which the environments were concretized."""
+
+
+def package_job(job: MergedJob, needs: Sequence[Any], place: PackagePlace) -> RawJob:
+    """The job that builds one package; `needs` are needs of jobs of the same pipeline, as GitLab reads them."""
+    generated = job.generated
+    settings = _settings(generated.package, place.architecture)
+    own = dict(generated.keywords.get("variables") or {})
+    variables = {
+        **job.origin.variables,
+        **{name: str(value) for name, value in own.items() if name not in _DISPLAY_ONLY},
+        HASH_VARIABLE: generated.hash,
+        NAME_VARIABLE: generated.package,
+        **place.setting.credentials(),
+        **place.architecture.job_variables("packages"),
+        **settings.variables,
+        **settings.resources.variables(),
+    }
+    return RawJob(
+        job.name,
+        job.origin.container,
+        {
+            "stage": STAGE_BUILD,
+            "rules": [{"when": "on_success"}],
+            "image": _image(generated.keywords.get("image"), place),
+            "tags": list(settings.runner_tags or place.architecture.tags("packages")),
+            **_scripts(generated.keywords, place),
+            **{name: value for name, value in generated.keywords.items() if name not in _OURS},
+            "variables": variables,
+            "needs": [_origin(job, place), *needs],
+            "timeout": settings.timeout or place.architecture.settings("packages").timeout or "6 hours",
+            "retry": _RETRY,
+            "interruptible": True,
+        },
+    )
+
+
+def index_jobs(merged: Merged, place: PackagePlace) -> tuple[RawJob, ...]:
+    """One job for each mirror that rebuilds its index, once, after everything else, also after failures."""
+    sources = {
+        (container.mirror or place.setting.destination.url): container.services["rebuild-index"]
+        for container in reversed(merged.containers)
+        if "rebuild-index" in container.services
+    }
+    several = len(sources) > 1
+    return tuple(
+        _index_job(f"rebuild-index {number}" if several else "rebuild-index", mirror, sources[mirror], place)
+        for number, mirror in enumerate(sorted(sources), start=1)
+    )
+
+
+def service_jobs(merged: Merged, place: PackagePlace) -> tuple[RawJob, ...]:
+    """What else Spack generated (signing, copying, and what newer Spacks may add), each once for equal content."""
+    written: dict[str, Mapping[str, Any]] = {}
+    prepared: dict[str, dict[str, Any]] = {}
+    for container in merged.containers:
+        for name, keywords in container.services.items():
+            if name in INDEX_JOBS or written.get(name) == keywords:
+                continue
+            own = f"{name} for {container.container}" if name in written else name
+            written[own] = keywords
+            prepared[own] = {
+                **{key: value for key, value in keywords.items() if key not in ("needs", "image", *_SCRIPTS)},
+                **_scripts(keywords, place),
+                "stage": STAGE_SERVICES,
+                "variables": {**container.variables, **(keywords.get("variables") or {})},
+                **({"image": _image(keywords["image"], place)} if keywords.get("image") else {}),
+            }
+    return tuple(RawJob(name, f"service {index}", prepared[name]) for index, name in enumerate(sorted(prepared)))
+
+
+def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: PackagePlace) -> RawJob:
+    variables = {**place.setting.destination.credential_variables(), **place.architecture.job_variables("packages")}
+    setup = render("spack_setup.sh.j2", public_key=place.setting.public_key_variable)
+    before = _without_key(source.get("before_script"), place) or [setup]
+    return RawJob(
+        name,
+        "index",
+        {
+            "stage": STAGE_INDEX,
+            "image": _image(source.get("image"), place),
+            "tags": list(place.architecture.tags("packages")),
+            "before_script": before,
+            "script": [render("update_index.sh.j2", mirror=mirror)],
+            "variables": variables,
+            "rules": [{"when": "always"}],
+            "dependencies": [],
+            "timeout": place.architecture.settings("tools").timeout or "2 hours",
+            "retry": _RETRY,
+            "interruptible": False,
+            "resource_group": resource_group(f"index {mirror.partition('://')[2]}"),
+        },
+    )
+
+
+def resource_group(text: str) -> str:
+    """With what GitLab allows in the name of a resource group: letters, digits, space and a few marks, no `/` last."""
+    return re.sub(r"[^A-Za-z0-9_/${}. -]", "-", text).rstrip("/")
+
+
+def _origin(job: MergedJob, place: PackagePlace) -> dict[str, Any]:
+    """The job that generated the environment, as Spack wrote it down, or where that is by our names.
+
+    Its artifacts are fetched by name from that pipeline, so a retried job there is found as well.
+    """
+    written = job.generated.origin
+    if written is not None:
+        return {"pipeline": str(written["pipeline"]), "job": str(written["job"])}
+    return {"pipeline": place.pipeline_id, "job": names.environment_job(job.origin.container, place.name)}
+
+
+def _image(written: Any, place: PackagePlace) -> dict[str, Any]:
+    """A string or a mapping, with the site's pull policy; the builder image where Spack named none."""
+    image = dict(written) if isinstance(written, Mapping) else {"name": written} if written else {}
+    policy = place.site.gitlab.pull_policy
+    return {"name": place.setting.builder, "entrypoint": [""], **image, **({"pull_policy": policy} if policy else {})}
+
+
+def _scripts(keywords: Mapping[str, Any], place: PackagePlace) -> dict[str, Any]:
+    """The scripts of a job, in runs that do not sign without the lines that name the signing key."""
+    written = {name: keywords[name] for name in _SCRIPTS if keywords.get(name)}
+    if place.setting.signs:
+        return written
+    return {name: lines for name, script in written.items() if (lines := _without_key(script, place))}
+
+
+def _without_key(script: Any, place: PackagePlace) -> list[Any]:
+    lines = [script] if isinstance(script, str) else list(script or [])
+    return [line for line in lines if place.setting.signing_key_variable not in str(line)]
+
+
+def _settings(package: str, architecture: Architecture) -> JobSettings:
+    """What the site says of this package: the first pattern that fits."""
+    fitting = (settings for pattern, settings in architecture.packages.items() if fnmatchcase(package, pattern))
+    return next(fitting, JobSettings())

@@ -1,0 +1,1 @@
+"""Package jobs laid out as few pipelines that finish early."""

@@ -1,0 +1,137 @@
+"""What became of the packages, in words and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from foundation.graph import critical_path
+from foundation.shown import shown_duration
+from job_creator.builds.merge import Merged
+from job_creator.engines.gitlab.objects import expand
+from job_creator.engines.gitlab.packing.pack import Packed
+from job_creator.engines.gitlab.packing.partition import lower_bound
+from job_creator.engines.gitlab.simulation import prepare
+
+RUNNERS: Final = (10, 40, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSummary:
+    """One of the pipelines that were written."""
+
+    file: str
+    packages: int
+    jobs: int
+    parsed_size: int
+    """Bytes as GitLab counts them, with the safety that is held against the limit."""
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Makespan:
+    """How long everything is expected to take with so many runners, and what it takes at least, in seconds."""
+
+    runners: int
+    seconds: float
+    at_least: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What `jc process-spack-pipeline` did."""
+
+    jobs_read: int
+    to_build: int
+    up_to_date: int
+    restored_edges: int
+    pipelines: tuple[PipelineSummary, ...]
+    critical_path: tuple[str, ...]
+    makespans: tuple[Makespan, ...]
+    nothing_to_build: tuple[str, ...]
+    """Containers whose packages are all in the build cache."""
+    unlocked: tuple[str, ...]
+    """Containers without a lockfile; the order of their jobs is Spack's alone."""
+    services: tuple[str, ...]
+    """Jobs of Spack's that build nothing, kept as they are."""
+    failed: Mapping[str, str]
+    """Containers that are left out, and why."""
+
+    def as_value(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield (
+            f"{self.jobs_read} jobs read, {self.to_build} packages to build after merging, {self.up_to_date} up to date"
+        )
+        if self.restored_edges:
+            yield f"{self.restored_edges} orderings restored that Spack had lost across packages which are up to date"
+        for pipeline in self.pipelines:
+            share = pipeline.parsed_size / pipeline.limit
+            yield f"{pipeline.file}: {pipeline.packages} packages, {pipeline.jobs} jobs, {share:.0%} of the size limit"
+        if self.critical_path:
+            yield f"critical path: {' -> '.join(self.critical_path)}"
+        for makespan in self.makespans:
+            least = f"at least {shown_duration(makespan.at_least)}"
+            yield f"with {makespan.runners} runners: {shown_duration(makespan.seconds)} expected, {least}"
+        if self.nothing_to_build:
+            yield f"nothing to build for {', '.join(self.nothing_to_build)}"
+        if self.unlocked:
+            yield f"no lockfile beside {', '.join(self.unlocked)}: the order of their jobs is Spack's alone"
+        if self.services:
+            yield f"kept as Spack wrote them: {', '.join(self.services)}"
+        for container, reason in self.failed.items():
+            yield f"left out: {container}: {reason}"
+
+
+def summarize(
+    merged: Merged, packed: Packed, seconds: Mapping[str, float], service: float, failed: Mapping[str, str]
+) -> Summary:
+    """Sum up what was packed; `seconds` are expected durations by DAG hash, `service` those of other jobs."""
+    return Summary(
+        jobs_read=merged.jobs_read,
+        to_build=len(merged.jobs),
+        up_to_date=merged.up_to_date,
+        restored_edges=len(merged.restored),
+        pipelines=tuple(_pipelines(packed)),
+        critical_path=tuple(
+            f"{job.package}@{job.version}"
+            for job in (merged.jobs[key].generated for key in critical_path(merged.edges, seconds))
+        ),
+        makespans=tuple(_makespans(merged, packed, seconds, service)) if merged.jobs else (),
+        nothing_to_build=tuple(one.container for one in merged.containers if not one.jobs),
+        unlocked=merged.unlocked,
+        services=packed.services,
+        failed=dict(sorted(failed.items())),
+    )
+
+
+def _pipelines(packed: Packed) -> Iterator[PipelineSummary]:
+    for file in packed.files:
+        size = next(room for room in file.limits.headroom if room.name.startswith("parsed size"))
+        jobs = len(expand(file.document))
+        yield PipelineSummary(file.name, file.packages, jobs, size.used, size.limit)
+
+
+def _makespans(merged: Merged, packed: Packed, seconds: Mapping[str, float], service: float) -> Iterator[Makespan]:
+    expected = {job.name: seconds[key] for key, job in merged.jobs.items()}
+    root, *_ = packed.files
+    simulation = prepare(files_by_path(packed), root.name, lambda name, _: expected.get(name, service))
+    for runners in RUNNERS:
+        yield Makespan(runners, simulation.run(runners).makespan, lower_bound(merged.edges, seconds, runners))
+
+
+def files_by_path(packed: Packed) -> dict[str, Mapping[str, Any]]:
+    """The documents by the paths that triggers name; the root by its own file name."""
+    root, *children = packed.files
+    paths = [
+        str(include["artifact"])
+        for job in expand(root.document).values()
+        if "trigger" in job
+        for include in job["trigger"]["include"]
+    ]
+    by_name = {path.rpartition("/")[2]: path for path in paths}
+    return {root.name: root.document, **{by_name[child.name]: child.document for child in children}}

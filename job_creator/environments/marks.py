@@ -1,0 +1,55 @@
+"""Merging as Spack does it, with its marks `::`, `+:` and `-:`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_MARKS = (":", "+", "-")
+"""What Spack's `key::`, `key+:` and `key-:` leave at the end of a key that YAML has read."""
+
+
+_NOT_CONFIGURATION = {"specs", "definitions", "view", "include", "include_concrete"}
+"""Keys of an environment that no lower configuration scope has, so that a mark on them means nothing to Spack."""
+
+
+def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
+    """Two levels of an environment as one; neither argument is changed.
+
+    Mappings merge key by key, everything else is replaced, unless the stronger key carries one of Spack's marks
+    (Spack docs, "Configuration files"): `key::` drops what the weaker side has under it, and stays marked so that
+    Spack drops its own lower scopes as well; `key+:` puts a list before the weaker one, `key-:` after it.
+    """
+    result = dict(weaker)
+    for marked, value in stronger.items():
+        name, mark = _split(marked)
+        below = next((key for key in result if _split(key)[0] == name), None)
+        inherited = result.get(below) if below is not None else None
+        if mark == ":":
+            result = _replaced(result, below, name if name in _NOT_CONFIGURATION else marked, value)
+        elif isinstance(value, Mapping):
+            inner = merge(inherited if isinstance(inherited, Mapping) else {}, value)
+            result = _replaced(result, below, below or marked, inner)
+        elif mark and isinstance(value, list) and isinstance(inherited, list):
+            joined = [*value, *inherited] if mark == "+" else [*inherited, *value]
+            result = _replaced(result, below, below or name, joined)
+        else:
+            key = marked if mark and below is None and name not in _NOT_CONFIGURATION else name
+            result = _replaced(result, below, key, value)
+    return result
+
+
+def unmarked(key: str) -> str:
+    """The name of a key, without the mark that may stand at its end."""
+    return _split(key)[0]
+
+
+def _split(key: str) -> tuple[str, str]:
+    return (key[:-1], key[-1]) if len(key) > 1 and key.endswith(_MARKS) else (key, "")
+
+
+def _replaced(mapping: Mapping[str, Any], old: str | None, new: str, value: Any) -> dict[str, Any]:
+    """The mapping with one entry exchanged at its place, or added at the end."""
+    if old is None:
+        return {**mapping, new: value}
+    return {(new if key == old else key): (value if key == old else inner) for key, inner in mapping.items()}

@@ -1,0 +1,91 @@
+"""Template + definition -> `spack.yaml`, valid for the Spack line in use. One environment serves both the build cache
+and the container, so that both see the same hashes.
+
+Three layers, each stronger than the one before: what the site says (target, compiler, mirrors, CI), the template
+`spack.yaml`, the definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from foundation.spack.line import SpackLine
+from job_creator.environments.marks import merge, unmarked
+from job_creator.environments.setting import Setting, mirrors
+from job_creator.scripts.rendering import render
+from job_creator.site.architectures import Architecture
+from job_creator.site.places import BinaryMirror
+
+
+def merged_environment(setting: Setting, template: Mapping[str, Any], definition: Mapping[str, Any]) -> dict[str, Any]:
+    """The `spack.yaml` of one container, as plain values."""
+    generated = {
+        "packages": {"all": requirements(setting.line, setting.architecture)},
+        "mirrors": mirrors(setting),
+        "ci": pipeline_generation(setting),
+    }
+    environment = merge(merge(generated, template), definition)
+    first = {"specs": environment.pop("specs", [])}
+    return {"spack": _padded(_valid_for_line({**first, **environment}), setting.architecture.binary_mirror)}
+
+
+def requirements(line: SpackLine, architecture: Architecture) -> dict[str, Any]:
+    """`packages:all:` so that everything is built for one target by one compiler.
+
+    From Spack 1.0 on what follows `%` binds to the compiler, which is a package with a target of its own, and not
+    every package has one: hence a preference for the target and a conditional requirement for each language.
+    """
+    target = f"target={architecture.target}" if architecture.target else ""
+    compiler = architecture.compiler
+    if not line.compilers_are_dependencies:
+        parts = [f"%{compiler}" if compiler else "", target]
+        text = " ".join(part for part in parts if part)
+        return {"require": text} if text else {}
+    languages = " ".join(f"%[when=%{language}]{language}={compiler}" for language in ("c", "cxx", "fortran"))
+    return {**({"prefer": [target]} if target else {}), **({"require": languages} if compiler else {})}
+
+
+def pipeline_generation(setting: Setting) -> dict[str, Any]:
+    """The `ci:` section (lib/spack/spack/schema/ci.py).
+
+    `script::` replaces Spack's own script, which would otherwise run as well.
+    """
+    variables = {**setting.credentials(), **setting.architecture.job_variables("packages")}
+    any_job: dict[str, Any] = {
+        "image": {"name": setting.builder, "entrypoint": [""]},
+        "tags": list(setting.architecture.tags("packages")),
+        "before_script": [render("spack_setup.sh.j2", public_key=setting.public_key_variable)],
+        **({"variables": variables} if variables else {}),
+    }
+    build_job: dict[str, Any] = {"script:": [render("spack_rebuild.sh.j2")]}
+    if setting.signs:
+        build_job["before_script-"] = [render("spack_sign.sh.j2", private_key=setting.signing_key_variable)]
+    return {"target": "gitlab", "pipeline-gen": [{"any-job": any_job}, {"build-job": build_job}]}
+
+
+def _padded(environment: dict[str, Any], promise: BinaryMirror | None) -> dict[str, Any]:
+    """Who installs from a mirror relies on the length of its paths, so neither template nor definition changes it."""
+    if promise is None or promise.padded_length is None:
+        return environment
+    key = _key_of(environment, "config")
+    config = environment.get(key)
+    values = config if isinstance(config, Mapping) else {}
+    inner = _key_of(values, "install_tree")
+    tree = values.get(inner)
+    # A definition may have replaced all of it by a path, which only is a mapping further up.
+    written = {"root": tree} if isinstance(tree, str) else tree if isinstance(tree, Mapping) else {}
+    return {**environment, key: {**values, inner: {**written, "padded_length": promise.padded_length}}}
+
+
+def _key_of(mapping: Mapping[str, Any], name: str) -> str:
+    """How a key is written here, whose mark is part of it."""
+    return next((key for key in mapping if unmarked(key) == name), name)
+
+
+def _valid_for_line(environment: dict[str, Any]) -> dict[str, Any]:
+    """A plain path as `install_tree` is refused from Spack 1.1 on; the mapping is known to all lines."""
+    config = environment.get("config")
+    if isinstance(config, Mapping) and isinstance(config.get("install_tree"), str):
+        environment["config"] = {**config, "install_tree": {"root": config["install_tree"]}}
+    return environment

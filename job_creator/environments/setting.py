@@ -1,0 +1,131 @@
+"""For which run of which site an environment is merged, and where its build cache is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from foundation.spack.line import SpackLine
+from job_creator.site.architectures import Architecture
+from job_creator.site.places import BinaryMirror, BranchCache, Bucket, BuildCache, Mirror
+
+DESTINATION = "buildcache-destination"
+"""The mirror that `spack ci` pushes to; mandatory from Spack 0.23 on (lib/spack/spack/cmd/ci.py)."""
+
+
+DEFAULT_BRANCH_CACHE = "buildcache-default-branch"
+
+
+SOURCE_MIRROR = "source-mirror"
+
+
+BINARY_MIRROR = "binary-mirror"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the environments of one architecture are generated for."""
+
+    architecture: Architecture
+    line: SpackLine
+    builder: str
+    """Reference of the builder image that packages are compiled in."""
+    is_default_branch: bool
+    is_merge_request: bool
+    signing_key_variable: str
+    public_key_variable: str
+    branch: str = ""
+    """The branch of this run; empty for merge requests and tags."""
+
+    @property
+    def signs(self) -> bool:
+        """Only the default branch signs: everyone may write a merge request, and then read what its jobs see."""
+        return self.is_default_branch and self.architecture.build_cache.signed
+
+    @property
+    def caches(self) -> dict[str, BuildCache | BranchCache]:
+        """The caches by their names: the one that is pushed to, and for branches the default branch's, to read.
+
+        A merge request may come from anyone, so the cache of the default branch is not named in its environments.
+        """
+        own: dict[str, BuildCache | BranchCache] = {DESTINATION: self.destination}
+        if self.is_default_branch or self.is_merge_request:
+            return own
+        return {**own, DEFAULT_BRANCH_CACHE: self.architecture.build_cache}
+
+    @property
+    def destination(self) -> BuildCache | BranchCache:
+        """The build cache that this run pushes to."""
+        cache = self.architecture.build_cache
+        return cache if self.is_default_branch else cache.of_branches()
+
+    def pushes_to(self, mirror: Mirror) -> bool:
+        """Whether this run may write to a mirror. Its keys are named nowhere else."""
+        return mirror.may_be_pushed_to(self.branch, is_default=self.is_default_branch)
+
+    @property
+    def mirrors(self) -> dict[str, Mirror]:
+        """The site's mirrors by their names, in the order in which Spack asks them."""
+        here = self.architecture
+        named = {BINARY_MIRROR: here.binary_mirror, SOURCE_MIRROR: here.source_mirror}
+        return {name: mirror for name, mirror in named.items() if mirror}
+
+    def credentials(self) -> dict[str, str]:
+        """Job variables with the S3 keys, for lines whose mirrors cannot name the variables themselves."""
+        return {} if self.line.credentials_by_variable else self.destination.credential_variables()
+
+
+def mirrors(setting: Setting) -> dict[str, Any]:
+    """The build caches and mirrors of a run, as Spack's configuration names them."""
+    cache = setting.architecture.build_cache
+    caches = {
+        name: mirror(found, setting.line, signed=cache.signed if found is cache else False)
+        for name, found in setting.caches.items()
+    }
+    return caches | {name: _site_mirror(found, setting) for name, found in setting.mirrors.items()}
+
+
+def credential_variables(setting: Setting) -> tuple[str, ...]:
+    """Names of the variables in which Spack looks for the keys of these mirrors; for a public one they are not set."""
+    if not setting.line.credentials_by_variable:
+        return tuple(setting.credentials())
+    pushed = [found for found in setting.mirrors.values() if found.bucket and setting.pushes_to(found)]
+    keyed = (*setting.caches.values(), *pushed)
+    pairs = [(one.access_key_id_variable, one.secret_access_key_variable) for one in keyed]
+    return tuple(dict.fromkeys(name for pair in pairs for name in pair))
+
+
+def mirror(cache: Bucket, line: SpackLine, *, signed: bool) -> dict[str, Any]:
+    """One bucket as Spack's configuration describes it, with the names of variables instead of keys."""
+    described: dict[str, Any] = {"url": cache.url}
+    if cache.endpoint:
+        described["endpoint_url"] = cache.endpoint
+    if line.mirrors_can_be_unsigned:
+        described["signed"] = signed
+    if line.credentials_by_variable:
+        described["access_pair"] = {
+            "id_variable": cache.access_key_id_variable,
+            "secret_variable": cache.secret_access_key_variable,
+        }
+    return described
+
+
+def _site_mirror(found: Mirror, setting: Setting) -> dict[str, Any]:
+    """A mirror of the site for those who read it. Whoever reads it at its `url` needs no keys.
+
+    The keys of a bucket are named only in runs that may push to it: who may change the jobs of another branch could
+    send them anywhere. Where Spack cannot name keys in a mirror, it has those of the build cache, or none.
+    """
+    bucket = found.in_bucket
+    if bucket and not found.url:
+        described = mirror(bucket, setting.line, signed=False)
+        if not setting.pushes_to(found):
+            described.pop("access_pair", None)
+    else:
+        described = {"url": found.url}
+    described.pop("signed", None)
+    is_binary = isinstance(found, BinaryMirror)
+    described |= {"source": not is_binary, "binary": is_binary}
+    if isinstance(found, BinaryMirror) and setting.line.mirrors_can_be_unsigned:
+        described["signed"] = found.signed
+    return described

@@ -1,0 +1,180 @@
+"""Base images: what each is built from, whether that is published, and the jobs for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from foundation.fingerprints import fingerprint
+from foundation.registries.published import Query
+from job_creator import project_files
+from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.objects import Need
+from job_creator.environments.setting import mirror
+from job_creator.images.decisions import NOT_PUBLISHED, Action, Decision, Subject, compare_labels
+from job_creator.images.knowledge import Knowledge
+from job_creator.site.site import Site
+from job_creator.site.tools import Tool
+
+RECIPE_VERSION: Final = "1"
+"""To be raised whenever the jobs below build something else from the same inputs."""
+
+
+TAG_LENGTH: Final = 16
+"""Hex digits of the fingerprint in a tag: 64 bits, plenty for the images of one project."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSources:
+    """What the base images are made from besides the site file."""
+
+    folders: Mapping[str, str]
+    """Fingerprint of each base image's folder, by its name."""
+    spack_commit: str
+    packages_commit: str | None = None
+    defaults: Collection[str] = ()
+    """The base images whose folder is not the repository's."""
+    public_key: str = ""
+    """sha256 of the key that packages are verified with; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedImage:
+    """One base image for one architecture, as it has to be."""
+
+    name: str
+    architecture: str
+    repository: str
+    build_arguments: Mapping[str, str]
+    labels: Mapping[str, str]
+    """What identifies it: everything that it is built from."""
+    is_default: bool = False
+    """Whether its folder is not the repository's, but comes with `jc`."""
+
+    @property
+    def tag(self) -> str:
+        """The immutable tag, derived from what the image is built from."""
+        return f"{fingerprint(self.labels)[:TAG_LENGTH]}-{self.architecture}"
+
+    @property
+    def reference(self) -> str:
+        """Where the image is, or will be."""
+        return f"{self.repository}:{self.tag}"
+
+    @property
+    def folder(self) -> str:
+        """Where the job that builds it finds what it is built from, seen from the checkout."""
+        return f"{project_files.DEFAULTS_FOLDER}/{self.name}" if self.is_default else self.name
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What that job needs to find it there: what is not in the repository is left by what wrote the pipeline."""
+        leaves_it = Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${names.PARENT_PIPELINE_ID}")
+        return (leaves_it,) if self.is_default else ()
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedImage:
+    """A base image, what happens to it, and the digest where it is there already."""
+
+    image: PlannedImage
+    decision: Decision
+    digest: str | None
+
+    @property
+    def is_built(self) -> bool:
+        """Whether this pipeline builds it."""
+        return self.decision.action is Action.BUILD
+
+    def need(self, *, artifacts: bool = False) -> tuple[Need, ...]:
+        """What a job needs that uses the image: the job that builds it, if there is one."""
+        job = names.build_image_job(self.image.name, self.image.architecture)
+        return (Need(job, artifacts=artifacts),) if self.is_built else ()
+
+
+def base_image(name: str, architecture: str, site: Site, sources: ImageSources, registry: str) -> PlannedImage:
+    """What the base image `name` has to be for an architecture."""
+    arguments = {"BASE_IMAGE": _base_of(name, site), **_own_arguments(name, architecture, site, sources)}
+    prefix = site.registry.label_prefix
+    inputs = {"files": sources.folders[name], "recipe_version": RECIPE_VERSION}
+    if name == "builder" and sources.public_key:
+        inputs["public_key"] = sources.public_key
+    inputs |= {key.lower(): value for key, value in arguments.items()}
+    labels = {f"{prefix}.{key}": value for key, value in inputs.items()}
+    return PlannedImage(name, architecture, f"{registry}/{name}", arguments, labels, name in sources.defaults)
+
+
+def questions(images: Iterable[PlannedImage], moving_tag: str) -> tuple[Query, ...]:
+    """What to ask the registry for: each image by its own tag, and what the moving tag points to."""
+    return tuple(
+        Query(f"{image.repository}:{tag}", image.architecture) for image in images for tag in (image.tag, moving_tag)
+    )
+
+
+def decide(image: PlannedImage, knowledge: Knowledge, moving_tag: str) -> DecidedImage:
+    """Whether the image has to be built, and why."""
+    action, reason, digest = knowledge.judge(image.name, image.reference, image.architecture, image.labels)
+    if reason == NOT_PUBLISHED:
+        # Its tag follows from what it is built from: what the last one was built from says what has changed.
+        latest = knowledge.of(f"{image.repository}:{moving_tag}", image.architecture)
+        same, reason = compare_labels(image.labels, latest.labels if latest else None)
+        reason = f"the tag {image.tag} is gone" if same is Action.REUSE else reason
+    return DecidedImage(image, Decision(Subject.BASE_IMAGE, image.name, image.architecture, action, reason), digest)
+
+
+def decide_index(images: Collection[DecidedImage], knowledge: Knowledge, moving_tag: str) -> Decision:
+    """Whether the moving tag of one base image has to be set anew, and why."""
+    name = next(iter(images)).image.name
+
+    def decided(action: Action, reason: str) -> Decision:
+        return Decision(Subject.IMAGE_INDEX, f"{name}:{moving_tag}", "", action, reason)
+
+    built = [decided_image.image.architecture for decided_image in images if decided_image.is_built]
+    if built:
+        return decided(Action.BUILD, f"new image for {' and '.join(built)}")
+    for decided_image in images:
+        image = decided_image.image
+        tagged = knowledge.of(f"{image.repository}:{moving_tag}", image.architecture)
+        if tagged is None or tagged.digest != decided_image.digest:
+            return decided(Action.BUILD, f"the tag does not point to the {image.architecture} image yet")
+    return decided(Action.REUSE, "the tag points to these images")
+
+
+def _base_of(name: str, site: Site) -> str:
+    bases = {"builder": site.images.builder, "runtime": site.images.runtime, "singularitah": site.images.singularitah}
+    return bases[name].base
+
+
+def _own_arguments(name: str, architecture: str, site: Site, sources: ImageSources) -> dict[str, str]:
+    if name == "builder":
+        packages = site.spack.packages
+        apart = (
+            {"PACKAGES_REPOSITORY": packages.repository, "PACKAGES_COMMIT": sources.packages_commit or packages.ref}
+            if packages
+            else {}
+        )
+        cache = site.architectures[architecture].build_cache
+        mirrors = {"mirrors:": {"build-cache": mirror(cache, site.spack.line, signed=cache.signed)}}
+        commits = {"SPACK_REPOSITORY": site.spack.repository, "SPACK_COMMIT": sources.spack_commit, **apart}
+        return {**commits, "MIRRORS": json.dumps(mirrors)}
+    if name == "singularitah":
+        wanted = site.images.singularitah
+        container_tool = wanted.singularity_ce or wanted.apptainer
+        return {
+            "CONTAINER_TOOL": "singularity-ce" if wanted.singularity_ce else "apptainer",
+            **_tool("CONTAINER_TOOL", container_tool, architecture),
+            **_tool("S3CMD", wanted.s3cmd, architecture),
+        }
+    return {}
+
+
+def _tool(prefix: str, tool: Tool, architecture: str) -> dict[str, str]:
+    """The build arguments for a tool, without those that are not known."""
+    values = {
+        "VERSION": tool.version,
+        "SHA256": tool.sha256.get(architecture, ""),
+        "URL": tool.url.get(architecture, ""),
+    }
+    return {f"{prefix}_{name}": value for name, value in values.items() if value}

@@ -1,0 +1,93 @@
+"""What the user wrote, read once: site file, environment template, container definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foundation.doors.files import read_file
+from foundation.errors import Fault, FileAccessError, InvalidInputError
+from foundation.yaml_io import Document, parse
+from job_creator import project_files
+from job_creator.definitions.definitions import Definition, read_definitions, read_template
+from job_creator.repository import missing, part
+from job_creator.site.site import Site, read_site
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the user wrote, read and validated."""
+
+    site: Site
+    site_document: Document
+    template: Mapping[str, Any]
+    definitions: tuple[Definition, ...]
+    defaults: tuple[str, ...] = ()
+    """What the repository leaves to `jc` (`names.PARTS_WITH_DEFAULTS`)."""
+
+
+def read_all(root: Path, site_file: str) -> Written:
+    """Read site file, template and definitions, and see that every base image can be built.
+
+    Raises `InvalidInputError` with the faults of all of them, and `FileAccessError`.
+    """
+    faults = list(_image_faults(root))
+    site: Site | None = None
+    template: Mapping[str, Any] = {}
+    definitions: tuple[Definition, ...] = ()
+    document = Document(site_file, None)
+    try:
+        document = _site_document(root, site_file)
+        site = read_site(document)
+    except InvalidInputError as error:
+        faults += error.faults
+    line = site.spack.line if site else None
+    try:
+        content = read_file(part(root, project_files.TEMPLATE_FILE).path)
+        template = read_template(parse(content, project_files.TEMPLATE_FILE), line)
+    except InvalidInputError as error:
+        faults += error.faults
+    # Without a valid site file its architectures are unknown, and every folder would seem to be one too many.
+    known = site.architectures if site else _architecture_names(document, root)
+    try:
+        definitions = read_definitions(root, known, line)
+    except InvalidInputError as error:
+        faults += error.faults
+    if faults or site is None:
+        raise InvalidInputError(faults)
+    if not definitions:
+        message = f"no container is defined for {' or '.join(site.architectures)}"
+        raise InvalidInputError(
+            [Fault(project_files.DEFINITIONS_FOLDER, 1, 1, message, "add a <name>.yaml or <name>.def")]
+        )
+    return Written(site, document, template, definitions, missing(root))
+
+
+def read_site_file(root: Path, site_file: str) -> Site:
+    """Read the site file alone. Raises `InvalidInputError`."""
+    return read_site(_site_document(root, site_file))
+
+
+def _site_document(root: Path, site_file: str) -> Document:
+    path = root / site_file
+    if not path.exists():
+        raise FileAccessError(f"{path}: no such file; start in the repository that has it, or name that with -C")
+    return parse(read_file(path), site_file)
+
+
+def _image_faults(root: Path) -> Iterator[Fault]:
+    for name in project_files.BASE_IMAGES:
+        if not (part(root, name).path / "Dockerfile").is_file():
+            hint = "add it, or remove the folder, and jc takes the one that it comes with"
+            yield Fault(name, 1, 1, "the folder of a base image has no Dockerfile", hint)
+
+
+def _architecture_names(document: Document, root: Path) -> Collection[str]:
+    value = document.value
+    architectures = value.get("architectures") if isinstance(value, dict) else None
+    if isinstance(architectures, dict) and architectures:
+        return list(architectures)
+    folder = root / project_files.DEFINITIONS_FOLDER
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []

@@ -1,1 +1,0 @@
-"""Filling mirrors of sources and binaries, verifying and carrying them, trusting their keys."""

@@ -1,0 +1,166 @@
+"""`jc mirror keys`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from foundation.command_line import Command, Group, json_option
+from foundation.errors import ExitCode
+from job_creator.mirrors.cli.options import ENDPOINT, SPACK, store_of
+from job_creator.options import Options
+
+_FINGERPRINT = click.option(
+    "--fingerprint", metavar="F", help="All 40 digits of the key's fingerprint, if there are several keys."
+)
+
+
+@click.group("keys", cls=Group, exit_codes=())
+def keys() -> None:
+    """The key that a build cache is signed with. Make it, back it up, publish its public half.
+
+    \b
+    Examples:
+      jc mirror keys create 'Our build cache' spack@example.org --backup ~/cache-key.asc
+      jc mirror keys publish /shared/mirror
+    """
+
+
+@keys.command(
+    "create",
+    cls=Command,
+    exit_codes=(
+        ExitCode.COULD_NOT_ASK,
+        ExitCode.NOT_THERE,
+        ExitCode.NOT_READY,
+        ExitCode.REFUSED,
+        ExitCode.DAMAGED,
+    ),
+)
+@click.argument("name")
+@click.argument("email")
+@click.option(
+    "--backup", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Where the private half goes."
+)
+@click.option("--comment", default="signs a Spack build cache", show_default=True, help="What the key is for.")
+@click.option(
+    "--expires", default="0", show_default=True, metavar="WHEN", help="After 2y, 6m or on 2030-01-31; 0 is never."
+)
+@SPACK
+@json_option
+@click.pass_obj
+def create(
+    options: Options,
+    /,
+    name: str,
+    email: str,
+    backup: Path,
+    comment: str,
+    expires: str,
+    program: str,
+    as_json: bool,
+) -> None:
+    """Make a key to sign binaries with. It is in Spack's key ring, with a backup of its private half.
+
+    Keep the backup where only you can read it, and not only on this machine: without it, a new key has to be made and
+    trusted everywhere as soon as this key ring is lost. Whoever has it can sign in your name.
+
+    \b
+    Example:
+      jc mirror keys create 'Our build cache' spack@example.org --backup ~/cache-key.asc --expires 2y
+    """
+    from job_creator.mirrors.keys.spack_ring import SpackKeys
+
+    del options
+    spack = SpackKeys(program)
+    key = spack.create(name, email, backup, comment=comment, expires=expires)
+    click.echo(json.dumps({**key.as_value(), "backup": str(backup)}, indent=2) if as_json else key.fingerprint)
+    click.echo(f"{backup}: the private half of {key}; keep it safe, keep it secret, never put it in a mirror", err=True)
+    if len(spack.signing()) > 1:
+        click.echo("there is more than one signing key now: 'spack ci' signs with none, others want --key", err=True)
+
+
+@keys.command(
+    "backup",
+    cls=Command,
+    exit_codes=(
+        ExitCode.COULD_NOT_ASK,
+        ExitCode.NOT_THERE,
+        ExitCode.NOT_READY,
+        ExitCode.REFUSED,
+        ExitCode.DAMAGED,
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@_FINGERPRINT
+@SPACK
+@json_option
+@click.pass_obj
+def backup(options: Options, /, file: Path, fingerprint: str | None, program: str, as_json: bool) -> None:
+    """Write Spack's private keys into a file. Only you can read it; the keys are those that sign.
+
+    'spack gpg trust FILE' brings them back.
+
+    \b
+    Example:
+      jc mirror keys backup ~/cache-key.asc
+    """
+    from job_creator.mirrors.keys.keys import whole_fingerprint
+    from job_creator.mirrors.keys.spack_ring import SpackKeys
+
+    del options
+    backed_up = SpackKeys(program).back_up(file, whole_fingerprint(fingerprint) if fingerprint else None)
+    if as_json:
+        click.echo(json.dumps({"backup": str(file), "keys": [key.as_value() for key in backed_up]}, indent=2))
+        return
+    for key in backed_up:
+        click.echo(f"{file}: the private half of {key}; keep it safe, keep it secret, never put it in a mirror")
+
+
+@keys.command(
+    "publish",
+    cls=Command,
+    exit_codes=(
+        ExitCode.COULD_NOT_ASK,
+        ExitCode.NOT_THERE,
+        ExitCode.NOT_READY,
+        ExitCode.REFUSED,
+        ExitCode.DAMAGED,
+    ),
+)
+@click.argument("mirror", metavar="DIR|URL")
+@_FINGERPRINT
+@SPACK
+@ENDPOINT
+@json_option
+@click.pass_obj
+def publish(
+    options: Options,
+    /,
+    mirror: str,
+    fingerprint: str | None,
+    program: str,
+    endpoint_url: str | None,
+    as_json: bool,
+) -> None:
+    """Put the public half into a mirror. Spack and 'jc mirror trust' look for it there.
+
+    \b
+    Examples:
+      jc mirror keys publish /shared/mirror
+      jc mirror keys publish s3://mirror/amd64 --fingerprint 9EE721CCD97E3821D94046C07D2B864358DE62A6
+    """
+    from job_creator.mirrors.keys.keys import whole_fingerprint
+    from job_creator.mirrors.keys.spack_ring import SpackKeys
+    from job_creator.mirrors.verification import trust_offers
+
+    store = store_of(options, mirror, endpoint_url)
+    variables = {"AWS_ENDPOINT_URL": endpoint_url, "S3_ENDPOINT_URL": endpoint_url} if endpoint_url else {}
+    url = store.url if "://" in store.url else f"file://{store.url}"
+    spack = SpackKeys(program, variables)
+    key = spack.publish(url, whole_fingerprint(fingerprint) if fingerprint else None)
+    trust_offers.require_offer(store, key)
+    click.echo(json.dumps({**key.as_value(), "mirror": store.url}, indent=2) if as_json else key.fingerprint)
+    click.echo(f"tell those who use {store.url}: jc mirror trust {store.url} --fingerprint {key.fingerprint}", err=True)

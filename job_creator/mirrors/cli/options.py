@@ -1,0 +1,31 @@
+"""Options that several commands of `jc mirror` have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from job_creator.options import Options
+
+if TYPE_CHECKING:
+    from foundation.stores.store import Store
+
+ENDPOINT: Final = click.option(
+    "--endpoint-url",
+    metavar="URL",
+    help="The S3 server, if not Amazon's. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]",
+)
+SPACK: Final = click.option(
+    "--spack", "program", default="spack", show_default=True, metavar="PROGRAM", help="Which Spack."
+)
+
+
+def store_of(options: Options, mirror: str, endpoint: str | None) -> Store:
+    """The store of a mirror, for the environment that the command was given."""
+    from foundation.stores.opening import open_store
+
+    try:
+        return open_store(mirror, endpoint, options.environment)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="MIRROR") from None

@@ -1,0 +1,1 @@
+"""How a Spack uses a mirror."""

@@ -1,0 +1,1 @@
+"""Putting into a mirror what it lacks."""

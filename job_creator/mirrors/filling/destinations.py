@@ -1,0 +1,174 @@
+"""Where a mirror is kept: what is there, and how complete files get there, so that no name ever shows half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
+
+from foundation.doors.blocks import sha256
+from foundation.errors import NotThereError, RefusedError, naming
+from foundation.stores.s3_client import S3Location
+from foundation.stores.store import Store
+from job_creator.mirrors.permissions import Permissions
+from job_creator.mirrors.places import MirrorPlace, RegistryPlace, StorePlace
+
+if TYPE_CHECKING:
+    pass
+
+
+class BinaryDestination(Protocol):
+    """A mirror that Spack puts binaries into."""
+
+    @property
+    def url(self) -> str:
+        """For messages, and for Spack's configuration."""
+
+    @property
+    def endpoint(self) -> str | None:
+        """The S3 server, if it is not Amazon's."""
+
+    @property
+    def staging(self) -> Path:
+        """A folder of ours for what is not complete yet."""
+
+    @property
+    def place(self) -> MirrorPlace:
+        """The same mirror, to be asked what it has."""
+
+
+@dataclass(frozen=True)
+class RegistryDestination:
+    """A mirror in a registry."""
+
+    place: RegistryPlace
+    staging: Path
+    endpoint: None = None
+
+    @property
+    def url(self) -> str:
+        """As Spack's configuration has it."""
+        return self.place.url
+
+
+class Destination(BinaryDestination, Protocol):
+    """A mirror that is filled with files."""
+
+    @property
+    def store(self) -> Store:
+        """For small files."""
+
+    def put(self, staged: Path, path: str, links: Collection[str]) -> None:
+        """Let a complete file appear under its final name, and readable names lead to it; the staged one is gone."""
+
+    def link(self, path: str, links: Collection[str]) -> None:
+        """Let readable names lead to a file that is there."""
+
+    def digest(self, path: str) -> str:
+        """The sha256 of what is there."""
+
+
+@dataclass(frozen=True)
+class FolderDestination:
+    """A mirror in a folder. Staging is in it, so that a file gets its final name by a rename."""
+
+    root: Path
+    staging: Path
+    store: Store
+    permissions: Permissions
+    endpoint: None = None
+
+    @property
+    def url(self) -> str:
+        """As Spack's configuration has it."""
+        return self.root.resolve().as_uri()
+
+    @property
+    def place(self) -> StorePlace:
+        """The same mirror, to be asked what it has."""
+        return StorePlace(self.url, self.store)
+
+    def put(self, staged: Path, path: str, links: Collection[str]) -> None:
+        """A rename; links are made beside their final names and renamed as well. Raises `FileAccessError`."""
+        final = self._path(path)
+        with naming(final):
+            self.permissions.make_folders(final.parent, self.root)
+            self.permissions.of_file(staged, final.parent)
+            staged.replace(final)
+        self.link(path, links)
+
+    def link(self, path: str, links: Collection[str]) -> None:
+        """Let readable names lead to a file, unless they do already. Raises `FileAccessError`."""
+        for name in links:
+            link = self._path(name)
+            target = os.path.relpath(self._path(path), link.parent)
+            with naming(link, always=True):
+                if link.is_symlink() and str(link.readlink()) == target:
+                    continue
+                self.permissions.make_folders(link.parent, self.root)
+                new = link.with_name(f".{uuid4().hex}.link")
+                try:
+                    new.symlink_to(target)
+                    self.permissions.of_link(new)
+                    new.replace(link)
+                except BaseException:
+                    new.unlink(missing_ok=True)
+                    raise
+
+    def digest(self, path: str) -> str:
+        """Reads the file. Raises `FileAccessError`."""
+        return sha256(self._path(path))
+
+    def _path(self, path: str) -> Path:
+        if ".." in path.split("/") or path.startswith("/"):
+            raise RefusedError(f"{path}: leads out of the mirror")
+        return self.root / path
+
+
+@dataclass(frozen=True)
+class BucketDestination:
+    """A mirror in a bucket. Spack looks for archives by their checksums first, so readable names are not needed."""
+
+    location: S3Location
+    endpoint: str | None
+    staging: Path
+    store: Store
+
+    @property
+    def url(self) -> str:
+        """As Spack's configuration has it."""
+        return str(self.location)
+
+    @property
+    def place(self) -> StorePlace:
+        """The same mirror, to be asked what it has."""
+        return StorePlace(self.url, self.store)
+
+    def put(self, staged: Path, path: str, links: Collection[str]) -> None:
+        """Uploads the file; an object appears whole or not at all. Raises `CouldNotAskError` and `FileAccessError`."""
+        from foundation.stores import s3_parts
+        from foundation.stores.s3_client import s3_client
+
+        del links
+        with naming(staged):
+            if staged.stat().st_size > s3_parts.PART_SIZE:
+                s3_parts.upload(s3_client(self.endpoint), self.location / path, staged, lambda _: None)
+            else:
+                self.store.write(path, staged.read_bytes())
+            staged.unlink()
+
+    def link(self, path: str, links: Collection[str]) -> None:
+        """Nothing: buckets have no links."""
+
+    def digest(self, path: str) -> str:
+        """Reads the object."""
+        digest = hashlib.sha256()
+        with suppress(NotThereError):
+            for block in self.store.stream(path):
+                digest.update(block)
+        return digest.hexdigest()

@@ -1,0 +1,148 @@
+"""Putting binaries into a mirror: what is installed is pushed by Spack, what another build cache has is copied.
+
+Binaries are signed. An unsigned one is refused by a Spack that asks for signatures, which then builds from source
+without a word; so one is only ever put there when that was asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from foundation.doors.files import write_files
+from foundation.doors.processes import ProcessError
+from foundation.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError, naming
+from foundation.spack.layout_v3 import MANIFESTS, Blob, read_manifest
+from foundation.spack.line import SpackLine
+from foundation.spack.program import SpackProgram
+from foundation.stores.store import Store
+from job_creator.mirrors.filling.destinations import BinaryDestination, Destination
+from job_creator.mirrors.needs.binaries import SPEC_MANIFESTS, manifest_keys
+
+_NAME: Final = "jc-mirror-destination"
+_LAYOUT: Final = "v3/layout.json"
+_KEYS: Final = f"{MANIFESTS}key/"
+_KEY: Final = re.compile(rf"{_KEYS}[0-9A-F]+\.key\.manifest\.json")
+_SECONDS: Final = 12 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class BinarySigning:
+    """How binaries are signed: with a key (by Spack's choice if there is only one), or not at all."""
+
+    key: str = ""
+    unsigned: bool = False
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """For `spack buildcache push`, in Spack v0.21 to v1.1."""
+        if self.unsigned:
+            return ("--unsigned",)
+        return ("--key", self.key) if self.key else ()
+
+
+def push(
+    spack: SpackProgram,
+    destination: BinaryDestination,
+    hashes: Collection[str],
+    signing: BinarySigning,
+    *,
+    private: bool,
+) -> frozenset[str]:
+    """Push those of the packages that are installed, and return them. Raises `CouldNotAskError`."""
+    inside = _with_mirror(spack, destination, signing)
+    try:
+        installed = frozenset(hashes) & set(spack.run("find", "--format", "{hash}").split())
+        if installed:
+            inside.run(
+                "buildcache",
+                "push",
+                *signing.arguments,
+                *(("--private",) if private and spack.line() >= SpackLine(0, 22) else ()),
+                "--only",
+                "package",
+                _NAME,
+                *(f"/{hash_}" for hash_ in sorted(installed)),
+                seconds=_SECONDS,
+            )
+    except (ProcessError, ValueError) as error:
+        raise CouldNotAskError(f"{destination.url}: Spack could not push binaries: {error}") from None
+    return installed
+
+
+def update_index(spack: SpackProgram, destination: BinaryDestination, signing: BinarySigning) -> None:
+    """Let Spack write the index of binaries and that of keys. Raises `CouldNotAskError`."""
+    inside = _with_mirror(spack, destination, signing)
+    try:
+        inside.run("buildcache", "update-index", "--keys", _NAME, seconds=_SECONDS)
+    except ProcessError as error:
+        raise CouldNotAskError(f"{destination.url}: Spack could not write the index: {error}") from None
+
+
+def copy(source: Store, destination: Destination, hashes: Collection[str], signing: BinarySigning) -> frozenset[str]:
+    """Copy binaries of layout v3 from another build cache, verified, and return those that it has.
+
+    Its public keys and the note of the layout come along. Raises `RefusedError` for what is unsigned, `DamagedError`,
+    `NotThereError` for what the cache lost, and `CouldNotAskError`.
+    """
+    keys = manifest_keys(one.key for one in source.list(SPEC_MANIFESTS))
+    found = frozenset(hashes) & keys.keys()
+    if found and (layout := source.read(_LAYOUT)):
+        destination.store.write(_LAYOUT, layout.data)
+        for key in [one.key for one in source.list(_KEYS) if _KEY.fullmatch(one.key)]:
+            _copy_manifest(source, destination, key, needs_signature=False)
+    for hash_ in sorted(found):
+        _copy_manifest(source, destination, keys[hash_], needs_signature=not signing.unsigned)
+    return found
+
+
+def _copy_manifest(source: Store, destination: Destination, key: str, *, needs_signature: bool) -> None:
+    content = source.read(key)
+    if content is None:
+        raise NotThereError(f"{source.url}/{key}: was there a moment ago; run this again")
+    manifest = read_manifest(content, key)
+    if manifest.damage:
+        raise DamagedError(f"{source.url}/{manifest.damage}; nothing more is copied")
+    if needs_signature and not manifest.is_signed:
+        raise RefusedError(f"{source.url}/{key}: is not signed; --unsigned takes it nevertheless")
+    for blob in manifest.blobs:
+        _copy_blob(source, destination, blob)
+    # Last, because it leads to the others.
+    destination.store.write(key, content.data)
+
+
+def _copy_blob(source: Store, destination: Destination, blob: Blob) -> None:
+    folder = f"{blob.key.rpartition('/')[0]}/"
+    if any(one.key == blob.key and one.size == blob.size for one in destination.store.list(folder)):
+        return
+    staged = destination.staging / "blob"
+    digest = hashlib.sha256()
+    with naming(staged):
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        with staged.open("wb") as stream:
+            for block in source.stream(blob.key):
+                digest.update(block)
+                stream.write(block)
+    if digest.hexdigest() != blob.key.rpartition("/")[2]:
+        raise DamagedError(f"{source.url}/{blob.key}: does not have the checksum of its name; nothing more is copied")
+    destination.put(staged, blob.key, ())
+
+
+def _with_mirror(spack: SpackProgram, destination: BinaryDestination, signing: BinarySigning) -> SpackProgram:
+    """The same Spack, which knows the destination by a name of ours, so that it finds its server and its signing."""
+    described: dict[str, Any] = {"url": destination.url}
+    if destination.endpoint:
+        described["endpoint_url"] = destination.endpoint
+    if spack.line().mirrors_can_be_unsigned:
+        described["signed"] = not signing.unsigned
+    scope = destination.staging / "scope-binaries"
+    write_files(scope, {"mirrors.yaml": json.dumps({"mirrors": {_NAME: described}}).encode()})
+    inside = spack.with_scope(scope)
+    if not destination.endpoint:
+        return inside
+    # Where there is an `aws` on the path, Spack lists buckets with it, and tells it nothing of the mirror's endpoint.
+    return replace(inside, variables={**inside.variables, "AWS_ENDPOINT_URL_S3": destination.endpoint})

@@ -1,0 +1,1 @@
+"""Keys that packages are signed with, and the rings that hold them."""

@@ -1,0 +1,92 @@
+"""Key rings that are thrown away: what keys are, and which signatures are theirs, without anybody trusting them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from foundation.doors.processes import ProcessError, run
+from foundation.errors import CouldNotAskError
+from foundation.stores.store import in_groups
+from job_creator.mirrors.keys.keys import Key, Signature, State, read_listing, read_status
+
+_SECONDS: Final = 600.0
+_FILES_PER_PROCESS: Final = 200
+_ARGUMENTS: Final = ("--batch", "--no-tty", "--no-autostart", "--no-options", "--trust-model", "always")
+
+
+class KeyRing:
+    """A key ring in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._home = folder / "home"
+        self._home.mkdir(mode=0o700)
+
+    def keys_in(self, data: bytes) -> tuple[Key, ...]:
+        """The keys in a file that somebody published; none if it cannot be read. The ring stays as it is."""
+        try:
+            return read_listing(self._gpg("--with-colons", "--show-keys", self._file("shown", data)))
+        except ProcessError:
+            return ()
+
+    def add(self, data: bytes) -> None:
+        """Take the keys of a file in. What is no key is left out."""
+        with suppress(ProcessError):
+            self._gpg("--import", self._file("added", data))
+
+    def export(self, fingerprint: str) -> bytes:
+        """The public half of one key, and nothing else."""
+        return self._gpg("--armor", "--export-options", "export-minimal", "--export", fingerprint).encode()
+
+    def verify(self, messages: Mapping[str, bytes], workers: int = 2) -> dict[str, Signature]:
+        """Whose signatures texts have, by the names that these are given with."""
+        with ThreadPoolExecutor(workers) as pool:
+            groups = in_groups(messages.items(), _FILES_PER_PROCESS)
+            return {name: one for found in pool.map(self._verify, groups) for name, one in found}
+
+    def _verify(self, messages: tuple[tuple[str, bytes], ...]) -> list[tuple[str, Signature]]:
+        found: list[tuple[str, Signature]] = []
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            paths = [f"{folder}/{number:05}" for number in range(len(messages))]
+            for path, (_, data) in zip(paths, messages, strict=True):
+                Path(path).write_bytes(data)
+            while len(found) < len(messages):
+                # gpg goes no further than the first signature that is bad, so that one is told of and the rest asked.
+                told = self._told(paths[len(found) :], Path(folder) / "status") or [None]
+                names = (key for key, _ in messages[len(found) :])
+                found += [(key, one or Signature(State.UNREADABLE)) for key, one in zip(names, told, strict=False)]
+        return found
+
+    def _told(self, paths: list[str], status: Path) -> list[Signature | None]:
+        with suppress(ProcessError):
+            self._gpg("--status-file", str(status), "--verify-files", *paths)
+        return list(read_status(status.read_text(encoding="utf-8", errors="replace"))) if status.exists() else []
+
+    def _file(self, name: str, data: bytes) -> str:
+        path = self._folder / name
+        path.write_bytes(data)
+        return str(path)
+
+    def _gpg(self, *arguments: str) -> str:
+        environment = {"GNUPGHOME": str(self._home), "LC_ALL": "C"}
+        try:
+            return run(("gpg", *_ARGUMENTS, *arguments), seconds=_SECONDS, environment=environment)
+        except ProcessError as error:
+            if error.exit_code is None:
+                raise CouldNotAskError(f"keys and signatures cannot be looked at: {error}") from None
+            raise
+
+
+@contextmanager
+def key_ring(keys: Iterable[bytes] = ()) -> Iterator[KeyRing]:
+    """A key ring with these keys, for a while."""
+    with tempfile.TemporaryDirectory(prefix="jc-gpg-") as folder:
+        ring = KeyRing(Path(folder))
+        for data in keys:
+            ring.add(data)
+        yield ring

@@ -1,0 +1,129 @@
+"""What a mirror is for, as the user names it: lockfiles, folders with one, container definitions, specs."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from foundation.doors.files import write_files
+from foundation.doors.processes import ProcessError
+from foundation.errors import CouldNotAskError, NotThereError
+from foundation.spack.program import SpackProgram
+from foundation.yaml_io import dump
+from job_creator import project_files
+from job_creator.mirrors.needs.questions import Lock, read_lock
+
+LOCKFILE: Final = "spack.lock"
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+_NOT_FOR_MIRRORS: Final = ("ci", "mirrors", "view")
+"""Sections of a container's environment that say nothing of what its packages are."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Where container definitions are looked for: the folder, its site file, and the architecture that is asked for."""
+
+    directory: Path
+    site_file: str
+    environment: Mapping[str, str]
+    architecture: str = ""
+
+
+def own_architecture() -> str:
+    """The architecture of this machine, as OCI calls it."""
+    return _ARCHITECTURES.get(platform.machine(), platform.machine())
+
+
+def find_locks(
+    wanted: Sequence[str], repository: Repository, spack: SpackProgram, *, everything: bool
+) -> tuple[Lock, ...]:
+    """The lockfiles of what was named; Spack concretizes definitions and specs in an environment of its own.
+
+    All specs that were named make up one environment. Raises `NotThereError`, `InvalidInputError`, `CouldNotAskError`
+    and `FileAccessError`.
+    """
+    definitions = _Definitions(repository)
+    found = [(one, _file(one)) for one in wanted]
+    specs = [one for one, path in found if path is None and one not in definitions.environments]
+    locks = [
+        read_lock(path) if path else _concretized(spack, definitions.environments[one], one)
+        for one, path in found
+        if path or one not in specs
+    ]
+    if specs:
+        locks.append(_concretized(spack, {"spack": {"specs": specs, "view": False}}, " ".join(specs)))
+    if everything:
+        if not definitions.environments:
+            raise NotThereError(f"{repository.directory}: no container is defined for {definitions.architecture}")
+        for name, environment in sorted(definitions.environments.items()):
+            locks.append(_concretized(spack, environment, name))
+    return tuple(locks)
+
+
+def _file(wanted: str) -> Path | None:
+    """The lockfile that was named, or that is in the folder that was. Raises `NotThereError`."""
+    path = Path(wanted)
+    if path.is_file():
+        return path
+    if (path / LOCKFILE).is_file():
+        return path / LOCKFILE
+    if "/" in wanted or wanted.endswith((".lock", ".yaml", ".yml")):
+        hint = "; concretize the environment first" if path.is_dir() else ""
+        raise NotThereError(f"{path / LOCKFILE if path.is_dir() else path}: no such file{hint}")
+    return None
+
+
+class _Definitions:
+    """The container definitions of a repository, read when they are first asked for."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self.architecture = repository.architecture or own_architecture()
+
+    @cached_property
+    def environments(self) -> dict[str, Any]:
+        """Their environments, by name, for one architecture; none where there is no repository."""
+        from job_creator import inputs
+        from job_creator.pipelines import base
+
+        given = self._repository
+        if not (given.directory / given.site_file).is_file():
+            return {}
+        written = inputs.read_all(given.directory, given.site_file)
+        built = base.make_plan(given.directory, written, given.environment, offline=True)
+        merged = {
+            one.name: built.environments.get(project_files.merged_environment(one.name, self.architecture))
+            for one in written.definitions
+            if one.architecture == self.architecture
+        }
+        return {name: _without_cache(environment) for name, environment in merged.items() if environment}
+
+
+def _without_cache(environment: Mapping[str, Any]) -> dict[str, Any]:
+    inner = {key: value for key, value in environment["spack"].items() if key not in _NOT_FOR_MIRRORS}
+    return {"spack": {**inner, "view": False}}
+
+
+def _concretized(spack: SpackProgram, environment: Mapping[str, Any], name: str) -> Lock:
+    logger.info("Spack concretizes %s", name)
+    with tempfile.TemporaryDirectory(prefix="jc-mirror-") as folder:
+        write_files(Path(folder), {"spack.yaml": dump(environment).encode()})
+        try:
+            spack.concretize(Path(folder))
+        except ProcessError as error:
+            raise CouldNotAskError(f"{name}: neither a file nor a definition, or Spack refuses it: {error}") from None
+        lock = read_lock(Path(folder) / LOCKFILE)
+    return Lock(name, lock.content, lock.lockfile)
+
+
+def places(locks: Iterable[Lock]) -> str:
+    """What the locks are of, in one line."""
+    return ", ".join(lock.place for lock in locks)

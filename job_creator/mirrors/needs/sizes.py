@@ -1,0 +1,51 @@
+"""How large the sources are that a mirror lacks, as their servers say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock as Mutex
+from typing import Final
+from urllib.parse import urlsplit
+
+from job_creator.mirrors.needs.comparison import logger
+from job_creator.mirrors.needs.plan import MirrorItem, Status
+
+_SIZE_TIMEOUT_SECONDS: Final = (3.0, 10.0)
+
+
+_SIZE_WORKERS: Final = 16
+
+
+def remote_sizes(items: Collection[MirrorItem]) -> dict[str, int]:
+    """The sizes in bytes of what is missing, by path, as far as the servers of its URLs tell.
+
+    A server that cannot be reached is asked once.
+    """
+    import requests
+
+    silent: set[str] = set()
+    mutex = Mutex()
+
+    def size(item: MirrorItem) -> int | None:
+        for url in item.source.urls if item.source else ():
+            host = urlsplit(url).hostname or ""
+            if not url.startswith(("http://", "https://")) or host in silent:
+                continue
+            try:
+                answer = requests.head(url, timeout=_SIZE_TIMEOUT_SECONDS, allow_redirects=True)
+            except requests.RequestException:
+                with mutex:
+                    silent.add(host)
+                continue
+            length = answer.headers.get("Content-Length", "")
+            if answer.ok and length.isdigit():
+                return int(length)
+        return None
+
+    missing = [item for item in items if item.status == Status.MISSING and item.source]
+    with ThreadPoolExecutor(_SIZE_WORKERS) as pool:
+        sizes = dict(zip((item.path for item in missing), pool.map(size, missing), strict=True))
+    if silent:
+        logger.info("could not be asked for sizes: %s", ", ".join(sorted(silent)))
+    return {path: found for path, found in sizes.items() if found is not None}

@@ -1,0 +1,99 @@
+"""What is in a mirror, from a listing or, where there is none, from asking for what should be there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+from foundation.errors import NotThereError
+from foundation.spack.openpgp import has_private_key
+from foundation.stores.store import Store, StoredObject, read_all
+from foundation.stores.web import HttpStore
+from job_creator.mirrors.contents import is_carried
+from job_creator.mirrors.verification.source_checks import Digest
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done and how much there is."""
+
+_GROUP: Final = 64
+
+
+@dataclass
+class View:
+    """The objects of a mirror that are known to be there, by key.
+
+    Where `is_listed`, these are all of them; otherwise, as behind a web server, the ones that somebody asked for.
+    """
+
+    store: Store
+    objects: dict[str, StoredObject] = field(default_factory=dict)
+    is_listed: bool = False
+
+    def ask_for(self, keys: Iterable[str]) -> None:
+        """Find out whether these are there, if that is not known yet."""
+        if not isinstance(self.store, HttpStore):
+            return
+        new = [key for key in dict.fromkeys(keys) if key and key not in self.objects]
+        with ThreadPoolExecutor(self.store.workers) as pool:
+            self.objects |= {one.key: one for one in pool.map(self.store.look, new) if one}
+
+    def read(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """The content of those of these that are there."""
+        # A link to a file is read as what it leads to: Spack does so.
+        wanted = {key: self._target(key) for key in keys if key and (key in self.objects or not self.is_listed)}
+        found = {key: content for key, content in read_all(self.store, dict.fromkeys(wanted.values())) if content}
+        for key, content in found.items():
+            self.objects.setdefault(key, StoredObject(key, len(content.data), 0.0, content.tag))
+        return {key: found[target].data for key, target in wanted.items() if target in found}
+
+    def _target(self, key: str) -> str:
+        return self.objects[key].leads_to or key if key in self.objects else key
+
+
+def look(store: Store) -> View:
+    """What is in a mirror, without what is unfinished, and what 'spackitor' has removed and may still bring back."""
+    if isinstance(store, HttpStore):
+        return View(store)
+    return View(store, {one.key: one for one in store.list("") if is_carried(one.key)}, is_listed=True)
+
+
+def look_into(store: Store, *folders: str) -> View:
+    """What is in some folders of a mirror; of the rest, what is asked for."""
+    if isinstance(store, HttpStore):
+        return View(store)
+    return View(store, {one.key: one for folder in folders for one in store.list(folder)})
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What reading an object showed: the digits of its checksum (empty if it is gone), its size, and its kind."""
+
+    key: str
+    digest: str
+    size: int
+    starts_like_gzip: bool
+    has_private_key: bool
+
+
+def read_through(store: Store, wanted: Mapping[str, Digest], jobs: int) -> Iterator[Read]:
+    """Read objects to the end, several at once, in the order of their keys."""
+    keys = sorted(wanted)
+    with ThreadPoolExecutor(jobs) as pool:
+        for start in range(0, len(keys), _GROUP):
+            yield from pool.map(lambda key: _read(store, key, wanted[key][0]), keys[start : start + _GROUP])
+
+
+def _read(store: Store, key: str, algorithm: str) -> Read:
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    size, first = 0, b""
+    try:
+        for block in store.stream(key):
+            digest.update(block)
+            first = first or block
+            size += len(block)
+    except NotThereError:
+        return Read(key, "", 0, starts_like_gzip=False, has_private_key=False)
+    return Read(key, digest.hexdigest(), size, first.startswith(b"\x1f\x8b"), has_private_key(first))

@@ -1,1 +1,0 @@
-"""Everything around package jobs: generating them for each environment, merging, preparing and packing them."""

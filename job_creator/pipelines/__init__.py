@@ -1,0 +1,1 @@
+"""What `jc create-jobs`, `process-spack-pipeline` and `generate-spacktainer-workflow` do."""

@@ -1,0 +1,97 @@
+"""The commands around the container pipeline: `jc generate-spacktainer-workflow`, `jc tag-image`.
+
+Imports stand in the commands, so that `jc --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from foundation.command_line import Command, console, json_option
+from foundation.errors import ExitCode
+from job_creator.engines.gitlab import names
+from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, Options
+
+
+@click.command("generate-spacktainer-workflow", cls=Command, exit_codes=(*PLANNING, ExitCode.NOT_THERE))
+@click.option("--architecture", required=True, help="The architecture, as the site file calls it.")
+@click.option(
+    "--out-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where the pipeline goes, with a folder for each container that something is done for.",
+)
+@click.option(
+    "--environments",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The concrete environments, one folder per container.  [default: jobs_scratch_dir.ARCHITECTURE]",
+)
+@click.option("--output-file", default=names.CONTAINER_PIPELINE, show_default=True, help="The pipeline.")
+@ONLY
+@FORCE
+@OFFLINE
+@json_option
+@click.pass_obj
+def generate_spacktainer_workflow(options: Options, /, as_json: bool, **arguments: Any) -> None:
+    """Write the pipeline that builds containers. It tests, converts and publishes those of one architecture, too.
+
+    Containers that are up to date get no jobs. What is built comes from the lockfiles; nothing is concretized again.
+
+    \b
+    Examples:
+      jc generate-spacktainer-workflow --architecture amd64 --out-dir spacktainer.artifacts.amd64
+      jc generate-spacktainer-workflow --architecture amd64 --out-dir build/containers --force neuron
+    """
+    from job_creator import inputs
+    from job_creator.pipelines import containers
+    from job_creator.reports import text
+
+    written = inputs.read_all(options.directory, options.site_file)
+    asked = containers.ContainersRequest(**arguments)
+    built, limits = containers.generate(options.directory, written, options.environment, asked)
+    if as_json:
+        click.echo(text.plan_as_json(built.decisions, built.pipeline, limits))
+    elif not options.quiet:
+        text.print_plan(built.decisions, built.pipeline, limits, console())
+        click.echo(f"wrote {asked.out_dir / asked.output_file}")
+
+
+@click.command("tag-image", cls=Command, exit_codes=(*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE))
+@click.argument("image")
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--skip-missing", is_flag=True, help="Leave sources out that are not there, as long as one is.")
+@json_option
+@click.pass_obj
+def tag_image(options: Options, image: str, sources: tuple[str, ...], skip_missing: bool, as_json: bool) -> None:
+    """Give one tag to several images. IMAGE then points to SOURCES, one for each architecture, in one step.
+
+    SOURCES are tags or digests of its repository. User and password are those that the site file names variables for.
+
+    \b
+    Examples:
+      jc tag-image registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
+      jc tag-image --skip-missing registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
+    """
+    import json
+
+    from foundation.registries.reference import parse_reference
+    from job_creator import inputs
+    from job_creator.pipelines import base
+
+    try:
+        parse_reference(image)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="IMAGE") from None
+    site = inputs.read_site_file(options.directory, options.site_file)
+    digests = base.tag_image(site, options.environment, image, sources, skip_missing=skip_missing)
+    if as_json:
+        click.echo(json.dumps({"image": image, "digests": dict(digests)}, indent=2))
+        return
+    for architecture, digest in digests.items():
+        click.echo(f"{image} for {architecture} is {digest}")
+
+
+COMMANDS = (generate_spacktainer_workflow, tag_image)

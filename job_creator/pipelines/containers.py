@@ -1,0 +1,241 @@
+"""`jc generate-spacktainer-workflow`: from the environments that were concretized to the pipeline of the containers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from foundation.doors.files import list_files, read_file, write_files
+from foundation.errors import InvalidInputError, NotThereError
+from foundation.registries.published import Published, Query
+from foundation.registries.reference import DOCKER_HUB, parse_reference
+from foundation.yaml_io import dump
+from job_creator import project_files
+from job_creator.containers.identity import Container, Recipe, Unbuildable, imported_container, spacktainer
+from job_creator.containers.plan import Publications, WantedContainers, keys, questions
+from job_creator.definitions.choice import Choice, read_choice
+from job_creator.definitions.definitions import Definition, ImportedDefinition, SpackDefinition
+from job_creator.engines.gitlab.container_pipeline import ContainerPlan, plan
+from job_creator.engines.gitlab.jobs.containers import ContainerPlace
+from job_creator.engines.gitlab.limits import LimitReport, check
+from job_creator.environments.concrete import ConcreteEnvironment
+from job_creator.images.knowledge import Knowledge, registry_of
+from job_creator.inputs import Written
+from job_creator.pipelines.base import HEADER, credentials
+from job_creator.pipelines.packages import preparation
+from job_creator.repository import default, part
+from job_creator.site.run import Context
+from job_creator.site.site import Site
+
+_OFFLINE = "not asked whether it is published (--offline)"
+_NO_REGISTRY = "no registry is configured, so nothing counts as published"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainersRequest:
+    """What the command was asked for."""
+
+    architecture: str
+    out_dir: Path
+    environments: Path | None
+    output_file: str
+    offline: bool
+    only: tuple[str, ...] = ()
+    forced: tuple[str, ...] = ()
+
+
+def generate(
+    root: Path, written: Written, environment: Mapping[str, str], arguments: ContainersRequest
+) -> tuple[ContainerPlan, LimitReport]:
+    """Read, ask, plan and write.
+
+    Raises `InvalidInputError`, `CouldNotAskError`, `NotThereError`, `LimitExceededError` and `FileAccessError`.
+    """
+    made_for = preparation(written.site, environment, arguments.architecture)
+    context = Context.from_environment(environment)
+    registries = _Registries(written.site, context, environment, asks=not arguments.offline)
+    choice = read_choice(arguments.only, arguments.forced, written.definitions)
+    definitions = choice.of(one for one in written.definitions if one.architecture == arguments.architecture)
+    environments = arguments.environments or Path(project_files.environments_folder(arguments.architecture))
+    bases = _base_images(definitions, registries, environment, arguments.architecture)
+    image_files = part(root, project_files.IMAGE_FILES_FOLDER)
+    folder = _in_checkout(arguments.out_dir)
+    recipe = Recipe(
+        setting=made_for.setting,
+        context=context,
+        registry=registries.own,
+        label_prefix=written.site.registry.label_prefix,
+        architecture=arguments.architecture,
+        folder=folder,
+        environments=_in_checkout(environments),
+        dockerfile=read_file(part(root, project_files.DOCKERFILE_TEMPLATE).path).decode(),
+        image_files=list_files(image_files.path),
+        image_folder=f"{folder}/{project_files.DEFAULT_IMAGE_FILES}" if image_files.is_default else image_files.name,
+        builder=bases.get("builder", ""),
+        runtime=bases.get("runtime", ""),
+    )
+    found = list(_containers(definitions, recipe, root, environments, registries))
+    wanted = WantedContainers(
+        place=ContainerPlace(
+            name=arguments.architecture,
+            architecture=made_for.architecture,
+            site=written.site,
+            singularitah=environment.get("SINGULARITAH_IMAGE") or f"{registries.own}/singularitah:latest",
+            folder=recipe.folder,
+            base_pipeline=made_for.pipeline_id,
+        ),
+        context=context,
+        containers=[one for one in found if isinstance(one, Container)],
+        unbuildable=[one for one in found if isinstance(one, Unbuildable)],
+        architectures=_architectures(written.definitions),
+    )
+    built = plan(wanted, registries.knowledge(wanted, choice), _publications(wanted, arguments.offline))
+    return built, _write(built, written, arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class _Registries:
+    """The registries of a run. Where they are not asked, nothing counts as published."""
+
+    site: Site
+    context: Context
+    environment: Mapping[str, str]
+    asks: bool
+
+    @property
+    def own(self) -> str:
+        """Registry and group of this project's images."""
+        return registry_of(self.site, self.context)
+
+    @property
+    def why_unknown(self) -> str:
+        if not self.asks:
+            return _OFFLINE
+        return _NO_REGISTRY if self.own.startswith("$") else ""
+
+    def look_up(self, queries: Iterable[Query]) -> dict[Query, Published | None]:
+        from foundation.registries.images import RegistryClient
+
+        logins = credentials(self.site.registry, self.own, self.environment)
+        hub = self.site.publish.dockerhub
+        if hub and self.environment.get(hub.user_variable) and self.environment.get(hub.password_variable):
+            logins[DOCKER_HUB] = self.environment[hub.user_variable], self.environment[hub.password_variable]
+        return RegistryClient(logins).look_up(tuple(queries))
+
+    def knowledge(self, wanted: WantedContainers, choice: Choice) -> Knowledge:
+        forced = [one.name for one in wanted.containers if choice.forces(one.name)]
+        if self.why_unknown:
+            return Knowledge(None, self.why_unknown, forced)
+        return Knowledge(self.look_up(questions(wanted)), forced=forced)
+
+
+def _base_images(
+    definitions: Iterable[Definition], registries: _Registries, environment: Mapping[str, str], architecture: str
+) -> dict[str, str]:
+    """The images that containers of Spack packages are made with, by digest."""
+    if not any(isinstance(one, SpackDefinition) for one in definitions):
+        return {}
+    references = {
+        name: environment.get(f"{name.upper()}_IMAGE") or f"{registries.own}/{name}:latest"
+        for name in ("builder", "runtime")
+    }
+    if registries.why_unknown:
+        return references
+    found = registries.look_up(Query(reference, architecture) for reference in references.values())
+    by_digest: dict[str, str] = {}
+    for name, reference in references.items():
+        published = found[Query(reference, architecture)]
+        if published is None:
+            raise NotThereError(f"{reference}: there is no such image for {architecture}; has its job succeeded?")
+        by_digest[name] = str(replace(parse_reference(reference), tag=None, digest=published.digest))
+    return by_digest
+
+
+def _containers(
+    definitions: Iterable[Definition], recipe: Recipe, root: Path, environments: Path, registries: _Registries
+) -> Iterator[Container | Unbuildable]:
+    """What the definitions describe. One that cannot be made does not keep the others from being made."""
+    imported = [one for one in definitions if isinstance(one, ImportedDefinition)]
+    upstream: Mapping[Query, Published | None] = {}
+    if imported and registries.asks:
+        upstream = registries.look_up(Query(str(one.image), recipe.architecture) for one in imported)
+    for definition in definitions:
+        if isinstance(definition, ImportedDefinition):
+            yield _imported(definition, recipe, upstream, asks=registries.asks)
+        else:
+            yield _spacktainer(definition, recipe, root, environments)
+
+
+def _imported(
+    definition: ImportedDefinition, recipe: Recipe, upstream: Mapping[Query, Published | None], *, asks: bool
+) -> Container | Unbuildable:
+    if not asks:
+        return imported_container(definition, definition.image, recipe)
+    published = upstream[Query(str(definition.image), recipe.architecture)]
+    if published is None or published.architecture != recipe.architecture:
+        has = f"is for {published.architecture}" if published else "does not exist"
+        reason = f"{definition.path}: {definition.image} {has}; it is wanted for {recipe.architecture}"
+        return Unbuildable(definition.name, definition.architecture, reason)
+    image = replace(definition.image, tag=None, digest=published.digest)
+    return imported_container(definition, image, recipe)
+
+
+def _spacktainer(
+    definition: SpackDefinition, recipe: Recipe, root: Path, environments: Path
+) -> Container | Unbuildable:
+    folder = environments / definition.name / "concrete_environment"
+    if not (folder / "spack.lock").is_file():
+        reason = f"{folder / 'spack.lock'} is missing: its environment was not concretized"
+        return Unbuildable(definition.name, definition.architecture, reason)
+    try:
+        environment = ConcreteEnvironment.read(
+            read_file(folder / "spack.lock"), read_file(folder / "spack.yaml"), str(folder)
+        )
+        extra_files = {
+            file.source: list_files(root / project_files.EXTRA_FILES_FOLDER / file.source) for file in definition.files
+        }
+        epilogue = read_file(root / definition.epilogue).decode() if definition.epilogue else None
+        return spacktainer(definition, environment, recipe, extra_files, epilogue)
+    except InvalidInputError as error:
+        return Unbuildable(definition.name, definition.architecture, str(error))
+
+
+def _publications(wanted: WantedContainers, offline: bool) -> Publications:
+    """What the containers bucket holds of these containers."""
+    if offline:
+        return Publications(None, _OFFLINE)
+    if wanted.bucket is None:
+        return Publications({})
+    from foundation.stores.s3_client import S3Location
+    from job_creator.publishing.sif_bucket import PublicationBucket
+
+    root = S3Location(wanted.bucket.bucket, wanted.bucket.prefix)
+    places = {root / key: key for key in keys(wanted)}
+    found = PublicationBucket(root, wanted.bucket.endpoint).look_at_all(places)
+    return Publications({places[stored.place]: stored.record for stored in found})
+
+
+def _architectures(definitions: Iterable[Definition]) -> dict[str, list[str]]:
+    result: dict[str, list[str]] = {}
+    for definition in definitions:
+        result.setdefault(definition.name, []).append(definition.architecture)
+    return result
+
+
+def _write(built: ContainerPlan, written: Written, arguments: ContainersRequest) -> LimitReport:
+    document = built.pipeline.document()
+    pipeline = {arguments.output_file: dump(document, HEADER).encode()}
+    limits = check(document, written.site.gitlab.limits, depth=1, archive=pipeline)
+    limits.require(str(arguments.out_dir / arguments.output_file))
+    images: dict[str, bytes] = {}
+    if project_files.IMAGE_FILES_FOLDER in written.defaults:
+        images = default(project_files.IMAGE_FILES_FOLDER).files()
+    handed_on = {f"{project_files.DEFAULT_IMAGE_FILES}/{path}": content for path, content in images.items()}
+    write_files(arguments.out_dir, {**pipeline, **built.files, **handed_on})
+    return limits
+
+
+def _in_checkout(folder: Path) -> str:
+    """A folder as jobs see it, which start in the checkout."""
+    return folder.name if folder.is_absolute() else folder.as_posix()

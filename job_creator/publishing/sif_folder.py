@@ -1,0 +1,204 @@
+"""The folder of a cluster that SIF files are installed in.
+
+    <folder>/<container>/<container>__<tag>.<12 digits of its sha256>.sif        the file; never changed afterwards
+    <folder>/<container>/<container>__<tag>.<12 digits of its sha256>.sif.json   its record
+    <folder>/<container>/<container>__<tag>.sif                                  a link that follows the tag
+    <folder>/<container>/current                                                 a link to the newest release
+
+A file gets its name when it is whole, after its record; links change by a rename. So whoever opens one of these names
+gets a whole file at any time, and a record without a file is what an interrupted run left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from foundation.errors import DamagedError, FileAccessError, InvalidInputError, RefusedError, naming
+from job_creator.publishing.record import PublicationRecord
+
+CURRENT: Final = "current"
+TEMPORARY: Final = ".installing."
+_RECORD: Final = ".json"
+_BLOCK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A file of the folder with its record, and the names of the links beside it that point to it."""
+
+    path: Path
+    record: PublicationRecord
+    links: frozenset[str]
+
+
+def path_of(root: Path, record: PublicationRecord) -> Path:
+    """Where the file that a record describes is installed."""
+    return root / record.container / f"{record.file_name.removesuffix('.sif')}.{record.sha256[:12]}.sif"
+
+
+def installed(folder: Path) -> tuple[Installed, ...]:
+    """The files of one container's folder that have a record, sorted by name. Raises `FileAccessError`.
+
+    A file counts as ours only under the name that its record gives it.
+    """
+    with naming(folder):
+        if not folder.is_dir():
+            return ()
+        links = {path.name: _target(path) for path in folder.iterdir() if path.is_symlink()}
+        records = {path: _read_record(path) for path in sorted(folder.glob(f"*.sif{_RECORD}"))}
+    found = {path.with_name(path.name.removesuffix(_RECORD)): record for path, record in records.items() if record}
+    return tuple(
+        Installed(path, record, frozenset(name for name, target in links.items() if target == path.name))
+        for path, record in found.items()
+        if path == path_of(folder.parent, record)
+    )
+
+
+def is_whole(one: Installed) -> bool:
+    """Whether the file is there in its full length. Raises `FileAccessError`."""
+    with naming(one.path):
+        return one.path.is_file() and one.path.stat().st_size == one.record.size
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's content. Raises `FileAccessError`."""
+    digest = hashlib.sha256()
+    with naming(path), path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def require_space(folder: Path, size: int) -> None:
+    """Raises `FileAccessError` unless so many bytes fit into the nearest existing folder."""
+    with naming(folder):
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        free = shutil.disk_usage(existing).free
+    if free < size:
+        raise FileAccessError(f"{folder}: {size:,} bytes are needed and {free:,} are free; make room")
+
+
+def require_own_links(folder: Path, names: frozenset[str]) -> None:
+    """Raises `RefusedError` if one of the links to set is a file or folder of someone else's."""
+    for name in sorted(names):
+        path = folder / name
+        with naming(path):
+            foreign = path.exists() and not path.is_symlink()
+        if foreign:
+            raise RefusedError(f"{path}: is no link, and would be replaced by one; move it away")
+
+
+def install(path: Path, record: PublicationRecord, write: Callable[[int], None]) -> None:
+    """Let `write` fill a temporary file, given its descriptor, and name it when it has the size and sha256 recorded.
+
+    Raises `FileAccessError`, `DamagedError` and what `write` raises.
+    """
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with naming(path, always=True), _temporary(path) as temporary:
+        with temporary.open("xb", buffering=0) as stream:
+            write(stream.fileno())
+            os.fsync(stream.fileno())
+        size, digest = temporary.stat().st_size, sha256_of(temporary)
+        if (size, digest) != (record.size, record.sha256):
+            raise DamagedError(
+                f"{path}: {size} bytes with sha256 {digest} arrived, "
+                f"not {record.size} with {record.sha256}; run this again, or publish the file anew"
+            )
+        write_record(path, record)
+        temporary.rename(path)
+        _sync(path.parent)
+
+
+def write_record(path: Path, record: PublicationRecord) -> None:
+    """Write the record of a file beside it. Raises `FileAccessError`."""
+    target = _record_of(path)
+    with naming(target, always=True), _temporary(target) as temporary:
+        with temporary.open("xb") as stream:
+            stream.write(record.to_json().encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.rename(target)
+
+
+def point(link: Path, target: str) -> None:
+    """Let a link point to a file beside it, from one moment to the next. Raises `FileAccessError`."""
+    with naming(link, always=True):
+        if link.is_symlink() and str(link.readlink()) == target:
+            return
+        with _temporary(link) as temporary:
+            temporary.symlink_to(target)
+            temporary.rename(link)
+
+
+def remove(one: Installed) -> None:
+    """Remove a file after its links, and its record last: as long as that is there, another run can go on."""
+    remove_paths((*(one.path.with_name(name) for name in sorted(one.links)), one.path, _record_of(one.path)))
+
+
+def left_overs(folder: Path, before: datetime) -> tuple[Path, ...]:
+    """What runs that ended half-way left: temporary files, and records without a file, last written before that time.
+
+    Raises `FileAccessError`.
+    """
+    with naming(folder):
+        temporary = folder.glob(f"{TEMPORARY}*")
+        records = (path for path in folder.glob(f"*.sif{_RECORD}") if not path.with_suffix("").exists())
+        found = sorted((*temporary, *records)) if folder.is_dir() else []
+        return tuple(path for path in found if path.lstat().st_mtime < before.timestamp())
+
+
+def remove_paths(paths: Iterable[Path]) -> None:
+    """Remove files; those that are gone already are fine. Raises `FileAccessError`."""
+    for path in paths:
+        with naming(path):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """A name beside `path` that nobody else uses; what has it in the end is removed."""
+    temporary = path.with_name(f"{TEMPORARY}{path.name}.{secrets.token_hex(8)}")
+    try:
+        yield temporary
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _record_of(path: Path) -> Path:
+    return path.with_name(path.name + _RECORD)
+
+
+def _read_record(path: Path) -> PublicationRecord | None:
+    try:
+        return PublicationRecord.from_json(path.read_bytes(), str(path))
+    except (InvalidInputError, FileNotFoundError):
+        return None
+
+
+def _target(link: Path) -> str:
+    """The name of the file beside a link that it leads to, over other links if need be; empty if it leads elsewhere."""
+    try:
+        target = link.resolve()
+    except RuntimeError:  # links that lead to each other
+        return ""
+    return target.name if target.parent == link.parent.resolve() else ""
+
+
+def _sync(folder: Path) -> None:
+    """Make renames in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

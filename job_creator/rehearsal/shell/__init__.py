@@ -1,0 +1,1 @@
+"""The jobs really run, in shells of this machine."""

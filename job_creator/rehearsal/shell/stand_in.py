@@ -1,0 +1,150 @@
+"""A stand-in for Spack, for rehearsals and tests: it understands what the generated jobs ask of Spack, and no more.
+
+It compiles nothing. What it pushes is a real build cache that holds nothing worth installing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from foundation.doors.files import read_file, write_files
+from foundation.errors import DamagedError, Fault, InvalidInputError, NotThereError, RefusedError
+from foundation.spack.layout_v3 import read_manifest, spec_blob
+from foundation.spack.specs import read_spec_file
+from foundation.stores.bucket import S3Store
+from foundation.stores.s3_client import endpoint_of, parse_s3_url
+from foundation.stores.store import Content, Store, read_all
+from foundation.yaml_io import dump, load
+from job_creator.environments.setting import DESTINATION
+from job_creator.rehearsal import replay
+from job_creator.rehearsal.shell import binaries
+
+FAIL_VARIABLE: Final = "REHEARSAL_FAIL"
+"""Names of containers that do not concretize and of packages that do not build, to see what comes of that."""
+NOTICE: Final = "stand-in for Spack: nothing is compiled"
+_GENERATED: Final = "Written by a stand-in for Spack."
+
+Say = Callable[[str], None]
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    """Do what a command line of Spack asks for. Raises `RefusedError` for what the stand-in does not know."""
+    say(f"{NOTICE}: spack {' '.join(arguments)}")
+    for words, command in _COMMANDS.items():
+        if tuple(arguments[: len(words)]) == words:
+            command(arguments[len(words) :], environment, say)
+            return
+    raise RefusedError(f"spack {' '.join(arguments)}: the stand-in for Spack does not know this")
+
+
+def credentials(environment: Mapping[str, str]) -> dict[str, str]:
+    """The keys of the mirror that the active environment pushes to, as S3 clients look for them.
+
+    Raises `RefusedError` if the mirror names variables that are not set.
+    """
+    if "SPACK_ENV" not in environment:
+        return {}
+    pair = _environment(environment)["mirrors"][DESTINATION].get("access_pair", {})
+    names = {"AWS_ACCESS_KEY_ID": pair.get("id_variable"), "AWS_SECRET_ACCESS_KEY": pair.get("secret_variable")}
+    unset = sorted(name for name in names.values() if name and not environment.get(name))
+    if unset:
+        raise RefusedError(f"the mirror {DESTINATION} needs the variables {' and '.join(unset)}, which are not set")
+    return {name: environment[variable] for name, variable in names.items() if variable}
+
+
+def _trust(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    del environment
+    read_file(Path(arguments[0]))
+    say("the stand-in signs nothing")
+
+
+def _generate(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    """`spack ci generate`: concretize, look what the cache has, write the rest as a pipeline."""
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    root, output = Path(options["--artifacts-root"]), Path(options["--output-file"])
+    container = environment.get("CONTAINER", "")
+    if container in _failing(environment):
+        raise InvalidInputError([Fault(f"{container}/spack.yaml", 1, 1, "cannot be concretized (as asked for)")])
+    manifest = _environment(environment)
+    replayed = replay.concretized(replay.specs(manifest))
+    for spec in replayed.unknown:
+        say(f"{spec!r} is not on record: taken for a package without dependencies")
+    built = _built(_store(manifest, environment))
+    origin = {"job": environment["CI_JOB_NAME"], "pipeline": environment["CI_PIPELINE_ID"]}
+    folder = root.relative_to(environment["CI_PROJECT_DIR"]).as_posix()
+    document = replay.pipeline(replayed.lock, built, replay.build_job(manifest), origin, folder)
+    lock = json.dumps(replayed.lock, indent=1).encode()
+    write_files(root / "concrete_environment", {"spack.lock": lock, "spack.yaml": dump({"spack": manifest}).encode()})
+    write_files(output.parent, {output.name: dump(document, _GENERATED).encode()})
+    packages = sum("external" not in node for node in replayed.lock["concrete_specs"].values())
+    say(f"{packages} packages; the build cache has {len(built)}")
+
+
+def _rebuild(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    """`spack ci rebuild`: dependencies have to be in the cache; the package itself is pushed to it."""
+    del arguments
+    hash_ = environment["SPACK_JOB_SPEC_DAG_HASH"]
+    nodes = json.loads(read_file(Path(environment["SPACK_ENV"]) / "spack.lock"))["concrete_specs"]
+    store = _store(_environment(environment), environment)
+    node = nodes[hash_]
+    if store.read(binaries.manifest_key(node)) is not None:
+        say(f"{node['name']} is in the build cache already")
+        return
+    for one in replay.dependencies(node):
+        if "external" not in nodes[one] and store.read(binaries.manifest_key(nodes[one])) is None:
+            raise NotThereError(f"{nodes[one]['name']}/{one[:7]} is not in the build cache: no binary found")
+    if node["name"] in _failing(environment):
+        raise RefusedError(f"{node['name']} does not build (as asked for)")
+    for key, content in binaries.entry(hash_, nodes):
+        store.write(key, content)
+    say(f"pushed {node['name']}@{node['version']}/{hash_[:7]}")
+
+
+def _update_index(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    """`spack buildcache update-index --keys URL`."""
+    store = S3Store(parse_s3_url(arguments[-1]), endpoint_of(environment))
+    manifests = [one.key for one in store.list(binaries.SPEC_MANIFESTS)]
+    nodes = [_node_of(store, content.data) for _, content in read_all(store, manifests) if content is not None]
+    for key, content in binaries.index(nodes):
+        store.write(key, content)
+    say(f"the index lists {len(nodes)} specs")
+
+
+def _node_of(store: Store, manifest: bytes) -> Mapping[str, Any]:
+    blob = spec_blob(read_manifest(Content(manifest, ""), "manifest"))
+    content = store.read(blob.key) if blob else None
+    if blob is None or content is None:
+        raise DamagedError(f"{store.url}: a manifest leads nowhere")
+    return next(iter(read_spec_file(binaries.unpacked(content.data), blob.key).nodes))
+
+
+_COMMANDS: Final[Mapping[tuple[str, ...], Callable[[Sequence[str], Mapping[str, str], Say], None]]] = {
+    ("gpg", "trust"): _trust,
+    ("ci", "generate"): _generate,
+    ("ci", "rebuild"): _rebuild,
+    ("buildcache", "update-index"): _update_index,
+}
+
+
+def _failing(environment: Mapping[str, str]) -> list[str]:
+    return environment.get(FAIL_VARIABLE, "").split()
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    path = Path(environment["SPACK_ENV"]) / "spack.yaml"
+    value: dict[str, Any] = load(read_file(path), str(path))["spack"]
+    return value
+
+
+def _store(manifest: Mapping[str, Any], environment: Mapping[str, str]) -> Store:
+    """The mirror that is pushed to, with the keys in the variables that it names."""
+    mirror = manifest["mirrors"][DESTINATION]
+    return S3Store(parse_s3_url(mirror["url"]), mirror.get("endpoint_url") or endpoint_of(environment))
+
+
+def _built(store: Store) -> frozenset[str]:
+    names = (one.key.rpartition("/")[2] for one in store.list(binaries.SPEC_MANIFESTS))
+    return frozenset(name.removesuffix(".spec.manifest.json").rpartition("-")[2] for name in names)

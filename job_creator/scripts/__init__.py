@@ -1,0 +1,1 @@
+"""Shell of the generated jobs: templates and their rendering."""

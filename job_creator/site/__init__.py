@@ -1,0 +1,1 @@
+"""The site file, a module for each subject."""

@@ -1,0 +1,68 @@
+"""What differs from one architecture to the next: runners, proxy, target, buckets, resources."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from foundation.validation import Items, Value
+from job_creator.site.places import BinaryMirror, BuildCache, ContainersBucket, SourceMirror
+from job_creator.site.runners import JobKind, JobSettings, Proxy
+from job_creator.site.words import Text, VariableName
+
+_TARGET = re.compile(r"[a-z0-9_.]+")
+_COMPILER = re.compile(r"[a-z0-9-]+(@[A-Za-z0-9_.:=,-]+)?")
+
+
+def _target(text: str) -> str:
+    if not _TARGET.fullmatch(text):
+        raise ValueError(f"{text!r} is no Spack target; 'spack arch --known-targets' lists them")
+    return text
+
+
+def _compiler(text: str) -> str:
+    if not _COMPILER.fullmatch(text):
+        raise ValueError(f"{text!r} is no compiler; write for example 'gcc@13', without %")
+    return text
+
+
+class Architecture(Value):
+    """One architecture: the key is OCI's name of it (`amd64`, `arm64`) and a folder of the definitions."""
+
+    runner_tags: Items[Text]
+    """Tags of the GitLab runners that have this architecture."""
+    target: Annotated[str, AfterValidator(_target)] | None = None
+    """Spack target that everything is built for, such as `x86_64_v3`."""
+    compiler: Annotated[str, AfterValidator(_compiler)] | None = None
+    """Compiler that everything is built with, such as `gcc@13`."""
+    proxy: Proxy = Proxy()
+    variables: Mapping[VariableName, str] = {}
+    """Variables of all jobs of this architecture."""
+    jobs: Mapping[JobKind, JobSettings] = {}
+    """Time-out, runner tags, variables and resources by kind of job."""
+    packages: Mapping[str, JobSettings] = {}
+    """Settings for the jobs of packages whose name fits a pattern, such as `llvm*`; the first one that fits counts."""
+    build_cache: BuildCache
+    containers: ContainersBucket | None = None
+    """Bucket that SIF files are published in."""
+    source_mirror: SourceMirror | None = None
+    """Where sources are kept, so that builds need no internet."""
+    binary_mirror: BinaryMirror | None = None
+    """A further mirror of packages, which is read like the build cache."""
+
+    def settings(self, kind: JobKind) -> JobSettings:
+        """How jobs of this kind run here."""
+        return self.jobs.get(kind, JobSettings())
+
+    def tags(self, kind: JobKind) -> tuple[str, ...]:
+        """The runner tags of jobs of this kind."""
+        own = self.settings(kind).runner_tags
+        return self.runner_tags if own is None else own
+
+    def job_variables(self, kind: JobKind) -> dict[str, str]:
+        """The variables of every job of this kind: the one place where proxies and resources are set."""
+        settings = self.settings(kind)
+        return {**self.proxy.variables(), **settings.resources.variables(), **self.variables, **settings.variables}

@@ -1,0 +1,44 @@
+"""What the GitLab server allows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from foundation.validation import Value
+from job_creator.site.words import Duration, VariableName
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Limits(Value):
+    """What GitLab accepts; the defaults are those of a self-managed GitLab 17.3 or newer.
+
+    Source: GitLab docs, "CI/CD limits" and "CI/CD YAML syntax reference".
+    """
+
+    max_yaml_bytes: Count = 2 * 1024 * 1024
+    """`max_yaml_size_bytes`: memory of one parsed file, not its size on disk; 1 MiB before GitLab 17.3."""
+    max_yaml_depth: Count = 100
+    max_needs: Annotated[int, Field(ge=3)] = 50
+    """`ci_needs_size_limit`; with fewer than 3 no graph could be written."""
+    max_artifact_bytes: Count = 5 * 1024 * 1024
+    """Size of the artifacts archive, and of the YAML file in it, that a trigger may include."""
+    max_jobs: Count | None = None
+    """`ci_pipeline_size`, where the server sets it."""
+    max_child_depth: Count = 2
+    max_matrix: Count = 200
+    """Jobs that one `parallel:matrix` may expand to."""
+
+
+class GitLab(Value):
+    """The server."""
+
+    api_token_variable: VariableName = "GITLAB_API_TOKEN"
+    """CI variable with a token that may read the API; needed where the job's own token may not list pipelines."""
+    artifact_expiry: Duration = "2 weeks"
+    """How long generated pipelines and environments are kept; retrying a job needs them."""
+    pull_policy: Literal["always", "if-not-present", "never"] | None = None
+    """When runners pull the images of package jobs; by default what the runner is set to."""
+    limits: Limits = Limits()

@@ -1,0 +1,216 @@
+"""Where things are kept: buckets, build caches, mirrors."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from foundation.validation import Form, Items, Value
+from job_creator.site.words import Url, VariableName, url_without_credentials
+
+_FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
+
+
+_FOLDER = re.compile(r"(file://)?(/[A-Za-z0-9._+-]+)+/?")
+
+
+_OCI = re.compile(r"oci://[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+")
+
+
+_GLOB = re.compile(r"[^\s$~^:\\]+")
+
+
+def _mirror_url(text: str) -> str:
+    if text.startswith("s3://"):
+        raise ValueError("{name} is for folders and web servers; write 'bucket:', 'prefix:' and 'endpoint:' instead")
+    if _FOLDER.fullmatch(text):
+        if ".." in text.split("/"):
+            raise ValueError(f"{text!r} is no plain path")
+        return f"file://{text.removeprefix('file://').rstrip('/')}"
+    return text if _OCI.fullmatch(text) else url_without_credentials(text).rstrip("/")
+
+
+def _fingerprint(text: str) -> str:
+    found = re.sub(r"\s", "", text).upper()
+    if not _FINGERPRINT.fullmatch(found):
+        raise ValueError(f"{text!r} is no whole fingerprint of a key; 'gpg --list-keys' shows its 40 digits")
+    return found
+
+
+def _branch(text: str) -> str:
+    if not _GLOB.fullmatch(text):
+        raise ValueError(f"{text!r} is no branch, and no pattern such as 'release/*'")
+    return text
+
+
+Prefix = Annotated[
+    str,
+    Form(
+        r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$",
+        "a folder in the bucket, without '/' at either end, such as 'cache/amd64'",
+    ),
+]
+
+
+BucketName = Annotated[
+    str,
+    Form(
+        r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        "the name of a bucket alone: 3 to 63 lower case letters, digits, '.' and '-', such as 'spack-cache'",
+    ),
+]
+
+
+class Bucket(Value):
+    """An S3 bucket, or a part of it."""
+
+    bucket: BucketName
+    prefix: Prefix = ""
+    """Folder in the bucket, without slash at either end."""
+    endpoint: Url | None = None
+    """URL of an S3 server other than Amazon's."""
+    access_key_id_variable: VariableName = "AWS_CACHE_ACCESS_KEY_ID"
+    """Name (not value) of the CI variable that holds the access key id."""
+    secret_access_key_variable: VariableName = "AWS_CACHE_SECRET_ACCESS_KEY"
+    """Name (not value) of the CI variable that holds the secret access key."""
+
+    @property
+    def url(self) -> str:
+        """`s3://bucket/prefix`."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def credential_variables(self) -> dict[str, str]:
+        """Job variables through which S3 clients find keys and server; they hold references, not values."""
+        endpoint = {"AWS_ENDPOINT_URL": self.endpoint, "S3_ENDPOINT_URL": self.endpoint} if self.endpoint else {}
+        return {
+            "AWS_ACCESS_KEY_ID": f"${self.access_key_id_variable}",
+            "AWS_SECRET_ACCESS_KEY": f"${self.secret_access_key_variable}",
+            **endpoint,
+        }
+
+
+class BuildCache(Bucket):
+    """The Spack build cache of the default branch, and where other branches have theirs."""
+
+    max_age_days: Annotated[int, Field(ge=1)] = 180
+    """Packages older than this that nothing refers to are removed by `clean build cache`."""
+    signed: bool = True
+    """Whether packages of the default branch are signed with the deployment key."""
+    branches: BranchCache | None = None
+    """Where other branches and merge requests push; without it, to `<prefix>/branches` of the same bucket."""
+
+    def of_branches(self) -> BranchCache:
+        """The cache of everything that is not the default branch."""
+        if self.branches:
+            return self.branches
+        prefix = f"{self.prefix}/branches".lstrip("/")
+        shared = self.model_dump(exclude={"signed", "branches", "prefix", "max_age_days"})
+        return BranchCache(prefix=prefix, **shared)
+
+
+class BranchCache(Bucket):
+    """The build cache of branches and merge requests: never signed, cleaned sooner."""
+
+    max_age_days: Annotated[int, Field(ge=1)] = 30
+
+
+class Mirror(Value):
+    """A mirror: in a bucket, in a folder that the runners see, or on a web server, where it can only be read."""
+
+    bucket: BucketName | None = None
+    """S3 bucket. Runs that may not push are not given its keys, and read it without, or at `url`."""
+    prefix: Prefix = ""
+    """Folder in the bucket, without slash at either end."""
+    endpoint: Url | None = None
+    """URL of an S3 server other than Amazon's."""
+    access_key_id_variable: VariableName = "AWS_CACHE_ACCESS_KEY_ID"
+    """Name (not value) of the CI variable that holds the access key id."""
+    secret_access_key_variable: VariableName = "AWS_CACHE_SECRET_ACCESS_KEY"
+    """Name (not value) of the CI variable that holds the secret access key."""
+    url: Annotated[str, AfterValidator(_mirror_url)] | None = None
+    """Without a bucket: a folder, or an https URL. With one: the https URL at which everyone reads the same files."""
+    push: Literal["default branch", "nobody"] | Items[Annotated[str, AfterValidator(_branch)]] = "default branch"
+    """Who may write to it: names of branches, or patterns such as `release/*`. Merge requests and tags never may."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Mirror:
+        if not self.bucket and not self.url:
+            raise ValueError("{name} has no place; add 'bucket:' or 'url:'")
+        if not self.bucket and self.model_fields_set & (Bucket.model_fields.keys() - {"bucket"}):
+            raise ValueError("has keys of a bucket, but none is named; add 'bucket:'")
+        if self.bucket and self.url and not self.url.startswith(("http://", "https://")):
+            raise ValueError("beside a bucket, 'url:' is the https URL at which the same files can be read")
+        if "push" in self.model_fields_set and self.push != "nobody" and not self.target:
+            raise ValueError("a web server can only be read; leave out 'push:', or name the bucket behind it")
+        return self
+
+    @property
+    def in_bucket(self) -> Bucket | None:
+        """Its bucket, if it is in one."""
+        return Bucket(**self.model_dump(include=set(Bucket.model_fields))) if self.bucket else None
+
+    @property
+    def target(self) -> str:
+        """The URL to which it is pushed; empty if it can only be read."""
+        bucket = self.in_bucket
+        if bucket:
+            return bucket.url
+        return self.url if self.url and self.url.startswith("file://") else ""
+
+    def may_be_pushed_to(self, branch: str, *, is_default: bool) -> bool:
+        """Whether a run for this branch, which is empty for merge requests and tags, may write to it."""
+        if not self.target or not branch or self.push == "nobody":
+            return False
+        if self.push == "default branch":
+            return is_default
+        return any(fnmatchcase(branch, pattern) for pattern in self.push)
+
+
+class SourceMirror(Mirror):
+    """Archives, patches and resources, which `mirror sources` puts there, and builds look for there first."""
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> SourceMirror:
+        if self.url and self.url.startswith("oci://"):
+            raise ValueError("registries hold binaries only; sources need a bucket, a folder or a web server")
+        return self
+
+
+class BinaryMirror(Mirror):
+    """Packages that were built before, elsewhere perhaps, and are not built again."""
+
+    signed: bool = True
+    """Whether its packages have to be signed by a key that is trusted."""
+    fingerprints: Items[Annotated[str, AfterValidator(_fingerprint)]] = ()
+    """Of the keys that sign them. Jobs end if one of these is not among the public keys that they are given."""
+    padded_length: Annotated[int, Field(ge=1, le=512)] | None = None
+    """How long paths are made when packages are built, so that they can be installed into any shorter one."""
+
+    @model_validator(mode="after")
+    def _check_kind(self) -> BinaryMirror:
+        if self.url and self.url.startswith("file://"):
+            raise ValueError("containers are built where no folder of the runner is seen; serve it by https")
+        if self.fingerprints and not self.signed:
+            raise ValueError("'fingerprints:' mean nothing for a mirror that is not signed")
+        return self
+
+
+class Retention(Value):
+    """Which superseded SIF files go: those that are neither among the newest nor young, on the same branch."""
+
+    keep: Annotated[int, Field(ge=1)] = 5
+    """How many of a container stay, whatever their age."""
+    older_than_days: Annotated[int, Field(ge=0)] = 90
+    """Younger ones stay, however many there are."""
+
+
+class ContainersBucket(Bucket):
+    """Where SIF files are published."""
+
+    prefix: str = "containers"
+    retention: Retention = Retention()
+    access_key_id_variable: VariableName = "AWS_INFRASTRUCTURE_ACCESS_KEY_ID"
+    secret_access_key_variable: VariableName = "AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY"

@@ -1,0 +1,39 @@
+"""Where containers are published besides: Docker Hub and clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import Field
+
+from foundation.validation import Form, Items, Value
+from job_creator.site.site import ClusterName
+from job_creator.site.words import Text, VariableName
+
+
+class DockerHub(Value):
+    """Publishing on Docker Hub."""
+
+    namespace: Annotated[str, Form(r"^[a-z0-9]{2,255}$", "a name on Docker Hub: lower case letters and digits")]
+    user_variable: VariableName = "DOCKERHUB_USER"
+    password_variable: VariableName = "DOCKERHUB_PASSWORD"
+
+
+class Cluster(Value):
+    """A file system that SIF files are installed on, by a runner that sees it."""
+
+    directory: Annotated[str, Form(r"^/[^\s]+$", "an absolute path without spaces, such as /shared/containers")]
+    runner_tags: Items[Text]
+    architecture: Text = "amd64"
+    setup: str = ""
+    """Shell lines that run first, for example to load a module with Python 3.11 or newer."""
+    keep: Annotated[int, Field(ge=0)] = 2
+    """How many previous files of a container stay, for jobs that still run from them."""
+
+
+class Publish(Value):
+    """Where containers go besides the registry and the containers bucket."""
+
+    dockerhub: DockerHub | None = None
+    clusters: Mapping[ClusterName, Cluster] = {}

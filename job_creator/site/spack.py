@@ -1,0 +1,74 @@
+"""Which Spack builds everything, and how packages are signed."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, model_validator
+
+from foundation.spack.line import SpackLine, line_of_ref
+from foundation.validation import Value
+from job_creator.site.words import Text, VariableName, url_without_credentials
+
+_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
+
+
+def _git_url(text: str) -> str:
+    if text.startswith(("http://", "https://")):
+        return url_without_credentials(text)
+    if not re.fullmatch(r"(ssh://|file://|[\w.-]+@[\w.-]+:|/)[^\s]+", text):
+        raise ValueError(f"{text!r} is no git URL")
+    return text
+
+
+def _git_ref(text: str) -> str:
+    if not _REF.fullmatch(text) or ".." in text:
+        raise ValueError(f"{text!r} is no branch, tag or commit")
+    return text
+
+
+GitUrl = Annotated[str, AfterValidator(_git_url)]
+
+
+GitRef = Annotated[str, AfterValidator(_git_ref)]
+
+
+class GitSource(Value):
+    """A git repository at one of its refs."""
+
+    repository: GitUrl
+    ref: GitRef
+
+
+class Spack(Value):
+    """Which Spack builds everything, and for Spack 1.0 and newer, with which package repository."""
+
+    repository: GitUrl = "https://github.com/spack/spack.git"
+    ref: GitRef
+    """Branch, tag or commit."""
+    version: Text | None = None
+    """Release line such as `"1.1"`, needed where `ref` does not say it."""
+    packages: GitSource | None = None
+    """Package repository; Spack 0.23 and older bring their own."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Spack:
+        line = self.line
+        if line.recipes_apart and not self.packages:
+            raise ValueError(f"Spack {line} has its recipes in a repository of its own; add 'packages:' with its ref")
+        if not line.recipes_apart and self.packages:
+            raise ValueError(f"Spack {line} brings its own recipes; remove 'packages:'")
+        return self
+
+    @property
+    def line(self) -> SpackLine:
+        """The release line. Raises `ValueError` when it is unknown or unsupported."""
+        return SpackLine.parse(self.version) if self.version else line_of_ref(self.ref)
+
+
+class Signing(Value):
+    """Names of the CI variables, of type file, that hold the key pair which packages are signed with."""
+
+    private_key_variable: VariableName = "SPACK_DEPLOYMENT_KEY_PRIVATE"
+    public_key_variable: VariableName = "SPACK_DEPLOYMENT_KEY_PUBLIC"

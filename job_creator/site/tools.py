@@ -1,0 +1,85 @@
+"""The images that jobs run in and that containers are made with, and the tools in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from foundation.registries.reference import parse_reference
+from foundation.validation import Value
+from job_creator.site.words import Text, Url
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _image(text: str) -> str:
+    parse_reference(text)
+    return text
+
+
+def _sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text):
+        raise ValueError("{name} must be the 64 hex digits of a sha256 checksum")
+    return text
+
+
+Image = Annotated[str, AfterValidator(_image)]
+
+
+class Tool(Value):
+    """A program that is put into an image, by version and, where known, checksum of each architecture's package."""
+
+    version: Text
+    sha256: Mapping[str, Annotated[str, AfterValidator(_sha256)]] = {}
+    url: Mapping[str, Url] = {}
+    """Where the package of an architecture is, if not among the project's releases."""
+
+
+class BaseImage(Value):
+    """What a base image is built on."""
+
+    base: Image = "docker.io/library/ubuntu:24.04"
+
+
+class Singularitah(BaseImage):
+    """The image that converts and publishes containers."""
+
+    apptainer: Tool = Tool(version="1.4.5")
+    singularity_ce: Tool | None = None
+    """SingularityCE instead of Apptainer."""
+    s3cmd: Tool = Tool(version="2.4.0")
+
+
+class Buildah(Value):
+    """What images are built with."""
+
+    image: Image = "quay.io/buildah/stable:v1.41.5"
+    """Has buildah 1.28 or newer."""
+    isolation: Literal["chroot", "oci", "rootless"] = "chroot"
+    """How build steps are separated from the job (`buildah build --isolation`); `chroot` needs no privileges."""
+    storage_driver: Literal["vfs", "overlay"] = "vfs"
+    """How layers are stored; `overlay` is faster where the runner has fuse or privileges."""
+
+    def variables(self) -> dict[str, str]:
+        """The variables that buildah reads. OCI's own image format knows neither SHELL nor ONBUILD."""
+        return {
+            "BUILDAH_ISOLATION": self.isolation,
+            "STORAGE_DRIVER": self.storage_driver,
+            "BUILDAH_FORMAT": "docker",
+        }
+
+
+class Images(Value):
+    """The base images, and the images that jobs of this project run in."""
+
+    builder: BaseImage = BaseImage()
+    runtime: BaseImage = BaseImage()
+    singularitah: Singularitah = Singularitah()
+    buildah: Buildah = Buildah()
+    skopeo: Image = "quay.io/skopeo/stable:v1.18.0"
+    """Has skopeo; copies images to Docker Hub."""
+    job_creator: Image = "docker.io/library/python:3.12-bookworm"
+    """Has Python, git and make; runs the commands of this project, which are installed where the image lacks them."""

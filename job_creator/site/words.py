@@ -1,0 +1,59 @@
+"""Words of the site file: names of variables, durations, URLs."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+_ACCESS_KEY = re.compile(r"(AKIA|ASIA)[0-9A-Z]{16}")
+
+
+_DURATION = re.compile(r"\d+ ?(s|m|h|d|w|seconds?|minutes?|hours?|days?|weeks?)( \d+ ?(s|m|h|d|w|minutes?|hours?))*")
+
+
+def variable_name(text: str) -> str:
+    """The name of a CI variable itself. Raises `ValueError` when it is none, or looks like a key."""
+    if _ACCESS_KEY.fullmatch(text):
+        raise ValueError(
+            "{name} looks like a key itself; write the name of the CI variable that holds it, and revoke it"
+        )
+    if not _VARIABLE.fullmatch(text):
+        raise ValueError(f"{text!r} is no name of a CI variable; letters, digits and _ only, without $")
+    return text
+
+
+def _duration(text: str) -> str:
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"{text!r} is no duration; write for example '90 minutes' or '2h 30m'")
+    return text
+
+
+def url_without_credentials(text: str) -> str:
+    """The URL itself. Raises `ValueError` when it holds a password, or is no http(s) URL."""
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no URL: {error}") from None
+    if "@" in parts.netloc:
+        raise ValueError("{name} holds a user or password; keep those in a masked CI variable on the runner")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{text!r} is no http or https URL")
+    return text
+
+
+VariableName = Annotated[str, AfterValidator(variable_name)]
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+
+
+Url = Annotated[str, AfterValidator(url_without_credentials)]
+
+
+Text = Annotated[str, Field(min_length=1)]

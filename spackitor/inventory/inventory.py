@@ -1,0 +1,147 @@
+"""What is in a mirror, as values: the copies of each spec, the indexes, and what belongs to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from foundation.spack.index import Index
+from foundation.spack.specs import Node, Spec
+from foundation.stores.store import StoredObject
+from spackitor.policy.roots import RootSet
+from spackitor.removal.quarantine import Run
+
+
+class Layout(StrEnum):
+    """How Spack lays a build cache out: v2 was written up to 0.23, v3 since 1.0. A mirror may hold both."""
+
+    V2 = "v2"
+    V3 = "v3"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One spec in one layout: the files that Spack finds it by, and the objects that these lead to.
+
+    `metadata` are manifests (v3) or spec files (v2), `archives` the blobs (v3) or the archive (v2) that exist, and
+    `missing` the keys of those that do not. `spec_file` is the key of what describes the spec. `damage` says what is
+    wrong with an entry that cannot be used.
+    """
+
+    layout: Layout
+    hash: str
+    metadata: tuple[StoredObject, ...]
+    archives: tuple[StoredObject, ...]
+    missing: tuple[str, ...]
+    spec_file: str
+    is_signed: bool
+    damage: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether Spack could install from it."""
+        return not self.missing and not self.damage
+
+    @property
+    def modified(self) -> float:
+        """When it was last written, in seconds since 1970. Blobs do not count: others may share them."""
+        own = self.metadata if self.layout is Layout.V3 else (*self.metadata, *self.archives)
+        return max(one.modified for one in own)
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """An object that nothing leads to. `hash` is known of archives of layout v2 only."""
+
+    object: StoredObject
+    why: str
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFile:
+    """An index where it is stored. `tag` is that of the object at `key`; `None` if there is no index.
+
+    `view` is the name of one that lists only some specs (Spack 1.2); `is_consistent` is false where the index of
+    layout v2 and its checksum beside it do not fit. `blob` is the key of its content in layout v3.
+    """
+
+    layout: Layout
+    key: str
+    tag: str | None
+    index: Index | None
+    view: str = ""
+    is_consistent: bool = True
+    blob: str = ""
+    damage: str = ""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Everything in a mirror that a decision may rest on, at one moment.
+
+    `specs` are all specs that any index or spec file told of, whether they are in the cache or not. `nodes` are the
+    ones that no index had, with their database version. `used_blobs` are those that manifests other than those of specs
+    lead to. Where `has_unreadable_manifests`, it is not known which blobs they lead to.
+    """
+
+    url: str
+    now: float
+    entries: tuple[Entry, ...]
+    orphans: tuple[Orphan, ...]
+    indexes: tuple[IndexFile, ...]
+    specs: Mapping[str, Spec]
+    nodes: Mapping[str, tuple[int, Node]] = field(default_factory=dict)
+    used_blobs: frozenset[str] = frozenset()
+    has_unreadable_manifests: bool = False
+    runs: tuple[Run, ...] = ()
+    roots: tuple[RootSet, ...] = ()
+    objects: int = 0
+    unrecognised: int = 0
+
+    @cached_property
+    def copies(self) -> Mapping[str, tuple[Entry, ...]]:
+        """The entries of each DAG hash."""
+        found: dict[str, tuple[Entry, ...]] = {}
+        for entry in self.entries:
+            found[entry.hash] = (*found.get(entry.hash, ()), entry)
+        return found
+
+    @cached_property
+    def usable(self) -> frozenset[str]:
+        """The DAG hashes of specs that can be installed from here."""
+        return frozenset(entry.hash for entry in self.entries if entry.is_whole and entry.hash in self.specs)
+
+    @cached_property
+    def unlisted(self) -> frozenset[str]:
+        """The usable specs that no index lists, although there is one in their layout."""
+        main = {one.layout: one.index.listed for one in self.indexes if not one.view and one.index}
+        listed = {entry.hash for entry in self.entries if entry.hash in main.get(entry.layout, frozenset())}
+        indexed = {entry.hash for entry in self.entries if entry.layout in main}
+        return self.usable & (indexed - listed)
+
+    def modified(self, hash_: str) -> float:
+        """When the youngest copy of a spec was written."""
+        return max(entry.modified for entry in self.copies[hash_])
+
+    def age(self, hash_: str) -> float:
+        """How long ago that was, in days."""
+        return max(0.0, self.now - self.modified(hash_)) / 86400
+
+    def size(self, hashes: Iterable[str]) -> int:
+        """The bytes of all objects of some specs; what they share counts once."""
+        return sum({one.key: one.size for hash_ in hashes for one in self.objects_of(hash_)}.values())
+
+    @cached_property
+    def total_size(self) -> int:
+        """The bytes of everything that a plan may remove: specs, what belongs to nothing, and blobs of indexes."""
+        found = {one.key: one.size for hash_ in self.copies for one in self.objects_of(hash_)}
+        found |= {one.object.key: one.object.size for one in self.orphans}
+        found |= {one.blob: len(one.index.text) for one in self.indexes if one.index and one.blob}
+        return sum(found.values())
+
+    def objects_of(self, hash_: str) -> tuple[StoredObject, ...]:
+        """All objects of a spec."""
+        return tuple(one for entry in self.copies[hash_] for one in (*entry.metadata, *entry.archives))

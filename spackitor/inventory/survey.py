@@ -1,0 +1,211 @@
+"""Looking at a mirror: from LIST pages, the indexes, and as few other objects as possible, to an inventory."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from foundation.errors import DamagedError, NotThereError, RefusedError
+from foundation.spack import layout_v2, layout_v3
+from foundation.spack.source_needs import SIDE_FOLDER as NEEDS_FOLDER
+from foundation.spack.specs import DATABASE_OF_SPECFILE, Node, Spec, SpecFile, read_spec_file, spec_of
+from foundation.stores.store import SIDE_FOLDER, Content, Store, StoredObject, read_all
+from spackitor.inventory import remembered
+from spackitor.inventory.inventory import Entry, IndexFile, Inventory, Layout, Orphan
+from spackitor.layouts import v2, v3
+from spackitor.policy.roots import ROOTS_FOLDER, RootSet, read_root_set
+from spackitor.removal.quarantine import RUNS_FOLDER, Run, read_run
+from spackitor.sources.inventory import ARCHIVES
+
+_LAYOUT_FOLDER: Final = re.compile(r"v\d+")
+_SOURCES: Final = {ARCHIVES.rstrip("/"), NEEDS_FOLDER.rstrip("/")}
+"""Folders of mirrors that hold sources, beside a build cache or without one."""
+_GZIP: Final = b"\x1f\x8b"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CacheSurvey:
+    """What a look at a mirror gave: the inventory, and the manifests to be remembered for the next one."""
+
+    inventory: Inventory
+    manifests: Mapping[str, layout_v3.SpecManifest]
+    is_remembered: bool
+
+
+@dataclass
+class _Found:
+    """What the layouts add up to."""
+
+    entries: list[Entry] = field(default_factory=list)
+    orphans: list[Orphan] = field(default_factory=list)
+    indexes: list[IndexFile] = field(default_factory=list)
+    used_blobs: frozenset[str] = frozenset()
+    has_unreadable_manifests: bool = False
+    objects: int = 0
+    unrecognised: int = 0
+    manifests: dict[str, layout_v3.SpecManifest] = field(default_factory=dict)
+    is_remembered: bool = True
+
+
+def survey(store: Store, *, every_spec_file: bool = False) -> CacheSurvey:
+    """Look at a mirror. An empty one gives an empty inventory.
+
+    With `every_spec_file`, what the indexes say of the specs is not relied on. Raises `NotThereError` where there is
+    something, but no build cache, and `RefusedError` for layouts and versions that are not known.
+    """
+    folders = store.folders()
+    now = store.now()
+    _require_known(store, folders)
+    found = _Found()
+    if layout_v2.FOLDER.rstrip("/") in folders:
+        _survey_v2(store, found)
+    if {layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")} & set(folders):
+        _survey_v3(store, found, remember=SIDE_FOLDER.rstrip("/") in folders)
+    runs, roots = read_side_folder(store) if SIDE_FOLDER.rstrip("/") in folders else ((), ())
+    if every_spec_file:
+        found.indexes = [replace(one, index=None) for one in found.indexes]
+    specs, nodes, entries = _specs(store, found)
+    inventory = Inventory(
+        store.url,
+        now,
+        entries,
+        tuple(found.orphans),
+        tuple(found.indexes),
+        specs,
+        nodes,
+        found.used_blobs,
+        found.has_unreadable_manifests,
+        runs,
+        roots,
+        found.objects,
+        found.unrecognised,
+    )
+    return CacheSurvey(inventory, found.manifests, found.is_remembered)
+
+
+def read_side_folder(store: Store) -> tuple[tuple[Run, ...], tuple[RootSet, ...]]:
+    """The records of earlier runs and the root sets. Raises `DamagedError`: what they protect would be lost."""
+    keys = [one.key for folder in (RUNS_FOLDER, ROOTS_FOLDER) for one in store.list(folder)]
+    contents = {key: content for key, content in read_all(store, keys) if content is not None}
+    runs = [read_run(contents[key], f"{store.url}/{key}") for key in sorted(contents) if key.startswith(RUNS_FOLDER)]
+    roots = [read_root_set(contents[key], key) for key in sorted(contents) if key.startswith(ROOTS_FOLDER)]
+    return tuple(runs), tuple(roots)
+
+
+def _require_known(store: Store, folders: Iterable[str]) -> None:
+    known = {layout_v2.FOLDER.rstrip("/"), layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")}
+    for name in folders:
+        if _LAYOUT_FOLDER.fullmatch(name) and name not in known:
+            raise RefusedError(f"{store.url}/{name}: a layout that is not known; nothing is changed")
+    others = set(folders) - {SIDE_FOLDER.rstrip("/")}
+    if others and not others & (known | _SOURCES):
+        raise NotThereError(f"{store.url}: no build cache, but {', '.join(sorted(others)[:3])}; is the prefix right?")
+
+
+def _survey_v2(store: Store, found: _Found) -> None:
+    objects = list(store.list(layout_v2.FOLDER))
+    result = v2.sort_out(objects)
+    found.entries += result.entries
+    found.orphans += result.orphans
+    found.unrecognised += result.unrecognised
+    found.objects += len(objects)
+    keys = {one.key for one in objects}
+    content = store.read(layout_v2.INDEX) if layout_v2.INDEX in keys else None
+    checksum = store.read(layout_v2.INDEX_CHECKSUM) if layout_v2.INDEX_CHECKSUM in keys else None
+    found.indexes.append(v2.index_file(content, checksum))
+
+
+def _survey_v3(store: Store, found: _Found, *, remember: bool) -> None:
+    # Manifests before blobs: a push writes the blobs first, so what a manifest leads to is in the later list.
+    manifests = list(store.list(layout_v3.FOLDER))
+    blobs = list(store.list(layout_v3.BLOBS))
+    known = remembered.read_manifests(store.read(remembered.KEY)) if remember else {}
+    found.manifests = read_manifests(store, manifests, known)
+    found.is_remembered = known == remembered.worth_remembering(found.manifests)
+    result = v3.sort_out(manifests, blobs, found.manifests)
+    found.entries += result.entries
+    found.orphans += result.orphans
+    found.used_blobs = result.used_blobs
+    found.has_unreadable_manifests = result.has_unreadable_manifests
+    found.unrecognised += result.unrecognised
+    found.objects += len(manifests) + len(blobs)
+    indexes = layout_v3.index_manifests(found.manifests)
+    for key, view in indexes.items():
+        manifest = found.manifests[key]
+        blob = layout_v3.index_blob(manifest)
+        found.indexes.append(v3.index_file(key, manifest, view, store.read(blob) if blob else None))
+    if layout_v3.INDEX not in indexes:
+        found.indexes.append(IndexFile(Layout.V3, layout_v3.INDEX, None, None))
+
+
+def read_manifests(
+    store: Store, objects: Iterable[StoredObject], known: Mapping[str, layout_v3.SpecManifest]
+) -> dict[str, layout_v3.SpecManifest]:
+    """The manifests among some objects, by key; what is known and unchanged is not read again."""
+    result: dict[str, layout_v3.SpecManifest] = {}
+    new: list[str] = []
+    for one in objects:
+        if not layout_v3.is_manifest(one.key):
+            continue
+        before = known.get(one.key)
+        if before and before.tag == one.tag:
+            result[one.key] = before
+        else:
+            new.append(one.key)
+    for key, content in read_all(store, new):
+        if content:  # otherwise it has just been removed
+            result[key] = layout_v3.read_manifest(content, key)
+    return result
+
+
+def _specs(store: Store, found: _Found) -> tuple[dict[str, Spec], dict[str, tuple[int, Node]], tuple[Entry, ...]]:
+    """All specs that are known; of entries that no index tells of, their spec files are read."""
+    specs: dict[str, Spec] = {}
+    for one in found.indexes:
+        if one.index:
+            specs |= {hash_: record.spec for hash_, record in one.index.records.items() if hash_ not in specs}
+    nodes: dict[str, tuple[int, Node]] = {}
+    unknown = {entry.spec_file: entry for entry in found.entries if entry.hash not in specs and entry.is_whole}
+    damage: dict[str, str] = {}
+    for key, content in read_all(store, unknown):
+        try:
+            file = spec_file_of(content, unknown[key].hash, key)
+        except DamagedError as error:
+            damage[unknown[key].hash] = str(error)
+            continue
+        version = DATABASE_OF_SPECFILE[file.version]
+        for node in file.nodes:
+            if node["hash"] not in specs:
+                specs[node["hash"]] = spec_of(node)
+                nodes[node["hash"]] = (version, node)
+    entries = tuple(
+        replace(entry, damage=damage[entry.hash]) if entry.hash in damage and entry.spec_file in unknown else entry
+        for entry in found.entries
+    )
+    for text in damage.values():
+        logger.warning("%s", text)
+    return specs, nodes, entries
+
+
+def spec_file_of(content: Content | None, hash_: str, place: str) -> SpecFile:
+    """The spec file of this spec (of any, without a hash), compressed or not. Raises `DamagedError`."""
+    if content is None:
+        raise DamagedError(f"{place}: is not there")
+    try:
+        data = gzip.decompress(content.data) if content.data.startswith(_GZIP) else content.data
+        file = read_spec_file(data, place)
+        for node in file.nodes:
+            spec_of(node)
+        said = file.nodes[0]["hash"]
+    except (OSError, EOFError, zlib.error, KeyError, TypeError, AttributeError):
+        raise DamagedError(f"{place}: not a spec file of Spack") from None
+    if hash_ and said != hash_:
+        raise DamagedError(f"{place}: describes /{said}, not /{hash_}")
+    return file

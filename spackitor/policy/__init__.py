@@ -1,0 +1,1 @@
+"""What goes and what stays, and why. Pure."""

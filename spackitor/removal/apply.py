@@ -1,0 +1,175 @@
+"""Carrying a plan out, in an order that leaves the mirror right for Spack wherever it stops.
+
+The index stops listing what goes; then manifests and spec files go into the quarantine; then archives, where they are
+not left for a time of grace. What somebody pushed meanwhile is looked at again before anything is deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from foundation.stores.store import Store, copy_all, in_groups
+from spackitor.layouts import Write
+from spackitor.policy.plan import CachePlan, SpecRemoval
+from spackitor.removal.quarantine import Run, run_as_json
+
+_GROUP: Final = 1000
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done and how much there is."""
+
+
+@dataclass
+class RunReport:
+    """What a run did. `spared` are DAG hashes that were planned to go and that somebody turned out to need."""
+
+    removed: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+    left: int = 0
+    spared: tuple[str, ...] = ()
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def as_value(self) -> dict[str, Any]:
+        """For machines."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What happened since the plan was made.
+
+    `changed` are keys of metadata that somebody wrote, `needed` DAG hashes that what is new needs, and `blobs` the keys
+    that new manifests lead to.
+    """
+
+    changed: frozenset[str] = frozenset()
+    needed: frozenset[str] = frozenset()
+    blobs: frozenset[str] = frozenset()
+
+
+class Half(Protocol):
+    """What a plan is about, the binaries of a mirror or its sources, as it was when the plan was made."""
+
+    @property
+    def now(self) -> float:
+        """When that was, by the clock of the store."""
+
+    def require_readable(self) -> None:
+        """Raise `DamagedError` if there is no telling what is in use."""
+
+    def look(self, plan: CachePlan, tags: Mapping[str, str]) -> Look:
+        """Look again, before anything is deleted. `tags` are those of the indexes that were just written."""
+
+    def rewritten(self, keys: Collection[str]) -> frozenset[str]:
+        """Which of these archives somebody wrote again."""
+
+    def mend(
+        self, plan: CachePlan, tags: Mapping[str, str], going: Collection[str], run: Run | None, report: RunReport
+    ) -> None:
+        """If somebody wrote an index meanwhile, or needs what had already gone, make it fit again."""
+
+    def remember(self, plan: CachePlan, report: RunReport) -> None:
+        """Keep what the next run would otherwise have to read again."""
+
+
+def apply(store: Store, plan: CachePlan, half: Half, run: Run | None, progress: Progress) -> RunReport:
+    """Carry a plan out; with a `run`, what goes can be brought back.
+
+    Raises `RefusedError` before the first effect if the store may not be written, and `ChangedError` before anything is
+    deleted if somebody wrote an index meanwhile: then it is time for another plan.
+    """
+    report = RunReport()
+    if not plan.is_empty:
+        store.require_writable((*plan.metadata, *plan.archives, *(write.key for write in _writes(plan))))
+        if run:
+            store.write(run.key, run_as_json(run))
+        tags = _write_indexes(store, plan, run, progress)
+        look = half.look(plan, tags)
+        removals, metadata = _still_going(plan, look)
+        going = {one.hash for one in removals}
+        report.spared = tuple(one.hash for one in plan.removals if one.hash not in going)
+        _remove_metadata(store, metadata, run, report, lambda *how: progress(f"removing {plan.things}", *how))
+        report.removed = sum(report.failed.keys().isdisjoint(one.metadata) for one in removals)
+        archives = _archives(plan, going, look)
+        if run:
+            report.left = len(archives)
+            moved = (*(change.key for change in plan.indexes if change.is_kept), *metadata)
+            done = replace(run, moved=moved, left=tuple(archives), hashes=tuple(sorted(going)), is_finished=True)
+            archives = []
+        _remove_for_good(store, half, plan, archives, report, progress)
+        if run:
+            store.write(run.key, run_as_json(done))
+        half.mend(plan, tags, going, run, report)
+    half.remember(plan, report)
+    return report
+
+
+def _writes(plan: CachePlan) -> Iterable[Write]:
+    return (write for change in plan.indexes for write in change.writes)
+
+
+def _write_indexes(store: Store, plan: CachePlan, run: Run | None, progress: Progress) -> dict[str, str]:
+    """Write the indexes; returns the tags that they have then."""
+    tags: dict[str, str] = {}
+    for number, change in enumerate(plan.indexes, 1):
+        if run and change.is_kept:
+            store.copy(change.key, run.quarantined(change.key))
+        for write in change.writes:
+            tags[write.key] = store.write(write.key, write.data, replaces=write.replaces, no_cache=write.no_cache)
+        progress("writing indexes", number, len(plan.indexes))
+    return {change.key: tags[change.key] for change in plan.indexes}
+
+
+def _still_going(plan: CachePlan, look: Look) -> tuple[tuple[SpecRemoval, ...], list[str]]:
+    spared = {one.hash for one in plan.removals if one.hash in look.needed or not look.changed.isdisjoint(one.metadata)}
+    removals = tuple(one for one in plan.removals if one.hash not in spared)
+    staying = {key for one in plan.removals if one.hash in spared for key in one.metadata} | look.changed
+    return removals, [key for key in plan.metadata if key not in staying]
+
+
+def _archives(plan: CachePlan, going: Collection[str], look: Look) -> list[str]:
+    spared = {key for one in plan.removals if one.hash not in going for key in one.archives} | look.blobs
+    return [key for key in plan.archives if key not in spared]
+
+
+def _remove_metadata(
+    store: Store, keys: list[str], run: Run | None, report: RunReport, progress: Callable[[int, int], None]
+) -> None:
+    done = 0
+    for group in in_groups(keys, _GROUP):
+        if run:
+            vanished = copy_all(store, [(key, run.quarantined(key)) for key in group])
+            report.quarantined += len(group) - len(vanished)
+        _delete(store, group, report)
+        done += len(group)
+        progress(done, len(keys))
+
+
+def _remove_for_good(
+    store: Store, half: Half, plan: CachePlan, archives: list[str], report: RunReport, progress: Progress
+) -> None:
+    """Delete archives, what has been in the quarantine long enough, and then the records of that."""
+    doomed = [*archives, *(one.key for one in plan.expired)]
+    if doomed:
+        # At the last moment: a push may have brought the same content again, or something that leads to it.
+        used = half.look(plan, {}).blobs | half.rewritten(doomed)
+        doomed = [key for key in doomed if key not in used]
+    copies = [run.quarantined(key) for run in plan.expired_runs for key in run.moved]
+    records = [run.key for run in plan.expired_runs]
+    total = len(doomed) + len(copies)
+    done = 0
+    for group in in_groups((*doomed, *copies), _GROUP):
+        _delete(store, group, report)
+        done += len(group)
+        progress("deleting for good", done, total)
+    _delete(store, records, report)
+
+
+def _delete(store: Store, keys: Collection[str], report: RunReport) -> None:
+    if keys:
+        failed = store.delete(keys)
+        report.failed.update(failed)
+        report.deleted += len(keys) - len(failed)

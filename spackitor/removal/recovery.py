@@ -1,0 +1,111 @@
+"""Bringing back what a run removed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Final
+
+from foundation.errors import CouldNotAskError, NotThereError, RefusedError
+from foundation.spack import layout_v2, layout_v3
+from foundation.stores.store import ChangedError, Content, Store, read_all
+from spackitor.inventory.inventory import Inventory, Layout
+from spackitor.inventory.survey import survey
+from spackitor.removal.binaries import write_indexes
+from spackitor.removal.quarantine import Run, run_as_json
+from spackitor.sources.inventory import ARCHIVES
+from spackitor.sources.sources import restore_sources
+
+_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was brought back: how many specs or sources, and the keys of what could not be, with the reasons."""
+
+    run: Run
+    count: int
+    failed: dict[str, str]
+
+
+def restore(store: Store, run_id: str | None) -> Restored:
+    """Bring back what a run removed (the latest one without `run_id`), with its entries in the index.
+
+    What is back counts as new, so that the next run does not remove it again at once. Raises `NotThereError`.
+    """
+    inventory = survey(store).inventory
+    run = _choose(inventory, run_id)
+    store.require_writable((*run.moved, *(file.key for file in inventory.indexes)))
+    if run.is_of_sources:
+        sources, lost = restore_sources(store, run)
+        _drop(store, run, sources if lost else run.moved)
+        return Restored(run, sum(key.startswith(ARCHIVES) for key in sources), lost)
+    there = {one.key for entry in inventory.entries for one in entry.metadata}
+    originals = {run.quarantined(key): key for key in run.moved}
+    blobs, hashes = _archives(inventory)
+    back: list[str] = []
+    failed: dict[str, str] = {}
+    for copy, content in read_all(store, originals):
+        key = originals[copy]
+        reason = "" if key in there else _obstacle(key, content, blobs, hashes)
+        if reason:
+            failed[key] = reason
+            continue
+        if content and key not in there:
+            store.write(key, content.data)
+        back.append(key)
+    _list_again(store, set(run.hashes))
+    _drop(store, run, back)
+    return Restored(run, len(back), failed)
+
+
+def _choose(inventory: Inventory, run_id: str | None) -> Run:
+    runs = sorted((run for run in inventory.runs if run.moved), key=lambda run: run.id)
+    if run_id is None and runs:
+        return runs[-1]
+    for run in runs:
+        if run.id == run_id:
+            return run
+    known = ", ".join(run.id for run in runs) or "none"
+    raise NotThereError(f"{inventory.url}: no such run in the quarantine; there are: {known}")
+
+
+def _archives(inventory: Inventory) -> tuple[frozenset[str], frozenset[str]]:
+    """The keys of all blobs and archives that are there, and the DAG hashes that have one in layout v2."""
+    keys = {orphan.object.key for orphan in inventory.orphans} | inventory.used_blobs
+    keys |= {one.key for entry in inventory.entries for one in entry.archives}
+    hashes = {orphan.hash for orphan in inventory.orphans}
+    hashes |= {entry.hash for entry in inventory.entries if entry.layout is Layout.V2 and entry.archives}
+    return frozenset(keys), frozenset(hashes)
+
+
+def _obstacle(key: str, content: Content | None, blobs: Collection[str], hashes: Collection[str]) -> str:
+    """Why something cannot be brought back; empty if it can."""
+    if content is None:
+        return "is no longer in the quarantine"
+    if key.startswith(layout_v3.MANIFESTS):
+        manifest = layout_v3.read_manifest(content, key)
+        missing = [blob.key for blob in manifest.blobs if blob.key not in blobs]
+        return manifest.damage or (f"{missing[0]} is gone" if missing else "")
+    return "" if layout_v2.hash_of(key) in hashes else "its archive is gone"
+
+
+def _list_again(store: Store, hashes: Collection[str]) -> None:
+    for _ in range(_ATTEMPTS):
+        inventory = survey(store).inventory
+        try:
+            write_indexes(store, inventory, (inventory.usable - inventory.unlisted).union(hashes))
+        except ChangedError:
+            continue
+        return
+    raise RefusedError(f"{store.url}: somebody else keeps writing the index; run 'spackitor check --fix' later")
+
+
+def _drop(store: Store, run: Run, back: Collection[str]) -> None:
+    """Take what is back out of the quarantine. The record stays for the rest, such as the index before that run."""
+    failed = store.delete([run.quarantined(key) for key in back])
+    if failed:
+        key, reason = next(iter(failed.items()))
+        raise CouldNotAskError(f"all is back, but {key} could not be taken out of the quarantine: {reason}")
+    left = tuple(key for key in run.moved if key not in back)
+    store.write(run.key, run_as_json(replace(run, moved=left, hashes=run.hashes if left else ())))

@@ -1,0 +1,392 @@
+"""Pipelines that fill the build cache."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from foundation.errors import LimitExceededError
+from foundation.graph import Edges, reachable, topological_order
+from foundation.yaml_io import dump
+from job_creator.builds.durations import default_durations
+from job_creator.builds.generated import Generated
+from job_creator.builds.merge import Merged, merge
+from job_creator.engines.gitlab.limits import check
+from job_creator.engines.gitlab.objects import expand
+from job_creator.engines.gitlab.packing.pack import Packed, PackRequest, pack
+from job_creator.engines.gitlab.packing.partition import Capacity, part_dependencies, partition
+from job_creator.engines.gitlab.packing.search import Search
+from job_creator.engines.gitlab.packing.summary import files_by_path, summarize
+from job_creator.engines.gitlab.simulation import prepare
+from job_creator.pipelines.packages import preparation
+from tests.pipeline_checks import schema_errors
+from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, REPOSITORY, SITE, site
+from tests.spack_ci import generated, recording, spack_hash
+from tests.strategies import graphs
+
+ENVIRONMENT = {**DEFAULT_BRANCH, "CI_PIPELINE_ID": "4712", "BUILDER_IMAGE": "registry.example.org/builder:1-amd64"}
+
+
+def packed(
+    found: Iterable[Generated],
+    *,
+    text: str = SITE,
+    max_jobs: int | None = None,
+    environment: Mapping[str, str] = ENVIRONMENT,
+) -> tuple[Merged, Packed]:
+    merged = merge(found)
+    place = preparation(site(text), environment, "amd64")
+    durations = default_durations()
+    seconds = {key: durations.of_package(job.generated.package) for key, job in merged.jobs.items()}
+    return merged, pack(merged, place, seconds, PackRequest("spack.artifacts.amd64", "spack_pipeline.yaml", max_jobs))
+
+
+def package_jobs(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The jobs of a document that build packages, by DAG hash."""
+    jobs = expand(document)
+    return {
+        job["variables"]["SPACK_JOB_SPEC_DAG_HASH"]: {**job, "name": name}
+        for name, job in jobs.items()
+        if "SPACK_JOB_SPEC_DAG_HASH" in job.get("variables", {})
+    }
+
+
+def enforced(result: Packed) -> dict[str, frozenset[str]]:
+    """What each package really waits for: needs inside its pipeline, and all of the children before it."""
+    root, *children = result.files
+    if not children:
+        return _inside(root.document)
+    jobs = expand(root.document)
+    inside = {f"packages {number}": _inside(child.document) for number, child in enumerate(children, start=1)}
+    earlier = reachable({name: _local_needs(job) & set(jobs) for name, job in jobs.items()})
+    return {
+        node: needs.union(*(inside[bridge].keys() for bridge in earlier[name] & set(inside)))
+        for name, nodes in inside.items()
+        for node, needs in nodes.items()
+    }
+
+
+def _local_needs(job: Mapping[str, Any]) -> frozenset[str]:
+    needs = [need if isinstance(need, dict) else {"job": need} for need in job.get("needs", [])]
+    return frozenset(need["job"] for need in needs if "pipeline" not in need)
+
+
+def _inside(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    jobs = expand(document)
+    names = {name: job.get("variables", {}).get("SPACK_JOB_SPEC_DAG_HASH") for name, job in jobs.items()}
+    needs = {name: _local_needs(job) for name, job in jobs.items()}
+    full = reachable(needs)
+    return {names[name]: frozenset(names[one] for one in full[name] if names[one]) for name in jobs if names[name]}
+
+
+def hashed(edges: Edges) -> dict[str, frozenset[str]]:
+    return {spack_hash(node): frozenset(map(spack_hash, edges[node])) for node in edges}
+
+
+@settings(max_examples=40)
+@example({f"n{one:02}": frozenset(f"n{other:02}" for other in range(one)) for one in range(12)}, 1, 3)
+@given(graphs(most=20), st.integers(1, 8), st.integers(3, 6))
+def test_every_package_once_in_order_within_all_limits(edges: Edges, max_jobs: int, max_needs: int) -> None:
+    text = SITE + f"gitlab: {{limits: {{max_needs: {max_needs}}}}}\n"
+    _, result = packed([generated("x", edges)], text=text, max_jobs=max_jobs)
+    built = [key for file in result.files for key in package_jobs(file.document)]
+    assert sorted(built) == sorted(map(spack_hash, edges))
+    wanted = reachable(hashed(edges))
+    real = enforced(result)
+    assert all(wanted[node] <= real[node] for node in wanted)
+    if len(result.files) == 1:
+        assert real == wanted
+    for depth, file in ((1 if index == 0 else 2, file) for index, file in enumerate(result.files)):
+        limits = site(text).gitlab.limits
+        assert check(file.document, limits, depth=depth).findings == ()
+        assert schema_errors(file.document) == []
+        assert file.packages <= max_jobs
+    # Nothing deadlocks, and triggers find their files.
+    prepare(files_by_path(result), result.files[0].name, lambda *_: 1.0).run(3)
+
+
+@settings(max_examples=15)
+@given(graphs(most=25), st.randoms())
+def test_the_same_input_gives_the_same_bytes(edges: Edges, chance: random.Random) -> None:
+    nodes = list(edges)
+    chance.shuffle(nodes)
+    shuffled = {node: edges[node] for node in nodes}
+    first, second = (
+        [dump(file.document) for file in packed([generated("x", one), generated("y", one)], max_jobs=5)[1].files]
+        for one in (edges, shuffled)
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize("line", ["0.21", "0.23", "1.1"])
+def test_recordings_become_one_pipeline_that_gitlab_accepts(line: str) -> None:
+    containers = {"0.21": ["system-benchmarks", "toy-noop"]}.get(line, ["hdf5-tools", "system-benchmarks"])
+    merged, result = packed(recording(line, one) for one in containers)
+    (file,) = result.files
+    assert len(package_jobs(file.document)) == len(merged.jobs)
+    assert schema_errors(file.document) == []
+    assert file.limits.findings == ()
+
+
+def test_the_pipeline_is_smaller_than_what_spack_wrote() -> None:
+    """D7: the first system made it three times larger."""
+    _, result = packed([recording("1.1", "hdf5-tools")])
+    size = next(room for room in result.files[0].limits.headroom if "parsed" in room.name)
+    assert size.used / len(result.parts[0]) < 2600
+
+
+def test_jobs_are_written_in_the_order_of_their_urgency() -> None:
+    """Runners take jobs first come first served."""
+    _, result = packed([generated("x", {"llvm": [], "app": ["llvm"], "small": []})])
+    assert [job["variables"]["SPACK_JOB_SPEC_PKG_NAME"] for job in package_jobs(result.files[0].document).values()] == [
+        "llvm",
+        "app",
+        "small",
+    ]
+
+
+def test_each_job_fetches_its_own_environment_and_nothing_else() -> None:
+    _, result = packed([generated("x", {"a": [], "b": ["a"]})])
+    job = package_jobs(result.files[0].document)[spack_hash("b")]
+    assert job["needs"] == [
+        {"pipeline": "4711", "job": "generate build cache population job for x for amd64"},
+        {"job": f"a@1.0 /{spack_hash('a')}", "artifacts": False},
+    ]
+    assert job["variables"]["SPACK_CONCRETE_ENV_DIR"] == "jobs_scratch_dir.amd64/x/concrete_environment"
+
+
+def test_only_the_default_branch_loads_the_signing_key() -> None:
+    """D66."""
+    for environment, signs in ((ENVIRONMENT, True), ({**ENVIRONMENT, **BRANCH}, False), (MERGE_REQUEST, False)):
+        _, result = packed([generated("x", {"a": []})], environment=environment)
+        text = dump(result.files[0].document)
+        assert ("SPACK_DEPLOYMENT_KEY_PRIVATE" in text) == signs
+        index = expand(result.files[0].document)["rebuild-index"]
+        assert "PRIVATE" not in dump(index)
+
+
+@pytest.mark.parametrize("script", ["before_script", "script", "after_script"])
+def test_no_script_of_a_merge_request_names_the_signing_key(script: str) -> None:
+    found = generated("x", {"a": []})
+    lines = ['spack gpg trust "$SPACK_DEPLOYMENT_KEY_PRIVATE"', "spack ci rebuild"]
+    job = replace(found.jobs[0], keywords={**found.jobs[0].keywords, script: lines})
+    services = {"sign-pkgs": {"script": ["true"], "stage": "stage-sign-pkgs", script: lines}}
+    _, result = packed([replace(found, jobs=(job,), services=services)], environment=MERGE_REQUEST)
+    assert "SPACK_DEPLOYMENT_KEY_PRIVATE" not in dump(result.files[0].document)
+    assert package_jobs(result.files[0].document)[spack_hash("a")][script] == ["spack ci rebuild"]
+
+
+def test_the_resource_group_of_an_index_has_only_characters_that_gitlab_allows() -> None:
+    _, result = packed([replace(generated("x", {"a": []}), mirror="oci://host.example.org:5000/cache/")])
+    index = expand(result.files[0].document)["rebuild-index"]
+    assert index["resource_group"] == "index host.example.org-5000/cache"
+
+
+def test_the_index_is_rebuilt_once_at_the_very_end_also_after_failures() -> None:
+    """D46, D47: the first file's index job survived, if that had one."""
+    _, result = packed([generated("x", {"a": []}), generated("y", {"b": []})])
+    document = result.files[0].document
+    index = expand(document)["rebuild-index"]
+    assert [name for name in document if name.startswith("rebuild-index")] == ["rebuild-index"]
+    assert "needs" not in index
+    assert index["stage"] == document["stages"][-1] == "index"
+    assert index["rules"] == [{"when": "always"}]
+    assert index["dependencies"] == []
+    assert index["resource_group"] == "index cache-amd64"
+    assert "update-index --keys s3://cache-amd64" in index["script"][0]
+    assert index["variables"]["AWS_ACCESS_KEY_ID"] == "$AWS_CACHE_ACCESS_KEY_ID"
+
+
+def test_the_site_says_how_packages_run() -> None:
+    text = (
+        SITE.replace(
+            "    target: x86_64_v3\n",
+            "    target: x86_64_v3\n    jobs: {packages: {timeout: 3h}}\n"
+            "    packages: {'llvm*': {timeout: 9h, runner_tags: [huge], resources: {memory: 64Gi}}}\n",
+        )
+        + "gitlab: {pull_policy: if-not-present}\n"
+    )
+    _, result = packed([generated("x", {"llvm-amdgpu": [], "zlib": []})], text=text)
+    jobs = package_jobs(result.files[0].document)
+    llvm, zlib = jobs[spack_hash("llvm-amdgpu")], jobs[spack_hash("zlib")]
+    assert (llvm["timeout"], llvm["tags"]) == ("9h", ["huge"])
+    assert llvm["variables"]["KUBERNETES_MEMORY_LIMIT"] == "64Gi"
+    assert (zlib["timeout"], zlib["tags"]) == ("3h", ["big"])
+    assert zlib["image"] == {
+        "name": "registry.example.org/builder:1",
+        "entrypoint": [""],
+        "pull_policy": "if-not-present",
+    }
+    assert "script_failure" not in zlib["retry"]["when"]
+
+
+def test_nothing_to_build_is_a_pipeline_with_one_job() -> None:
+    """D10."""
+    merged, result = packed([recording("1.1", "toy-noop")])
+    assert list(expand(result.files[0].document)) == ["nothing to build"]
+    assert summarize(merged, result, {}, 0, {}).nothing_to_build == ("toy-noop",)
+
+
+def test_a_split_pipeline_finds_its_files_and_waits_only_where_it_must() -> None:
+    edges: Edges = {
+        **{f"a{number}": frozenset([f"a{number - 1}"] if number else []) for number in range(6)},
+        **{f"b{number}": frozenset([f"b{number - 1}"] if number else []) for number in range(6)},
+    }
+    _, result = packed([generated("x", edges)], max_jobs=6)
+    root, *children = result.files
+    assert len(children) == 2
+    jobs = expand(root.document)
+    collect = jobs["collect artifacts"]
+    assert collect["needs"] == [{"pipeline": "4712", "job": "process spack pipeline for amd64"}]
+    for number, child in enumerate(children, start=1):
+        bridge = jobs[f"packages {number}"]
+        # Two chains that have nothing to do with each other: neither child waits for the other.
+        assert bridge["needs"] == ["collect artifacts"]
+        assert bridge["trigger"] == {
+            "include": [{"artifact": f"spack.artifacts.amd64/{child.name}", "job": "collect artifacts"}],
+            "strategy": "depend",
+        }
+    assert "rebuild-index" in jobs
+    assert not any("rebuild-index" in child.document for child in children)
+
+
+def test_a_pipeline_over_the_size_limit_splits_by_itself() -> None:
+    edges: Edges = {
+        f"n{number:03}": frozenset({f"n{number // 2:03}"} if number > 1 else ()) for number in range(1, 200)
+    }
+    text = SITE + "gitlab: {limits: {max_yaml_bytes: 150000}}\n"
+    merged, result = packed([generated("x", edges)], text=text)
+    assert 2 < len(result.files) < 6
+    limits = site(text).gitlab.limits
+    assert all(
+        check(file.document, limits, depth=2 if index else 1).findings == () for index, file in enumerate(result.files)
+    )
+    assert len({key for file in result.files for key in package_jobs(file.document)}) == len(merged.jobs) == 199
+
+
+def test_one_job_that_is_over_the_limit_is_an_error() -> None:
+    text = SITE + "gitlab: {limits: {max_yaml_bytes: 3000}}\n"
+    with pytest.raises(LimitExceededError, match="cannot be split"):
+        packed([generated("x", {"a": [], "b": []})], text=text)
+
+
+def test_a_job_with_more_needs_than_gitlab_allows_waits_at_gates() -> None:
+    leaves = {f"leaf{number:03}": frozenset[str]() for number in range(120)}
+    _, result = packed([generated("x", {**leaves, "app": frozenset(leaves)})])
+    document = result.files[0].document
+    assert result.files[0].limits.findings == ()
+    assert _inside(document)[spack_hash("app")] == {spack_hash(leaf) for leaf in leaves}
+    assert sum(name.startswith("gate ") for name in document) == 3
+    # Gates have no artifacts, so nothing has to be said about those.
+    app = package_jobs(document)[spack_hash("app")]
+    assert all(isinstance(need, str) for need in app["needs"][1:])
+
+
+@given(graphs(most=25), st.integers(1, 6), st.randoms())
+def test_parts_depend_on_earlier_parts_only(edges: Edges, jobs: int, chance: random.Random) -> None:
+    seconds = {node: float(chance.randrange(1, 1000)) for node in edges}
+    parts = partition(edges, seconds, dict.fromkeys(edges, 1), Capacity(jobs, 1_000))
+    assert sorted(node for part in parts for node in part) == sorted(edges)
+    assert all(len(part) <= jobs for part in parts)
+    assert len(parts) == -(-len(edges) // jobs)
+    position = {node: index for index, part in enumerate(parts) for node in part}
+    assert all(position[one] <= position[node] for node in edges for one in edges[node])
+    assert all(max(before, default=-1) < index for index, before in enumerate(part_dependencies(parts, edges)))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_search_does_not_depend_on_the_order_of_sets(seed: int) -> None:
+    """Sets have another order in every process, and the search takes many choices between equals."""
+    chance = random.Random(seed)
+    nodes = [f"n{number:03}" for number in range(80)]
+    below = {node: chance.sample(nodes[:index], min(index, 3)) for index, node in enumerate(nodes)}
+    order = topological_order({node: frozenset(below[node]) for node in nodes})
+    parts = [order[start : start + 20] for start in range(0, 80, 20)]
+    found = []
+    for turn in (1, -1):
+        edges: Any = {node: tuple(sorted(below[node])[::turn]) for node in nodes}
+        seconds = {node: float(1 + index % 3) for index, node in enumerate(nodes)}
+        found.append(Search(parts, edges, seconds, dict.fromkeys(nodes, 1), (30, 1000)).run())
+    assert found[0] == found[1]
+
+
+def test_the_summary_says_what_people_ask() -> None:
+    merged, result = packed([recording("1.1", "hdf5-tools"), recording("1.1", "toy-noop")])
+    durations = default_durations()
+    seconds = {key: durations.of_package(job.generated.package) for key, job in merged.jobs.items()}
+    summary = summarize(merged, result, seconds, 0.0, {"broken": "no pipeline was generated"})
+    text = "\n".join(summary.lines())
+    assert "50 jobs read, 50 packages to build after merging" in text
+    assert "left out: broken: no pipeline was generated" in text
+    assert "nothing to build for toy-noop" in text
+    assert [makespan.runners for makespan in summary.makespans] == [10, 40, 100]
+    assert all(makespan.seconds >= makespan.at_least for makespan in summary.makespans)
+    assert summary.critical_path
+
+
+def with_services(found: Generated, *names: str) -> Generated:
+    job = {"script": ["echo"], "stage": "stage-x", "dependencies": [], "retry": 0, "allow_failure": True}
+    return replace(found, services={**found.services, **dict.fromkeys(names, job)})
+
+
+def test_service_jobs_are_kept_once_after_the_packages_with_all_they_say() -> None:
+    """D3: `stage-sign-pkgs` and others that are no number ended in a ValueError. D39: falsy values vanished."""
+    names = ("sign-pkgs", "cleanup", "wait-for-build-jobs", "something-new")
+    found = [with_services(generated("x", {"a": []}), *names), with_services(generated("y", {"b": []}), *names)]
+    merged, result = packed(found)
+    jobs = expand(result.files[0].document)
+    assert result.services == ("cleanup", "sign-pkgs", "something-new")
+    sign = jobs["sign-pkgs"]
+    assert (sign["stage"], sign["retry"], sign["allow_failure"], sign["dependencies"]) == ("services", 0, True, [])
+    assert sign["variables"]["SPACK_VERSION"].startswith("1.1.0")
+    stages = result.files[0].document["stages"]
+    assert stages == ["build", "services", "index"]
+    seconds = dict.fromkeys(merged.jobs, 1.0)
+    assert "kept as Spack wrote them: cleanup, sign-pkgs" in "\n".join(
+        summarize(merged, result, seconds, 0, {}).lines()
+    )
+
+
+def test_copying_alone_is_something_to_do() -> None:
+    copying = replace(with_services(generated("x", {"a": []}), "copy"), jobs=())
+    _, result = packed([copying])
+    assert set(expand(result.files[0].document)) == {"copy", "rebuild-index"}
+    assert schema_errors(result.files[0].document) == []
+
+
+def test_mirrors_that_differ_get_an_index_each() -> None:
+    one, other = generated("x", {"a": []}), generated("y", {"b": []})
+    _, result = packed([one, replace(other, mirror="s3://other/cache")])
+    jobs = expand(result.files[0].document)
+    assert {name for name in jobs if name.startswith("rebuild-index")} == {"rebuild-index 1", "rebuild-index 2"}
+    assert jobs["rebuild-index 2"]["resource_group"] == "index other/cache"
+
+
+GOLDEN = REPOSITORY / "tests" / "golden" / "packages"
+
+
+@pytest.mark.parametrize(("case", "max_jobs"), [("whole", None), ("split", 3)])
+def test_what_is_generated_is_what_was_reviewed(case: str, max_jobs: int | None) -> None:
+    edges: Edges = {
+        "gmake": frozenset(),
+        "zlib": frozenset({"gmake"}),
+        "openssl": frozenset({"gmake", "zlib"}),
+        "cmake": frozenset({"openssl", "gmake"}),
+        "hdf5": frozenset({"cmake", "zlib", "gmake"}),
+    }
+    _, result = packed([generated("hdf5-stack", edges), generated("cmake-only", edges)], max_jobs=max_jobs)
+    folder = GOLDEN / case
+    if os.environ.get("UPDATE_GOLDEN"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in result.files:
+            (folder / file.name).write_bytes(file.content)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        file.name: file.content for file in result.files
+    }

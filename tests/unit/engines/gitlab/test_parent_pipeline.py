@@ -1,0 +1,124 @@
+"""The parent pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foundation.errors import ExitCode
+from foundation.yaml_io import dump, parse
+from job_creator.engines.gitlab.limits import check
+from job_creator.engines.gitlab.objects import expand
+from job_creator.engines.gitlab.parent_pipeline import parent_pipeline
+from job_creator.site.gitlab import Limits
+from tests.commands import jc
+from tests.containers import PUBLISHED_SITE
+from tests.pipeline_checks import schema_errors, shellcheck
+from tests.samples import imported_definition, site, spack_definition, write_repository
+
+
+def document(*definitions: Any, text: str = PUBLISHED_SITE) -> dict[str, Any]:
+    found = definitions or (spack_definition(), imported_definition(), spack_definition(architecture="arm64"))
+    return parent_pipeline(site(text), found)
+
+
+def jobs(found: dict[str, Any]) -> dict[str, Any]:
+    return expand(found)
+
+
+def test_it_has_the_jobs_that_users_of_this_system_know() -> None:
+    assert set(jobs(document())) == {
+        "unit tests",
+        "generate base pipeline",
+        "base containers and pipeline generation",
+        "gather child artifacts",
+        "populate buildcache for amd64",
+        "populate buildcache for arm64",
+        "build spacktainers for amd64",
+        "build spacktainers for arm64",
+        "cleanup deleted branch containers on sifs/containers",
+        "cleanup deleted branch containers on alps",
+        "cleanup deleted branch containers on other",
+    }
+
+
+def test_architectures_without_definitions_or_packages_get_no_empty_children() -> None:
+    """D1: a rule about a folder never saw it; D28: imported images alone broke the generator."""
+    found = jobs(document(imported_definition()))
+    assert "build spacktainers for amd64" in found
+    assert not any("arm64" in name or name.startswith("populate") for name in found)
+
+
+def test_gitlab_accepts_it() -> None:
+    assert schema_errors(document()) == []
+    assert check(document(), Limits(), depth=0).findings == ()
+    for job in jobs(document()).values():
+        if "script" in job:
+            assert shellcheck("\n".join(job["script"])) == ""
+
+
+def test_triggers_take_their_yaml_from_jobs_that_leave_it() -> None:
+    found = jobs(document())
+    stages = document()["stages"]
+    for name, job in found.items():
+        for need in job.get("needs", []):
+            assert stages.index(found[need]["stage"]) < stages.index(job["stage"]), (name, need)
+        if "trigger" in job:
+            (include,) = job["trigger"]["include"]
+            paths = found[include["job"]]["artifacts"]["paths"]
+            assert any(Path(include["artifact"].split("/")[0]).match(path) for path in paths)
+            assert include["job"] in job["needs"] or any(
+                include["job"] in found[need]["needs"] for need in job["needs"]
+            )
+            assert job["trigger"]["strategy"] == "depend"
+
+
+def test_what_fails_in_one_environment_does_not_stop_the_others() -> None:
+    found = jobs(document())
+    for name in ("gather child artifacts", "populate buildcache for amd64", "build spacktainers for amd64"):
+        assert found[name]["rules"][-1] == {"when": "always"}
+    assert found["gather child artifacts"]["artifacts"]["when"] == "always"
+
+
+def test_scheduled_pipelines_only_clean() -> None:
+    never = {"if": '$CI_PIPELINE_SOURCE == "schedule"', "when": "never"}
+    for name, job in jobs(document()).items():
+        assert (job["rules"][0] == never) is not name.startswith("cleanup"), name
+
+
+def test_only_jobs_of_the_default_branch_get_keys_of_published_buckets() -> None:
+    """D57, D66: merge requests published, and saw the signing key."""
+    for name, job in jobs(document()).items():
+        if name.startswith("cleanup"):
+            assert job["rules"] == [{"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"}]
+        else:
+            assert "AWS_" not in dump(job)
+    assert "SPACK_DEPLOYMENT" not in dump(document())
+    assert "AWS_INFRASTRUCTURE" in dump(document())
+
+
+def test_a_cluster_is_cleaned_by_its_own_runner() -> None:
+    job = jobs(document())["cleanup deleted branch containers on alps"]
+    assert job["tags"] == ["alps"]
+    assert "jc clean-branches /shared/containers" in job["script"][-1]
+
+
+def test_the_command_writes_checks_and_names_what_is_out_of_step(tmp_path: Path) -> None:
+    root = write_repository(tmp_path)
+    assert jc("-C", str(root), "render-ci", "--check").exit_code == ExitCode.REFUSED
+    assert jc("-C", str(root), "render-ci").exit_code == ExitCode.OK
+    assert "base containers and pipeline generation" in parse((root / ".gitlab-ci.yml").read_bytes(), "p").value
+    assert jc("-C", str(root), "render-ci", "--check").exit_code == ExitCode.OK
+    text = (root / "spacktainers.yaml").read_text()
+    (root / "spacktainers.yaml").write_text(text.replace("runner_tags: [big]", "runner_tags: [bigger]"))
+    result = jc("-C", str(root), "render-ci", "--check")
+    assert result.exit_code == ExitCode.REFUSED
+    assert "run 'jc render-ci' and commit it" in result.output
+
+
+@pytest.mark.parametrize("name", ["generate base pipeline", "gather child artifacts"])
+def test_artifacts_are_kept_as_long_as_the_site_says(name: str) -> None:
+    text = PUBLISHED_SITE + "gitlab: {artifact_expiry: 3 days}\n"
+    assert jobs(document(text=text))[name]["artifacts"]["expire_in"] == "3 days"
