@@ -22,11 +22,12 @@ from pathlib import Path
 from foundation.graph import BuildGraph, Edges
 from foundation.yaml_io import load
 from job_creator.builds.durations import default_durations
-from job_creator.builds.generated import Generated
-from job_creator.builds.merge import Merged, merge
-from job_creator.engines.gitlab.jobs.packages import PackagePlace
+from job_creator.builds.merge import Merged
+from job_creator.builds.steps import Demand
+from job_creator.engines.gitlab.generated import Generated
+from job_creator.engines.gitlab.jobs.packages import PackagePlace, job_name
 from job_creator.engines.gitlab.limits import parsed_size
-from job_creator.engines.gitlab.packing.pack import Packed, PackRequest, pack
+from job_creator.engines.gitlab.packing.pack import Packed, PackRequest, pack, package_work
 from job_creator.engines.gitlab.packing.partition import RUNNERS, lower_bound
 from job_creator.engines.gitlab.packing.summary import files_by_path
 from job_creator.engines.gitlab.simulation import prepare
@@ -42,16 +43,22 @@ CONTAINERS, JOBS = 20, 1000
 def durations(merged: Merged) -> dict[str, dict[str, float]]:
     """The default model, and random ones with heavy tails, by name."""
     model = default_durations()
-    found = {"model": {key: model.of_package(job.generated.package) for key, job in merged.jobs.items()}}
+    found = {"model": {key: model.of_package(step.package) for key, step in merged.steps.items()}}
     for seed in range(HEAVY_TAILS):
         chance = random.Random(seed)
-        found[f"heavy tail {seed}"] = {key: 60 * chance.paretovariate(1.1) for key in merged.jobs}
+        found[f"heavy tail {seed}"] = {key: 60 * chance.paretovariate(1.1) for key in merged.steps}
     return found
+
+
+def expecting(merged: Merged, seconds: Mapping[str, float]) -> Merged:
+    """The same steps, expected to take so many seconds by DAG hash."""
+    steps = {key: replace(step, demand=Demand(seconds[key])) for key, step in merged.steps.items()}
+    return replace(merged, steps=steps)
 
 
 def ratios(merged: Merged, packed: Packed, seconds: Mapping[str, float]) -> list[float]:
     """Makespan against the lower bound for each number of runners; service jobs take no time."""
-    expected = {job.name: seconds[key] for key, job in merged.jobs.items()}
+    expected = {job_name(step): seconds[key] for key, step in merged.steps.items()}
     simulation = prepare(files_by_path(packed), packed.files[0].name, lambda name, _: expected.get(name, 0.0))
     return [simulation.run(runners).makespan / lower_bound(merged.edges, seconds, runners) for runners in RUNNERS]
 
@@ -59,20 +66,21 @@ def ratios(merged: Merged, packed: Packed, seconds: Mapping[str, float]) -> list
 def report(title: str, found: list[Generated], place: PackagePlace) -> None:
     """One line for each way to split and each set of durations."""
     start = time.perf_counter()
-    merged = merge(found)
+    work = package_work(found, place)
+    merged = work.merged
     taken = time.perf_counter() - start
-    print(f"{title}: {merged.jobs_read} jobs read, {len(merged.jobs)} to build (merged in {taken:.2f} s)")
+    print(f"{title}: {merged.steps_read} jobs read, {len(merged.steps)} to build (merged in {taken:.2f} s)")
     for name, seconds in durations(merged).items():
         for most in MAX_JOBS:
             start = time.perf_counter()
-            packed = pack(merged, place, seconds, PackRequest("out", "root.yaml", most))
+            packed = pack(replace(work, merged=expecting(merged, seconds)), PackRequest("out", "root.yaml", most))
             taken = time.perf_counter() - start
             found_ratios = " ".join(f"{ratio:.3f}" for ratio in ratios(merged, packed, seconds))
             children = len(packed.files) - 1
             print(f"  {name:12} max-jobs {most or '-':>3}: {children} children, {found_ratios} ({taken:.2f} s)")
             if most is None and name == "model":
                 size = sum(parsed_size(file.document) for file in packed.files)
-                print(f"  parsed size {size:,} bytes, {size / len(merged.jobs):,.0f} per package")
+                print(f"  parsed size {size:,} bytes, {size / len(merged.steps):,.0f} per package")
 
 
 def sizes(folder: Path) -> None:
@@ -119,14 +127,16 @@ def tripled(found: Iterable[Generated]) -> list[Generated]:
     for one in found:
         for digit in "234":
             rename = partial(_renamed, digit=digit)
-            jobs = tuple(
-                replace(job, hash=rename(job.hash), needs=frozenset(map(rename, job.needs))) for job in one.jobs
+            old = one.builds
+            name = f"{old.environment}-{digit}"
+            graph = old.graph and BuildGraph(
+                {rename(key): package for key, package in old.graph.packages.items()},
+                {rename(key): frozenset(map(rename, inner)) for key, inner in old.graph.edges.items()},
             )
-            graph = one.graph and BuildGraph(
-                {rename(key): package for key, package in one.graph.packages.items()},
-                {rename(key): frozenset(map(rename, inner)) for key, inner in one.graph.edges.items()},
-            )
-            copies.append(replace(one, container=f"{one.container}-{digit}", jobs=jobs, graph=graph))
+            steps = tuple(replace(step, hash=rename(step.hash), environment=name) for step in old.steps)
+            needs = {rename(key): frozenset(map(rename, inner)) for key, inner in old.needs.items()}
+            builds = replace(old, environment=name, steps=steps, needs=needs, graph=graph)
+            copies.append(replace(one, builds=builds, jobs={rename(key): job for key, job in one.jobs.items()}))
     return copies
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from foundation.graph import between
-from job_creator.builds.generated import Generated, read_generated
+from job_creator.engines.gitlab.generated import Generated, read_generated
 from tests.samples import REPOSITORY
 
 RECORDINGS = REPOSITORY / "tests" / "data" / "spack_ci"

@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
 
 from foundation.errors import Fault, InvalidInputError
-
-PACKAGE_VARIABLE = "SPACK_JOB_SPEC_PKG_NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +20,13 @@ class Durations:
     service: float = 30.0
 
     def of_package(self, name: str) -> float:
-        """Expected seconds of the job that builds a package, with the time that a runner takes to start it."""
+        """Expected seconds of a package's build, with the time that a runner takes to start it."""
         return self.packages.get(name, self.default)
-
-    def of_job(self, _: str, keywords: Mapping[str, Any]) -> float:
-        """Expected seconds of a job, from its keywords."""
-        package = (keywords.get("variables") or {}).get(PACKAGE_VARIABLE)
-        return self.of_package(str(package)) if package else self.service
 
 
 @lru_cache(maxsize=1)
 def default_durations() -> Durations:
-    """The model in `job_creator/durations.json`: round figures for packages that take long on four cores."""
+    """The model in `durations.json`: round figures for packages that take long on four cores."""
     text = files("job_creator.builds").joinpath("durations.json").read_text(encoding="utf-8")
     return _durations(json.loads(text), Durations())
 

@@ -15,13 +15,12 @@ from foundation.validation import did_you_mean
 from foundation.yaml_io import load
 from job_creator import project_files
 from job_creator.builds.durations import Durations, default_durations, read_durations
-from job_creator.builds.generated import Generated, read_generated
-from job_creator.builds.merge import merge
 from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.generated import Generated, read_generated
 from job_creator.engines.gitlab.jobs.packages import PackagePlace
-from job_creator.engines.gitlab.packing.pack import PackRequest, pack
+from job_creator.engines.gitlab.packing.pack import PackRequest, pack, package_work
 from job_creator.engines.gitlab.packing.summary import Summary, summarize
-from job_creator.engines.gitlab.running import RunningJob, SimulationError, read_pipeline
+from job_creator.engines.gitlab.running import RunningJob, SimulationError, expected_by, read_pipeline
 from job_creator.engines.gitlab.simulation import prepare
 from job_creator.environments.setting import Setting
 from job_creator.images.knowledge import registry_of
@@ -67,17 +66,17 @@ def _process(site: Site, environment: Mapping[str, str], arguments: PackagesRequ
     found, failed = read_folder(
         arguments.pipeline_dir, keep_going=arguments.keep_going, may_be_empty=arguments.may_be_empty
     )
-    merged = merge(found)
     durations = _durations(arguments.durations)
-    seconds = {key: durations.of_package(job.generated.package) for key, job in merged.jobs.items()}
+    place = preparation(site, environment, arguments.architecture)
+    work = package_work(found, place, place.demands(durations))
     folder = arguments.out_dir.name if arguments.out_dir.is_absolute() else arguments.out_dir.as_posix()
     request = PackRequest(folder, arguments.output_file, arguments.max_jobs)
-    packed = pack(merged, preparation(site, environment, arguments.architecture), seconds, request)
+    packed = pack(work, request)
     for file in packed.files:
         file.limits.require(file.name)
     contents = {file.name: file.content for file in packed.files}
     write_files(arguments.out_dir, contents, stale="packages_*.yaml")
-    return summarize(merged, packed, seconds, durations.service, failed)
+    return summarize(work.merged, packed, durations.service, failed)
 
 
 def preparation(site: Site, environment: Mapping[str, str], name: str) -> PackagePlace:
@@ -138,7 +137,7 @@ def simulate(root: Path, runners: Collection[int], durations: Path | None) -> di
     Raises `InvalidInputError`, and `SimulationError` for what is no pipeline or triggers what is not there.
     """
     documents: dict[str, Any] = {}
-    seconds = _durations(durations).of_job
+    seconds = expected_by(_durations(durations))
     waiting = [(root.name, root)]
     for name, path in waiting:
         documents[name] = load(read_file(path), str(path))

@@ -19,6 +19,7 @@ from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.base_pipeline import BasePlan
 from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.objects import expand
+from job_creator.engines.gitlab.running import expected_by
 from job_creator.engines.gitlab.simulation import Timeline, prepare
 from job_creator.inputs import Written
 from job_creator.pipelines import containers
@@ -81,7 +82,7 @@ def play(root: Path, written: Written, choice: Choice, durations: Durations, run
         place = _Place(root, Path(folder), written, choice)
         unknown = tuple(dict.fromkeys(spec for spec in _concretize(place, built)))
         documents, packages = _documents(place, built)
-        timeline = prepare(documents, names.PARENT_PIPELINE, durations.of_job).run(runners)
+        timeline = prepare(documents, names.PARENT_PIPELINE, expected_by(durations)).run(runners)
     phases = tuple(_phases(timeline, documents))
     return Rehearsed(runners, timeline.makespan, phases, packages, unknown)
 

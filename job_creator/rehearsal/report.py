@@ -15,8 +15,8 @@ from foundation.errors import SpacktainersError
 from foundation.shown import shown_duration
 from foundation.spack.lockfile import read_lockfile
 from job_creator import project_files
-from job_creator.builds.generated import read_generated
 from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.generated import read_generated
 from job_creator.rehearsal.outcomes import FAILED, SKIPPED, SUCCESS, RehearsedPipeline
 from job_creator.rehearsal.played import Rehearsed
 from job_creator.rehearsal.replay import VERSION
@@ -166,7 +166,7 @@ def _asked_for(stage: Stage, pipelines: Sequence[RehearsedPipeline]) -> tuple[se
 def _to_build(pipeline: Path, own: set[str]) -> set[str]:
     """What Spack wrote jobs for; all that is there, if it did not get so far."""
     try:
-        return {job.hash for job in read_generated("", str(pipeline), read_file(pipeline)).jobs}
+        return set(read_generated("", str(pipeline), read_file(pipeline)).jobs)
     except SpacktainersError:
         return own
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -56,6 +57,11 @@ class Architecture(Value):
     def settings(self, kind: JobKind) -> JobSettings:
         """How jobs of this kind run here."""
         return self.jobs.get(kind, JobSettings())
+
+    def settings_of(self, package: str) -> JobSettings:
+        """How the job of a package runs here: what the first pattern says that fits its name."""
+        fitting = (settings for pattern, settings in self.packages.items() if fnmatchcase(package, pattern))
+        return next(fitting, JobSettings())
 
     def tags(self, kind: JobKind) -> tuple[str, ...]:
         """The runner tags of jobs of this kind."""

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from foundation.errors import ExitCode, SpacktainersError
 from foundation.graph import GraphError, topological_order
+from job_creator.builds.durations import Durations
+from job_creator.engines.gitlab.generated import NAME_VARIABLE
 from job_creator.engines.gitlab.objects import expand
 
 Seconds = Callable[[str, Mapping[str, Any]], float]
@@ -25,6 +27,16 @@ _WORK: Final = frozenset({"script", "run", "trigger"})
 _WHAT_TO_GIVE: Final = "give the YAML of a GitLab pipeline, such as a file that 'jc process-spack-pipeline' made"
 _RUNNING: Final = frozenset(["on_success", "always", "delayed"])
 """The values of `when` with which a job starts by itself where all others succeed."""
+
+
+def expected_by(durations: Durations) -> Seconds:
+    """What jobs are expected to take: those that build a package as long as that, all others what a service takes."""
+
+    def seconds(_: str, keywords: Mapping[str, Any]) -> float:
+        package = (keywords.get("variables") or {}).get(NAME_VARIABLE)
+        return durations.of_package(str(package)) if package else durations.service
+
+    return seconds
 
 
 class SimulationError(SpacktainersError):

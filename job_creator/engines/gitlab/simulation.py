@@ -11,7 +11,7 @@ are waited for), conditions of rules (a job runs if any of its rules could make 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import pairwise, product
@@ -76,9 +76,19 @@ def prepare(documents: Mapping[str, Mapping[str, Any]], root: str, seconds: Seco
     file), `root` is the path of the first. `seconds` is asked once for every job that runs and is not a trigger.
     Raises `SimulationError`, naming pipeline and job, for what GitLab would refuse.
     """
-    if root not in documents:
-        raise SimulationError(f"{root}: is not among the pipelines")
-    return Simulation(_Builder(documents, seconds).net(root))
+    read: dict[str, RunningPipeline] = {}
+
+    def pipeline(path: str) -> RunningPipeline | None:
+        if path not in read and path in documents:
+            read[path] = read_pipeline(path, documents[path], seconds)
+        return read.get(path)
+
+    return Simulation(_Builder(pipeline).net(root))
+
+
+def lay_out(pipelines: Mapping[str, RunningPipeline], root: str) -> Simulation:
+    """The same for pipelines that are values, and never were documents. Raises `SimulationError`."""
+    return Simulation(_Builder(pipelines.get).net(root))
 
 
 _GATE: Final = -1
@@ -129,16 +139,17 @@ class _Net:
 class _Builder:
     """Lays the tree out as a net; a file that several jobs trigger is read once, and laid out for each of them."""
 
-    def __init__(self, documents: Mapping[str, Mapping[str, Any]], seconds: Seconds) -> None:
-        self._documents = documents
-        self._seconds = seconds
-        self._read: dict[str, RunningPipeline] = {}
+    def __init__(self, pipeline: Callable[[str], RunningPipeline | None]) -> None:
+        self._pipeline = pipeline
         self._nodes: list[_Node] = []
         self._sizes: list[int] = []
         self._shown: list[_Show] = []
 
     def net(self, root: str) -> _Net:
-        self._grow(root, self._open(0, 0), 0)
+        first = self._pipeline(root)
+        if first is None:
+            raise SimulationError(f"{root}: is not among the pipelines")
+        self._grow(first, self._open(0, 0), 0)
         busy = math.fsum(node.seconds for node in self._nodes)
         return _Net(root, tuple(self._nodes), tuple(self._sizes), tuple(self._shown), busy)
 
@@ -154,14 +165,8 @@ class _Builder:
         self._nodes[before].dependents.append(after)
         self._nodes[after].waiting += 1
 
-    def _pipeline(self, path: str) -> RunningPipeline:
-        if path not in self._read:
-            self._read[path] = read_pipeline(path, self._documents[path], self._seconds)
-        return self._read[path]
-
-    def _grow(self, path: str, created: int, depth: int) -> int:
+    def _grow(self, pipeline: RunningPipeline, created: int, depth: int) -> int:
         """Add a pipeline; answers the node with which it ends."""
-        pipeline = self._pipeline(path)
         number = self._nodes[created].opens
         gates = [created, *(self._add(_Node(_GATE)) for _ in range(pipeline.stages))]
         for before, after in pairwise(gates):
@@ -189,21 +194,23 @@ class _Builder:
             if job.child is None:
                 first = last = self._add(_Node(_WORK, number, position, job.seconds))
             else:
-                self._require_child(pipeline, job, job.child, depth)
+                child = self._child(pipeline, job, job.child, depth)
                 first = self._open(number, position)
                 last = self._add(_Node(_GATE))
-                end = self._grow(job.child, first, depth + 1)
+                end = self._grow(child, first, depth + 1)
                 self._edge(end if job.waits else first, last)
             shows.append(_Show(pipeline.path, copy, first, last))
         self._shown += shows
         return shows
 
-    def _require_child(self, pipeline: RunningPipeline, job: RunningJob, child: str, depth: int) -> None:
+    def _child(self, pipeline: RunningPipeline, job: RunningJob, child: str, depth: int) -> RunningPipeline:
         place = f"{pipeline.path}: {job.name}"
         if depth >= MAX_CHILD_DEPTH:
             raise SimulationError(f"{place}: child pipelines go {MAX_CHILD_DEPTH} levels deep at most")
-        if child not in self._documents:
+        found = self._pipeline(child)
+        if found is None:
             raise SimulationError(f"{place}: triggers {child!r}, which is not among the pipelines")
+        return found
 
 
 class _Play:

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from job_creator import project_files
-from job_creator.builds.generated import read_generated
-from job_creator.builds.merge import merge
 from job_creator.containers.plan import Publications
 from job_creator.engines.gitlab import base_pipeline, names
 from job_creator.engines.gitlab.container_pipeline import plan
-from job_creator.engines.gitlab.jobs.packages import index_jobs, package_job
+from job_creator.engines.gitlab.generated import read_generated
+from job_creator.engines.gitlab.jobs.packages import index_jobs
 from job_creator.engines.gitlab.objects import expand
+from job_creator.engines.gitlab.packing.pack import package_work
 from job_creator.engines.gitlab.parent_pipeline import parent_pipeline
 from job_creator.inputs import read_all
 from job_creator.pipelines.base import parent_document
@@ -172,11 +172,11 @@ def package_jobs(environment: Mapping[str, str]) -> dict[str, str]:
     (first, *_) = built.environments.values()
     spack = first["spack"]
     place = preparation(site(PUBLISHED_SITE), environment, "amd64")
-    found = merge([read_generated("hdf5", "pipeline.yml", pipeline("hdf5", {"a": []}))])
-    package = [package_job(job, [], place).keywords for job in found.jobs.values()]
+    work = package_work([read_generated("hdf5", "pipeline.yml", pipeline("hdf5", {"a": []}))], place)
+    package = [work.job(key, []).keywords for key in work.merged.steps]
     return {
         "package jobs": json.dumps([package, spack["ci"]]) + as_references(json.dumps(spack["mirrors"])),
-        "rebuild-index": json.dumps([job.keywords for job in index_jobs(found, place)]),
+        "rebuild-index": json.dumps([job.keywords for job in index_jobs(work.generated, place)]),
     }
 
 

@@ -18,6 +18,7 @@ from foundation.yaml_io import parse
 from job_creator.__main__ import main
 from job_creator.builds.durations import default_durations, read_durations
 from job_creator.engines.gitlab.objects import expand
+from job_creator.engines.gitlab.running import expected_by
 from tests.samples import write_repository
 from tests.spack_ci import RECORDINGS, pipeline
 
@@ -150,8 +151,9 @@ def test_durations_of_packages_that_are_not_named_come_from_the_model() -> None:
     found = read_durations(b'{"zlib": 5}', "d.json")
     assert found.of_package("zlib") == 5
     assert found.of_package("llvm") == default_durations().of_package("llvm") > 1000
-    assert found.of_job("x", {"variables": {"SPACK_JOB_SPEC_PKG_NAME": "zlib"}}) == 5
-    assert found.of_job("x", {"script": ["true"]}) == found.service
+    expected = expected_by(found)
+    assert expected("x", {"variables": {"SPACK_JOB_SPEC_PKG_NAME": "zlib"}}) == 5
+    assert expected("x", {"script": ["true"]}) == found.service
 
 
 def test_the_same_bytes_come_out_whatever_the_hash_seed(repository: Path, tmp_path: Path) -> None:

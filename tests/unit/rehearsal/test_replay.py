@@ -11,8 +11,8 @@ from foundation.spack.lockfile import read_lockfile
 from foundation.spack.specs import read_spec_file
 from foundation.stores.store import Content
 from foundation.yaml_io import dump
-from job_creator.builds.generated import read_generated
 from job_creator.builds.merge import merge
+from job_creator.engines.gitlab.generated import read_generated
 from job_creator.rehearsal import replay
 from job_creator.rehearsal.shell import binaries
 
@@ -50,11 +50,10 @@ def test_every_package_that_is_not_built_gets_a_job_behind_those_it_needs(
     built = frozenset(data.draw(st.sets(st.sampled_from(own))))
     document = replay.pipeline(lock, built, {"image": "x", "script": ["spack ci rebuild"]}, ORIGIN, "jobs/x")
     read = read_generated("x", "x/pipeline.yml", dump(document).encode(), lock=json.dumps(lock).encode())
-    jobs = merge([read]).jobs
-    assert set(jobs) == set(own) - built
-    for job in read.jobs:
-        direct = set(replay.dependencies(lock["concrete_specs"][job.hash])) & (set(own) - built)
-        assert direct <= job.needs
+    assert set(merge([read.builds]).steps) == set(own) - built
+    for key, job in read.jobs.items():
+        direct = set(replay.dependencies(lock["concrete_specs"][key])) & (set(own) - built)
+        assert direct <= read.builds.needs[key]
         assert job.origin == ORIGIN
 
 

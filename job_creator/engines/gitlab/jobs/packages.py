@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from job_creator.builds.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE
-from job_creator.builds.merge import Merged, MergedJob
+from job_creator.builds.durations import Durations
+from job_creator.builds.steps import Demand, Demands, Step
 from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE, Generated
+from job_creator.engines.gitlab.limits import MAX_NEEDED_NAME
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob
 from job_creator.environments.setting import Setting
 from job_creator.scripts.rendering import render
 from job_creator.site.architectures import Architecture
-from job_creator.site.runners import JobSettings
 from job_creator.site.site import Site
 
 STAGE_BUILD: Final = "build"
@@ -50,34 +50,52 @@ class PackagePlace:
     pipeline_id: str
     """The pipeline in which the environments were concretized."""
 
+    def demands(self, durations: Durations) -> Demands:
+        """What packages are expected to take: as long as was measured, and what the site file says they need."""
 
-def package_job(job: MergedJob, needs: Sequence[Any], place: PackagePlace) -> RawJob:
-    """The job that builds one package; `needs` are needs of jobs of the same pipeline, as GitLab reads them."""
-    generated = job.generated
-    settings = _settings(generated.package, place.architecture)
-    own = dict(generated.keywords.get("variables") or {})
+        def demand(package: str) -> Demand:
+            return Demand(durations.of_package(package), self.architecture.settings_of(package).resources)
+
+        return demand
+
+
+def job_name(step: Step) -> str:
+    """Unique, and short enough to be needed by others: Spack's own name from 1.0 on, its version cut if it must be."""
+    end = f" /{step.hash}"
+    return step.named[: MAX_NEEDED_NAME - len(end)] + end
+
+
+def package_job(step: Step, origin: Generated, needs: Sequence[Any], place: PackagePlace) -> RawJob:
+    """The job that runs a step.
+
+    `origin` is the pipeline of the step's environment; `needs` are needs of jobs of the same pipeline, as GitLab reads
+    them.
+    """
+    written = origin.jobs[step.hash].keywords
+    settings = place.architecture.settings_of(step.package)
+    own = dict(written.get("variables") or {})
     variables = {
-        **job.origin.variables,
+        **origin.variables,
         **{name: str(value) for name, value in own.items() if name not in _DISPLAY_ONLY},
-        HASH_VARIABLE: generated.hash,
-        NAME_VARIABLE: generated.package,
+        HASH_VARIABLE: step.hash,
+        NAME_VARIABLE: step.package,
         **place.setting.credentials(),
         **place.architecture.job_variables("packages"),
         **settings.variables,
-        **settings.resources.variables(),
+        **step.demand.resources.variables(),
     }
     return RawJob(
-        job.name,
-        job.origin.container,
+        job_name(step),
+        step.environment,
         {
             "stage": STAGE_BUILD,
             "rules": [{"when": "on_success"}],
-            "image": _image(generated.keywords.get("image"), place),
+            "image": _image(written.get("image"), place),
             "tags": list(settings.runner_tags or place.architecture.tags("packages")),
-            **_scripts(generated.keywords, place),
-            **{name: value for name, value in generated.keywords.items() if name not in _OURS},
+            **_scripts({**written, "script": list(step.command)}, place),
+            **{name: value for name, value in written.items() if name not in _OURS},
             "variables": variables,
-            "needs": [_origin(job, place), *needs],
+            "needs": [_origin(step, origin, place), *needs],
             "timeout": settings.timeout or place.architecture.settings("packages").timeout or "6 hours",
             "retry": _RETRY,
             "interruptible": True,
@@ -85,11 +103,11 @@ def package_job(job: MergedJob, needs: Sequence[Any], place: PackagePlace) -> Ra
     )
 
 
-def index_jobs(merged: Merged, place: PackagePlace) -> tuple[RawJob, ...]:
+def index_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[RawJob, ...]:
     """One job for each mirror that rebuilds its index, once, after everything else, also after failures."""
     sources = {
         (container.mirror or place.setting.destination.url): container.services["rebuild-index"]
-        for container in reversed(merged.containers)
+        for container in reversed(generated)
         if "rebuild-index" in container.services
     }
     several = len(sources) > 1
@@ -99,11 +117,11 @@ def index_jobs(merged: Merged, place: PackagePlace) -> tuple[RawJob, ...]:
     )
 
 
-def service_jobs(merged: Merged, place: PackagePlace) -> tuple[RawJob, ...]:
+def service_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[RawJob, ...]:
     """What else Spack generated (signing, copying, and what newer Spacks may add), each once for equal content."""
     written: dict[str, Mapping[str, Any]] = {}
     prepared: dict[str, dict[str, Any]] = {}
-    for container in merged.containers:
+    for container in generated:
         for name, keywords in container.services.items():
             if name in INDEX_JOBS or written.get(name) == keywords:
                 continue
@@ -148,15 +166,15 @@ def resource_group(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_/${}. -]", "-", text).rstrip("/")
 
 
-def _origin(job: MergedJob, place: PackagePlace) -> dict[str, Any]:
+def _origin(step: Step, origin: Generated, place: PackagePlace) -> dict[str, Any]:
     """The job that generated the environment, as Spack wrote it down, or where that is by our names.
 
     Its artifacts are fetched by name from that pipeline, so a retried job there is found as well.
     """
-    written = job.generated.origin
+    written = origin.jobs[step.hash].origin
     if written is not None:
         return {"pipeline": str(written["pipeline"]), "job": str(written["job"])}
-    return {"pipeline": place.pipeline_id, "job": names.environment_job(job.origin.container, place.name)}
+    return {"pipeline": place.pipeline_id, "job": names.environment_job(step.environment, place.name)}
 
 
 def _image(written: Any, place: PackagePlace) -> dict[str, Any]:
@@ -177,9 +195,3 @@ def _scripts(keywords: Mapping[str, Any], place: PackagePlace) -> dict[str, Any]
 def _without_key(script: Any, place: PackagePlace) -> list[Any]:
     lines = [script] if isinstance(script, str) else list(script or [])
     return [line for line in lines if place.setting.signing_key_variable not in str(line)]
-
-
-def _settings(package: str, architecture: Architecture) -> JobSettings:
-    """What the site says of this package: the first pattern that fits."""
-    fitting = (settings for pattern, settings in architecture.packages.items() if fnmatchcase(package, pattern))
-    return next(fitting, JobSettings())

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 from foundation.errors import LimitExceededError
 from foundation.graph import remaining_times
 from foundation.yaml_io import dump
-from job_creator.builds.merge import Merged
+from job_creator.builds.merge import Merged, merge
+from job_creator.builds.steps import Demands, nothing_known
 from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.generated import Generated
 from job_creator.engines.gitlab.jobs.packages import (
     STAGE_BUILD,
     STAGE_INDEX,
     STAGE_SERVICES,
     PackagePlace,
     index_jobs,
+    job_name,
     package_job,
     service_jobs,
 )
 from job_creator.engines.gitlab.limits import PARSED_SIZE_SAFETY, LimitReport, check, parsed_size
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, Pipeline, RawJob
-from job_creator.engines.gitlab.packing.partition import Capacity, Partition, by_urgency, part_dependencies, partition
+from job_creator.engines.gitlab.packing.cuts import Capacity, Weighted
+from job_creator.engines.gitlab.packing.orders import by_urgency
+from job_creator.engines.gitlab.packing.partition import Partition, part_dependencies, partition
 from job_creator.scripts.rendering import render
 
 STAGE_COLLECT: Final = "collect"
@@ -73,68 +79,86 @@ class Packed:
     """Jobs of Spack's that build nothing, other than the index, which were kept."""
 
 
-def pack(merged: Merged, place: PackagePlace, seconds: Mapping[str, float], request: PackRequest) -> Packed:
-    """Lay the packages out as pipelines; `seconds` are expected durations by DAG hash.
+@dataclass(frozen=True)
+class PackageWork:
+    """The steps that are to be laid out, the pipelines that Spack generated for them, and where they run."""
 
-    Raises `LimitExceededError` when a single job is over the limits.
-    """
-    services = service_jobs(merged, place)
-    if not merged.jobs and not services:
+    merged: Merged
+    generated: tuple[Generated, ...]
+    """By the names of their containers."""
+    place: PackagePlace
+
+    @cached_property
+    def origins(self) -> Mapping[str, Generated]:
+        """The pipeline that each step is taken from, by DAG hash."""
+        return {key: one for one in reversed(self.generated) for key in one.jobs}
+
+    def job(self, key: str, needs: Sequence[Any]) -> RawJob:
+        """The job of a step, by its DAG hash; `needs` as GitLab reads them."""
+        return package_job(self.merged.steps[key], self.origins[key], needs, self.place)
+
+
+def package_work(generated: Iterable[Generated], place: PackagePlace, demands: Demands = nothing_known) -> PackageWork:
+    """Merge what Spack generated for all containers of an architecture. Raises `InvalidInputError`."""
+    every = tuple(sorted(generated, key=lambda one: one.container))
+    return PackageWork(merge((one.builds for one in every), demands), every, place)
+
+
+def pack(work: PackageWork, request: PackRequest) -> Packed:
+    """Lay the steps out as pipelines. Raises `LimitExceededError` when a single job is over the limits."""
+    place, merged = work.place, work.merged
+    services = service_jobs(work.generated, place)
+    if not merged.steps and not services:
         document = Pipeline((STAGE_BUILD,), (_nothing_job(place),)).document()
         return Packed((_file(request.root, document, 0, place, DEPTH),), (), ())
-    order = by_urgency(tuple(merged.jobs), remaining_times(merged.edges, seconds))
-    jobs = (*_package_jobs(order, merged, place), *services, *index_jobs(merged, place))
+    order = by_urgency(tuple(merged.steps), remaining_times(merged.edges, merged.seconds))
+    jobs = (*_package_jobs(order, work), *services, *index_jobs(work.generated, place))
     document = Pipeline(STAGES, jobs).document()
     whole = _file(request.root, document, len(order), place, DEPTH)
     most = request.max_jobs or place.site.gitlab.limits.max_jobs or len(order)
     if not whole.limits.findings and len(order) <= most:
         return Packed((whole,), (order,), tuple(job.name for job in services))
-    return _split(merged, place, seconds, request, document, most)
+    return _split(work, request, document, most)
 
 
-def _split(
-    merged: Merged,
-    place: PackagePlace,
-    seconds: Mapping[str, float],
-    request: PackRequest,
-    document: Mapping[str, Any],
-    most: int,
-) -> Packed:
+def _split(work: PackageWork, request: PackRequest, document: Mapping[str, Any], most: int) -> Packed:
     """Children that fit, and the root that triggers them in order."""
-    weights = {key: _weight(job.name, document) for key, job in merged.jobs.items()}
+    merged, place = work.merged, work.place
+    weights = {key: _weight(job_name(step), document) for key, step in merged.steps.items()}
     hidden = sum(parsed_size(name) + parsed_size(value) for name, value in document.items() if name.startswith("."))
     room = place.site.gitlab.limits.max_yaml_bytes / PARSED_SIZE_SAFETY - hidden - parsed_size(list(STAGES))
+    graph = Weighted(merged.edges, merged.seconds, weights)
     for share in (0.97, 0.9, 0.8, 0.65, 0.5):
         try:
-            parts = partition(merged.edges, seconds, weights, Capacity(most, int(room * share)))
+            parts = partition(graph, Capacity(most, int(room * share)))
         except ValueError:
             break
-        children = [_child(index, part, merged, place) for index, part in enumerate(parts, start=1)]
+        children = [_child(index, part, work) for index, part in enumerate(parts, start=1)]
         if not any(child.limits.findings for child in children):
-            root = _root(parts, children, merged, place, request)
-            return Packed((root, *children), parts, tuple(job.name for job in service_jobs(merged, place)))
+            root = _root(parts, children, work, request)
+            return Packed((root, *children), parts, tuple(job.name for job in service_jobs(work.generated, place)))
     raise LimitExceededError(
         f"{request.root}: the packages cannot be split into pipelines that GitLab accepts; "
         f"even a small part is over 'max_yaml_bytes: {place.site.gitlab.limits.max_yaml_bytes}' of the site file"
     )
 
 
-def _child(index: int, part: Sequence[str], merged: Merged, place: PackagePlace) -> PackedFile:
-    document = Pipeline(STAGES, tuple(_package_jobs(part, merged, place))).document()
-    return _file(f"packages_{index}.yaml", document, len(part), place, DEPTH + 1)
+def _child(index: int, part: Sequence[str], work: PackageWork) -> PackedFile:
+    document = Pipeline(STAGES, tuple(_package_jobs(part, work))).document()
+    return _file(f"packages_{index}.yaml", document, len(part), work.place, DEPTH + 1)
 
 
-def _root(
-    parts: Partition, children: Sequence[PackedFile], merged: Merged, place: PackagePlace, request: PackRequest
-) -> PackedFile:
+def _root(parts: Partition, children: Sequence[PackedFile], work: PackageWork, request: PackRequest) -> PackedFile:
     """Triggers that wait for the children they depend on, and what runs once at the end."""
-    befores = part_dependencies(parts, merged.edges)
+    place = work.place
+    befores = part_dependencies(parts, work.merged.edges)
     bridges = [
         job
         for index, (child, before) in enumerate(zip(children, befores, strict=True), start=1)
         for job in _bridge(index, child, before, place, request)
     ]
-    jobs = (_collect_job(place, request), *bridges, *service_jobs(merged, place), *index_jobs(merged, place))
+    last = (*service_jobs(work.generated, place), *index_jobs(work.generated, place))
+    jobs = (_collect_job(place, request), *bridges, *last)
     document = Pipeline(STAGES, jobs).document()
     content = dump(document, HEADER).encode()
     archive = {**{child.name: child.content for child in children}, request.root: content}
@@ -201,16 +225,16 @@ def _small_job(name: str, stage: str, needs: Sequence[Any], script: str, place: 
     )
 
 
-def _package_jobs(part: Sequence[str], merged: Merged, place: PackagePlace) -> list[RawJob]:
+def _package_jobs(part: Sequence[str], work: PackageWork) -> list[RawJob]:
     """The jobs of a part; needs of jobs in other parts are what the order of the parts is for."""
-    inside = set(part)
-    most = place.site.gitlab.limits.max_needs - 1  # one is the job that generated the environment
+    inside, steps = set(part), work.merged.steps
+    most = work.place.site.gitlab.limits.max_needs - 1  # one is the job that generated the environment
     jobs: list[RawJob] = []
     for key in part:
-        needed = sorted(merged.jobs[other].name for other in merged.edges[key] & inside)
-        gates, waited = _gates(merged.jobs[key].name, needed, most, STAGE_BUILD, place)
+        needed = sorted(job_name(steps[other]) for other in work.merged.edges[key] & inside)
+        gates, waited = _gates(job_name(steps[key]), needed, most, STAGE_BUILD, work.place)
         needs = waited if gates else [{"job": need, "artifacts": False} for need in needed]
-        jobs += [*gates, package_job(merged.jobs[key], needs, place)]
+        jobs += [*gates, work.job(key, needs)]
     return jobs
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from foundation.graph import critical_path
 from foundation.shown import shown_duration
 from job_creator.builds.merge import Merged
+from job_creator.engines.gitlab.jobs.packages import job_name
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.packing.pack import Packed
 from job_creator.engines.gitlab.packing.partition import lower_bound
@@ -87,22 +88,17 @@ class Summary:
             yield f"left out: {container}: {reason}"
 
 
-def summarize(
-    merged: Merged, packed: Packed, seconds: Mapping[str, float], service: float, failed: Mapping[str, str]
-) -> Summary:
-    """Sum up what was packed; `seconds` are expected durations by DAG hash, `service` those of other jobs."""
+def summarize(merged: Merged, packed: Packed, service: float, failed: Mapping[str, str]) -> Summary:
+    """Sum up what was packed; `service` is the expected duration, in seconds, of jobs that build no package."""
     return Summary(
-        jobs_read=merged.jobs_read,
-        to_build=len(merged.jobs),
+        jobs_read=merged.steps_read,
+        to_build=len(merged.steps),
         up_to_date=merged.up_to_date,
         restored_edges=len(merged.restored),
         pipelines=tuple(_pipelines(packed)),
-        critical_path=tuple(
-            f"{job.package}@{job.version}"
-            for job in (merged.jobs[key].generated for key in critical_path(merged.edges, seconds))
-        ),
-        makespans=tuple(_makespans(merged, packed, seconds, service)) if merged.jobs else (),
-        nothing_to_build=tuple(one.container for one in merged.containers if not one.jobs),
+        critical_path=tuple(merged.steps[key].named for key in critical_path(merged.edges, merged.seconds)),
+        makespans=tuple(_makespans(merged, packed, service)) if merged.steps else (),
+        nothing_to_build=tuple(one.environment for one in merged.environments if not one.steps),
         unlocked=merged.unlocked,
         services=packed.services,
         failed=dict(sorted(failed.items())),
@@ -116,12 +112,12 @@ def _pipelines(packed: Packed) -> Iterator[PipelineSummary]:
         yield PipelineSummary(file.name, file.packages, jobs, size.used, size.limit)
 
 
-def _makespans(merged: Merged, packed: Packed, seconds: Mapping[str, float], service: float) -> Iterator[Makespan]:
-    expected = {job.name: seconds[key] for key, job in merged.jobs.items()}
+def _makespans(merged: Merged, packed: Packed, service: float) -> Iterator[Makespan]:
+    expected = {job_name(step): step.demand.seconds for step in merged.steps.values()}
     root, *_ = packed.files
     simulation = prepare(files_by_path(packed), root.name, lambda name, _: expected.get(name, service))
     for runners in RUNNERS:
-        yield Makespan(runners, simulation.run(runners).makespan, lower_bound(merged.edges, seconds, runners))
+        yield Makespan(runners, simulation.run(runners).makespan, lower_bound(merged.edges, merged.seconds, runners))
 
 
 def files_by_path(packed: Packed) -> dict[str, Mapping[str, Any]]:

@@ -14,21 +14,22 @@ from hypothesis import strategies as st
 
 from foundation.errors import LimitExceededError
 from foundation.graph import Edges, reachable, topological_order
-from foundation.yaml_io import dump
+from foundation.yaml_io import dump, load
 from job_creator.builds.durations import default_durations
-from job_creator.builds.generated import Generated
-from job_creator.builds.merge import Merged, merge
+from job_creator.builds.merge import Merged
+from job_creator.engines.gitlab.generated import Generated, read_generated
 from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.objects import expand
-from job_creator.engines.gitlab.packing.pack import Packed, PackRequest, pack
-from job_creator.engines.gitlab.packing.partition import Capacity, part_dependencies, partition
+from job_creator.engines.gitlab.packing.cuts import Capacity, Weighted
+from job_creator.engines.gitlab.packing.pack import Packed, PackRequest, pack, package_work
+from job_creator.engines.gitlab.packing.partition import part_dependencies, partition
 from job_creator.engines.gitlab.packing.search import Search
 from job_creator.engines.gitlab.packing.summary import files_by_path, summarize
 from job_creator.engines.gitlab.simulation import prepare
 from job_creator.pipelines.packages import preparation
 from tests.pipeline_checks import schema_errors
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, REPOSITORY, SITE, site
-from tests.spack_ci import generated, recording, spack_hash
+from tests.spack_ci import generated, pipeline, recording, spack_hash
 from tests.strategies import graphs
 
 ENVIRONMENT = {**DEFAULT_BRANCH, "CI_PIPELINE_ID": "4712", "BUILDER_IMAGE": "registry.example.org/builder:1-amd64"}
@@ -41,11 +42,9 @@ def packed(
     max_jobs: int | None = None,
     environment: Mapping[str, str] = ENVIRONMENT,
 ) -> tuple[Merged, Packed]:
-    merged = merge(found)
     place = preparation(site(text), environment, "amd64")
-    durations = default_durations()
-    seconds = {key: durations.of_package(job.generated.package) for key, job in merged.jobs.items()}
-    return merged, pack(merged, place, seconds, PackRequest("spack.artifacts.amd64", "spack_pipeline.yaml", max_jobs))
+    work = package_work(found, place, place.demands(default_durations()))
+    return work.merged, pack(work, PackRequest("spack.artifacts.amd64", "spack_pipeline.yaml", max_jobs))
 
 
 def package_jobs(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -130,7 +129,7 @@ def test_recordings_become_one_pipeline_that_gitlab_accepts(line: str) -> None:
     containers = {"0.21": ["system-benchmarks", "toy-noop"]}.get(line, ["hdf5-tools", "system-benchmarks"])
     merged, result = packed(recording(line, one) for one in containers)
     (file,) = result.files
-    assert len(package_jobs(file.document)) == len(merged.jobs)
+    assert len(package_jobs(file.document)) == len(merged.steps)
     assert schema_errors(file.document) == []
     assert file.limits.findings == ()
 
@@ -172,13 +171,22 @@ def test_only_the_default_branch_loads_the_signing_key() -> None:
         assert "PRIVATE" not in dump(index)
 
 
+def with_script(found: Generated, name: str, lines: list[str]) -> Generated:
+    """With a script of its own in each job, as Spack would have written it."""
+    document = load(pipeline(found.container, {"a": []}), "pipeline.yml")
+    jobs = {
+        key: {**job, name: lines} if "SPACK_JOB_SPEC_DAG_HASH" in str(job) else job for key, job in document.items()
+    }
+    return read_generated(found.container, "pipeline.yml", dump(jobs).encode())
+
+
 @pytest.mark.parametrize("script", ["before_script", "script", "after_script"])
 def test_no_script_of_a_merge_request_names_the_signing_key(script: str) -> None:
     found = generated("x", {"a": []})
     lines = ['spack gpg trust "$SPACK_DEPLOYMENT_KEY_PRIVATE"', "spack ci rebuild"]
-    job = replace(found.jobs[0], keywords={**found.jobs[0].keywords, script: lines})
+    found = with_script(found, script, lines)
     services = {"sign-pkgs": {"script": ["true"], "stage": "stage-sign-pkgs", script: lines}}
-    _, result = packed([replace(found, jobs=(job,), services=services)], environment=MERGE_REQUEST)
+    _, result = packed([replace(found, services=services)], environment=MERGE_REQUEST)
     assert "SPACK_DEPLOYMENT_KEY_PRIVATE" not in dump(result.files[0].document)
     assert package_jobs(result.files[0].document)[spack_hash("a")][script] == ["spack ci rebuild"]
 
@@ -231,7 +239,7 @@ def test_nothing_to_build_is_a_pipeline_with_one_job() -> None:
     """D10."""
     merged, result = packed([recording("1.1", "toy-noop")])
     assert list(expand(result.files[0].document)) == ["nothing to build"]
-    assert summarize(merged, result, {}, 0, {}).nothing_to_build == ("toy-noop",)
+    assert summarize(merged, result, 0, {}).nothing_to_build == ("toy-noop",)
 
 
 def test_a_split_pipeline_finds_its_files_and_waits_only_where_it_must() -> None:
@@ -268,7 +276,7 @@ def test_a_pipeline_over_the_size_limit_splits_by_itself() -> None:
     assert all(
         check(file.document, limits, depth=2 if index else 1).findings == () for index, file in enumerate(result.files)
     )
-    assert len({key for file in result.files for key in package_jobs(file.document)}) == len(merged.jobs) == 199
+    assert len({key for file in result.files for key in package_jobs(file.document)}) == len(merged.steps) == 199
 
 
 def test_one_job_that_is_over_the_limit_is_an_error() -> None:
@@ -292,7 +300,7 @@ def test_a_job_with_more_needs_than_gitlab_allows_waits_at_gates() -> None:
 @given(graphs(most=25), st.integers(1, 6), st.randoms())
 def test_parts_depend_on_earlier_parts_only(edges: Edges, jobs: int, chance: random.Random) -> None:
     seconds = {node: float(chance.randrange(1, 1000)) for node in edges}
-    parts = partition(edges, seconds, dict.fromkeys(edges, 1), Capacity(jobs, 1_000))
+    parts = partition(Weighted(edges, seconds, dict.fromkeys(edges, 1)), Capacity(jobs, 1_000))
     assert sorted(node for part in parts for node in part) == sorted(edges)
     assert all(len(part) <= jobs for part in parts)
     assert len(parts) == -(-len(edges) // jobs)
@@ -319,9 +327,7 @@ def test_the_search_does_not_depend_on_the_order_of_sets(seed: int) -> None:
 
 def test_the_summary_says_what_people_ask() -> None:
     merged, result = packed([recording("1.1", "hdf5-tools"), recording("1.1", "toy-noop")])
-    durations = default_durations()
-    seconds = {key: durations.of_package(job.generated.package) for key, job in merged.jobs.items()}
-    summary = summarize(merged, result, seconds, 0.0, {"broken": "no pipeline was generated"})
+    summary = summarize(merged, result, 0.0, {"broken": "no pipeline was generated"})
     text = "\n".join(summary.lines())
     assert "50 jobs read, 50 packages to build after merging" in text
     assert "left out: broken: no pipeline was generated" in text
@@ -348,14 +354,12 @@ def test_service_jobs_are_kept_once_after_the_packages_with_all_they_say() -> No
     assert sign["variables"]["SPACK_VERSION"].startswith("1.1.0")
     stages = result.files[0].document["stages"]
     assert stages == ["build", "services", "index"]
-    seconds = dict.fromkeys(merged.jobs, 1.0)
-    assert "kept as Spack wrote them: cleanup, sign-pkgs" in "\n".join(
-        summarize(merged, result, seconds, 0, {}).lines()
-    )
+    assert "kept as Spack wrote them: cleanup, sign-pkgs" in "\n".join(summarize(merged, result, 0, {}).lines())
 
 
 def test_copying_alone_is_something_to_do() -> None:
-    copying = replace(with_services(generated("x", {"a": []}), "copy"), jobs=())
+    copying = with_services(generated("x", {"a": []}), "copy")
+    copying = replace(copying, builds=replace(copying.builds, steps=(), needs={}), jobs={})
     _, result = packed([copying])
     assert set(expand(result.files[0].document)) == {"copy", "rebuild-index"}
     assert schema_errors(result.files[0].document) == []

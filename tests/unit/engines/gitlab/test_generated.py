@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import InvalidInputError
-from job_creator.builds.generated import read_generated
+from job_creator.engines.gitlab.generated import read_generated
 from tests.spack_ci import RECORDINGS, generated, pipeline, recording, spack_hash
 
 CHAIN = {"a": [], "b": ["a"], "c": ["b"]}
@@ -27,28 +27,31 @@ CHAIN = {"a": [], "b": ["a"], "c": ["b"]}
 )
 def test_recordings_of_all_lines_are_read(line: str, container: str, jobs: int) -> None:
     found = recording(line, container)
-    assert len(found.jobs) == jobs
-    assert str(found.line) == line
-    assert found.graph is not None
+    assert len(found.builds.steps) == len(found.jobs) == jobs
+    assert str(found.builds.line) == line
+    assert found.builds.graph is not None
     assert set(found.services) == {"rebuild-index"}
     assert found.mirror
-    assert {job.hash for job in found.jobs} <= set(found.graph.packages)
-    assert all(len(job.hash) == 32 for job in found.jobs)
-    assert all(job.needs <= {one.hash for one in found.jobs} for job in found.jobs)
+    assert {step.hash for step in found.builds.steps} == set(found.jobs) <= set(found.builds.graph.packages)
+    assert all(len(key) == 32 for key in found.jobs)
+    assert all(needs <= set(found.jobs) for needs in found.builds.needs.values())
 
 
 @pytest.mark.parametrize("line", ["0.21", "1.1"])
 def test_nothing_to_do_is_no_job(line: str) -> None:
     """It has neither variables nor stages, which ended in a KeyError."""
     found = recording(line, "toy-noop")
-    assert (found.jobs, found.services, found.line) == ((), {}, None)
+    assert (found.jobs, found.builds.steps, found.services, found.builds.line) == ({}, (), {}, None)
 
 
 @pytest.mark.parametrize("version", ["0.22.5", "1.1.0", "1.2.0.dev0"])
 def test_needs_are_hashes_whatever_the_names_look_like(version: str) -> None:
-    jobs = {job.package: job for job in generated("x", CHAIN, version=version).jobs}
-    assert jobs["c"].needs == {spack_hash("b")}
-    assert jobs["c"].origin == {"job": "generate build cache population job for x for amd64", "pipeline": "4711"}
+    found = generated("x", CHAIN, version=version)
+    assert found.builds.needs[spack_hash("c")] == {spack_hash("b")}
+    assert found.jobs[spack_hash("c")].origin == {
+        "job": "generate build cache population job for x for amd64",
+        "pipeline": "4711",
+    }
 
 
 @pytest.mark.parametrize(

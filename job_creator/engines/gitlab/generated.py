@@ -1,4 +1,4 @@
-"""What `spack ci generate` wrote for one container, whatever Spack wrote it.
+"""What `spack ci generate` wrote for one container, whatever Spack wrote it: steps, and how they become jobs.
 
 Source: lib/spack/spack/ci.py (v0.21.3 to v0.23.1) and lib/spack/spack/ci/gitlab.py (v1.0 and newer). Jobs are told by
 their variable `SPACK_JOB_SPEC_DAG_HASH`; names and stages differ between releases and are not parsed.
@@ -16,6 +16,7 @@ from foundation.graph import BuildGraph, Package
 from foundation.spack.line import SpackLine
 from foundation.spack.lockfile import read_lockfile
 from foundation.yaml_io import load
+from job_creator.builds.steps import EnvironmentBuilds, Step
 from job_creator.environments.setting import DESTINATION
 
 HASH_VARIABLE: Final = "SPACK_JOB_SPEC_DAG_HASH"
@@ -31,15 +32,10 @@ _NO_JOBS: Final = frozenset({"stages", "variables", "workflow", "default", "incl
 
 @dataclass(frozen=True, slots=True)
 class GeneratedJob:
-    """A job that builds one package."""
+    """What Spack wrote for GitLab about the job of one package, besides what makes it a step."""
 
-    hash: str
-    package: str
-    version: str
     keywords: Mapping[str, Any]
-    """Everything that Spack wrote about it, its needs included; may be shared with other jobs and is never changed."""
-    needs: frozenset[str]
-    """DAG hashes of the jobs that Spack let it wait for."""
+    """Everything, its needs and scripts included; may be shared with other jobs and is never changed."""
     origin: Mapping[str, Any] | None
     """The entry of its needs that names the job, in another pipeline, which generated it."""
 
@@ -48,18 +44,19 @@ class GeneratedJob:
 class Generated:
     """The pipeline of one container."""
 
-    container: str
-    path: str
-    line: SpackLine | None
-    """The Spack that wrote it; unknown where there was nothing to do."""
-    variables: Mapping[str, str]
-    jobs: tuple[GeneratedJob, ...]
+    builds: EnvironmentBuilds
+    variables: Mapping[str, str] = field(default_factory=dict)
+    jobs: Mapping[str, GeneratedJob] = field(default_factory=dict)
+    """By the DAG hash of the package that they build."""
     services: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Jobs that build nothing (index, signing, copying), by name."""
-    graph: BuildGraph | None = None
-    """What the lockfile beside it says; `None` without one."""
     mirror: str | None = None
     """URL that its packages are pushed to, where it is said."""
+
+    @property
+    def container(self) -> str:
+        """Its name."""
+        return self.builds.environment
 
 
 def read_generated(
@@ -78,50 +75,64 @@ def read_generated(
     if not builds and not services:
         raise _fault(path, "not a pipeline of 'spack ci generate'", "it holds no job")
     if not builds and set(services) <= NOTHING_TO_DO:
-        return Generated(container, path, None, {}, (), graph=_graph(lock, path))
+        return Generated(EnvironmentBuilds(container, path, None, graph=_graph(lock, path)))
     missing = {"stages", "variables", "workflow"} - set(document)
     if missing:
         raise _fault(
             path, f"not a pipeline of 'spack ci generate': no {' and '.join(sorted(missing))}", "is it cut off?"
         )
     variables = {name: str(value) for name, value in document["variables"].items()}
+    _require_whole(builds, path)
+    needs: dict[str, frozenset[str]] = {}
+    for job in builds.values():
+        needs[_hash(job)] = needs.get(_hash(job), frozenset()) | {_hash(builds[name]) for name in _local_needs(job)}
+    steps = tuple(_step(name, job, container) for name, job in builds.items())
     return Generated(
-        container=container,
-        path=path,
-        line=_line(variables, path),
+        builds=EnvironmentBuilds(container, path, _line(variables, path), steps, needs, _graph(lock, path)),
         variables=variables,
-        jobs=tuple(_jobs(builds, path)),
+        jobs={_hash(job): GeneratedJob(job, _origin(job)) for job in builds.values()},
         services={name: value for name, value in services.items() if name not in NOTHING_TO_DO},
-        graph=_graph(lock, path),
         mirror=_mirror(environment, services, path),
     )
 
 
-def _jobs(builds: Mapping[str, Mapping[str, Any]], path: str) -> Iterator[GeneratedJob]:
-    hashes = {name: _hash(job) for name, job in builds.items()}
+def _require_whole(builds: Mapping[str, Mapping[str, Any]], path: str) -> None:
     for name, job in builds.items():
         # Spack writes the keys of a job in this order's end; a file that was cut off lacks them in its last job.
         if not {"script", "stage", "interruptible"} <= set(job):
             raise _fault(path, f"the job {name!r} is incomplete", "is the file cut off?")
-        local, origin = _split_needs(job)
-        unknown = sorted(local - set(hashes))
+        unknown = sorted(_local_needs(job) - set(builds))
         if unknown:
             raise _fault(path, f"{name!r} needs {unknown[0]!r}, which is not there", "is the file cut off?")
-        variables = job["variables"]
-        yield GeneratedJob(
-            hash=hashes[name],
-            package=str(variables.get(NAME_VARIABLE, name.partition("@")[0])),
-            version=str(variables.get(VERSION_VARIABLE, "")),
-            keywords=job,
-            needs=frozenset(hashes[need] for need in local),
-            origin=origin,
-        )
 
 
-def _split_needs(job: Mapping[str, Any]) -> tuple[set[str], Mapping[str, Any] | None]:
+def _step(name: str, job: Mapping[str, Any], container: str) -> Step:
+    variables = job["variables"]
+    return Step(
+        hash=_hash(job),
+        package=str(variables.get(NAME_VARIABLE, name.partition("@")[0])),
+        version=str(variables.get(VERSION_VARIABLE, "")),
+        environment=container,
+        command=tuple(_lines(job["script"])),
+    )
+
+
+def _lines(script: Any) -> Iterator[str]:
+    """The lines of a script, which may be one text, or lists in lists."""
+    if isinstance(script, list):
+        for one in script:
+            yield from _lines(one)
+    elif script is not None:
+        yield str(script)
+
+
+def _local_needs(job: Mapping[str, Any]) -> set[str]:
     needs = job.get("needs") or []
-    local = {need if isinstance(need, str) else str(need["job"]) for need in needs if not _is_elsewhere(need)}
-    return local, next((need for need in needs if _is_elsewhere(need)), None)
+    return {need if isinstance(need, str) else str(need["job"]) for need in needs if not _is_elsewhere(need)}
+
+
+def _origin(job: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return next((need for need in job.get("needs") or [] if _is_elsewhere(need)), None)
 
 
 def _is_elsewhere(need: Any) -> bool:
