@@ -1,16 +1,24 @@
-"""The one door to other programs: an argument list, no shell, a time limit, and stderr in the error."""
+"""The one door to other programs: an argument list, no shell, a time limit, and what went wrong in the error.
+
+No other module imports `subprocess`; `tests/unit/test_structure.py` holds that.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Timer
+from typing import Any, Final
 
 from foundation.errors import NotReadyError
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
+_LAST_LINES: Final = 4
 
 
 class ProcessError(Exception):
@@ -21,12 +29,17 @@ class ProcessError(Exception):
         super().__init__(without_credentials(f"'{' '.join(argv)}' {reason}"))
 
 
+class OutOfTimeError(ProcessError):
+    """A program was not done within its time limit, and was ended."""
+
+
 def run(
     argv: Sequence[str], *, seconds: float, environment: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> str:
     """What a program prints on stdout; `environment` is added to this process's own.
 
-    Raises `ProcessError`, and `NotReadyError` if there is no such program.
+    Raises `ProcessError` when it fails, `OutOfTimeError` when it takes longer than `seconds`, and `NotReadyError` if
+    there is no such program.
     """
     try:
         done = subprocess.run(  # noqa: S603 - an argument list of our own making
@@ -43,10 +56,87 @@ def run(
     except FileNotFoundError:
         raise missing(argv[0]) from None
     except subprocess.TimeoutExpired:
-        raise ProcessError(argv, f"gave no answer within {seconds:g} seconds") from None
+        raise OutOfTimeError(argv, f"gave no answer within {seconds:g} seconds") from None
     if done.returncode != 0:
         raise ProcessError(argv, f"failed: {done.stderr.strip() or 'no message'}", done.returncode)
     return done.stdout
+
+
+def follow(
+    argv: Sequence[str],
+    tell: Callable[[str], None],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    seconds: float | None = None,
+) -> int:
+    """Run a program in a folder, hand on each line that it prints, stderr included, at once; returns its exit code.
+
+    `environment` is all of its environment. Raises `NotReadyError` if there is no such program, and `OutOfTimeError`
+    after `seconds`. With a limit the program has a process group of its own, which is killed as a whole then, so that
+    what it has started itself does not stay behind.
+    """
+    options: dict[str, Any] = {"cwd": folder, "env": dict(environment), "start_new_session": seconds is not None}
+    kill = os.kill if seconds is None else os.killpg
+    with _started(argv, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **options) as process:
+        watch = Timer(seconds, kill, (process.pid, signal.SIGKILL)) if seconds is not None else None
+        try:
+            if watch:
+                watch.start()
+            for line in process.stdout or ():
+                tell(line.rstrip("\n"))
+        except BaseException:
+            kill(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            if watch:
+                watch.cancel()
+    if watch and process.returncode == -signal.SIGKILL:
+        raise OutOfTimeError(argv, f"was not done within {seconds:g} seconds")
+    return process.returncode
+
+
+@contextmanager
+def serving(argv: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Iterator[Callable[[], bool]]:
+    """A server that runs until the block ends; hands out a function that tells whether it still does.
+
+    `environment` is all of its environment; what it prints goes to the file `log`. Raises `NotReadyError` if there
+    is no such program.
+    """
+    with (
+        log.open("wb") as output,
+        _started(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=dict(environment)
+        ) as process,
+    ):
+        try:
+            yield lambda: process.poll() is None
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def conversation(
+    argv: Sequence[str], *, environment: Mapping[str, str], log: Path, holds: tuple[int, ...] = ()
+) -> Iterator[Callable[[str], str]]:
+    """A program that answers each line on its stdin with one on its stdout.
+
+    The function that is handed out sends a line and returns the answer. The program is to end when its stdin does, so
+    also when this process is killed. `environment` is added to this process's own. What the program says on stderr
+    goes to the end of the file `log`. It keeps the file descriptors in `holds` open. Raises `NotReadyError` if
+    there is no such program; the function raises `ProcessError` when the program ends too early.
+    """
+    with (
+        log.open("ab") as errors,
+        _started(
+            argv, stdin=subprocess.PIPE, stderr=errors, env={**os.environ, **environment}, pass_fds=holds
+        ) as process,
+    ):
+        try:
+            yield lambda line: _answer(argv, process, line, log)
+        except BaseException:
+            process.kill()
+            raise
 
 
 def missing(program: str) -> NotReadyError:
@@ -57,3 +147,30 @@ def missing(program: str) -> NotReadyError:
 def without_credentials(text: str) -> str:
     """The text with users and passwords taken out of its URLs."""
     return _CREDENTIALS.sub("", text)
+
+
+@contextmanager
+def _started(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A running program, which has ended when the block has."""
+    options = {"stdout": subprocess.PIPE, "encoding": "utf-8", "errors": "replace", **options}
+    try:
+        process = subprocess.Popen(list(argv), **options)  # noqa: S603 - an argument list of our own making
+    except FileNotFoundError:
+        raise missing(argv[0]) from None
+    with process:
+        yield process
+
+
+def _answer(argv: Sequence[str], process: subprocess.Popen[str], line: str, log: Path) -> str:
+    if process.stdin and process.stdout:
+        with suppress(BrokenPipeError):
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+            if answered := process.stdout.readline():
+                return answered.rstrip("\n")
+    raise ProcessError(argv, f"ended too early; {_end(log)}")
+
+
+def _end(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"{log} ends with: {' | '.join(lines[-_LAST_LINES:])}" if lines else f"{log} is empty"

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
 
-from foundation.doors.processes import ProcessError, missing, run
+from foundation.doors.processes import ProcessError, conversation, run
 from foundation.spack.line import SpackLine
 
 _CONCRETIZE_SECONDS = 3600.0
-_LAST_LINES = 4
 
 
 @dataclass(frozen=True)
@@ -59,52 +55,12 @@ class SpackProgram:
         stderr goes to the end of the file `log`. It keeps the file descriptors in `holds` open.
         """
         argv = [*self._start, "python", str(script), *arguments]
-        with log.open("ab") as errors, _started(argv, self.variables, errors, holds) as process:
-            yield lambda line: _answer(argv, process, line, log)
+        with conversation(argv, environment=self.variables, log=log, holds=holds) as answer:
+            yield answer
 
     @property
     def _start(self) -> list[str]:
         return [self.program, *(word for scope in self.scopes for word in ("-C", str(scope)))]
-
-
-@contextmanager
-def _started(
-    argv: list[str], variables: Mapping[str, str], errors: IO[bytes], holds: tuple[int, ...]
-) -> Iterator[subprocess.Popen[str]]:
-    try:
-        process = subprocess.Popen(  # noqa: S603 - an argument list of our own making
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            encoding="utf-8",
-            errors="replace",
-            env={**os.environ, **variables},
-            pass_fds=holds,
-        )
-    except FileNotFoundError:
-        raise missing(argv[0]) from None
-    with process:
-        try:
-            yield process
-        except BaseException:
-            process.kill()
-            raise
-
-
-def _answer(argv: list[str], process: subprocess.Popen[str], line: str, log: Path) -> str:
-    if process.stdin and process.stdout:
-        with suppress(BrokenPipeError):
-            process.stdin.write(f"{line}\n")
-            process.stdin.flush()
-            if answered := process.stdout.readline():
-                return answered.rstrip("\n")
-    raise ProcessError(argv, f"ended too early; {_end(log)}")
-
-
-def _end(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return f"{log} ends with: {' | '.join(lines[-_LAST_LINES:])}" if lines else f"{log} is empty"
 
 
 __all__ = ["ProcessError", "SpackProgram"]

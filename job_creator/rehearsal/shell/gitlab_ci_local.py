@@ -6,19 +6,15 @@ Source: https://github.com/firecow/gitlab-ci-local, version 4.75, which needs No
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 from time import monotonic
 from typing import Final
 
-from foundation.doors.processes import ProcessError, run
+from foundation.doors.processes import OutOfTimeError, ProcessError, follow, run
 from foundation.errors import CouldNotAskError, NotReadyError
 from job_creator.rehearsal.outcomes import FAILED, SUCCESS
 from job_creator.rehearsal.shell.order import PlannedJob, still_to_start
@@ -155,41 +151,23 @@ def _run(
     tell: Callable[[str], None],
     seconds: float | None,
 ) -> tuple[int, str]:
-    """Run a program, and pass on who is done as soon as it is. With a limit it has a process group to be killed with,
-    because gitlab-ci-local leaves its jobs behind when it alone is killed.
-    """
+    """The exit code and the output of a run; passes on who is done as soon as it is."""
     lines: list[str] = []
     known: set[str] = set()
-    with subprocess.Popen(  # noqa: S603 - an argument list of our own making
-        list(argv),
-        cwd=folder,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=seconds is not None,
-    ) as process:
-        watch = Timer(seconds, os.killpg, (process.pid, signal.SIGKILL)) if seconds is not None else None
-        if watch:
-            watch.start()
-        try:
-            for line in process.stdout or ():
-                lines.append(line.rstrip("\n"))
-                # What a trigger job printed is printed once more at the end, if it failed.
-                if (told := _news(lines[-1])) and told not in known:
-                    known.add(told)
-                    tell(told)
-        except BaseException:
-            (os.killpg if watch else os.kill)(process.pid, signal.SIGKILL)
-            raise
-        finally:
-            if watch:
-                watch.cancel()
-    if watch and process.returncode == -signal.SIGKILL:
-        raise CouldNotAskError(f"the rehearsal was not done within {(seconds or 0) / 60:g} minutes")
-    return process.returncode, "\n".join(lines)
+
+    def read(line: str) -> None:
+        lines.append(line)
+        # What a trigger job printed is printed once more at the end, if it failed.
+        if (told := _news(line)) and told not in known:
+            known.add(told)
+            tell(told)
+
+    try:
+        # Killed alone, gitlab-ci-local would leave its jobs behind; the door ends them with it.
+        code = follow(argv, read, folder=folder, environment=environment, seconds=seconds)
+    except OutOfTimeError:
+        raise CouldNotAskError(f"the rehearsal was not done within {(seconds or 0) / 60:g} minutes") from None
+    return code, "\n".join(lines)
 
 
 def _news(line: str) -> str:

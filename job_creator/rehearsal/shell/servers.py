@@ -7,17 +7,17 @@ import logging
 import re
 import shutil
 import ssl
-import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from foundation.doors.files import write_files
-from foundation.doors.processes import ProcessError, run
+from foundation.doors.processes import ProcessError, run, serving
 from foundation.errors import NotReadyError
+from foundation.stores.s3_client import s3_client
 
 ADDRESS: Final = "127.0.0.2"
 """This machine under an address for which clients insist on HTTPS; buildah's login knows nothing else."""
@@ -34,20 +34,11 @@ def s3_server(buckets: Sequence[str]) -> Iterator[str]:
         raise NotReadyError(
             "moto is not installed, whose S3 server is used; try: pip install 'moto[s3,server]'"
         ) from None
-    import boto3
-
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",  # noqa: S106
-    )
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    client = s3_client(url, anonymous=True)
     try:
         for bucket in buckets:
             client.create_bucket(Bucket=bucket)
@@ -79,19 +70,9 @@ def registry_server(folder: Path) -> Iterator[RunningRegistry]:
     }
     write_files(folder, {"config.yml": json.dumps(configuration).encode()})
     log = folder / "registry.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(  # noqa: S603 - an argument list of our own making
-            [program, "serve", str(folder / "config.yml")],
-            env={},
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield RunningRegistry(f"{ADDRESS}:{_port(process, log)}", certificate)
-    finally:
-        process.terminate()
-        process.wait()
+    command = [program, "serve", str(folder / "config.yml")]
+    with serving(command, environment={}, log=log) as is_running:
+        yield RunningRegistry(f"{ADDRESS}:{_port(is_running, log)}", certificate)
 
 
 def trusted(certificate: Path | None) -> bytes:
@@ -114,10 +95,10 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
     return certificate, key
 
 
-def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+def _port(is_running: Callable[[], bool], log: Path) -> int:
     """The free port that the registry took, as it says itself."""
     end = time.monotonic() + _START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
+    while time.monotonic() < end and is_running():
         if found := re.search(
             rf"listening on {re.escape(ADDRESS)}:(\d+)", log.read_text(encoding="utf-8", errors="replace")
         ):
