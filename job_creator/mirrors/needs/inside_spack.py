@@ -1,9 +1,9 @@
 """What Spack knows of the sources of concrete specs, and fetching them. Run by `spack python`, in one of two ways:
 
-    sources.py needs ENVIRONMENT HASHES OUTPUT
+    inside_spack.py needs ENVIRONMENT HASHES OUTPUT
         HASHES is a file with one DAG hash on each line, OUTPUT the JSON that is written: one record for each, laid
         out as `job_creator/mirrors/needs/answers.py` reads it.
-    sources.py fetch ENVIRONMENT FOLDER
+    inside_spack.py fetch ENVIRONMENT FOLDER
         Each line on stdin is the JSON list [DAG hash, path]; Spack fetches that one archive, patch or resource, checks
         it, and stores it in FOLDER as in a mirror. The answer is one line of JSON, a string that says what went wrong.
 
