@@ -168,14 +168,14 @@ def main(
     from get_artifacts import report
     from get_artifacts.gather import gather
     from get_artifacts.gitlab_api import GitLabServer
-    from get_artifacts.session import Patience
+    from get_artifacts.session import PATIENCE
 
     variable, max_archive_bytes = _settings(site_file)
     credentials = _credentials(private_token, private_token_file, variable)
     request = _request(parent_pipeline, project, max_archive_bytes, options)
-    server = GitLabServer(_checked_url(api_url), credentials, Patience())
+    server = GitLabServer(_checked_url(api_url), credentials, PATIENCE)
     with _ending_on_sigterm(), closing(server):
-        outcome = gather(server, request, Patience(), Console(stderr=True))
+        outcome = gather(server, request, PATIENCE, Console(stderr=True))
     if as_json:
         click.echo(report.as_json(parent_pipeline, outcome.arrivals, [str(error) for error in outcome.errors]))
     elif not is_quiet():

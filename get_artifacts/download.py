@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from foundation.doors.http import Patience
 from foundation.errors import DamagedError, FileAccessError, NotThereError, SpacktainersError, naming
 from get_artifacts.choose import Archive
 from get_artifacts.gitlab_api import Archives, BrokenOffError
 from get_artifacts.output_folder import OutputFolder
-from get_artifacts.session import Patience
+from get_artifacts.session import PATIENCE
 from get_artifacts.unpack import Unpacked, UnpackLimits, read_directory, unpack, verify
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Fetcher:
     store: OutputFolder
     display: Display
     limits: UnpackLimits = field(default_factory=UnpackLimits)
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience = PATIENCE
     unpacks: bool = True
     _stop: threading.Event = field(default_factory=threading.Event)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from foundation.doors.files import write_files
+from foundation.doors.http import Patience
 from foundation.errors import (
     CouldNotAskError,
     DamagedError,
@@ -25,7 +26,6 @@ from get_artifacts.download import Arrival, Fetcher
 from get_artifacts.family import PipelineId
 from get_artifacts.gitlab_api import GitLabServer
 from get_artifacts.report import progress
-from get_artifacts.session import Patience
 from get_artifacts.unpack import UnpackLimits
 
 if TYPE_CHECKING:

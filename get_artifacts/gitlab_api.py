@@ -14,15 +14,14 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Final, Protocol, TypeVar
 
-import requests
 from gitlab import Gitlab
 from gitlab.exceptions import GitlabError
 from gitlab.utils import EncodedId
 
-from foundation.doors.http import reason
+from foundation.doors.http import Answer, NoAnswer, Patience, reason
 from foundation.errors import CouldNotAskError, NotThereError
 from get_artifacts.family import Bridge, FinishedJob, PipelineId, read_bridge, read_job
-from get_artifacts.session import ANONYMOUS, Credential, Patience, Session
+from get_artifacts.session import ANONYMOUS, Credential, Session
 
 _API: Final = "/api/v4"
 _PER_PAGE: Final = 100
@@ -64,10 +63,10 @@ class GitLabServer:
     def __init__(
         self, api_url: str, credentials: Sequence[Credential], patience: Patience, connections: int = 16
     ) -> None:
-        base = api_url.rstrip("/").removesuffix(_API)
         self._patience = patience
+        base = api_url.rstrip("/").removesuffix(_API)
         self._all = tuple(
-            (credential.name, _client(base, Session(base, credential, patience, connections), patience))
+            (credential.name, _client(base, Session(base, credential, patience, connections)))
             for credential in credentials or (ANONYMOUS,)
         )
         self._clients = self._all
@@ -96,17 +95,14 @@ class GitLabServer:
         with closing(response):
             try:
                 yield from response.iter_content(_CHUNK)
-            except requests.RequestException as error:
-                raise BrokenOffError(f"{subject}: {self._reason(error)}") from None
-
-    def _reason(self, error: Exception) -> str:
-        return reason(error, self._patience.timeout, self._patience.timeout)
+            except NoAnswer as error:
+                raise BrokenOffError(f"{subject}: {reason(error, self._patience)}") from None
 
     def _bridges(self, client: Gitlab, place: str, pipeline: PipelineId) -> tuple[Bridge, ...]:
         try:
             found = _list(client, f"{place}/{self._trigger_jobs}")
         except GitlabError as error:
-            if error.response_code != requests.codes.not_found or self._trigger_jobs == "bridges":
+            if error.response_code != 404 or self._trigger_jobs == "bridges":
                 raise
             found = _list(client, f"{place}/bridges")
             self._trigger_jobs = "bridges"
@@ -137,25 +133,25 @@ class GitLabServer:
                 raise
             said = f"HTTP {error.response_code}{_message(error)}" if error.response_code else "no JSON came"
             raise CouldNotAskError(f"{subject}: GitLab gave no usable answer: {said}") from None
-        except requests.RequestException as error:
-            said = self._reason(error)
+        except NoAnswer as error:
+            said = reason(error, self._patience)
             raise CouldNotAskError(f"{subject}: GitLab gave no usable answer: {said}") from None
         except (KeyError, TypeError, ValueError, AttributeError):
             raise CouldNotAskError(f"{subject}: what answered is no GitLab; check CI_API_V4_URL") from None
 
 
-def _client(base: str, session: Session, patience: Patience) -> Gitlab:
+def _client(base: str, session: Session) -> Gitlab:
     # Following pages to the server's own idea of its name would be asking somebody else.
-    return Gitlab(base, session=session, timeout=patience.timeout, keep_base_url=True)
+    return Gitlab(base, session=session, keep_base_url=True)
 
 
 def _list(client: Gitlab, path: str) -> list[dict[str, Any]]:
     return list(client.http_list(path, iterator=True, per_page=_PER_PAGE, obey_rate_limit=False))
 
 
-def _stream(client: Gitlab, path: str) -> requests.Response:
+def _stream(client: Gitlab, path: str) -> Answer:
     response = client.http_get(path, streamed=True, raw=True, obey_rate_limit=False)
-    if not isinstance(response, requests.Response):
+    if not isinstance(response, Answer):
         raise TypeError(type(response))
     return response
 
@@ -171,7 +167,7 @@ def _refused(subject: str, refusals: Sequence[tuple[str, GitlabError]]) -> Could
     """
     _, last = refusals[-1]
     said = _message(last)
-    if last.response_code == requests.codes.not_found and "Project" not in said:
+    if last.response_code == 404 and "Project" not in said:
         return NotThereError(f"{subject}: GitLab has no such thing (HTTP 404{said})")
     answers = "; ".join(f"{name} got HTTP {error.response_code}{_message(error)}" for name, error in refusals)
     return CouldNotAskError(

@@ -8,14 +8,10 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
-from urllib3.util import Retry
+from foundation.doors.http import Answer, Authorization, HttpSession, Patience, Request
 
 _TOKEN_HEADERS: Final = ("Authorization", "JOB-TOKEN", "PRIVATE-TOKEN")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_TRANSIENT: Final = (429, 500, 502, 503, 504, *range(520, 531))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,57 +33,35 @@ class Credential:
 
 
 ANONYMOUS: Final = Credential("nobody in particular", {})
+PATIENCE: Final = Patience(connect=60.0, read=60.0, attempts=5, silent_attempts=3, backoff=0.5, retry_after=120)
+"""With a GitLab server, which takes its time over large artifacts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait, in seconds, and how often to try."""
-
-    timeout: float = 60.0
-    """For a connection, and between two pieces of an answer."""
-    attempts: int = 5
-    backoff: float = 0.5
-    """Before the second try; doubled each time."""
-    retry_after: int = 120
-    """At most this long when the server says how long to wait."""
-
-
-class Session(requests.Session):
+class Session(HttpSession):
     """A session that sends its token to one origin only, whatever redirects and links of pages say.
 
     It looks for no other credentials (~/.netrc) and keeps no cookies; proxies and certificates are the environment's.
     """
 
     def __init__(self, home: str, credential: Credential, patience: Patience, connections: int) -> None:
-        super().__init__()
+        super().__init__(patience, connections)
         self._home = urlsplit(home)
         self.auth = _OnlyAtHome(self._home, credential.header)
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        retry = Retry(
-            total=patience.attempts - 1,
-            read=min(2, patience.attempts - 1),  # silence has lasted long enough by then
-            backoff_factor=patience.backoff,
-            status_forcelist=_TRANSIENT,
-            allowed_methods=("GET",),
-            raise_on_status=False,
-            retry_after_max=patience.retry_after,
-        )
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, HTTPAdapter(pool_maxsize=connections, max_retries=retry))
 
-    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+    def rebuild_auth(self, prepared_request: Request, response: Answer) -> None:
         """Called for each redirect: an object store is told no token."""
         if not _same_origin(urlsplit(prepared_request.url or ""), self._home):
             for name in _TOKEN_HEADERS:
                 prepared_request.headers.pop(name, None)
 
 
-class _OnlyAtHome(AuthBase):
+class _OnlyAtHome(Authorization):
     def __init__(self, home: SplitResult, header: Mapping[str, str]) -> None:
         self._home = home
         self._header = header
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def __call__(self, request: Request) -> Request:
         if _same_origin(urlsplit(request.url or ""), self._home):
             request.headers.update(self._header)
         return request

@@ -1,21 +1,119 @@
-"""Why an HTTP request got no answer, in words without URLs: those of object stores hold signatures."""
+"""The one door to HTTP: sessions with time-outs and retries, and why there was no answer.
+
+No other module imports `requests` or `urllib3`; `tests/unit/test_structure.py` holds that. Buckets (`stores.s3_client`)
+and GitLab's API (`get_artifacts.gitlab_api`) have libraries of their own; that for GitLab is given a session from here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import MaxRetryError, ReadTimeoutError
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase, HTTPBasicAuth
+from requests.utils import parse_dict_header
+from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
+from urllib3.util import Retry
+
+Answer = requests.Response
+Request = requests.PreparedRequest
+Authorization = AuthBase
+"""Puts a credential into the headers of a request."""
+BasicAuthorization = HTTPBasicAuth
+NoAnswer: Final = (requests.RequestException, HTTPError)
+"""What is raised where no answer comes, or it breaks off. `reason` says it in words."""
+
+_TRANSIENT: Final = (429, 500, 502, 503, 504, *range(520, 531))
+"""States of a server that pass; the numbers from 520 on are those of proxies before it."""
+_REPEATABLE: Final = ("GET", "HEAD", "PUT")
 
 
-def reason(error: Exception, connect_seconds: float, read_seconds: float) -> str:
-    """What kept `requests` from an answer, given how long it waited for a connection and for the next bytes."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds, and how often to try."""
+
+    connect: float = 10.0
+    """For a connection."""
+    read: float = 60.0
+    """Between two pieces of an answer."""
+    attempts: int = 4
+    silent_attempts: int = 4
+    """So many of these may end in silence; then it has lasted long enough."""
+    backoff: float = 0.3
+    """Before the second try; doubled each time."""
+    retry_after: int = 120
+    """At most this long when the server says how long to wait."""
+
+
+class HttpSession(requests.Session):
+    """Connections to servers, so many to each of them; what fails in passing is tried again.
+
+    Only what a request is given as its authorization is shown to a server, and to no other one that it leads to.
+    With `finds_logins`, user and password may stand in the URL or in ~/.netrc as well. Proxies and certificates are the
+    environment's. An answer with an error status is an answer; without any, `NoAnswer` is raised.
+    """
+
+    def __init__(self, patience: Patience, connections: int, *, finds_logins: bool = False) -> None:
+        super().__init__()
+        self.patience = patience
+        self._finds_logins = finds_logins
+        if not finds_logins:
+            self.auth = _Anonymous()
+        retry = Retry(
+            total=patience.attempts - 1,
+            read=min(patience.silent_attempts, patience.attempts) - 1,
+            backoff_factor=patience.backoff,
+            status_forcelist=_TRANSIENT,
+            allowed_methods=_REPEATABLE,
+            raise_on_status=False,
+            retry_after_max=patience.retry_after,
+        )
+        for start in ("http://", "https://"):
+            self.mount(start, HTTPAdapter(pool_maxsize=connections, max_retries=retry))
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Every request passes here. None waits for ever."""
+        if options.get("timeout") is None:
+            options["timeout"] = (self.patience.connect, self.patience.read)
+        return super().send(request, **options)
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Called for each redirect, which takes no credential to another server."""
+        if self._finds_logins:
+            super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+        elif self.should_strip_auth(response.request.url, prepared_request.url):  # type: ignore[no-untyped-call]
+            prepared_request.headers.pop("Authorization", None)
+
+    def reason(self, error: Exception) -> str:
+        """Why there was no answer to a request of this session."""
+        return reason(error, self.patience)
+
+
+class _Anonymous(AuthBase):
+    """No authorization at all; without any, requests would look for one in ~/.netrc."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+def challenge(answer: Answer) -> tuple[str, Mapping[str, str | None]]:
+    """What a server that answers 401 wants to be shown: the kind, in lower case, and its parameters (RFC 9110)."""
+    kind, _, parameters = answer.headers.get("WWW-Authenticate", "").partition(" ")
+    found: dict[str, str | None] = parse_dict_header(parameters)  # type: ignore[no-untyped-call]
+    return kind.lower(), found
+
+
+def reason(error: Exception, patience: Patience) -> str:
+    """What kept `requests` from an answer, in words without URLs: those of object stores hold signatures."""
     server = _server(error)
     match error:
         case requests.ConnectTimeout():
-            return f"no connection within {connect_seconds:g} seconds to {server}"
+            return f"no connection within {patience.connect:g} seconds to {server}"
         case requests.RequestException() if _timed_out(error):
-            return f"no answer within {read_seconds:g} seconds from {server}"
+            return f"no answer within {patience.read:g} seconds from {server}"
         case requests.exceptions.SSLError():
             return f"the certificate of {server} is not trusted; REQUESTS_CA_BUNDLE may name the file of one that is"
         case requests.exceptions.ChunkedEncodingError() | requests.exceptions.ContentDecodingError():

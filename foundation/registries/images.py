@@ -16,21 +16,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase, HTTPBasicAuth
-from requests.utils import parse_dict_header
-from urllib3.exceptions import HTTPError
-from urllib3.util import Retry
-
-from foundation.doors.http import reason
+from foundation.doors.http import (
+    Answer,
+    Authorization,
+    BasicAuthorization,
+    HttpSession,
+    NoAnswer,
+    Patience,
+    Request,
+    challenge,
+)
 from foundation.errors import CouldNotAskError, NotThereError
 from foundation.registries.published import Published, Query
 from foundation.registries.reference import DOCKER_HUB, ImageReference, parse_reference
 
 WORKERS: Final = 64
-TIMEOUT_SECONDS: Final = (10.0, 30.0)
-"""To connect, and between two bytes of an answer."""
+PATIENCE: Final = Patience(connect=10.0, read=30.0, attempts=4, silent_attempts=2, backoff=0.3, retry_after=30)
 _INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 _MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 _HUB_HOST = "registry-1.docker.io"
@@ -44,26 +45,18 @@ class RegistryClient:
     """
 
     def __init__(
-        self, credentials: Mapping[str, tuple[str, str]] | None = None, insecure: Collection[str] = ()
+        self,
+        credentials: Mapping[str, tuple[str, str]] | None = None,
+        insecure: Collection[str] = (),
+        patience: Patience = PATIENCE,
     ) -> None:
         self._credentials = dict(credentials or {})
         self._insecure = frozenset(insecure)
-        self._tokens: dict[str, AuthBase] = {}
+        self._tokens: dict[str, Authorization] = {}
         self._failures: dict[str, Exception] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
-        self._session = _Session()
-        retry = Retry(
-            total=3,
-            read=1,
-            backoff_factor=0.3,
-            status_forcelist=(429, 500, 502, 503, 504),
-            allowed_methods=("GET", "HEAD", "PUT"),
-            raise_on_status=False,
-            retry_after_max=30,
-        )
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=WORKERS, max_retries=retry))
+        self._session = HttpSession(patience, WORKERS)
 
     def look_up(self, queries: Collection[Query]) -> dict[Query, Published | None]:
         """What is published for each query, `None` where nothing is.
@@ -77,8 +70,8 @@ class RegistryClient:
             for query, future in pending.items():
                 try:
                     answers[query] = future.result()
-                except (CouldNotAskError, requests.RequestException, HTTPError) as error:
-                    problems.add(f"{query.reference}: {_reason(error)}")
+                except (CouldNotAskError, *NoAnswer) as error:
+                    problems.add(f"{query.reference}: {self.reason(error)}")
         if problems:
             raise CouldNotAskError("\n".join(["the registry gave no answer", *sorted(problems)]))
         return answers
@@ -102,8 +95,8 @@ class RegistryClient:
             _refuse_doubles({source: member for source, member in found.items() if member})
             index = {"schemaVersion": 2, "mediaType": _INDEXES[0], "manifests": members}
             self._put_manifest(reference, json.dumps(index, separators=(",", ":")).encode())
-        except (CouldNotAskError, requests.RequestException, HTTPError) as error:
-            raise CouldNotAskError(f"{target}: {_reason(error)}") from None
+        except (CouldNotAskError, *NoAnswer) as error:
+            raise CouldNotAskError(f"{target}: {self.reason(error)}") from None
         return {member["platform"]["architecture"]: member["digest"] for member in members}
 
     def _member_of(self, reference: ImageReference, source: str) -> dict[str, Any] | None:
@@ -122,7 +115,7 @@ class RegistryClient:
     def _put_manifest(self, reference: ImageReference, content: bytes) -> None:
         headers = {"Content-Type": _INDEXES[0]}
         response = self.ask(reference, f"manifests/{reference.tag}", headers, method="PUT", content=content)
-        if response.status_code not in (requests.codes.ok, requests.codes.created):
+        if response.status_code not in (200, 201):
             raise CouldNotAskError(f"HTTP {response.status_code} {response.reason or ''}{_detail(response)}".rstrip())
 
     def _published(self, query: Query) -> Published | None:
@@ -166,9 +159,9 @@ class RegistryClient:
     def _get(self, reference: ImageReference, what: str, accept: str) -> bytes | None:
         """The body of an answer, `None` for 404."""
         response = self.ask(reference, what, {"Accept": accept})
-        if response.status_code == requests.codes.not_found:
+        if response.status_code == 404:
             return None
-        if response.status_code != requests.codes.ok:
+        if response.status_code != 200:
             raise CouldNotAskError(f"HTTP {response.status_code} {response.reason or ''}{_detail(response)}".rstrip())
         return response.content
 
@@ -181,10 +174,10 @@ class RegistryClient:
         method: str = "GET",
         content: bytes | None = None,
         stream: bool = False,
-    ) -> requests.Response:
+    ) -> Answer:
         """The answer to a request about a repository, made again with a token when the registry wants one.
 
-        The content of a `stream` is read by the caller. Raises `CouldNotAskError` and what `requests` raises.
+        The content of a `stream` is read by the caller. Raises `CouldNotAskError` and `NoAnswer`.
         """
         host = _HUB_HOST if reference.registry == DOCKER_HUB else reference.registry
         url = f"{self._scheme(host)}://{host}/v2/{reference.repository}/{what}"
@@ -192,27 +185,24 @@ class RegistryClient:
         scope = f"{method} {host}/{reference.repository}"
         used = self._tokens.get(scope)
 
-        def send(authorization: AuthBase) -> requests.Response:
+        def send(authorization: Authorization | None) -> Answer:
             return self._session.request(
                 method,
                 url,
                 headers=headers,
                 data=content,
                 auth=authorization,
-                timeout=TIMEOUT_SECONDS,
                 stream=stream,
-                # For HEAD, this is not what requests does by itself.
-                allow_redirects=True,
             )
 
-        response = send(used or _Anonymous())
+        response = send(used)
         # What a redirect led to has no say in where credentials go.
-        if response.status_code == requests.codes.unauthorized and not response.history:
+        if response.status_code == 401 and not response.history:
             response.close()
             response = send(self._authorization(scope, reference.registry, response, used))
         return response
 
-    def _authorization(self, scope: str, registry: str, refusal: requests.Response, used: AuthBase | None) -> AuthBase:
+    def _authorization(self, scope: str, registry: str, refusal: Answer, used: Authorization | None) -> Authorization:
         """What the registry's challenge asks for; one token serves all threads that ask about a repository.
 
         A token that was `used` in vain is replaced. A login that failed is not tried again: GitLab would ban us.
@@ -225,31 +215,34 @@ class RegistryClient:
             if self._tokens.get(scope) is used:
                 try:
                     self._tokens[scope] = self._answer(refusal, self._credentials.get(registry))
-                except (CouldNotAskError, requests.RequestException, HTTPError) as error:
+                except (CouldNotAskError, *NoAnswer) as error:
                     self._failures[scope] = error
                     raise
             return self._tokens[scope]
 
-    def _answer(self, refusal: requests.Response, login: tuple[str, str] | None) -> AuthBase:
-        kind, _, parameters = refusal.headers.get("WWW-Authenticate", "").partition(" ")
-        basic = HTTPBasicAuth(*(word.encode() for word in login)) if login else None
-        if kind.lower() == "basic" and basic:
+    def _answer(self, refusal: Answer, login: tuple[str, str] | None) -> Authorization:
+        kind, parameters = challenge(refusal)
+        basic = BasicAuthorization(*(word.encode() for word in login)) if login else None
+        if kind == "basic" and basic:
             return basic
-        if kind.lower() != "bearer":
+        if kind != "bearer":
             raise CouldNotAskError("HTTP 401: the registry wants a user and password")
-        challenge: dict[str, str | None] = parse_dict_header(parameters)  # type: ignore[no-untyped-call]
-        realm = challenge.get("realm") or ""
+        realm = parameters.get("realm") or ""
         if not self._is_safe(realm):
             raise CouldNotAskError(f"HTTP 401: its token service {realm!r} is not reached by https")
-        query = {key: value for key, value in challenge.items() if key in ("service", "scope") and value}
-        response = self._session.get(realm, params=query, auth=basic or _Anonymous(), timeout=TIMEOUT_SECONDS)
-        if response.status_code != requests.codes.ok:
+        query = {key: value for key, value in parameters.items() if key in ("service", "scope") and value}
+        response = self._session.get(realm, params=query, auth=basic)
+        if response.status_code != 200:
             raise CouldNotAskError(f"HTTP {response.status_code} from its token service{_detail(response)}")
         answer = _mapping(response.content)
         token = answer.get("token") or answer.get("access_token")
         if not isinstance(token, str):
             raise CouldNotAskError("its token service gave no token")
         return _Bearer(token)
+
+    def reason(self, error: Exception) -> str:
+        """Why there was no answer, for messages."""
+        return str(error) if isinstance(error, CouldNotAskError) else self._session.reason(error)
 
     def _is_safe(self, url: str) -> bool:
         try:
@@ -265,26 +258,11 @@ class RegistryClient:
         return host in self._insecure or urlsplit(f"//{host}").hostname in ("localhost", "127.0.0.1", "::1")
 
 
-class _Session(requests.Session):
-    """Follows redirects without looking into ~/.netrc."""
-
-    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        if self.should_strip_auth(response.request.url, prepared_request.url):  # type: ignore[no-untyped-call]
-            prepared_request.headers.pop("Authorization", None)
-
-
-class _Anonymous(AuthBase):
-    """No authorization at all; without any, requests would look for one in ~/.netrc."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
-class _Bearer(AuthBase):
+class _Bearer(Authorization):
     def __init__(self, token: str) -> None:
         self._token = token
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def __call__(self, request: Request) -> Request:
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
 
@@ -329,14 +307,10 @@ def _mapping(content: bytes) -> dict[str, Any]:
     return value
 
 
-def _detail(response: requests.Response) -> str:
+def _detail(response: Answer) -> str:
     """The registry's own words, if it has some (OCI distribution specification, "Error Codes")."""
     try:
         first = response.json()["errors"][0]
         return f": {first.get('message') or first['code']}"
     except (ValueError, LookupError, TypeError, AttributeError):
         return ""
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, CouldNotAskError) else reason(error, *TIMEOUT_SECONDS)

@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-import requests
-from urllib3.exceptions import HTTPError
-
-from foundation.doors.http import reason
+from foundation.doors.http import Answer, NoAnswer
 from foundation.errors import CouldNotAskError, NotThereError
-from foundation.registries.images import TIMEOUT_SECONDS, RegistryClient
+from foundation.registries.images import RegistryClient
 from foundation.spack.layout_oci import parse_oci_url
 
 _MANIFESTS: Final = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -93,7 +90,7 @@ class OciRepository:
             yield from answer.iter_content(_BLOCK)
 
     @contextmanager
-    def _answer(self, method: str, what: str, accept: str = "*/*") -> Iterator[requests.Response | None]:
+    def _answer(self, method: str, what: str, accept: str = "*/*") -> Iterator[Answer | None]:
         # What is packed stays packed, and sizes are those of the blobs.
         headers = {"Accept": accept, "Accept-Encoding": "identity"}
         try:
@@ -101,13 +98,13 @@ class OciRepository:
                 yield _found(answer)
         except CouldNotAskError as error:
             raise CouldNotAskError(f"{self.url}: {error}") from None
-        except (requests.RequestException, HTTPError) as error:
-            raise CouldNotAskError(f"{self.url}: {reason(error, *TIMEOUT_SECONDS)}") from None
+        except NoAnswer as error:
+            raise CouldNotAskError(f"{self.url}: {self._client.reason(error)}") from None
 
 
-def _found(answer: requests.Response) -> requests.Response | None:
-    if answer.status_code == requests.codes.not_found:
+def _found(answer: Answer) -> Answer | None:
+    if answer.status_code == 404:
         return None
-    if answer.status_code != requests.codes.ok:
+    if answer.status_code != 200:
         raise CouldNotAskError(f"HTTP {answer.status_code} {answer.reason or ''}".rstrip())
     return answer

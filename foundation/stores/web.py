@@ -11,17 +11,12 @@ from time import time
 from typing import Final, NoReturn
 from urllib.parse import quote
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
-
-from foundation.doors.http import reason
+from foundation.doors.http import Answer, HttpSession, NoAnswer, Patience
 from foundation.doors.processes import without_credentials
 from foundation.errors import CouldNotAskError, NotThereError, RefusedError
 from foundation.stores.store import ANYTHING, Content, StoredObject
 
-_CONNECT_SECONDS: Final = 10.0
-_READ_SECONDS: Final = 60.0
+_PATIENCE: Final = Patience(connect=10.0, read=60.0, attempts=4, backoff=0.2)
 _WORKERS: Final = 16
 _BLOCK: Final = 1 << 20
 
@@ -36,10 +31,7 @@ class HttpStore:
         self.url = without_credentials(self._url)
         self.requests: Counter[str] = Counter()
         self._lock = Lock()
-        self._session = requests.Session()
-        retries = Retry(3, status_forcelist=(429, 500, 502, 503, 504), backoff_factor=0.2, raise_on_status=False)
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_WORKERS, max_retries=retries))
+        self._session = HttpSession(_PATIENCE, _WORKERS, finds_logins=True)
 
     def now(self) -> float:
         """The time of this machine."""
@@ -70,26 +62,19 @@ class HttpStore:
             yield from answer.iter_content(_BLOCK)
 
     @contextmanager
-    def _answer(self, method: str, key: str) -> Iterator[requests.Response | None]:
+    def _answer(self, method: str, key: str) -> Iterator[Answer | None]:
         with self._lock:
             self.requests[method] += 1
         place = f"{self.url}/{key}"
         # What is packed stays packed: a server that unpacks archives on the way would change their checksums.
         headers = {"Accept-Encoding": "identity"}
         try:
-            with self._session.request(
-                method,
-                f"{self._url}/{quote(key)}",
-                headers=headers,
-                stream=True,
-                timeout=(_CONNECT_SECONDS, _READ_SECONDS),
-                allow_redirects=True,
-            ) as answer:
+            with self._session.request(method, f"{self._url}/{quote(key)}", headers=headers, stream=True) as answer:
                 if answer.status_code not in (200, 404, 410):
                     raise CouldNotAskError(f"{place}: the server answers {answer.status_code} {answer.reason}")
                 yield answer if answer.status_code == 200 else None
-        except requests.RequestException as error:
-            raise CouldNotAskError(f"{place}: {reason(error, _CONNECT_SECONDS, _READ_SECONDS)}") from None
+        except NoAnswer as error:
+            raise CouldNotAskError(f"{place}: {self._session.reason(error)}") from None
 
     def folders(self) -> tuple[str, ...]:
         """Not to be had."""

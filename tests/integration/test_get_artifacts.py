@@ -24,6 +24,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rich.console import Console
 
+from foundation.doors.http import Patience
 from foundation.errors import CouldNotAskError, DamagedError, ExitCode, NotThereError
 from foundation.yaml_io import load
 from get_artifacts import output_folder
@@ -34,7 +35,7 @@ from get_artifacts.download import Fetcher
 from get_artifacts.family import PipelineId
 from get_artifacts.gitlab_api import GitLabServer
 from get_artifacts.report import progress
-from get_artifacts.session import Credential, Patience
+from get_artifacts.session import Credential
 from job_creator.__main__ import main as jc
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.objects import expand
@@ -43,7 +44,7 @@ from tests.fakes.http import HANG_UP, SILENCE, Answer, Cut, json_answer
 from tests.samples import FROZEN_SITE, write_repository
 from tests.spack_ci import RECORDINGS
 
-QUICK = Patience(timeout=0.5, attempts=3, backoff=0.01, retry_after=1)
+QUICK = Patience(connect=0.5, read=0.5, attempts=3, silent_attempts=3, backoff=0.01, retry_after=1)
 TOKEN_HEADERS = {"authorization", "private-token", "job-token", "cookie"}
 
 

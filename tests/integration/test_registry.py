@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from foundation.doors.http import Patience
 from foundation.errors import CouldNotAskError
-from foundation.registries import images as registry_module
 from foundation.registries.images import RegistryClient
 from foundation.registries.published import Published, Query
 from job_creator.images.decisions import Action, compare_labels
@@ -314,10 +314,12 @@ def test_a_refused_connection_is_no_answer() -> None:
         assert "cannot connect" in refusal(host)
 
 
-def test_silence_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_module, "TIMEOUT_SECONDS", (0.2, 0.2))
+def test_silence_is_no_answer() -> None:
+    client = RegistryClient(patience=Patience(connect=0.2, read=0.2, silent_attempts=2, backoff=0.01))
     with serve(lambda _: None) as server:
-        assert "no answer within 0.2 seconds" in refusal(server.host)
+        query = Query(f"{server.host}/{IMAGE}:1", "amd64")
+        with pytest.raises(CouldNotAskError, match=r"no answer within 0\.2 seconds"):
+            client.look_up([query])
 
 
 def test_a_manifest_with_another_digest_than_asked_for_is_no_answer() -> None:

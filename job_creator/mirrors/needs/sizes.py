@@ -8,12 +8,11 @@ from threading import Lock as Mutex
 from typing import Final
 from urllib.parse import urlsplit
 
+from foundation.doors.http import HttpSession, NoAnswer, Patience
 from job_creator.mirrors.needs.comparison import logger
 from job_creator.mirrors.needs.plan import MirrorItem, Status
 
-_SIZE_TIMEOUT_SECONDS: Final = (3.0, 10.0)
-
-
+_PATIENCE: Final = Patience(connect=3.0, read=10.0, attempts=1)
 _SIZE_WORKERS: Final = 16
 
 
@@ -22,8 +21,7 @@ def remote_sizes(items: Collection[MirrorItem]) -> dict[str, int]:
 
     A server that cannot be reached is asked once.
     """
-    import requests
-
+    session = HttpSession(_PATIENCE, _SIZE_WORKERS, finds_logins=True)
     silent: set[str] = set()
     mutex = Mutex()
 
@@ -33,8 +31,8 @@ def remote_sizes(items: Collection[MirrorItem]) -> dict[str, int]:
             if not url.startswith(("http://", "https://")) or host in silent:
                 continue
             try:
-                answer = requests.head(url, timeout=_SIZE_TIMEOUT_SECONDS, allow_redirects=True)
-            except requests.RequestException:
+                answer = session.request("HEAD", url)
+            except NoAnswer:
                 with mutex:
                     silent.add(host)
                 continue
