@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from foundation.doors.http import Answer, NoAnswer
 from foundation.errors import CouldNotAskError, NotThereError
 from foundation.registries.images import RegistryClient
-from foundation.spack.layout_oci import parse_oci_url
+from foundation.registries.reference import ImageReference, parse_reference
+from foundation.stores.schemes import REGISTRY, is_plain_registry, kind_of, split_url
 
 _MANIFESTS: Final = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 _BLOCK: Final = 1 << 20
@@ -100,6 +101,17 @@ class OciRepository:
             raise CouldNotAskError(f"{self.url}: {error}") from None
         except NoAnswer as error:
             raise CouldNotAskError(f"{self.url}: {self._client.reason(error)}") from None
+
+
+def parse_oci_url(url: str) -> tuple[ImageReference, bool]:
+    """Read `oci://host/repository`: the repository, and whether it is spoken to by plain HTTP. Raises `ValueError`."""
+    host, _, name = split_url(url)[1].rstrip("/").partition("/")
+    is_repository = kind_of(url) is REGISTRY and name and not {":", "@"} & {*name}
+    # Spack writes names in lower case as well.
+    reference = parse_reference(f"{host}/{name.lower()}") if is_repository else None
+    if reference is None or reference.registry != host:
+        raise ValueError(f"{url!r} is no repository of a registry; write oci://host/repository")
+    return reference, is_plain_registry(url)
 
 
 def _found(answer: Answer) -> Answer | None:

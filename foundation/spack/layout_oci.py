@@ -19,11 +19,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from foundation.errors import DamagedError
-from foundation.registries.reference import ImageReference, parse_reference
 
 INDEX_TAG: Final = "index.spack"
-_SCHEMES: Final = {"oci://": False, "oci+http://": True}
-"""Whether it is spoken to by plain HTTP (since Spack 1.1)."""
 _SPEC_TAG: Final = re.compile(r".*-([a-z2-7]{32})\.spack")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _LONGEST: Final = 128
@@ -53,22 +50,6 @@ class ImageManifest:
     def blobs(self) -> tuple[Descriptor, ...]:
         """All that has to be there."""
         return (self.config, *self.layers)
-
-
-def is_oci_url(url: str) -> bool:
-    """Whether a mirror is a repository of a registry."""
-    return url.startswith(tuple(_SCHEMES))
-
-
-def parse_oci_url(url: str) -> tuple[ImageReference, bool]:
-    """Read `oci://host/repository`: the repository, and whether it is spoken to by plain HTTP. Raises `ValueError`."""
-    scheme = next((one for one in _SCHEMES if url.startswith(one)), None)
-    host, _, name = url.removeprefix(scheme or "").rstrip("/").partition("/")
-    # Spack writes names in lower case as well.
-    reference = parse_reference(f"{host}/{name.lower()}") if scheme and name and not {":", "@"} & {*name} else None
-    if scheme is None or reference is None or reference.registry != host:
-        raise ValueError(f"{url!r} is no repository of a registry; write oci://host/repository")
-    return reference, _SCHEMES[scheme]
 
 
 def tag_of(name: str, version: str, hash_: str) -> str:

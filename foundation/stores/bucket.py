@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from foundation.errors import NotThereError, RefusedError
-from foundation.stores.s3_client import S3Location, asking, is_missing, reason, s3_client
+from foundation.stores.s3_client import S3Location, asking, has_keys, is_missing, reason, s3_client
 from foundation.stores.store import ANYTHING, SIDE_FOLDER, ChangedError, Content, StoredObject, in_groups
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef, PaginatorConfigTypeDef
 
 KEYS_PER_REQUEST: Final = 1000
@@ -53,6 +52,7 @@ class S3Store:
     """
 
     workers = _WORKERS
+    can_be_listed = True
 
     def __init__(
         self, location: S3Location, endpoint: str | None = None, keys_per_request: int = KEYS_PER_REQUEST
@@ -66,7 +66,7 @@ class S3Store:
         self._lock = Lock()
         self._ahead = 0.0
         with asking(self.url):
-            self._client = _client(endpoint)
+            self._client = s3_client(endpoint, workers=_WORKERS, anonymous=not has_keys())
         self._client.meta.events.register("before-send.s3", self._count)
 
     def now(self) -> float:
@@ -102,6 +102,19 @@ class S3Store:
                 for one in page.get("Contents", ()):
                     key = one["Key"].removeprefix(self._prefix)
                     yield StoredObject(key, one["Size"], one["LastModified"].timestamp(), one["ETag"])
+
+    def look(self, key: str) -> StoredObject | None:
+        """What the server says of an object; `None` if there is none."""
+        from botocore.exceptions import ClientError
+
+        with asking(f"{self.url}/{key}"):
+            try:
+                answer = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+            except ClientError as error:
+                if is_missing(error):
+                    return None
+                raise
+        return StoredObject(key, answer["ContentLength"], answer["LastModified"].timestamp(), answer["ETag"])
 
     def read(self, key: str) -> Content | None:
         """The content of an object; `None` if there is none."""
@@ -162,7 +175,8 @@ class S3Store:
             if replaces == ANYTHING:
                 return self._client.put_object(**arguments)["ETag"]
             # Some servers ignore conditions without a word.
-            if self._tag_of(key) != replaces:
+            found = self.look(key)
+            if (found.tag if found else None) != replaces:
                 raise ChangedError(key)
             for condition in _conditions(replaces):
                 try:
@@ -223,16 +237,6 @@ class S3Store:
             if one.get("Code") != "NoSuchKey"
         }
 
-    def _tag_of(self, key: str) -> str | None:
-        from botocore.exceptions import ClientError
-
-        try:
-            return self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)["ETag"]
-        except ClientError as error:
-            if is_missing(error):
-                return None
-            raise
-
     def _count(self, event_name: str, **_: Any) -> None:
         operation = event_name.rpartition(".")[2]
         with self._lock:
@@ -249,10 +253,3 @@ def _conditions(tag: str | None) -> tuple[dict[str, Any], ...]:
         return ({"IfNoneMatch": "*"},)
     # Ceph compares the tag without the quotes that belong to it, and never finds one with them.
     return ({"IfMatch": tag}, {"IfMatch": tag.strip('"')})
-
-
-def _client(endpoint: str | None) -> S3Client:
-    import boto3
-
-    anonymous = boto3.Session().get_credentials() is None
-    return s3_client(endpoint, workers=_WORKERS, anonymous=anonymous)

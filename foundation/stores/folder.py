@@ -30,6 +30,7 @@ class FileSystemStore:
     """A mirror below a folder. Raises `NotThereError` if there is none."""
 
     workers = 1
+    can_be_listed = True
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
@@ -62,15 +63,24 @@ class FileSystemStore:
         with os.scandir(folder) as found:
             for entry in found:
                 key = prefix + entry.name
-                if entry.is_symlink():
-                    if entry.is_dir():
-                        raise RefusedError(f"{entry.path}: is a link to a folder, and links are not followed")
-                    yield StoredObject(key, 0, _ALWAYS_NEW, "link", self._target(key))
-                elif entry.is_dir(follow_symlinks=False):
+                if entry.is_symlink() and entry.is_dir():
+                    raise RefusedError(f"{entry.path}: is a link to a folder, and links are not followed")
+                if entry.is_dir():
                     yield from self._files(entry.path, f"{key}/")
+                elif entry.is_symlink():
+                    yield self._link(key)
                 else:
-                    status = entry.stat(follow_symlinks=False)
-                    yield StoredObject(key, status.st_size, status.st_mtime, _tag(status))
+                    yield _object(key, entry.stat(follow_symlinks=False))
+
+    def look(self, key: str) -> StoredObject | None:
+        """What is known of a file; `None` if there is none."""
+        path = self._path(key)
+        with naming(path), suppress(FileNotFoundError, NotADirectoryError):
+            status = path.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                return self._link(key)
+            return None if stat.S_ISDIR(status.st_mode) else _object(key, status)
+        return None
 
     def read(self, key: str) -> Content | None:
         """The content of a file; `None` if there is none, or only a link."""
@@ -158,6 +168,9 @@ class FileSystemStore:
             raise RefusedError(f"{key}: leads out of the mirror")
         return path
 
+    def _link(self, key: str) -> StoredObject:
+        return StoredObject(key, 0, _ALWAYS_NEW, "link", self._target(key))
+
     def _target(self, key: str) -> str:
         """What a link leads to: a key, or an absolute path outside of the mirror."""
         path = self._root / key
@@ -210,6 +223,10 @@ def _copy_whole(old: Path, new: Path, *, as_new: bool) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _object(key: str, status: os.stat_result) -> StoredObject:
+    return StoredObject(key, status.st_size, status.st_mtime, _tag(status))
 
 
 def _tag(status: os.stat_result) -> str:

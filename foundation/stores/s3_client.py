@@ -1,4 +1,6 @@
-"""The door to S3: one way to make a client, to read URLs, and to tell "not there" from "could not ask".
+"""The one door to S3: a way to make a client, to read URLs, and to tell "not there" from "could not ask".
+
+No other module imports `boto3`, and none outside of this folder `botocore`.
 
 Servers other than Amazon's leave out error messages (Ceph) and answer HEAD without a body, so that only the status and
 the code of an error can be relied on.
@@ -14,6 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from foundation.errors import CouldNotAskError
+from foundation.stores.schemes import BUCKET, bucket_url, kind_of, split_url
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -23,7 +26,7 @@ TIMEOUT_SECONDS: Final = (10.0, 60.0)
 """To connect, and between two bytes of an answer."""
 MAX_ATTEMPTS: Final = 6
 DEFAULT_REGION: Final = "us-east-1"
-_URL: Final = re.compile(r"s3://(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9])(/(?P<key>.*))?", re.DOTALL)
+_PATH: Final = re.compile(r"(?P<bucket>[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9])(/(?P<key>.*))?", re.DOTALL)
 _HINTS: Final = {
     "403": "are the keys those of this bucket, and may they list it? Without that, S3 says 403 for what is not there",
     "AccessDenied": "may these keys do this here?",
@@ -43,7 +46,7 @@ class S3Location:
 
     def __str__(self) -> str:
         """`s3://bucket/key`."""
-        return f"s3://{self.bucket}/{self.key}".rstrip("/")
+        return bucket_url(self.bucket, self.key)
 
     def __truediv__(self, name: str) -> S3Location:
         """What is called `name` below this."""
@@ -52,8 +55,8 @@ class S3Location:
 
 def parse_s3_url(url: str) -> S3Location:
     """Read `s3://bucket[/key]`. Raises `ValueError`."""
-    match = _URL.fullmatch(url)
-    if not match:
+    match = _PATH.fullmatch(split_url(url)[1])
+    if kind_of(url) is not BUCKET or not match:
         raise ValueError(f"{url!r} is no S3 URL; write s3://bucket or s3://bucket/prefix")
     return S3Location(match["bucket"], (match["key"] or "").strip("/"))
 
@@ -104,6 +107,13 @@ def _timestamp(text: str) -> datetime:
     except (TypeError, ValueError):
         parsed: datetime = parse_timestamp(text)
         return parsed
+
+
+def has_keys() -> bool:
+    """Whether there are keys where boto3 looks for them."""
+    import boto3
+
+    return boto3.Session().get_credentials() is not None
 
 
 @contextmanager

@@ -62,6 +62,8 @@ class Store(Protocol):
     """How many requests of each kind there were: `LIST`, `GET`, `PUT`, `COPY`, `DELETE`, `HEAD`."""
     workers: int
     """How many threads may read at once."""
+    can_be_listed: bool
+    """Whether `folders` and `list` answer; otherwise only what has a known name can be found, by `look`."""
 
     def now(self) -> float:
         """The time by the clock of the store, which is the one that `modified` is measured with."""
@@ -71,6 +73,9 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """All objects whose keys start with a prefix, which ends with a slash; of the whole mirror if it is empty."""
+
+    def look(self, key: str) -> StoredObject | None:
+        """What is known of an object without reading it; `None` if there is none. A size of -1 is not known."""
 
     def read(self, key: str) -> Content | None:
         """The content of an object; `None` if there is none."""

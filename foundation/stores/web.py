@@ -25,6 +25,7 @@ class HttpStore:
     """A mirror at an HTTP or HTTPS address, to be read only."""
 
     workers = _WORKERS
+    can_be_listed = False
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")

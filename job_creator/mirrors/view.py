@@ -11,7 +11,6 @@ from typing import Final
 from foundation.errors import NotThereError
 from foundation.spack.openpgp import has_private_key
 from foundation.stores.store import Store, StoredObject, read_all
-from foundation.stores.web import HttpStore
 from job_creator.mirrors.contents import is_carried
 from job_creator.mirrors.verification.source_checks import Digest
 
@@ -34,7 +33,7 @@ class View:
 
     def ask_for(self, keys: Iterable[str]) -> None:
         """Find out whether these are there, if that is not known yet."""
-        if not isinstance(self.store, HttpStore):
+        if self.store.can_be_listed:
             return
         new = [key for key in dict.fromkeys(keys) if key and key not in self.objects]
         with ThreadPoolExecutor(self.store.workers) as pool:
@@ -55,14 +54,14 @@ class View:
 
 def look(store: Store) -> View:
     """What is in a mirror, without what is unfinished, and what 'spackitor' has removed and may still bring back."""
-    if isinstance(store, HttpStore):
+    if not store.can_be_listed:
         return View(store)
     return View(store, {one.key: one for one in store.list("") if is_carried(one.key)}, is_listed=True)
 
 
 def look_into(store: Store, *folders: str) -> View:
     """What is in some folders of a mirror; of the rest, what is asked for."""
-    if isinstance(store, HttpStore):
+    if not store.can_be_listed:
         return View(store)
     return View(store, {one.key: one for folder in folders for one in store.list(folder)})
 

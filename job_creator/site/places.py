@@ -8,29 +8,42 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from foundation.stores.schemes import (
+    BUCKET,
+    FOLDER,
+    REGISTRY,
+    WEB_SERVER,
+    bucket_url,
+    folder_url,
+    is_plain_registry,
+    kind_of,
+    split_url,
+)
 from foundation.validation import Form, Items, Value
 from job_creator.site.words import Url, VariableName, url_without_credentials
 
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 
 
-_FOLDER = re.compile(r"(file://)?(/[A-Za-z0-9._+-]+)+/?")
+_FOLDER = re.compile(r"(/[A-Za-z0-9._+-]+)+/?")
 
 
-_OCI = re.compile(r"oci://[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+")
+_REPOSITORY = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+")
 
 
 _GLOB = re.compile(r"[^\s$~^:\\]+")
 
 
 def _mirror_url(text: str) -> str:
-    if text.startswith("s3://"):
+    kind, rest = kind_of(text), split_url(text)[1]
+    if kind is BUCKET:
         raise ValueError("{name} is for folders and web servers; write 'bucket:', 'prefix:' and 'endpoint:' instead")
-    if _FOLDER.fullmatch(text):
-        if ".." in text.split("/"):
+    if kind is FOLDER and _FOLDER.fullmatch(rest):
+        if ".." in rest.split("/"):
             raise ValueError(f"{text!r} is no plain path")
-        return f"file://{text.removeprefix('file://').rstrip('/')}"
-    return text if _OCI.fullmatch(text) else url_without_credentials(text).rstrip("/")
+        return folder_url(rest.rstrip("/"))
+    is_repository = kind is REGISTRY and not is_plain_registry(text) and _REPOSITORY.fullmatch(rest)
+    return text if is_repository else url_without_credentials(text).rstrip("/")
 
 
 def _fingerprint(text: str) -> str:
@@ -80,7 +93,7 @@ class Bucket(Value):
     @property
     def url(self) -> str:
         """`s3://bucket/prefix`."""
-        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+        return bucket_url(self.bucket, self.prefix)
 
     def credential_variables(self) -> dict[str, str]:
         """Job variables through which S3 clients find keys and server; they hold references, not values."""
@@ -141,7 +154,7 @@ class Mirror(Value):
             raise ValueError("{name} has no place; add 'bucket:' or 'url:'")
         if not self.bucket and self.model_fields_set & (Bucket.model_fields.keys() - {"bucket"}):
             raise ValueError("has keys of a bucket, but none is named; add 'bucket:'")
-        if self.bucket and self.url and not self.url.startswith(("http://", "https://")):
+        if self.bucket and self.url and kind_of(self.url) is not WEB_SERVER:
             raise ValueError("beside a bucket, 'url:' is the https URL at which the same files can be read")
         if "push" in self.model_fields_set and self.push != "nobody" and not self.target:
             raise ValueError("a web server can only be read; leave out 'push:', or name the bucket behind it")
@@ -158,7 +171,7 @@ class Mirror(Value):
         bucket = self.in_bucket
         if bucket:
             return bucket.url
-        return self.url if self.url and self.url.startswith("file://") else ""
+        return self.url if self.url and kind_of(self.url) is FOLDER else ""
 
     def may_be_pushed_to(self, branch: str, *, is_default: bool) -> bool:
         """Whether a run for this branch, which is empty for merge requests and tags, may write to it."""
@@ -174,7 +187,7 @@ class SourceMirror(Mirror):
 
     @model_validator(mode="after")
     def _check_kind(self) -> SourceMirror:
-        if self.url and self.url.startswith("oci://"):
+        if self.url and kind_of(self.url) is REGISTRY:
             raise ValueError("registries hold binaries only; sources need a bucket, a folder or a web server")
         return self
 
@@ -191,7 +204,7 @@ class BinaryMirror(Mirror):
 
     @model_validator(mode="after")
     def _check_kind(self) -> BinaryMirror:
-        if self.url and self.url.startswith("file://"):
+        if self.url and kind_of(self.url) is FOLDER:
             raise ValueError("containers are built where no folder of the runner is seen; serve it by https")
         if self.fingerprints and not self.signed:
             raise ValueError("'fingerprints:' mean nothing for a mirror that is not signed")

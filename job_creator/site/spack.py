@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, model_validator
 
 from foundation.spack.line import SpackLine, line_of_ref
+from foundation.stores.schemes import WEB_SERVER, kind_of
 from foundation.validation import Value
 from job_creator.site.words import Text, VariableName, url_without_credentials
 
@@ -15,7 +16,7 @@ _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 
 
 def _git_url(text: str) -> str:
-    if text.startswith(("http://", "https://")):
+    if kind_of(text) is WEB_SERVER:
         return url_without_credentials(text)
     if not re.fullmatch(r"(ssh://|file://|[\w.-]+@[\w.-]+:|/)[^\s]+", text):
         raise ValueError(f"{text!r} is no git URL")

@@ -151,15 +151,16 @@ def _clean_jobs(site: Site, architectures: Sequence[str]) -> Iterator[tuple[str,
         if bucket is None or bucket.url in buckets:
             continue
         buckets[bucket.url] = architecture
+        place = f"{bucket.bucket}/{bucket.prefix}".rstrip("/")
         yield (
-            names.clean_branches_job(bucket.url.removeprefix("s3://")),
+            names.clean_branches_job(place),
             {
                 "stage": "clean",
                 **_machine(site, architecture, bucket.credential_variables()),
                 "rules": rules,
                 "needs": [],
                 "script": _cleaning(bucket.url),
-                "resource_group": f"clean {bucket.bucket}/{bucket.prefix}".rstrip("/"),
+                "resource_group": f"clean {place}",
             },
         )
     for name, cluster in site.publish.clusters.items():

@@ -12,7 +12,7 @@ import click
 
 from foundation.command_line import Command, json_option
 from foundation.errors import ExitCode
-from foundation.spack.layout_oci import is_oci_url
+from foundation.stores.schemes import REGISTRY, kind_of
 from job_creator.mirrors.cli.options import ENDPOINT, SPACK, store_of
 from job_creator.options import Options
 
@@ -114,11 +114,11 @@ def verify(
     allowed = frozenset(map(whole_fingerprint, fingerprints))
     rules = whole_mirror.MirrorRules(deep, must_be_signed, allowed, jobs or whole_mirror.default_jobs())
     with _progress() as progress:
-        if is_oci_url(mirror):
-            from job_creator.mirrors.places import registry_place
+        if kind_of(mirror) is REGISTRY:
+            from job_creator.mirrors.places import repository_of
             from job_creator.mirrors.verification.registry import verify_registry
 
-            report = verify_registry(registry_place(mirror, options.environment).repository, locks, rules, progress)
+            report = verify_registry(repository_of(mirror, options.environment), locks, rules, progress)
         else:
             report = whole_mirror.verify(store_of(options, mirror, endpoint_url), locks, rules, progress)
     if as_json:

@@ -6,20 +6,23 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 from foundation.errors import NotThereError, RefusedError
+from foundation.registries.repository import OciRepository
 from foundation.spack import layout_oci
 from foundation.spack.line import SpackLine
 from foundation.spack.source_needs import NEEDS_KEY
+from foundation.stores.opening import url_of
+from foundation.stores.schemes import BUCKET, REGISTRY, kind_of
+from foundation.stores.store import Store
 from foundation.yaml_io import dump
 from job_creator.mirrors import places
 from job_creator.mirrors.configuration import scope as pure
 from job_creator.mirrors.configuration.relocation import too_short
 from job_creator.mirrors.configuration.scope import Holdings, holdings_of
 from job_creator.mirrors.contents import COMMITS_KEY
-from job_creator.mirrors.places import MirrorPlace, RegistryPlace, StorePlace
+from job_creator.mirrors.places import present
 
 _TELLING: Final = (
     f"{pure.PACKAGES_REPOSITORY}/HEAD",
@@ -79,14 +82,14 @@ def configuration(
 ) -> Configuration:
     """The configuration of a mirror's users. Raises `NotThereError`, `CouldNotAskError` and `RefusedError`."""
     place = places.open_place(mirror, endpoint, environment)
-    if isinstance(place, StorePlace) and place.store is None:
+    if place is None:
         raise NotThereError(f"{mirror}: no such folder; 'jc mirror create' makes it")
-    if isinstance(place, RegistryPlace):
+    if isinstance(place, OciRepository):
         holdings = _holdings_of_registry(place)
     else:
         holdings = replace(_holdings(place), is_signed=is_signed)
-    url = mirror.rstrip("/") if "://" in mirror else Path(mirror).resolve().as_uri()
-    server = (endpoint or _endpoint(environment)) if url.startswith("s3://") else None
+    url = url_of(mirror)
+    server = (endpoint or _endpoint(environment)) if kind_of(url) is BUCKET else None
     return Configuration(url, pure.scope(url, line, holdings, server, only_this=only_this), holdings)
 
 
@@ -98,7 +101,7 @@ def _endpoint(environment: Mapping[str, str]) -> str | None:
 
 def require_room(mirror: str, endpoint: str | None, environment: Mapping[str, str], root: str) -> None:
     """Whether all binaries can be installed below a folder. Raises `RefusedError` with those that cannot."""
-    if layout_oci.is_oci_url(mirror):
+    if kind_of(mirror) is REGISTRY:
         raise RefusedError("--root: where binaries in registries were built is not looked at; leave it out")
     found = too_short(places.store_of(mirror, endpoint, environment), root)
     if found:
@@ -110,19 +113,19 @@ def require_room(mirror: str, endpoint: str | None, environment: Mapping[str, st
         )
 
 
-def _holdings_of_registry(place: RegistryPlace) -> Holdings:
-    if not layout_oci.spec_tags(place.repository.tags() or ()):
-        raise NotThereError(f"{place.url}: no build cache; 'jc mirror create --binaries' makes it")
+def _holdings_of_registry(repository: OciRepository) -> Holdings:
+    if not layout_oci.spec_tags(repository.tags() or ()):
+        raise NotThereError(f"{repository.url}: no build cache; 'jc mirror create --binaries' makes it")
     return Holdings(has_sources=False, is_signed=False)
 
 
-def _holdings(place: MirrorPlace) -> Holdings:
-    found = set(place.present(_TELLING))
-    if isinstance(place, StorePlace) and place.store:
-        found |= {f"{name}/" for name in place.store.folders()}
+def _holdings(store: Store) -> Holdings:
+    found = set(present(store, _TELLING))
+    if store.can_be_listed:
+        found |= {f"{name}/" for name in store.folders()}
     elif NEEDS_KEY in found:
         found.add("_source-cache/")
     commit = ""
-    if isinstance(place, StorePlace) and place.store and (content := place.store.read(COMMITS_KEY)):
+    if store.can_be_listed and (content := store.read(COMMITS_KEY)):
         commit = (json.loads(content.data).get("packages") or [""])[0]
     return holdings_of(found, packages_commit=commit)

@@ -5,12 +5,13 @@ Sources: lib/spack/spack/schema/{mirrors,repos,bootstrap}.py of Spack v0.21.3 to
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foundation.spack.layout_oci import is_oci_url
 from foundation.spack.line import SpackLine
+from foundation.stores.schemes import FOLDER, REGISTRY, WEB_SERVER, is_plain_registry, kind_of, path_of
 
 MIRROR_NAME: Final = "site"
 BOOTSTRAP_SOURCES: Final = "site-sources"
@@ -61,7 +62,7 @@ def scope(
     With `only_this`, mirrors and bootstrap sources of lower scopes are dropped (`mirrors::`): where there is no
     internet, Spack would wait for each of them in vain.
     """
-    local = url.removeprefix("file://") if url.startswith("file://") else ""
+    local = path_of(url) if kind_of(url) is FOLDER else ""
     files: dict[str, dict[str, Any]] = {
         "mirrors.yaml": {"mirrors:" if only_this else "mirrors": {MIRROR_NAME: _mirror(url, line, holdings, endpoint)}},
         "bootstrap.yaml": _bootstrap(local, holdings, only_this),
@@ -120,22 +121,22 @@ def instructions(url: str, folder: str, holdings: Holdings) -> tuple[str, ...]:
 
 def admin_instructions(url: str, holdings: Holdings) -> tuple[str, ...]:
     """What the admin does once on each machine: git reads no repository of another user that nobody has allowed."""
-    if not holdings.has_packages or not url.startswith("file://"):
+    if not holdings.has_packages or kind_of(url) is not FOLDER:
         return ()
-    return (f"git config --system --add safe.directory {url.removeprefix('file://')}/{PACKAGES_REPOSITORY}",)
+    return (f"git config --system --add safe.directory {shlex.quote(f'{path_of(url)}/{PACKAGES_REPOSITORY}')}",)
 
 
 def warnings(url: str, holdings: Holdings) -> tuple[str, ...]:
     """What whoever runs the mirror has to know."""
     found = []
-    if is_oci_url(url):
+    if kind_of(url) is REGISTRY:
         found.append(f"{url}: nothing in a registry is signed; whoever may push there decides what your users run")
-    if url.startswith("oci+http://"):
+    if is_plain_registry(url):
         # `_fetch_and_cache_index` in lib/spack/spack/binary_distribution.py of Spack v1.1.0 knows `oci` only.
         found.append(
             f"{url}: Spack 1.1 reads no index there, only what a lockfile names is found; HTTPS (oci://) helps"
         )
-    if url.startswith(("http://", "https://")) and holdings.has_packages:
+    if kind_of(url) is WEB_SERVER and holdings.has_packages:
         # Git's protocol for plain web servers knows nothing of repositories whose history is cut off.
         found.append(f"{url}: git clones no recipes from a web server; give users the folder, or a clone of it")
     return tuple(found)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foundation.errors import CouldNotAskError, RefusedError
-from foundation.spack.layout_oci import is_oci_url
 from foundation.spack.program import SpackProgram
 from foundation.spack.source_needs import SourceNeeds
+from foundation.stores.schemes import BUCKET, REGISTRY, kind_of
 from foundation.stores.store import Store
 from job_creator.mirrors import contents
 from job_creator.mirrors.filling import bootstrap_mirror, push, recipes
@@ -59,11 +59,12 @@ class Result:
 def require_possible(order: Order, destination_url: str) -> None:
     """Whether a mirror at this place can hold what is asked for. Raises `RefusedError`."""
     asked = [name for name, is_asked in (("recipes", order.recipes), ("bootstrap", order.bootstrap)) if is_asked]
-    if destination_url.startswith("s3://") and asked:
+    kind = kind_of(destination_url)
+    if kind is BUCKET and asked:
         raise RefusedError(
             f"--{asked[0]}: git and Spack's bootstrap read folders and web servers, not buckets; fill a folder"
         )
-    if not is_oci_url(destination_url):
+    if kind is not REGISTRY:
         return
     if order.wanted.sources or asked or order.source_cache:
         what = "a copy of another cache" if order.source_cache else asked[0] if asked else "sources"

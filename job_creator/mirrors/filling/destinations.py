@@ -8,18 +8,17 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 from foundation.doors.blocks import sha256
 from foundation.errors import NotThereError, RefusedError, naming
+from foundation.registries.repository import OciRepository
 from foundation.stores.s3_client import S3Location
+from foundation.stores.schemes import folder_url
 from foundation.stores.store import Store
 from job_creator.mirrors.permissions import Permissions
-from job_creator.mirrors.places import MirrorPlace, RegistryPlace, StorePlace
-
-if TYPE_CHECKING:
-    pass
+from job_creator.mirrors.places import MirrorPlace
 
 
 class BinaryDestination(Protocol):
@@ -46,7 +45,7 @@ class BinaryDestination(Protocol):
 class RegistryDestination:
     """A mirror in a registry."""
 
-    place: RegistryPlace
+    place: OciRepository
     staging: Path
     endpoint: None = None
 
@@ -86,12 +85,12 @@ class FolderDestination:
     @property
     def url(self) -> str:
         """As Spack's configuration has it."""
-        return self.root.resolve().as_uri()
+        return folder_url(str(self.root.resolve()))
 
     @property
-    def place(self) -> StorePlace:
+    def place(self) -> Store:
         """The same mirror, to be asked what it has."""
-        return StorePlace(self.url, self.store)
+        return self.store
 
     def put(self, staged: Path, path: str, links: Collection[str]) -> None:
         """A rename; links are made beside their final names and renamed as well. Raises `FileAccessError`."""
@@ -145,9 +144,9 @@ class BucketDestination:
         return str(self.location)
 
     @property
-    def place(self) -> StorePlace:
+    def place(self) -> Store:
         """The same mirror, to be asked what it has."""
-        return StorePlace(self.url, self.store)
+        return self.store
 
     def put(self, staged: Path, path: str, links: Collection[str]) -> None:
         """Uploads the file; an object appears whole or not at all. Raises `CouldNotAskError` and `FileAccessError`."""

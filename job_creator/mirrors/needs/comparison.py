@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foundation.errors import RefusedError
+from foundation.registries.repository import OciRepository
 from foundation.spack.source_needs import SourceNeeds
 from job_creator.mirrors.needs.plan import MirrorItem, MirrorPlan, binary_items, source_items, usable_binaries
 from job_creator.mirrors.needs.present_binaries import present_binaries
 from job_creator.mirrors.needs.questions import Lock
-from job_creator.mirrors.places import MirrorPlace, RegistryPlace
+from job_creator.mirrors.places import MirrorPlace, present
 
 logger = logging.getLogger(__name__)
 
@@ -25,15 +26,20 @@ class MirrorScope:
     private: bool = False
 
 
-def make_plan(locks: Sequence[Lock], needs: SourceNeeds, place: MirrorPlace, wanted: MirrorScope) -> MirrorPlan:
-    """How the mirror stands to what it is for. Raises `RefusedError`, `CouldNotAskError` and `FileAccessError`."""
-    if wanted.sources and isinstance(place, RegistryPlace):
-        raise RefusedError(f"{place.url}: registries hold binaries and no sources; say --no-sources --binaries")
+def make_plan(locks: Sequence[Lock], needs: SourceNeeds, place: MirrorPlace | None, wanted: MirrorScope) -> MirrorPlan:
+    """How the mirror, which need not be there yet, stands to what it is for.
+
+    Raises `RefusedError`, `CouldNotAskError` and `FileAccessError`.
+    """
     items: tuple[MirrorItem, ...] = ()
     if wanted.sources:
+        if isinstance(place, OciRepository):
+            raise RefusedError(f"{place.url}: registries hold binaries and no sources; say --no-sources --binaries")
         paths = {source.path for package in needs.packages.values() for source in package.sources if source.path}
-        items += source_items(needs, place.present(sorted(paths)), private=wanted.private)
+        found = present(place, sorted(paths)) if place else {}
+        items += source_items(needs, found, private=wanted.private)
     if wanted.binaries:
         usable = usable_binaries((lock.lockfile for lock in locks), needs, private=wanted.private)
-        items += binary_items(needs, usable, present_binaries(place, usable, needs), private=wanted.private)
+        whole = present_binaries(place, usable, needs) if place else {}
+        items += binary_items(needs, usable, whole, private=wanted.private)
     return MirrorPlan(needs, items)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 from foundation.errors import DamagedError, RefusedError
+from foundation.registries.repository import OciRepository
 from foundation.spack import layout_oci, layout_v2, layout_v3
 from foundation.spack.source_needs import SourceNeeds
 from foundation.stores.store import Store, read_all
 from job_creator.mirrors.needs.binaries import LISTED, SPEC_MANIFESTS, manifest_key, manifest_keys, whole_v2, whole_v3
-from job_creator.mirrors.places import MirrorPlace, RegistryPlace, StorePlace, WebPlace
-
-if TYPE_CHECKING:
-    from foundation.registries.repository import OciRepository
-    from foundation.stores.web import HttpStore
+from job_creator.mirrors.places import MirrorPlace
 
 
 def present_binaries(place: MirrorPlace, hashes: Collection[str], needs: SourceNeeds) -> Mapping[str, int]:
@@ -23,14 +19,9 @@ def present_binaries(place: MirrorPlace, hashes: Collection[str], needs: SourceN
 
     `needs` are of all of them. Raises `RefusedError` for a layout that cannot be asked, and `CouldNotAskError`.
     """
-    match place:
-        case WebPlace(store):
-            return _behind_web_server(store, hashes, needs)
-        case RegistryPlace(repository):
-            return _in_registry(repository, hashes)
-        case StorePlace(_, store) if store is not None:
-            return _in_store(store, hashes)
-    return {}
+    if isinstance(place, OciRepository):
+        return _in_registry(place, hashes)
+    return _in_store(place, hashes) if place.can_be_listed else _asked_for(place, hashes, needs)
 
 
 def _in_store(store: Store, hashes: Collection[str]) -> Mapping[str, int]:
@@ -40,7 +31,7 @@ def _in_store(store: Store, hashes: Collection[str]) -> Mapping[str, int]:
     return {**whole_v2(objects.values()), **whole_v3(_manifests(store, keys), sizes)}
 
 
-def _behind_web_server(store: HttpStore, hashes: Collection[str], needs: SourceNeeds) -> Mapping[str, int]:
+def _asked_for(store: Store, hashes: Collection[str], needs: SourceNeeds) -> Mapping[str, int]:
     """By the names that they have to have; without an index, because that may be older than they are."""
     packages = [needs.packages[hash_] for hash_ in hashes]
     keys = {package.hash: manifest_key(package.name, package.version, package.hash) for package in packages}
@@ -54,7 +45,7 @@ def _behind_web_server(store: HttpStore, hashes: Collection[str], needs: SourceN
     return whole_v3(manifests, {one.key: one.size if one.size >= 0 else blobs[one.key] for one in found})
 
 
-def _manifests(store: Store | HttpStore, keys: Mapping[str, str]) -> dict[str, layout_v3.SpecManifest]:
+def _manifests(store: Store, keys: Mapping[str, str]) -> dict[str, layout_v3.SpecManifest]:
     """The manifests that are there by DAG hash; `keys` are theirs."""
     hash_of = {key: hash_ for hash_, key in keys.items()}
     return {hash_of[key]: layout_v3.read_manifest(content, key) for key, content in read_all(store, hash_of) if content}

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from foundation.doors.http import HttpSession, NoAnswer, Patience
+from foundation.stores.schemes import WEB_SERVER, kind_of
 from job_creator.mirrors.needs.comparison import logger
 from job_creator.mirrors.needs.plan import MirrorItem, Status
 
@@ -28,7 +29,7 @@ def remote_sizes(items: Collection[MirrorItem]) -> dict[str, int]:
     def size(item: MirrorItem) -> int | None:
         for url in item.source.urls if item.source else ():
             host = urlsplit(url).hostname or ""
-            if not url.startswith(("http://", "https://")) or host in silent:
+            if kind_of(url) is not WEB_SERVER or host in silent:
                 continue
             try:
                 answer = session.request("HEAD", url)

@@ -234,6 +234,7 @@ class WatchedStore:
     """A store that writes down every effect, and can be killed after any of them."""
 
     workers = 1
+    can_be_listed = True
 
     def __init__(self, store: Store, *, kill_after: int | None = None) -> None:
         self._store, self._kill_after = store, kill_after
@@ -258,6 +259,10 @@ class WatchedStore:
     def list(self, prefix: str) -> Iterator[StoredObject]:
         """All objects below a prefix."""
         return self._store.list(prefix)
+
+    def look(self, key: str) -> StoredObject | None:
+        """What is known of an object."""
+        return self._store.look(key)
 
     def read(self, key: str) -> Content | None:
         """The content of an object."""

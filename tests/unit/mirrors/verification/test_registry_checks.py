@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import DamagedError
+from foundation.registries.repository import parse_oci_url
 from foundation.spack.index import Index
-from foundation.spack.layout_oci import Descriptor, ImageManifest, parse_oci_url, read_manifest, spec_tags, tag_of
+from foundation.spack.layout_oci import Descriptor, ImageManifest, read_manifest, spec_tags, tag_of
 from job_creator.mirrors.findings import FindingKind
 from job_creator.mirrors.verification import registry_checks
 
