@@ -140,7 +140,9 @@ class PublicationBucket:
                 )
             refused += answer.get("Errors", [])
         if refused:
-            named = (f"s3://{self.root.bucket}/{one.get('Key', '?')}: {one.get('Code', 'no code')}" for one in refused)
+            named = (
+                f"{S3Location(self.root.bucket, one.get('Key', '?'))}: {one.get('Code', 'no code')}" for one in refused
+            )
             message = f"the server refuses to remove {len(refused)} of {len(places)} objects"
             raise CouldNotAskError(f"{message}: {'; '.join(named)}")
 

@@ -152,15 +152,15 @@ def publish(
       jc mirror keys publish /shared/mirror
       jc mirror keys publish s3://mirror/amd64 --fingerprint 9EE721CCD97E3821D94046C07D2B864358DE62A6
     """
+    from foundation.stores.opening import url_of
     from job_creator.mirrors.keys.keys import whole_fingerprint
     from job_creator.mirrors.keys.spack_ring import SpackKeys
     from job_creator.mirrors.verification import trust_offers
 
     store = store_of(options, mirror, endpoint_url)
     variables = {"AWS_ENDPOINT_URL": endpoint_url, "S3_ENDPOINT_URL": endpoint_url} if endpoint_url else {}
-    url = store.url if "://" in store.url else f"file://{store.url}"
     spack = SpackKeys(program, variables)
-    key = spack.publish(url, whole_fingerprint(fingerprint) if fingerprint else None)
+    key = spack.publish(url_of(store.url), whole_fingerprint(fingerprint) if fingerprint else None)
     trust_offers.require_offer(store, key)
     click.echo(json.dumps({**key.as_value(), "mirror": store.url}, indent=2) if as_json else key.fingerprint)
     click.echo(f"tell those who use {store.url}: jc mirror trust {store.url} --fingerprint {key.fingerprint}", err=True)
