@@ -14,17 +14,17 @@ from foundation.doors.files import read_file, write_files
 from foundation.errors import CouldNotAskError, NotThereError, RefusedError
 from foundation.stores.store import ChangedError, Store
 from spackitor.inventory.inventory import Inventory
+from spackitor.inventory.quarantine import Run, run_id
+from spackitor.inventory.roots import RootSet, key_of, root_set_as_json, roots_of_keep_list, roots_of_lockfile, union
 from spackitor.inventory.selection import select
-from spackitor.inventory.survey import read_side_folder, survey
 from spackitor.policy.plan import CachePlan, make_emptying_plan, make_plan, plan_as_json, reasons_counted
 from spackitor.policy.repositories import Packages, read_repositories
-from spackitor.policy.roots import RootSet, key_of, root_set_as_json, roots_of_keep_list, roots_of_lockfile, union
+from spackitor.policy.source_plan import kept_packages, make_source_plan
 from spackitor.policy.verdicts import DAY, PolicyRules, Verdict, dependents, judge
 from spackitor.removal.apply import Half, Progress, RunReport, apply
 from spackitor.removal.binaries import Binaries, write_indexes
-from spackitor.removal.quarantine import Run, run_id
-from spackitor.sources.plan import kept_packages, make_source_plan
-from spackitor.sources.sources import MirroredSources, survey_sources
+from spackitor.removal.sources import MirroredSources, survey_sources
+from spackitor.survey.survey import read_side_folder, survey
 
 _ATTEMPTS = 5
 

@@ -16,11 +16,11 @@ from foundation.tables import print_table
 from spackitor.commands import RunOutcome
 from spackitor.inventory.contents import SpecGroup
 from spackitor.inventory.inventory import Inventory
+from spackitor.inventory.quarantine import Run
+from spackitor.inventory.roots import RootSet
 from spackitor.policy.plan import CachePlan, reasons_counted
-from spackitor.policy.roots import RootSet
 from spackitor.removal.apply import Progress
 from spackitor.removal.binaries import Binaries
-from spackitor.removal.quarantine import Run
 
 _SHOWN: Final = 50
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")

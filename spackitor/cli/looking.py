@@ -31,7 +31,7 @@ def list_specs(
     from spackitor import report
     from spackitor.inventory import contents
     from spackitor.inventory.selection import select
-    from spackitor.inventory.survey import survey
+    from spackitor.survey.survey import survey
 
     inventory = survey(store_of(context, mirror, endpoint_url)).inventory
     usable = {hash_: inventory.specs[hash_] for hash_ in inventory.usable}
@@ -61,7 +61,7 @@ def stats(context: click.Context, /, mirror: str, endpoint_url: str | None, by: 
     from foundation.tables import print_table
     from spackitor import report
     from spackitor.inventory import contents
-    from spackitor.inventory.survey import survey
+    from spackitor.survey.survey import survey
 
     inventory = survey(store_of(context, mirror, endpoint_url)).inventory
     groups = contents.grouped(inventory, by)
@@ -101,8 +101,8 @@ def check(
     """
     from foundation.errors import DamagedError
     from spackitor import commands
-    from spackitor.inventory import check as checks
-    from spackitor.inventory.survey import survey
+    from spackitor.survey import check as checks
+    from spackitor.survey.survey import survey
 
     store = store_of(context, mirror, endpoint_url)
     seen = survey(store)

@@ -99,7 +99,7 @@ def show_roots(context: click.Context, /, mirror: str, endpoint_url: str | None,
       spackitor roots s3://cache/amd64
     """
     from spackitor import report
-    from spackitor.inventory import survey
+    from spackitor.survey import survey
 
     store = store_of(context, mirror, endpoint_url)
     _, recorded = survey.read_side_folder(store)

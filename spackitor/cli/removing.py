@@ -156,8 +156,8 @@ def restore(
 
     from foundation.errors import DamagedError
     from spackitor import report
-    from spackitor.inventory import survey
     from spackitor.removal import recovery
+    from spackitor.survey import survey
 
     store = store_of(context, mirror, endpoint_url)
     if only_list:

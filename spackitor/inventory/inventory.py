@@ -10,8 +10,8 @@ from functools import cached_property
 from foundation.spack.index import Index
 from foundation.spack.specs import Node, Spec
 from foundation.stores.store import StoredObject
-from spackitor.policy.roots import RootSet
-from spackitor.removal.quarantine import Run
+from spackitor.inventory.quarantine import Run
+from spackitor.inventory.roots import RootSet
 
 
 class Layout(StrEnum):

@@ -11,9 +11,9 @@ from foundation.spack import layout_v2, layout_v3
 from foundation.spack.index import write_index
 from foundation.spack.specs import Node
 from spackitor.inventory.inventory import IndexFile, Inventory, Layout
+from spackitor.inventory.quarantine import Run, due, spared
 from spackitor.layouts import Write, v2, v3
 from spackitor.policy.verdicts import DAY, Verdict
-from spackitor.removal.quarantine import Run, due, spared
 
 _VERSION: Final = 1
 _DATABASES: Final = {Layout.V2: range(6, 8), Layout.V3: range(8, 9)}

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from spackitor.inventory.inventory import Inventory
+from spackitor.inventory.roots import RootSet
 from spackitor.policy.repositories import Packages, canonical
-from spackitor.policy.roots import RootSet
 
 DAY: Final = 86400.0
 

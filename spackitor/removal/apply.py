@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from foundation.stores.store import Store, copy_all, in_groups
+from spackitor.inventory.quarantine import Run, run_as_json
 from spackitor.layouts import Write
 from spackitor.policy.plan import CachePlan, SpecRemoval
-from spackitor.removal.quarantine import Run, run_as_json
 
 _GROUP: Final = 1000
 

@@ -13,10 +13,10 @@ from foundation.spack.specs import spec_of
 from foundation.stores.store import ChangedError, Store, StoredObject, read_all
 from spackitor.inventory import remembered
 from spackitor.inventory.inventory import Inventory
-from spackitor.inventory.survey import CacheSurvey, read_manifests, spec_file_of, survey
+from spackitor.inventory.quarantine import Run, run_as_json, run_id
 from spackitor.policy.plan import CachePlan, index_changes, replaced_blobs
 from spackitor.removal.apply import Look, RunReport
-from spackitor.removal.quarantine import Run, run_as_json, run_id
+from spackitor.survey.survey import CacheSurvey, read_manifests, spec_file_of, survey
 
 _ATTEMPTS: Final = 5
 _GRACE_OF_INDEXES: Final = 7 * 86400.0

@@ -10,11 +10,11 @@ from foundation.errors import CouldNotAskError, NotThereError, RefusedError
 from foundation.spack import layout_v2, layout_v3
 from foundation.stores.store import ChangedError, Content, Store, read_all
 from spackitor.inventory.inventory import Inventory, Layout
-from spackitor.inventory.survey import survey
+from spackitor.inventory.quarantine import Run, run_as_json
+from spackitor.inventory.sources import ARCHIVES
 from spackitor.removal.binaries import write_indexes
-from spackitor.removal.quarantine import Run, run_as_json
-from spackitor.sources.inventory import ARCHIVES
-from spackitor.sources.sources import restore_sources
+from spackitor.removal.sources import restore_sources
+from spackitor.survey.survey import survey
 
 _ATTEMPTS: Final = 5
 

@@ -33,7 +33,7 @@ from job_creator.__main__ import main
 from job_creator.mirrors.findings import FindingKind, MirrorFinding, VerificationReport
 from job_creator.mirrors.verification.whole_mirror import MirrorRules, verify
 from spackitor.commands import RunOptions, RunOutcome, clean_sources
-from spackitor.policy.roots import roots_of_lockfile
+from spackitor.inventory.roots import roots_of_lockfile
 from spackitor.removal.recovery import restore
 from tests.fakes.http import Answer, LoopbackServer
 from tests.integration.components import require

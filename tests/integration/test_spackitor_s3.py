@@ -19,7 +19,7 @@ from foundation.stores.store import ChangedError, read_all
 from spackitor import commands
 from spackitor.__main__ import main
 from spackitor.commands import CleanRules, RunOptions
-from spackitor.inventory.survey import survey
+from spackitor.survey.survey import survey
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
 from tests.integration.s3_server import Answer, failing_proxy, new_bucket
 from tests.unit.spackitor.mirrors import LAYOUTS, LayoutName, Made, MadeMirror, dag_hash

@@ -13,9 +13,9 @@ import pytest
 
 from foundation.stores.folder import FileSystemStore
 from spackitor.commands import make_indexes_fit
-from spackitor.inventory.survey import survey
-from spackitor.policy.roots import RootSet
+from spackitor.inventory.roots import RootSet
 from spackitor.removal.recovery import restore
+from spackitor.survey.survey import survey
 from tests.integration.real_spack import recipes
 from tests.unit.spackitor.cleaning import run_clean
 from tests.unit.spackitor.mirrors import LayoutName, Made, MadeMirror, recorded, require_consistent

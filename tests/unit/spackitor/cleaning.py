@@ -7,8 +7,8 @@ from pathlib import Path
 from foundation.stores.folder import FileSystemStore
 from foundation.stores.store import Store
 from spackitor.commands import CleanRules, RunOptions, RunOutcome, clean
-from spackitor.inventory.survey import survey
-from spackitor.policy.roots import RootSet
+from spackitor.inventory.roots import RootSet
+from spackitor.survey.survey import survey
 from tests.unit.spackitor.mirrors import Made, dag_hash
 
 ALL = RunOptions(max_delete=100)

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from foundation.stores.folder import FileSystemStore
 from foundation.stores.store import ANYTHING, Content, Store, StoredObject
-from spackitor.inventory.survey import survey
 from spackitor.policy.verdicts import DAY
+from spackitor.survey.survey import survey
 from tests.samples import REPOSITORY
 
 RECORDED = REPOSITORY / "tests" / "data" / "buildcache"

@@ -28,10 +28,10 @@ from spackitor.commands import (
     make_indexes_fit,
     purge,
 )
-from spackitor.inventory.survey import survey
+from spackitor.inventory.roots import RootSet
 from spackitor.policy.repositories import Packages
-from spackitor.policy.roots import RootSet
 from spackitor.removal.recovery import restore
+from spackitor.survey.survey import survey
 from tests.unit.spackitor.cleaning import ALL, TREE, names, roots, run_clean
 from tests.unit.spackitor.mirrors import (
     LAYOUTS,

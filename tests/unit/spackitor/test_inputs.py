@@ -10,9 +10,7 @@ import pytest
 from foundation.errors import DamagedError, FileAccessError, InvalidInputError, NotThereError, RefusedError
 from foundation.spack.specs import Spec
 from foundation.stores.store import Content
-from spackitor.inventory.selection import select
-from spackitor.policy.repositories import canonical, read_repositories
-from spackitor.policy.roots import (
+from spackitor.inventory.roots import (
     RootSet,
     SpecNeeds,
     key_of,
@@ -22,6 +20,8 @@ from spackitor.policy.roots import (
     roots_of_lockfile,
     union,
 )
+from spackitor.inventory.selection import select
+from spackitor.policy.repositories import canonical, read_repositories
 from tests.spack_ci import lockfile
 
 HASH = "abcdefghijklmnopqrstuvwxyz234567"

@@ -20,11 +20,11 @@ from foundation.stores.folder import FileSystemStore
 from foundation.stores.store import Store
 from spackitor.__main__ import main
 from spackitor.commands import RunOptions, RunOutcome, clean_sources, empty_quarantine, keep
-from spackitor.inventory.survey import survey
-from spackitor.policy.roots import RootSet, roots_of_keep_list, roots_of_lockfile
+from spackitor.inventory.roots import RootSet, roots_of_keep_list, roots_of_lockfile
 from spackitor.policy.verdicts import DAY
 from spackitor.removal.recovery import restore
-from spackitor.sources.sources import survey_sources
+from spackitor.removal.sources import survey_sources
+from spackitor.survey.survey import survey
 from tests.unit.spackitor.cleaning import run_clean
 from tests.unit.spackitor.mirrors import (
     LAYOUTS,

@@ -12,8 +12,8 @@ from typing import Final
 
 from foundation.spack.source_needs import SourceNeeds
 from foundation.stores.store import StoredObject
-from spackitor.policy.roots import RootSet
-from spackitor.removal.quarantine import Run
+from spackitor.inventory.quarantine import Run
+from spackitor.inventory.roots import RootSet
 
 ARCHIVES: Final = "_source-cache/"
 

@@ -18,9 +18,9 @@ from foundation.errors import DamagedError, NotThereError
 from foundation.spack import layout_v3
 from foundation.stores.store import Store, read_all
 from spackitor.inventory.inventory import Entry, Inventory, Layout
-from spackitor.inventory.survey import CacheSurvey, spec_file_of
+from spackitor.inventory.quarantine import spared
 from spackitor.policy.verdicts import DAY
-from spackitor.removal.quarantine import spared
+from spackitor.survey.survey import CacheSurvey, spec_file_of
 
 _BUILD_INFO: Final = "/.spack/binary_distribution"
 _PADDING: Final = "__spack_path_placeholder__"

@@ -11,11 +11,11 @@ from foundation.spack import layout_v2, layout_v3
 from foundation.spack.source_needs import NEEDS_KEY, SourceNeeds, read_needs
 from foundation.spack.source_needs import SIDE_FOLDER as NEEDS_FOLDER
 from foundation.stores.store import SIDE_FOLDER, ChangedError, Store, StoredObject
-from spackitor.inventory.survey import read_side_folder
+from spackitor.inventory.quarantine import Run
+from spackitor.inventory.sources import ARCHIVES, SourceInventory
 from spackitor.policy.plan import CachePlan
 from spackitor.removal.apply import Look, RunReport
-from spackitor.removal.quarantine import Run
-from spackitor.sources.inventory import ARCHIVES, SourceInventory
+from spackitor.survey.survey import read_side_folder
 
 OTHERS: Final = {
     name.rstrip("/")

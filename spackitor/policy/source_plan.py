@@ -13,12 +13,12 @@ from typing import Final
 from foundation.errors import RefusedError
 from foundation.spack.source_needs import NEEDS_KEY, SourceNeeds
 from foundation.stores.store import StoredObject
+from spackitor.inventory.quarantine import CLEAN_SOURCES
+from spackitor.inventory.roots import RootSet
+from spackitor.inventory.sources import SourceInventory
 from spackitor.layouts import Write
 from spackitor.policy.plan import CachePlan, IndexChange, SpecRemoval
-from spackitor.policy.roots import RootSet
 from spackitor.policy.verdicts import DAY
-from spackitor.removal.quarantine import CLEAN_SOURCES
-from spackitor.sources.inventory import SourceInventory
 
 THINGS: Final = "sources"
 

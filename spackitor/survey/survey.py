@@ -17,10 +17,10 @@ from foundation.spack.specs import DATABASE_OF_SPECFILE, Node, Spec, SpecFile, r
 from foundation.stores.store import SIDE_FOLDER, Content, Store, StoredObject, read_all
 from spackitor.inventory import remembered
 from spackitor.inventory.inventory import Entry, IndexFile, Inventory, Layout, Orphan
+from spackitor.inventory.quarantine import RUNS_FOLDER, Run, read_run
+from spackitor.inventory.roots import ROOTS_FOLDER, RootSet, read_root_set
+from spackitor.inventory.sources import ARCHIVES
 from spackitor.layouts import v2, v3
-from spackitor.policy.roots import ROOTS_FOLDER, RootSet, read_root_set
-from spackitor.removal.quarantine import RUNS_FOLDER, Run, read_run
-from spackitor.sources.inventory import ARCHIVES
 
 _LAYOUT_FOLDER: Final = re.compile(r"v\d+")
 _SOURCES: Final = {ARCHIVES.rstrip("/"), NEEDS_FOLDER.rstrip("/")}
