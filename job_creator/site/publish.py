@@ -8,8 +8,11 @@ from typing import Annotated
 from pydantic import Field
 
 from foundation.validation import Form, Items, Value
-from job_creator.site.site import ClusterName
 from job_creator.site.words import Text, VariableName
+
+ClusterName = Annotated[
+    str, Form(r"^[a-z0-9][a-z0-9-]*$", "a name of lower case letters, digits and '-', such as 'cluster-1'")
+]
 
 
 class DockerHub(Value):

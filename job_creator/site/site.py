@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from foundation.errors import Fault, InvalidInputError
-from foundation.validation import Form, Value, validate
+from foundation.validation import Value, validate
 from foundation.yaml_io import Document
 from job_creator.site.architectures import Architecture
 from job_creator.site.gitlab import GitLab
@@ -16,10 +16,6 @@ from job_creator.site.publish import Publish
 from job_creator.site.registries import Registry
 from job_creator.site.spack import Signing, Spack
 from job_creator.site.tools import Images
-
-ClusterName = Annotated[
-    str, Form(r"^[a-z0-9][a-z0-9-]*$", "a name of lower case letters, digits and '-', such as 'cluster-1'")
-]
 
 
 class Site(Value):
