@@ -15,12 +15,11 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from foundation.errors import DamagedError, RefusedError
+from foundation.spack.releases import DATABASES
 from foundation.spack.specs import Node, Spec, spec_of, upgraded
-
-KNOWN_VERSIONS: Final = (6, 7, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,8 @@ def read_index(data: bytes, place: str) -> Index:
 
 
 def _known(value: object, place: str) -> int:
-    if str(value) not in map(str, KNOWN_VERSIONS):
-        known = ", ".join(map(str, KNOWN_VERSIONS))
+    if str(value) not in map(str, DATABASES):
+        known = ", ".join(map(str, DATABASES))
         raise RefusedError(f"{place}: index version {value!r} is not known (known are {known}); nothing is changed")
     return int(str(value))
 

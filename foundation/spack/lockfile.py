@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from foundation.errors import Fault, InvalidInputError
+from foundation.spack.releases import LOCKFILES
 
-SUPPORTED_VERSIONS: Final = (4, 5, 6)
-"""Lockfile versions of Spack 0.18 to 1.2."""
 RUNTIME_TYPES: Final = frozenset(("link", "run"))
 """The types of dependencies without which an installed package does not work."""
 
@@ -68,8 +67,8 @@ def read_lockfile(content: bytes, path: str) -> Lockfile:
     meta = value.get("_meta") if isinstance(value, dict) else None
     if not isinstance(meta, dict) or meta.get("file-type") != "spack-lockfile":
         raise fault("no lockfile of Spack")
-    if meta.get("lockfile-version") not in SUPPORTED_VERSIONS:
-        supported = ", ".join(map(str, SUPPORTED_VERSIONS))
+    if meta.get("lockfile-version") not in LOCKFILES:
+        supported = ", ".join(map(str, LOCKFILES))
         raise fault(f"lockfile version {meta.get('lockfile-version')!r} is not known", f"known are {supported}")
     try:
         environments = [value, *value.get("include_concrete", {}).values()]

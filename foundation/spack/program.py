@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from foundation.doors.processes import ProcessError, conversation, run
-from foundation.spack.line import SpackLine
+from foundation.spack.releases import SpackLine
 
 _CONCRETIZE_SECONDS = 3600.0
 

@@ -1,4 +1,4 @@
-"""Concrete specs as indexes and spec files hold them; the only place here that knows specfile versions.
+"""Concrete specs as indexes and spec files hold them; the only place that knows how specfile versions differ.
 
 Sources: lib/spack/spack/spec.py (specfile versions 3 to 5, clear-signed JSON) and lib/spack/spack/database.py (index
 database versions 6 to 8) of Spack v0.18 to v1.1.0.
@@ -15,9 +15,8 @@ from typing import Any, Final
 from foundation.errors import DamagedError, RefusedError
 from foundation.spack.lockfile import RUNTIME_TYPES, dependency_types
 from foundation.spack.openpgp import SIGNED
+from foundation.spack.releases import DATABASE_OF_SPECFILE, SPECFILE_OF_DATABASE
 
-DATABASE_OF_SPECFILE: Final = {3: 6, 4: 7, 5: 8}
-"""Which version of the index database holds nodes of which specfile version."""
 _SIGNATURE: Final = "-----BEGIN PGP SIGNATURE-----"
 
 Node = Mapping[str, Any]
@@ -142,7 +141,7 @@ def upgraded(node: Node, old: int, new: int) -> dict[str, Any]:
         ]
     if old < 8 <= new and "annotations" not in node:
         compiler = result.pop("compiler", None)
-        annotations: dict[str, Any] = {"original_specfile_version": {6: 3, 7: 4}[old]}
+        annotations: dict[str, Any] = {"original_specfile_version": SPECFILE_OF_DATABASE[old]}
         if compiler:
             annotations["compiler"] = f"{compiler['name']}@{compiler['version']}"
         result["annotations"] = annotations

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from foundation.graph import BuildGraph
-from foundation.spack.line import SpackLine
+from foundation.spack.releases import SpackLine
 from job_creator.site.runners import Resources
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from foundation.errors import Fault, InvalidInputError, naming
 from foundation.registries.reference import ImageReference, is_container_name
-from foundation.spack.line import SpackLine
+from foundation.spack.releases import SpackLine
 from foundation.validation import validate
 from foundation.yaml_io import Document, Location, Position, parse
 from job_creator.definitions.file import DefinitionFile, Spacktainer, TemplateFile

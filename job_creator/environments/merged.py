@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from foundation.spack.line import SpackLine
+from foundation.spack.releases import SpackLine
 from job_creator.environments.marks import merge, unmarked
 from job_creator.environments.setting import Setting, mirrors
 from job_creator.scripts.rendering import render

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from foundation.spack.line import SpackLine
+from foundation.spack.releases import SpackLine
 from job_creator.site.architectures import Architecture
 from job_creator.site.places import BinaryMirror, BranchCache, Bucket, BuildCache, Mirror
 

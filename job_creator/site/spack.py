@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, model_validator
 
-from foundation.spack.line import SpackLine, line_of_ref
+from foundation.spack.releases import SpackLine, line_of_ref
 from foundation.stores.schemes import WEB_SERVER, kind_of
 from foundation.validation import Value
 from job_creator.site.words import Text, VariableName, url_without_credentials

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 
 from foundation.spack.index import Index
+from foundation.spack.releases import Layout
 from foundation.spack.specs import Node, Spec
 from foundation.stores.store import StoredObject
 from spackitor.inventory.quarantine import Run
 from spackitor.inventory.roots import RootSet
-
-
-class Layout(StrEnum):
-    """How Spack lays a build cache out: v2 was written up to 0.23, v3 since 1.0. A mirror may hold both."""
-
-    V2 = "v2"
-    V3 = "v3"
 
 
 @dataclass(frozen=True, slots=True)

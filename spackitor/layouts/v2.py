@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from foundation.errors import DamagedError
 from foundation.spack.index import read_index
 from foundation.spack.layout_v2 import ARCHIVE, FOLDER, INDEX, INDEX_CHECKSUM, OTHERS, SPEC_FILE
+from foundation.spack.releases import Layout
 from foundation.stores.store import Content, StoredObject
-from spackitor.inventory.inventory import Entry, IndexFile, Layout, Orphan
+from spackitor.inventory.inventory import Entry, IndexFile, Orphan
 from spackitor.layouts import Write
 
 

@@ -19,9 +19,10 @@ from foundation.spack.layout_v3 import (
     SpecManifest,
     index_blob,
 )
+from foundation.spack.releases import Layout
 from foundation.spack.specs import intern
 from foundation.stores.store import Content, StoredObject
-from spackitor.inventory.inventory import Entry, IndexFile, Layout, Orphan
+from spackitor.inventory.inventory import Entry, IndexFile, Orphan
 from spackitor.layouts import Write
 
 

@@ -9,15 +9,14 @@ from typing import Any, Final
 
 from foundation.spack import layout_v2, layout_v3
 from foundation.spack.index import write_index
+from foundation.spack.releases import Layout, databases_of
 from foundation.spack.specs import Node
-from spackitor.inventory.inventory import IndexFile, Inventory, Layout
+from spackitor.inventory.inventory import IndexFile, Inventory
 from spackitor.inventory.quarantine import Run, due, spared
 from spackitor.layouts import Write, v2, v3
 from spackitor.policy.verdicts import DAY, Verdict
 
 _VERSION: Final = 1
-_DATABASES: Final = {Layout.V2: range(6, 8), Layout.V3: range(8, 9)}
-"""The database versions that the Spacks which write a layout can read. Nodes of older ones are upgraded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +220,7 @@ def _index_change(inventory: Inventory, file: IndexFile, keep: frozenset[str]) -
     if file.index is not None and wanted == listed and file.is_consistent:
         return None
     versions = [version for hash_, (version, _) in nodes.items() if hash_ not in known]
-    version = max([_DATABASES[file.layout].start, *([file.index.version] if file.index else []), *versions])
+    version = max([databases_of(file.layout).start, *([file.index.version] if file.index else []), *versions])
     data = write_index(file.index, version, wanted, nodes)
     writes = v2.index_writes(file, data) if file.layout is Layout.V2 else v3.index_writes(file, data, version)
     return IndexChange(file.key, len(listed - wanted), len(wanted - listed), writes)
@@ -229,7 +228,7 @@ def _index_change(inventory: Inventory, file: IndexFile, keep: frozenset[str]) -
 
 def _nodes(inventory: Inventory, file: IndexFile) -> dict[str, tuple[int, Node]]:
     """The nodes that this index may have records of, from wherever they are known: spec files, and other indexes."""
-    allowed = _DATABASES[file.layout]
+    allowed = databases_of(file.layout)
     nodes = {hash_: one for hash_, one in inventory.nodes.items() if one[0] < allowed.stop}
     for other in inventory.indexes:
         if other.index and other is not file and other.index.version < allowed.stop:

@@ -8,8 +8,9 @@ from typing import Final
 
 from foundation.errors import CouldNotAskError, NotThereError, RefusedError
 from foundation.spack import layout_v2, layout_v3
+from foundation.spack.releases import Layout
 from foundation.stores.store import ChangedError, Content, Store, read_all
-from spackitor.inventory.inventory import Inventory, Layout
+from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run, run_as_json
 from spackitor.inventory.sources import ARCHIVES
 from spackitor.removal.binaries import write_indexes

@@ -16,8 +16,9 @@ from ruamel.yaml.error import YAMLError
 
 from foundation.errors import DamagedError, NotThereError
 from foundation.spack import layout_v3
+from foundation.spack.releases import Layout
 from foundation.stores.store import Store, read_all
-from spackitor.inventory.inventory import Entry, Inventory, Layout
+from spackitor.inventory.inventory import Entry, Inventory
 from spackitor.inventory.quarantine import spared
 from spackitor.policy.verdicts import DAY
 from spackitor.survey.survey import CacheSurvey, spec_file_of

@@ -12,11 +12,12 @@ from typing import Final
 
 from foundation.errors import DamagedError, NotThereError, RefusedError
 from foundation.spack import layout_v2, layout_v3
+from foundation.spack.releases import DATABASE_OF_SPECFILE, Layout
 from foundation.spack.source_needs import SIDE_FOLDER as NEEDS_FOLDER
-from foundation.spack.specs import DATABASE_OF_SPECFILE, Node, Spec, SpecFile, read_spec_file, spec_of
+from foundation.spack.specs import Node, Spec, SpecFile, read_spec_file, spec_of
 from foundation.stores.store import SIDE_FOLDER, Content, Store, StoredObject, read_all
 from spackitor.inventory import remembered
-from spackitor.inventory.inventory import Entry, IndexFile, Inventory, Layout, Orphan
+from spackitor.inventory.inventory import Entry, IndexFile, Inventory, Orphan
 from spackitor.inventory.quarantine import RUNS_FOLDER, Run, read_run
 from spackitor.inventory.roots import ROOTS_FOLDER, RootSet, read_root_set
 from spackitor.inventory.sources import ARCHIVES

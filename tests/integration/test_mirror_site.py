@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation.spack.line import SpackLine
+from foundation.spack.releases import SpackLine
 from foundation.yaml_io import dump
 from job_creator.engines.gitlab.base_pipeline import plan
 from job_creator.images.knowledge import Knowledge

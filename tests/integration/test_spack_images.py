@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from foundation.spack.line import SpackLine
+from foundation.spack.releases import SpackLine
 from job_creator.scripts.rendering import render_text
 from tests.integration.base_images import Buildah, buildah_in, debian_root, import_root, shared_folder
 from tests.integration.components import require

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from foundation.errors import Fault, InvalidInputError
 from foundation.graph import BuildGraph, Package
-from foundation.spack.line import SpackLine
 from foundation.spack.lockfile import read_lockfile
+from foundation.spack.releases import SpackLine
 from foundation.yaml_io import load
 from job_creator.builds.steps import EnvironmentBuilds, Step
 from job_creator.environments.setting import DESTINATION

@@ -10,6 +10,7 @@ import click
 
 from foundation.command_line import Command, json_option
 from foundation.errors import ExitCode
+from foundation.spack.releases import USUAL
 from job_creator.mirrors.cli.options import ENDPOINT
 from job_creator.options import Options
 
@@ -203,7 +204,7 @@ def create(
 @click.argument("mirror")
 @ENDPOINT
 @click.option(
-    "--spack-line", "line", default="1.1", show_default=True, metavar="LINE", help="The release line of its users."
+    "--spack-line", "line", default=str(USUAL), show_default=True, metavar="LINE", help="The release line of its users."
 )
 @click.option("--unsigned", is_flag=True, help="Let Spack take binaries that nobody signed.")
 @click.option(
@@ -244,7 +245,7 @@ def config(
     import json
 
     from foundation.doors.files import write_files
-    from foundation.spack.line import SpackLine
+    from foundation.spack.releases import SpackLine
     from job_creator.mirrors.configuration import holdings
 
     try:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from foundation.errors import NotThereError, RefusedError
 from foundation.registries.repository import OciRepository
 from foundation.spack import layout_oci
-from foundation.spack.line import SpackLine
+from foundation.spack.releases import SpackLine
 from foundation.spack.source_needs import NEEDS_KEY
 from foundation.stores.opening import url_of
 from foundation.stores.schemes import BUCKET, REGISTRY, kind_of

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foundation.spack.line import SpackLine
+from foundation.spack.releases import SpackLine
 from foundation.stores.schemes import FOLDER, REGISTRY, WEB_SERVER, is_plain_registry, kind_of, path_of
 
 MIRROR_NAME: Final = "site"

@@ -17,7 +17,6 @@ from foundation.doors.files import write_files
 from foundation.doors.processes import ProcessError
 from foundation.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError, naming
 from foundation.spack.layout_v3 import MANIFESTS, Blob, read_manifest
-from foundation.spack.line import SpackLine
 from foundation.spack.program import SpackProgram
 from foundation.stores.store import Store
 from job_creator.mirrors.filling.destinations import BinaryDestination, Destination
@@ -62,7 +61,7 @@ def push(
                 "buildcache",
                 "push",
                 *signing.arguments,
-                *(("--private",) if private and spack.line() >= SpackLine(0, 22) else ()),
+                *(("--private",) if private and spack.line().pushes_privately else ()),
                 "--only",
                 "package",
                 _NAME,

@@ -15,7 +15,8 @@ from typing import Final
 from foundation.errors import DamagedError, RefusedError
 from foundation.spack import layout_v2, layout_v3
 from foundation.spack.index import Index, IndexRecord, read_index
-from foundation.spack.specs import DATABASE_OF_SPECFILE, SpecFile, read_spec_file
+from foundation.spack.releases import DATABASE_OF_SPECFILE
+from foundation.spack.specs import SpecFile, read_spec_file
 from foundation.stores.store import Content, StoredObject
 from job_creator.mirrors.findings import FindingKind, MirrorFinding
 

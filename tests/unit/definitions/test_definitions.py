@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foundation.errors import FileAccessError, InvalidInputError
-from foundation.spack.line import SpackLine
+from foundation.spack.releases import SpackLine
 from foundation.yaml_io import dump
 from job_creator.definitions.definitions import (
     Definition,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.spack.line import SUPPORTED, SpackLine
+from foundation.spack.releases import SUPPORTED, SpackLine
 from job_creator.environments.marks import merge
 from job_creator.environments.merged import merged_environment
 from job_creator.environments.setting import DEFAULT_BRANCH_CACHE, DESTINATION, Setting

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import InvalidInputError
-from foundation.spack.line import SUPPORTED
+from foundation.spack.releases import SUPPORTED
 from foundation.yaml_io import dump
 from job_creator.__main__ import main
 from job_creator.engines.gitlab import names

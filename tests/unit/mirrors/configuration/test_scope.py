@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from foundation.spack.line import SUPPORTED, SpackLine
+from foundation.spack.releases import SUPPORTED, SpackLine
 from job_creator.mirrors.configuration.scope import (
     Holdings,
     admin_instructions,

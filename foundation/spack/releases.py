@@ -1,0 +1,187 @@
+"""Release lines of Spack, and what differs between them: the only table of Spack's versions.
+
+A new release line is one more row of `RELEASES`, with the versions of the formats that it writes and what came with it.
+
+Sources, Spack v0.18 to v1.1.0: `lockfile_format_version` in lib/spack/spack/environment/environment.py,
+`SPECFILE_FORMAT_VERSION` in spec.py, `_DB_VERSION` in database.py, the layouts in binary_distribution.py and
+url_buildcache.py; for sections lib/spack/spack/schema/env.py and the schemas that it merges.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+from typing import Final, NamedTuple
+
+
+class Layout(StrEnum):
+    """How Spack lays out a build cache in a bucket or folder. A mirror may hold both."""
+
+    V2 = "v2"
+    V3 = "v3"
+
+
+class Novelty(Enum):
+    """What came with a release line, apart from formats of files and from sections of environments."""
+
+    SIGNED_MIRRORS = auto()
+    """Mirrors know the key `signed` (lib/spack/spack/schema/mirrors.py)."""
+    PRIVATE_BINARIES = auto()
+    """`buildcache push` knows `--private`."""
+    ACCESS_PAIR = auto()
+    """Mirrors take `access_pair` with names of variables (lib/spack/spack/schema/mirrors.py)."""
+    PACKAGE_REPOSITORY = auto()
+    """Packages live in a repository of their own (Spack 1.0 release notes)."""
+    COMPILERS_AS_DEPENDENCIES = auto()
+    """What follows `%gcc` binds to the compiler, and nodes without compiled language have none."""
+    REPOS_AS_MAPPING = auto()
+    """`repos` may be a mapping."""
+
+
+class SpackLine(NamedTuple):
+    """A release line such as 0.23 or 1.1; lines compare in the order of their release."""
+
+    major: int
+    minor: int
+
+    @classmethod
+    def parse(cls, text: str) -> SpackLine:
+        """Read `"1.1"` or `"1.1.0"`. Raises `ValueError` for anything else and for lines that are not supported."""
+        match = re.fullmatch(r"(\d+)\.(\d+)(\.\d+)*", text)
+        line = cls(int(match[1]), int(match[2])) if match else None
+        if line not in SUPPORTED:
+            raise ValueError(f"Spack {text!r} is not supported; supported are {', '.join(map(str, SUPPORTED))}")
+        return line
+
+    def __str__(self) -> str:
+        """`1.1`."""
+        return f"{self.major}.{self.minor}"
+
+    def why_unknown(self, section: str, value: object) -> str:
+        """Why this line cannot take a section of an environment; empty if it can."""
+        if section == "repos" and isinstance(value, dict):
+            since, section = since_of(Novelty.REPOS_AS_MAPPING), "repos' as a mapping"
+        else:
+            since, section = since_of(section), f"{section}'"
+        return f"'{section} needs Spack {since} or newer; this site builds with {self}" if self < since else ""
+
+    def has(self, novelty: Novelty) -> bool:
+        """Whether this line has what came with it or with an older one."""
+        return self >= since_of(novelty)
+
+    @property
+    def recipes_apart(self) -> bool:
+        """Packages live in a repository of their own."""
+        return self.has(Novelty.PACKAGE_REPOSITORY)
+
+    @property
+    def compilers_are_dependencies(self) -> bool:
+        """What follows `%gcc` binds to the compiler, and nodes without compiled language have none."""
+        return self.has(Novelty.COMPILERS_AS_DEPENDENCIES)
+
+    @property
+    def credentials_by_variable(self) -> bool:
+        """Mirrors take `access_pair` with names of variables."""
+        return self.has(Novelty.ACCESS_PAIR)
+
+    @property
+    def mirrors_can_be_unsigned(self) -> bool:
+        """Mirrors know the key `signed`."""
+        return self.has(Novelty.SIGNED_MIRRORS)
+
+    @property
+    def pushes_privately(self) -> bool:
+        """`buildcache push` knows `--private`."""
+        return self.has(Novelty.PRIVATE_BINARIES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A release line: the versions of the formats that it writes, and what no older line knows.
+
+    `is_built_with` is false for lines whose build caches can be read, but for which no pipelines are made.
+    """
+
+    line: SpackLine
+    lockfile: int
+    specfile: int
+    database: int
+    """Of the index of a build cache."""
+    layout: Layout
+    new: frozenset[Novelty] = frozenset()
+    new_sections: frozenset[str] = frozenset()
+    """Keys of `spack:` in an environment."""
+    is_built_with: bool = True
+
+
+RELEASES: Final = (
+    Release(line=SpackLine(0, 18), lockfile=4, specfile=3, database=6, layout=Layout.V2, is_built_with=False),
+    Release(line=SpackLine(0, 19), lockfile=4, specfile=3, database=6, layout=Layout.V2, is_built_with=False),
+    Release(line=SpackLine(0, 20), lockfile=4, specfile=3, database=6, layout=Layout.V2, is_built_with=False),
+    Release(line=SpackLine(0, 21), lockfile=5, specfile=4, database=7, layout=Layout.V2),
+    Release(
+        line=SpackLine(0, 22),
+        lockfile=5,
+        specfile=4,
+        database=7,
+        layout=Layout.V2,
+        new=frozenset({Novelty.SIGNED_MIRRORS, Novelty.PRIVATE_BINARIES}),
+        new_sections=frozenset({"include_concrete"}),
+    ),
+    Release(
+        line=SpackLine(0, 23),
+        lockfile=5,
+        specfile=4,
+        database=7,
+        layout=Layout.V2,
+        new=frozenset({Novelty.ACCESS_PAIR}),
+    ),
+    Release(
+        line=SpackLine(1, 0),
+        lockfile=6,
+        specfile=5,
+        database=8,
+        layout=Layout.V3,
+        new=frozenset({Novelty.PACKAGE_REPOSITORY, Novelty.COMPILERS_AS_DEPENDENCIES, Novelty.REPOS_AS_MAPPING}),
+        new_sections=frozenset({"toolchains", "env_vars"}),
+    ),
+    Release(line=SpackLine(1, 1), lockfile=6, specfile=5, database=8, layout=Layout.V3),
+    Release(line=SpackLine(1, 2), lockfile=6, specfile=5, database=8, layout=Layout.V3),
+)
+"""All release lines that this project knows, in the order of their release."""
+
+SUPPORTED: Final = tuple(one.line for one in RELEASES if one.is_built_with)
+"""The lines that pipelines can be made for."""
+USUAL: Final = SpackLine(1, 1)
+"""The line that is meant where nobody says one: that of the site file which this project comes with."""
+LOCKFILES: Final = tuple(sorted({one.lockfile for one in RELEASES}))
+"""The versions of lockfiles that can be read."""
+DATABASES: Final = tuple(sorted({one.database for one in RELEASES}))
+"""The versions of indexes that can be read and written."""
+DATABASE_OF_SPECFILE: Final = {one.specfile: one.database for one in RELEASES}
+"""Which version of the index holds nodes of which specfile version."""
+SPECFILE_OF_DATABASE: Final = {database: specfile for specfile, database in DATABASE_OF_SPECFILE.items()}
+"""The same the other way round."""
+
+
+def line_of_ref(ref: str) -> SpackLine:
+    """The line that a release tag or branch of Spack names (`v1.1.0`, `releases/v0.23`). Else raises `ValueError`."""
+    match = re.fullmatch(r"(?:releases/)?v(\d+\.\d+(?:\.\d+)*)", ref)
+    if not match and (version := re.fullmatch(r"(releases/)?(\d+(?:\.\d+)+)", ref)):
+        raise ValueError(f"{ref!r} is a version, not a tag or branch of Spack; write '{version[1] or ''}v{version[2]}'")
+    if not match:
+        raise ValueError(f"the Spack version cannot be told from the ref {ref!r}; add 'version: \"{USUAL}\"' beside it")
+    return SpackLine.parse(match[1])
+
+
+def since_of(what: Novelty | str) -> SpackLine:
+    """The line that a novelty or a section of environments came with; the oldest line for what all of them know."""
+    found = (one.line for one in RELEASES if what in one.new or what in one.new_sections)
+    return next(found, RELEASES[0].line)
+
+
+def databases_of(layout: Layout) -> range:
+    """The versions of indexes that every line which writes a layout can read. Nodes of older ones can be upgraded."""
+    versions = [one.database for one in RELEASES if one.layout is layout]
+    return range(min(versions), max(versions) + 1)
