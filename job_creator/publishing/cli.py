@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from foundation.stores.s3_client import S3Location
     from job_creator.publishing.places import PublishingPlace
     from job_creator.publishing.record import PublicationRecord
-    from job_creator.publishing.retention import Retention
+    from job_creator.site.places import Retention
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -274,13 +274,13 @@ def _read_record(path: Path, image_digest: str | None) -> PublicationRecord:
 
 
 def _retention(keep: int | None, older_than: int | None) -> Retention | None:
-    from job_creator.publishing.retention import Retention
+    from job_creator.site.places import Retention
 
     if keep is None and older_than is None:
         return None
     if keep is None or older_than is None:
         raise click.UsageError("old versions go by both --keep and --older-than, or not at all")
-    return Retention(keep, older_than)
+    return Retention(keep=keep, older_than_days=older_than)
 
 
 def _endpoint(options: Options, given: str | None) -> str | None:

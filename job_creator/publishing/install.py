@@ -14,8 +14,9 @@ from foundation.stores.s3_parts import Progress
 from job_creator.publishing import sif_folder as folder
 from job_creator.publishing.places import MARKERS, own_record
 from job_creator.publishing.record import PublicationRecord
-from job_creator.publishing.retention import Placed, Retention, SifRemoval, superseded
+from job_creator.publishing.retention import Placed, SifRemoval, superseded
 from job_creator.publishing.sif_bucket import PublicationBucket, Stored
+from job_creator.site.places import Retention
 
 LEFT_OVER_AFTER: Final = timedelta(days=1)
 
@@ -103,5 +104,5 @@ def _removals(
     """What is superseded beyond the previous `keep`; what a link points to, once the new ones are set, stays."""
     placed = [Placed(str(one.path), one.record) for one in present if folder.is_whole(one)]
     linked = {str(one.path) for one in present if one.links - links}
-    beyond = superseded(placed, newest, Retention(keep + 1), now)
+    beyond = superseded(placed, newest, Retention(keep=keep + 1, older_than_days=0), now)
     return tuple(removal for removal in beyond if removal.placed.place not in linked)

@@ -20,8 +20,9 @@ from foundation.stores.s3_parts import Progress, Uploaded
 from job_creator.images.decisions import Action, compare_labels
 from job_creator.publishing.places import BucketPlace
 from job_creator.publishing.record import PublicationRecord, write_time
-from job_creator.publishing.retention import Placed, Retention, SifRemoval, superseded
+from job_creator.publishing.retention import Placed, SifRemoval, superseded
 from job_creator.publishing.sif_bucket import Listed, PublicationBucket, Stored
+from job_creator.site.places import Retention
 
 UPLOADS: Final = ".uploading"
 LEFT_OVER_AFTER: Final = timedelta(days=1)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from job_creator.publishing.record import PublicationRecord
+from job_creator.site.places import Retention
 
 JUDGED_REFS: Final = ("refs/heads/", "refs/tags/")
 """What a remote lists its branches and tags under; of other refs (merge requests) nobody knows whether they live."""
@@ -34,14 +35,6 @@ class SifRemoval:
 
     placed: Placed
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long old versions stay: at least the newest `keep`, and all that are not older than `older_than_days`."""
-
-    keep: int
-    older_than_days: int = 0
 
 
 def superseded(placed: Iterable[Placed], newest: Placed, retention: Retention, now: datetime) -> tuple[SifRemoval, ...]:

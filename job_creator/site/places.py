@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -77,10 +77,10 @@ BucketName = Annotated[
 ]
 
 
-class Bucket(Value):
-    """An S3 bucket, or a part of it."""
+class BucketKeys(Value):
+    """The keys that say which bucket is meant and how to get into it. What is added here, every kind of bucket has."""
 
-    bucket: BucketName
+    bucket: BucketName | None = None
     prefix: Prefix = ""
     """Folder in the bucket, without slash at either end."""
     endpoint: Url | None = None
@@ -89,6 +89,12 @@ class Bucket(Value):
     """Name (not value) of the CI variable that holds the access key id."""
     secret_access_key_variable: VariableName = "AWS_CACHE_SECRET_ACCESS_KEY"
     """Name (not value) of the CI variable that holds the secret access key."""
+
+
+class Bucket(BucketKeys):
+    """An S3 bucket, or a part of it."""
+
+    bucket: BucketName
 
     @property
     def url(self) -> str:
@@ -120,8 +126,7 @@ class BuildCache(Bucket):
         if self.branches:
             return self.branches
         prefix = f"{self.prefix}/branches".lstrip("/")
-        shared = self.model_dump(exclude={"signed", "branches", "prefix", "max_age_days"})
-        return BranchCache(prefix=prefix, **shared)
+        return BranchCache(**{**_bucket_keys(self), "prefix": prefix})
 
 
 class BranchCache(Bucket):
@@ -130,19 +135,11 @@ class BranchCache(Bucket):
     max_age_days: Annotated[int, Field(ge=1)] = 30
 
 
-class Mirror(Value):
+class Mirror(BucketKeys):
     """A mirror: in a bucket, in a folder that the runners see, or on a web server, where it can only be read."""
 
     bucket: BucketName | None = None
     """S3 bucket. Runs that may not push are not given its keys, and read it without, or at `url`."""
-    prefix: Prefix = ""
-    """Folder in the bucket, without slash at either end."""
-    endpoint: Url | None = None
-    """URL of an S3 server other than Amazon's."""
-    access_key_id_variable: VariableName = "AWS_CACHE_ACCESS_KEY_ID"
-    """Name (not value) of the CI variable that holds the access key id."""
-    secret_access_key_variable: VariableName = "AWS_CACHE_SECRET_ACCESS_KEY"
-    """Name (not value) of the CI variable that holds the secret access key."""
     url: Annotated[str, AfterValidator(_mirror_url)] | None = None
     """Without a bucket: a folder, or an https URL. With one: the https URL at which everyone reads the same files."""
     push: Literal["default branch", "nobody"] | Items[Annotated[str, AfterValidator(_branch)]] = "default branch"
@@ -152,7 +149,7 @@ class Mirror(Value):
     def _check(self) -> Mirror:
         if not self.bucket and not self.url:
             raise ValueError("{name} has no place; add 'bucket:' or 'url:'")
-        if not self.bucket and self.model_fields_set & (Bucket.model_fields.keys() - {"bucket"}):
+        if not self.bucket and self.model_fields_set & (BucketKeys.model_fields.keys() - {"bucket"}):
             raise ValueError("has keys of a bucket, but none is named; add 'bucket:'")
         if self.bucket and self.url and kind_of(self.url) is not WEB_SERVER:
             raise ValueError("beside a bucket, 'url:' is the https URL at which the same files can be read")
@@ -163,7 +160,7 @@ class Mirror(Value):
     @property
     def in_bucket(self) -> Bucket | None:
         """Its bucket, if it is in one."""
-        return Bucket(**self.model_dump(include=set(Bucket.model_fields))) if self.bucket else None
+        return Bucket(**_bucket_keys(self)) if self.bucket else None
 
     @property
     def target(self) -> str:
@@ -227,3 +224,8 @@ class ContainersBucket(Bucket):
     retention: Retention = Retention()
     access_key_id_variable: VariableName = "AWS_INFRASTRUCTURE_ACCESS_KEY_ID"
     secret_access_key_variable: VariableName = "AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY"
+
+
+def _bucket_keys(place: BucketKeys) -> dict[str, Any]:
+    """The keys that all kinds of buckets share, with their values."""
+    return place.model_dump(include=BucketKeys.model_fields.keys())

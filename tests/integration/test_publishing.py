@@ -22,8 +22,8 @@ from foundation.stores.s3_client import S3Location
 from job_creator.publishing import clean, install, publish, sif_bucket
 from job_creator.publishing.places import BucketPlace, FolderPlace
 from job_creator.publishing.record import PublicationRecord
-from job_creator.publishing.retention import Retention
 from job_creator.publishing.sif_bucket import PublicationBucket
+from job_creator.site.places import Retention
 from tests.integration.effects import Killed, effects
 from tests.integration.published import (
     DIGEST,
@@ -312,7 +312,7 @@ def test_publishing_can_be_killed_between_any_two_effects(world: World) -> None:
         world.put(RELEASE.file_name, replace(RELEASE, published=days_ago(1)), contents[RELEASE.container_checksum])
 
     def run() -> None:
-        plan = publish.make_plan(bucket, new, Retention(1, 30), NOW)
+        plan = publish.make_plan(bucket, new, Retention(keep=1, older_than_days=30), NOW)
         publish.publish(bucket, plan, file, lambda _: None, NOW)
 
     prepare()

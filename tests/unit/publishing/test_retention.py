@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job_creator.publishing.record import PublicationRecord
-from job_creator.publishing.retention import Placed, Retention, SifRemoval, deleted_branches, is_too_much, superseded
+from job_creator.publishing.retention import Placed, SifRemoval, deleted_branches, is_too_much, superseded
+from job_creator.site.places import Retention
 from tests.unit.publishing.records import MAIN, NOW, RELEASE, branch, days_ago
 
 REFS = ["", MAIN, "refs/heads/a/b", "refs/heads/a-b", "refs/heads/A-B", "refs/heads/a_b", "refs/tags/a-b", "refs/x/1"]
@@ -25,7 +26,7 @@ SOME = st.builds(
     published=st.just("") | st.integers(0, 60).map(days_ago),
 )
 PLACED = st.lists(st.builds(Placed, st.integers(0, 99).map(str), SOME), unique_by=lambda one: one.place)
-RETENTION = st.builds(Retention, st.integers(1, 4), st.integers(0, 40))
+RETENTION = st.builds(Retention, keep=st.integers(1, 4), older_than_days=st.integers(0, 40))
 
 
 def gone(removals: Sequence[SifRemoval]) -> set[str]:
@@ -80,29 +81,37 @@ def test_both_the_number_and_the_age_are_needed() -> None:
         Placed(str(age), replace(RELEASE, tag=str(age), published=days_ago(age))) for age in (1, 10, 20, 30, 40)
     ]
     newest = Placed("new", replace(RELEASE, published=days_ago(0)))
-    assert gone(superseded(versions, newest, Retention(2, 25), NOW)) == {"30", "40"}
-    assert gone(superseded(versions, newest, Retention(5, 0), NOW)) == {"40"}
-    assert gone(superseded(versions, newest, Retention(1, 0), NOW)) == {"1", "10", "20", "30", "40"}
-    assert gone(superseded(versions, newest, Retention(6, 0), NOW)) == set()
-    assert gone(superseded(versions, newest, Retention(1, 99), NOW)) == set()
+    assert gone(superseded(versions, newest, Retention(keep=2, older_than_days=25), NOW)) == {"30", "40"}
+    assert gone(superseded(versions, newest, Retention(keep=5, older_than_days=0), NOW)) == {"40"}
+    assert gone(superseded(versions, newest, Retention(keep=1, older_than_days=0), NOW)) == {
+        "1",
+        "10",
+        "20",
+        "30",
+        "40",
+    }
+    assert gone(superseded(versions, newest, Retention(keep=6, older_than_days=0), NOW)) == set()
+    assert gone(superseded(versions, newest, Retention(keep=1, older_than_days=99), NOW)) == set()
 
 
 def test_d55_a_branch_build_removes_no_release_however_old() -> None:
     release = Placed("release", replace(RELEASE, published=days_ago(400)))
     new = Placed("new", branch("feature", published=days_ago(0)))
-    assert not superseded([release], new, Retention(1, 7), NOW)
+    assert not superseded([release], new, Retention(keep=1, older_than_days=7), NOW)
     # Nor does something that calls itself by the name of the default branch, as a fork's merge request may.
-    assert not superseded([release], replace(new, record=replace(new.record, ref=MAIN)), Retention(1, 7), NOW)
+    assert not superseded(
+        [release], replace(new, record=replace(new.record, ref=MAIN)), Retention(keep=1, older_than_days=7), NOW
+    )
 
 
 def test_d55_a_release_removes_nothing_of_a_branch() -> None:
     old = Placed("old", branch("feature", published=days_ago(400)))
-    assert not superseded([old], Placed("new", RELEASE), Retention(1, 7), NOW)
+    assert not superseded([old], Placed("new", RELEASE), Retention(keep=1, older_than_days=7), NOW)
 
 
 def test_d55_names_that_start_alike_are_not_the_same_container() -> None:
     old = Placed("old", replace(RELEASE, container="neuron-nightly", published=days_ago(400)))
-    assert not superseded([old], Placed("new", RELEASE), Retention(1, 7), NOW)
+    assert not superseded([old], Placed("new", RELEASE), Retention(keep=1, older_than_days=7), NOW)
 
 
 @given(PLACED, st.sets(st.sampled_from(REFS)))
