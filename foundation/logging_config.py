@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Final
 
-PACKAGES: Final = ("job_creator", "get_artifacts", "spackitor")
+PACKAGES: Final = ("foundation", "job_creator", "get_artifacts", "spackitor")
 _LEVELS: Final = {-1: logging.WARNING, 0: logging.INFO}
 _FORMATS: Final = {-1: "%(message)s", 0: "%(message)s", 1: "%(levelname)s: %(message)s"}
 _MOST: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"

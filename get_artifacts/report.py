@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class _Lines:
+class _Announcements:
     """For the logs of jobs."""
 
     def begin(self, item: Archive) -> None:
@@ -33,7 +33,7 @@ class _Lines:
 def progress(console: Console, total: int) -> Iterator[Display]:
     """A bar on a terminal, that counts `total` bytes and is gone at the end; a line for each artifact elsewhere."""
     if not console.is_terminal:
-        yield _Lines()
+        yield _Announcements()
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from foundation.shown import shown_size
 from foundation.tables import print_table
 from spackitor.commands import RunOutcome
 from spackitor.inventory.contents import SpecGroup
@@ -23,25 +24,15 @@ from spackitor.removal.apply import Progress
 from spackitor.removal.binaries import Binaries
 
 _SHOWN: Final = 50
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 logger = logging.getLogger(__name__)
-
-
-def size_text(size: float) -> str:
-    """Bytes in the largest unit that leaves a digit before the point."""
-    for unit in _UNITS[:-1]:
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} {_UNITS[-1]}"
 
 
 def print_outcome(outcome: RunOutcome, console: Console, *, is_dry_run: bool) -> None:
     """What would go and why, before anything is done."""
     plan = outcome.plan
     rows = [
-        (one.name, one.version, one.hash[:7], f"{one.age:.0f} d", size_text(one.size), one.reason)
+        (one.name, one.version, one.hash[:7], f"{one.age:.0f} d", shown_size(one.size), one.reason)
         for one in sorted(plan.removals, key=lambda one: (-one.size, one.name, one.hash))[:_SHOWN]
     ]
     if rows:
@@ -49,7 +40,7 @@ def print_outcome(outcome: RunOutcome, console: Console, *, is_dry_run: bool) ->
     if len(plan.removals) > _SHOWN:
         _print(console, f"... and {len(plan.removals) - _SHOWN} more; --plan and --json have all of them")
     for one in plan.leftovers[:_SHOWN]:
-        _print(console, f"{one.key}: {one.reason} ({size_text(one.size)})")
+        _print(console, f"{one.key}: {one.reason} ({shown_size(one.size)})")
     if len(plan.leftovers) > _SHOWN:
         _print(console, f"... and {len(plan.leftovers) - _SHOWN} more objects")
     for line in _summary(plan, "would go" if is_dry_run else "go"):
@@ -67,7 +58,7 @@ def _summary(plan: CachePlan, verb: str) -> Iterator[str]:
         yield f"  {len(plan.expired)} objects {verb} for good: {len(plan.expired_runs)} runs can no longer be undone"
     for change in plan.indexes:
         yield f"  {change.key}: {change.stops} specs leave it, {change.starts} come into it"
-    yield f"  {size_text(plan.size)} of {size_text(plan.total_size)}"
+    yield f"  {shown_size(plan.size)} of {shown_size(plan.total_size)}"
 
 
 def print_done(outcome: RunOutcome, console: Console) -> None:
@@ -103,7 +94,7 @@ def print_tree(outcome: RunOutcome, console: Console) -> None:
         hash_, depth = todo.pop()
         one = going[hash_]
         again = " (see above)" if hash_ in shown else ""
-        _print(console, f"{'  ' * depth}{one.name}@{one.version}/{hash_[:7]}  {size_text(one.size)}{again}")
+        _print(console, f"{'  ' * depth}{one.name}@{one.version}/{hash_[:7]}  {shown_size(one.size)}{again}")
         if hash_ not in shown:
             shown.add(hash_)
             todo += [(user, depth + 1) for user in sorted(users.get(hash_, ()), reverse=True)]
@@ -124,7 +115,7 @@ def print_roots(roots: Iterable[RootSet], now: float, console: Console) -> None:
 
 def print_runs(runs: Iterable[Run], console: Console) -> None:
     """What is in the quarantine."""
-    rows = [(one.id, one.command, str(len(one.hashes)), size_text(one.size), _day(one.until)) for one in runs]
+    rows = [(one.id, one.command, str(len(one.hashes)), shown_size(one.size), _day(one.until)) for one in runs]
     print_table(("run", "command", "specs", "size", "until"), rows, console)
 
 
@@ -137,7 +128,7 @@ def rows_of_specs(inventory: Inventory, hashes: Iterable[str]) -> list[tuple[str
         layouts = "+".join(sorted({entry.layout for entry in copies}))
         signed = "signed" if all(entry.is_signed for entry in copies) else "unsigned"
         age = f"{inventory.age(hash_):.0f} d"
-        size = size_text(inventory.size([hash_]))
+        size = shown_size(inventory.size([hash_]))
         rows.append((spec.name, spec.version, hash_[:7], spec.target, age, size, layouts, signed))
     return rows
 
@@ -145,14 +136,14 @@ def rows_of_specs(inventory: Inventory, hashes: Iterable[str]) -> list[tuple[str
 def rows_of_groups(groups: Iterable[SpecGroup]) -> list[tuple[str, ...]]:
     """Groups of specs in their order."""
     return [
-        (one.name or "-", str(one.specs), size_text(one.size), f"{one.youngest:.0f} d", f"{one.oldest:.0f} d")
+        (one.name or "-", str(one.specs), shown_size(one.size), f"{one.youngest:.0f} d", f"{one.oldest:.0f} d")
         for one in groups
     ]
 
 
 def total_line(inventory: Inventory) -> str:
     """All of it in one line."""
-    size = size_text(inventory.size(inventory.usable))
+    size = shown_size(inventory.size(inventory.usable))
     others = f", {inventory.unrecognised} of them not recognised" if inventory.unrecognised else ""
     return f"{inventory.url}: {len(inventory.usable)} specs, {size}; {inventory.objects} objects{others}"
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from foundation.doors.blocks import Progress
 from foundation.errors import CouldNotAskError, FileAccessError, NotThereError, naming
 from foundation.stores.s3_client import S3Location, asking, is_missing
 
@@ -38,8 +39,6 @@ READ_ATTEMPTS: Final = 5
 _BLOCK: Final = 1 << 20
 
 T = TypeVar("T")
-Progress = Callable[[int], None]
-"""Is told how many bytes were moved since it was told last, from any thread."""
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ import click
 
 from foundation.command_line import Command, console, json_option
 from foundation.errors import ExitCode
+from foundation.shown import shown_size
 from job_creator.options import Options
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def publish_sif(
       jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif
       jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --keep 3 --older-than 30 --dry-run
     """
+    from foundation.progress import transfer_progress
     from job_creator.publishing import publish, report
     from job_creator.publishing.sif_bucket import PublicationBucket
 
@@ -91,7 +93,7 @@ def publish_sif(
     published = plan.record
     if not dry_run:
         size = file.stat().st_size if plan.uploads else 0
-        with report.progress(f"uploading {file.name}", size, quiet=options.quiet) as progress:
+        with transfer_progress(f"uploading {file.name}", size, quiet=options.quiet) as progress:
             published = publish.publish(bucket, plan, file, progress, now)
     if as_json:
         values = {
@@ -156,6 +158,7 @@ def install_sif(
       jc install-sif s3://containers/sif/neuron__9.0.sif --to /containers
       jc install-sif s3://containers/sif/neuron__9.0.sif --to /containers --cluster big --keep 1 --dry-run
     """
+    from foundation.progress import transfer_progress
     from foundation.stores.s3_client import S3Location
     from job_creator.publishing import install, report
     from job_creator.publishing.sif_bucket import PublicationBucket
@@ -175,7 +178,7 @@ def install_sif(
         report.print_removals(plan.removals, console())
     if not dry_run:
         size = plan.record.size if plan.downloads else 0
-        with report.progress(f"downloading {place}", size, quiet=options.quiet) as progress:
+        with transfer_progress(f"downloading {place}", size, quiet=options.quiet) as progress:
             install.install(bucket, plan, cluster, progress, now)
     if as_json:
         values = {
@@ -251,7 +254,7 @@ def clean_branches(
     removals = [removal for plan in plans for removal in plan.removals]
     if not (as_json or options.quiet):
         report.print_removals(removals, console())
-        freed = report.shown_size(sum(map(report.size_of, removals)))
+        freed = shown_size(sum(map(report.size_of, removals)))
         click.echo(f"{len(removals)} of {sum(plan.on_record for plan in plans)} go, {freed}")
     if not dry_run:
         clean.clean(plans)

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from foundation.doors.blocks import Progress
 from foundation.errors import DamagedError, NotThereError
 from foundation.stores.s3_client import S3Location
-from foundation.stores.s3_parts import Progress
 from job_creator.publishing import sif_folder as folder
 from job_creator.publishing.places import MARKERS, own_record
 from job_creator.publishing.record import PublicationRecord

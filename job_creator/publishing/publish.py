@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from foundation.doors.blocks import Progress
 from foundation.errors import CouldNotAskError, DamagedError, RefusedError, naming
 from foundation.stores.s3_client import S3Location
-from foundation.stores.s3_parts import Progress, Uploaded
+from foundation.stores.s3_parts import Uploaded
 from job_creator.images.decisions import Action, compare_labels
 from job_creator.publishing.places import BucketPlace
 from job_creator.publishing.record import PublicationRecord, write_time

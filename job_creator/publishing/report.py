@@ -1,26 +1,17 @@
-"""What publishing does, as people read it in a terminal or a job log, and as machines do; progress of transfers."""
+"""What publishing does, as people read it in a terminal or a job log, and as machines do."""
 
 from __future__ import annotations
 
 import json
-import logging
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from foundation.stores.s3_parts import Progress
+from foundation.shown import shown_size
 from foundation.tables import new_table
 from job_creator.publishing.retention import SifRemoval
-
-SECONDS_BETWEEN_LINES: Final = 10.0
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
-
-logger = logging.getLogger(__name__)
 
 
 def print_removals(removals: Sequence[SifRemoval], console: Console) -> None:
@@ -48,15 +39,6 @@ def size_of(removal: SifRemoval) -> int:
     return 0 if removal.placed.is_marker else removal.placed.record.size
 
 
-def shown_size(size: float) -> str:
-    """A number of bytes for people: `1.9 GiB`."""
-    for unit in _UNITS:
-        if size < 1024 or unit == _UNITS[-1]:
-            break
-        size /= 1024
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-
-
 def removals_as_values(removals: Iterable[SifRemoval]) -> list[dict[str, Any]]:
     """Removals for JSON."""
     return [
@@ -74,40 +56,3 @@ def removals_as_values(removals: Iterable[SifRemoval]) -> list[dict[str, Any]]:
 def as_json(value: Mapping[str, Any]) -> str:
     """A result for machines."""
     return json.dumps(value, indent=2)
-
-
-@contextmanager
-def progress(doing: str, total: int, *, quiet: bool) -> Iterator[Progress]:
-    """A bar on a terminal, a line now and then elsewhere, both on stderr; nothing for a `total` of 0 bytes."""
-    console = Console(stderr=True)
-    if not total:
-        yield lambda _: None
-        return
-    if quiet or not console.is_terminal:
-        yield _Lines(doing, total)
-        return
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(True), TransferSpeedColumn())
-    with Bar(*columns, TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task(doing, total=total)
-        yield lambda size: bar.advance(task, size)
-
-
-class _Lines:
-    """Logs how far a transfer is, not more often than every `SECONDS_BETWEEN_LINES`."""
-
-    def __init__(self, doing: str, total: int) -> None:
-        self._doing, self._total, self._done = doing, total, 0
-        self._last = time.monotonic()
-        self._lock = threading.Lock()
-
-    def __call__(self, size: int) -> None:
-        with self._lock:
-            self._done += size
-            now = time.monotonic()
-            if now - self._last < SECONDS_BETWEEN_LINES:
-                return
-            self._last, done = now, self._done
-        logger.info("%s: %s of %s", self._doing, shown_size(done), shown_size(self._total))

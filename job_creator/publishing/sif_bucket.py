@@ -15,10 +15,11 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
+from foundation.doors.blocks import Progress
 from foundation.errors import CouldNotAskError
 from foundation.stores import s3_parts
 from foundation.stores.s3_client import S3Location, asking, is_missing, s3_client
-from foundation.stores.s3_parts import Progress, Uploaded
+from foundation.stores.s3_parts import Uploaded
 from job_creator.publishing.record import PublicationRecord
 
 COPY_LIMIT: Final = 5 << 30

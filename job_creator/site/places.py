@@ -228,4 +228,4 @@ class ContainersBucket(Bucket):
 
 def _bucket_keys(place: BucketKeys) -> dict[str, Any]:
     """The keys that all kinds of buckets share, with their values."""
-    return place.model_dump(include=BucketKeys.model_fields.keys())
+    return place.model_dump(include=set(BucketKeys.model_fields))

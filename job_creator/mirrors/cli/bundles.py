@@ -71,11 +71,11 @@ def export(
       jc mirror export /shared/mirror -o /media/stick/march --sign 0123456789ABCDEF0123456789ABCDEF01234567
       jc mirror export /shared/mirror -o april --since march/bundle.json --max-size 700MiB --unsigned
     """
+    from foundation.progress import transfer_progress
     from job_creator.mirrors.bundles import exports
     from job_creator.mirrors.bundles.folder import look
     from job_creator.mirrors.keys.keys import whole_fingerprint
     from job_creator.mirrors.keys.signatures import Signer
-    from job_creator.publishing.report import progress
 
     if fingerprint and unsigned:
         raise click.UsageError("--sign or --unsigned, not both")
@@ -85,7 +85,7 @@ def export(
     survey = look(folder)
     exports.require_usable(out, folder)
     before = _earlier(since) if since else None
-    with progress(f"exporting {folder}", survey.size, quiet=options.quiet) as done:
+    with transfer_progress(f"exporting {folder}", survey.size, quiet=options.quiet) as done:
         plan = exports.make_plan(folder, survey, most, before, done)
         bundle = exports.export(plan, out, signer, done)
     if not (signer or unsigned):
@@ -147,26 +147,26 @@ def import_(
       jc mirror import /media/stick/march --to /shared/mirror --fingerprint 0123456789ABCDEF0123456789ABCDEF01234567
       jc mirror import april --to /shared/mirror --unsigned --group spack --dry-run
     """
+    from foundation.progress import transfer_progress
     from job_creator.mirrors.bundles import imports
     from job_creator.mirrors.keys.keys import whole_fingerprint
     from job_creator.mirrors.permissions import permissions_of
-    from job_creator.publishing.report import progress
 
     if bool(fingerprint) == unsigned:
         raise click.UsageError("say --fingerprint with that of the key that you trust, or --unsigned")
     permissions = permissions_of(group)
     bundle = imports.open_bundle(source, whole_fingerprint(fingerprint) if fingerprint else None)
-    with progress(f"verifying {source}", sum(part.size for part in bundle.parts), quiet=options.quiet) as done:
+    with transfer_progress(f"verifying {source}", sum(part.size for part in bundle.parts), quiet=options.quiet) as done:
         imports.verify(source, bundle, done)
-    with progress(f"comparing {root}", sum(file.size for file in bundle.files), quiet=options.quiet) as done:
+    with transfer_progress(f"comparing {root}", sum(file.size for file in bundle.files), quiet=options.quiet) as done:
         plan = imports.compare(source, bundle, root, done, deep=deep)
     if not dry_run:
-        with progress(f"importing into {root}", plan.size, quiet=options.quiet) as done:
+        with transfer_progress(f"importing into {root}", plan.size, quiet=options.quiet) as done:
             imports.carry_out(plan, permissions, done)
     if as_json:
         click.echo(json.dumps(_imported(plan, dry_run=dry_run), indent=2))
     elif not options.quiet:
-        from job_creator.publishing.report import shown_size
+        from foundation.shown import shown_size
 
         there = len(bundle.files) - len(plan.files)
         said = "would be written" if dry_run else "written"
@@ -196,7 +196,7 @@ def _earlier(path: Path) -> tuple[Bundle, str]:
 
 
 def _print_parts(bundle: Bundle) -> None:
-    from job_creator.publishing.report import shown_size
+    from foundation.shown import shown_size
 
     inside = bundle.placed()
     for number, part in enumerate(bundle.parts, start=1):
@@ -206,7 +206,7 @@ def _print_parts(bundle: Bundle) -> None:
 
 
 def _counted(bundle: Bundle) -> str:
-    from job_creator.publishing.report import shown_size
+    from foundation.shown import shown_size
 
     text = f"{len(bundle.held)} files, {shown_size(sum(file.size for file in bundle.held))}"
     return f"{text}; {len(bundle.earlier)} more came before" if bundle.since else text

@@ -156,6 +156,7 @@ def create(
       jc mirror create --all --to s3://mirrors/site -j 16 --dry-run
       jc mirror create spack.lock --to oci://registry.example.org/cache --no-sources --binaries --unsigned
     """
+    from foundation.progress import counted_progress
     from job_creator.mirrors import places
     from job_creator.mirrors.filling import creation, opening, push, results
     from job_creator.mirrors.needs import comparison
@@ -181,9 +182,9 @@ def create(
     )
     found = creation.plan(locks, needs, destination, order)
     missing = [item for item in found.items if item.source and item.status == "missing"]
-    with results.progress("fetching", missing, quiet=options.quiet) as progress:
+    with counted_progress("fetching", len(missing), quiet=options.quiet) as advance:
         result = creation.create(
-            spack, locks, found, destination, order, lambda outcome: progress(outcome.item, outcome.problem)
+            spack, locks, found, destination, order, lambda outcome: advance(1, results.note(outcome))
         )
     _print_created(options, found, result, target, as_json)
     if not result.is_complete:

@@ -2,45 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
-
 from job_creator.mirrors.filling.creation import Result
-from job_creator.mirrors.needs.plan import MirrorItem, MirrorPlan, Status
-from job_creator.mirrors.needs.plan_report import item_as_value, item_lines, logger
+from job_creator.mirrors.filling.sources import ItemOutcome
+from job_creator.mirrors.needs.plan import MirrorPlan, Status
+from job_creator.mirrors.needs.plan_report import item_as_value, item_lines
 
 
-@contextmanager
-def progress(doing: str, items: Sequence[MirrorItem], *, quiet: bool) -> Iterator[Callable[[MirrorItem, str], None]]:
-    """A bar on a terminal, a line for each item elsewhere, both on stderr."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal or not items:
-        yield _Lines(doing, len(items))
-        return
-    from rich.progress import Progress
-
-    with Progress(console=console) as bar:
-        task = bar.add_task(doing, total=len(items))
-        yield lambda item, problem: bar.advance(task)
-
-
-class _Lines:
-    """Logs how far the work is; called from several threads."""
-
-    def __init__(self, doing: str, total: int) -> None:
-        self._doing, self._total, self._done = doing, total, 0
-        self._lock = threading.Lock()
-
-    def __call__(self, item: MirrorItem, problem: str) -> None:
-        with self._lock:
-            self._done += 1
-            done = self._done
-        said = f"failed: {problem}" if problem else "done"
-        logger.info("%s %d of %d: %s of %s %s", self._doing, done, self._total, item.kind, item.packages[0], said)
+def note(outcome: ItemOutcome) -> str:
+    """What became of one item, for the line about it."""
+    said = f"failed: {outcome.problem}" if outcome.problem else "done"
+    return f"{outcome.item.kind} of {outcome.item.packages[0]} {said}"
 
 
 def result_lines(plan: MirrorPlan, result: Result, place: str) -> Iterator[str]:

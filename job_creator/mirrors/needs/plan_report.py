@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from typing import Any
 
+from foundation.shown import shown_size
 from foundation.spack.source_needs import SourceKind
 from job_creator.mirrors.needs.plan import MirrorItem, MirrorPlan, Status
 
 KINDS = (*(kind.value for kind in SourceKind), "binary")
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-
-logger = logging.getLogger(__name__)
 
 
 def plan_lines(plan: MirrorPlan, place: str) -> Iterator[str]:
@@ -75,14 +72,6 @@ def plan_as_value(plan: MirrorPlan, place: str) -> dict[str, Any]:
 def as_json(value: Any) -> str:
     """As it is printed."""
     return json.dumps(value, indent=2)
-
-
-def shown_size(size: int) -> str:
-    """`1.5 MB`."""
-    value, unit = float(size), 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{size} B"
 
 
 def _bytes(plan: MirrorPlan, status: Status) -> str:

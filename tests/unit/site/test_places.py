@@ -41,12 +41,12 @@ def test_a_sample_of_every_shared_key() -> None:
 
 @pytest.mark.parametrize("kind", [Bucket, BuildCache, ContainersBucket, Mirror, SourceMirror, BinaryMirror])
 def test_all_kinds_take_the_shared_keys(kind: type[BucketKeys]) -> None:
-    assert kind.model_validate(SHARED).model_dump(include=SHARED.keys()) == SHARED
+    assert kind.model_validate(SHARED).model_dump(include=set(SHARED)) == SHARED
 
 
 def test_branches_and_mirrors_lie_in_the_same_bucket() -> None:
     branches = BuildCache.model_validate(SHARED).of_branches()
-    assert branches.model_dump(include=SHARED.keys()) == {**SHARED, "prefix": "a/b/branches"}
+    assert branches.model_dump(include=set(SHARED)) == {**SHARED, "prefix": "a/b/branches"}
     assert Mirror.model_validate(SHARED).in_bucket == Bucket.model_validate(SHARED)
 
 
