@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from foundation.fingerprints import FileEntry, files_fingerprint, fingerprint
@@ -67,10 +67,10 @@ class Container:
     identity: Mapping[str, str]
     """The labels by which an image is known to be this container: everything that it is made from."""
     record: PublicationRecord
-    """What is said of its SIF file, as far as it is known before that is made."""
+    """What is said of its SIF file, as far as it is known before the file is made."""
     files: Mapping[str, bytes]
     """What its jobs read, by name, in a folder of its own."""
-    has_tests: bool
+    has_tests: bool = False
     lock: str = ""
     """Where its lockfile is, seen from the checkout."""
 
@@ -124,17 +124,10 @@ def spacktainer(
         "smoke_tests.sh": tests,
         "secrets": "".join(f"{name}\n" for name in secrets).encode(),
     }
-    return _container(
-        definition.name,
-        spack_version(environment.lock, environment.environment),
-        recipe,
-        inputs,
-        files,
-        base=recipe.runtime,
-        lock=lock,
-        lock_sha256=environment.lock_sha256,
-        has_tests=bool(definition.tests),
-    )
+    version = spack_version(environment.lock, environment.environment)
+    record = _record(definition.name, version, recipe, fingerprint(inputs), environment.lock_sha256)
+    made = _container(record, recipe, inputs, files, base=recipe.runtime)
+    return replace(made, has_tests=bool(definition.tests), lock=lock)
 
 
 def imported_container(definition: ImportedDefinition, image: ImageReference, recipe: Recipe) -> Container:
@@ -151,50 +144,43 @@ def imported_container(definition: ImportedDefinition, image: ImageReference, re
         "secrets": b"",
     }
     version = image_version(definition.image)
-    return _container(definition.name, version, recipe, inputs, files, base=str(image), has_tests=False)
+    record = _record(definition.name, version, recipe, fingerprint(inputs))
+    return _container(record, recipe, inputs, files, base=str(image))
 
 
-def _container(
-    name: str,
-    version: str,
-    recipe: Recipe,
-    inputs: Mapping[str, str],
-    files: Mapping[str, bytes],
-    *,
-    base: str,
-    has_tests: bool,
-    lock: str = "",
-    lock_sha256: str = "",
-) -> Container:
+def _record(name: str, version: str, recipe: Recipe, checksum: str, lock_sha256: str = "") -> PublicationRecord:
     context = recipe.context
-    tag = tag_of(version, context)
-    record = PublicationRecord(
+    return PublicationRecord(
         container=name,
         version=version,
-        tag=f"{tag}-{recipe.architecture}",
+        tag=f"{tag_of(version, context)}-{recipe.architecture}",
         architecture=recipe.architecture,
         ref=context.ref,
         is_release=context.is_default_branch,
-        container_checksum=fingerprint(inputs),
+        container_checksum=checksum,
         spack_lock_sha256=lock_sha256,
         commit=context.commit,
         pipeline_url=context.pipeline_url,
     )
+
+
+def _container(
+    record: PublicationRecord, recipe: Recipe, inputs: Mapping[str, str], files: Mapping[str, bytes], *, base: str
+) -> Container:
+    """A container without tests and lockfile. `base` is the image that it is put on."""
     labels = {**_prefixed(recipe.label_prefix, inputs), **_provenance(record, recipe, base)}
     described = {
         "labels": "".join(f"{label}={value}\n" for label, value in labels.items()).encode(),
         "record.json": record.to_json().encode(),
     }
     return Container(
-        name=name,
+        name=record.container,
         architecture=recipe.architecture,
-        tag=tag,
-        repository=f"{recipe.registry}/{name}",
+        tag=tag_of(record.version, recipe.context),
+        repository=f"{recipe.registry}/{record.container}",
         identity=_prefixed(recipe.label_prefix, inputs),
         record=record,
         files={**files, **described},
-        has_tests=has_tests,
-        lock=lock,
     )
 
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from job_creator import project_files
 from job_creator.containers.identity import DIGEST_PLACEHOLDER, Container, Unbuildable
 from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.scripts.rendering import render
-from job_creator.site.architectures import Architecture
 from job_creator.site.places import ContainersBucket
 from job_creator.site.publish import Cluster, DockerHub
 from job_creator.site.runners import JobKind
-from job_creator.site.site import Site
 
 ENTRY_POINT = "/opt/spack-environment/entrypoint.sh"
 """Sets the environment of the container up and runs what it is given (spacktainer/Dockerfile.j2)."""
@@ -25,15 +24,13 @@ IMAGE_DIGEST = "IMAGE_DIGEST"
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerPlace:
-    """Where the container jobs of one architecture run."""
+class ContainerPlace(JobPlace):
+    """For which architecture the jobs of containers are made, and what they read from where."""
 
-    name: str
-    architecture: Architecture
-    site: Site
     singularitah: str
+    """The image that SIF files are made in."""
     folder: str
-    """Where the generated files are."""
+    """Where the generated files are, seen from the checkout."""
     base_pipeline: str
     """Id of the pipeline that left the environments and the generated files."""
 
@@ -69,7 +66,7 @@ def build_job(container: Container, place: ContainerPlace) -> Job:
             **({"LOCK": container.lock, "LOCK_SHA256": container.record.spack_lock_sha256} if container.lock else {}),
         },
         artifacts=Artifacts(expire_in=site.gitlab.artifact_expiry, dotenv="container.env"),
-        timeout=place.architecture.settings("containers").timeout or "3 hours",
+        timeout=place.timeout("containers", "3 hours"),
         resource_group=f"container {container.name} {container.record.tag}",
     )
 
@@ -104,7 +101,7 @@ def sif_job(container: Container, place: ContainerPlace, bucket: ContainersBucke
             # Apptainer and SingularityCE each have a prefix of their own.
             **{f"{tool}_{name}": value for tool in ("APPTAINER", "SINGULARITY") for name, value in login.items()},
         },
-        timeout=place.architecture.settings("containers").timeout or "3 hours",
+        timeout=place.timeout("containers", "3 hours"),
         interruptible=False,
         resource_group=f"sif {container.name} {container.record.tag}",
     )

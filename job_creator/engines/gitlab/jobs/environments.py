@@ -9,21 +9,17 @@ from job_creator import project_files
 from job_creator.definitions.definitions import SpackDefinition
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.jobs.packages import resource_group
+from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.environments.setting import Setting
 from job_creator.scripts.rendering import render
-from job_creator.site.architectures import Architecture
 from job_creator.site.places import SourceMirror
-from job_creator.site.site import Site
 
 
 @dataclass(frozen=True, slots=True)
-class EnvironmentPlace:
-    """Where the jobs of one architecture run, and for which run of the site."""
+class EnvironmentPlace(JobPlace):
+    """For which architecture and which run of the site the jobs around Spack are made."""
 
-    name: str
-    architecture: Architecture
-    site: Site
     setting: Setting
     builder_need: tuple[Need, ...]
     """The job that builds the builder image, if this pipeline does."""
@@ -61,7 +57,7 @@ def environment_job(definition: SpackDefinition, place: EnvironmentPlace) -> Job
         },
         # Also after a failure: what arrives without a pipeline is reported by name further down.
         artifacts=Artifacts((f"{place.folder}/$CONTAINER/",), place.site.gitlab.artifact_expiry, when="always"),
-        timeout=place.architecture.settings("environments").timeout or "2 hours",
+        timeout=place.timeout("environments", "2 hours"),
     )
 
 
@@ -79,17 +75,7 @@ def collect_jobs(needed: Sequence[str], place: EnvironmentPlace) -> tuple[tuple[
         level += 1
         chunks = [current[start : start + most] for start in range(0, len(current), most)]
         collected = [
-            _tool_job(
-                name=names.collect_job(f"{level}.{index}", place.name),
-                kind=f"collect {place.name}",
-                stage=names.STAGE_COLLECT,
-                needed=chunk,
-                place=place,
-                script=(render("collect_environments.sh.j2", folder=place.folder),),
-                artifacts=Artifacts((f"{place.folder}/",), place.site.gitlab.artifact_expiry, when="always"),
-                variables={"GIT_STRATEGY": "none"},
-                timeout="30 minutes",
-            )
+            _collect_job(names.collect_job(f"{level}.{index}", place.name), chunk, place)
             for index, chunk in enumerate(chunks, start=1)
         ]
         jobs += collected
@@ -97,20 +83,36 @@ def collect_jobs(needed: Sequence[str], place: EnvironmentPlace) -> tuple[tuple[
     return tuple(jobs), current
 
 
+def _collect_job(name: str, needed: Sequence[str], place: EnvironmentPlace) -> Job:
+    job = place.tool_job(
+        name,
+        names.STAGE_COLLECT,
+        kind="collect",
+        needed=needed,
+        script=(render("collect_environments.sh.j2", folder=place.folder),),
+        variables={"GIT_STRATEGY": "none"},
+    )
+    return replace(
+        job,
+        artifacts=Artifacts((f"{place.folder}/",), place.site.gitlab.artifact_expiry, when="always"),
+        timeout=place.timeout("tools", "30 minutes"),
+        run="always",
+    )
+
+
 def process_job(needed: Sequence[str], place: EnvironmentPlace) -> Job:
     """Merges what Spack generated for all environments, also when some of them failed, or there are none."""
     artifacts = names.package_artifacts(place.name)
     script = render("process_packages.sh.j2", folder=place.folder, artifacts=artifacts, is_empty=not needed)
-    return _tool_job(
-        name=names.process_job(place.name),
-        kind=f"process {place.name}",
-        stage=names.STAGE_PIPELINES,
+    job = place.tool_job(
+        names.process_job(place.name),
+        names.STAGE_PIPELINES,
+        kind="process",
         needed=needed,
-        place=place,
         script=(render("install_job_creator.sh.j2", command="jc"), script),
-        artifacts=Artifacts((f"{artifacts}/",), place.site.gitlab.artifact_expiry),
         variables={"ARCHITECTURE": place.name, "BUILDER_IMAGE": place.setting.builder},
     )
+    return replace(job, artifacts=Artifacts((f"{artifacts}/",), place.site.gitlab.artifact_expiry), run="always")
 
 
 def containers_job(needed: Sequence[str], place: EnvironmentPlace, images: dict[str, str]) -> Job:
@@ -122,20 +124,19 @@ def containers_job(needed: Sequence[str], place: EnvironmentPlace, images: dict[
     script = render("generate_containers.sh.j2", folder=place.folder, artifacts=artifacts)
     bucket = place.architecture.containers
     may_publish = bucket is not None and not place.setting.is_merge_request
-    return _tool_job(
-        name=names.containers_job(place.name),
-        kind=f"containers {place.name}",
-        stage=names.STAGE_PIPELINES,
+    job = place.tool_job(
+        names.containers_job(place.name),
+        names.STAGE_PIPELINES,
+        kind="containers",
         needed=needed,
-        place=place,
         script=(render("install_job_creator.sh.j2", command="jc"), script),
-        artifacts=Artifacts((f"{artifacts}/",), place.site.gitlab.artifact_expiry),
         variables={
             **(bucket.credential_variables() if bucket and may_publish else {}),
             "ARCHITECTURE": place.name,
             **{f"{name.upper()}_IMAGE": reference for name, reference in images.items()},
         },
     )
+    return replace(job, artifacts=Artifacts((f"{artifacts}/",), place.site.gitlab.artifact_expiry), run="always")
 
 
 def mirror_job(needed: Sequence[str], mirror: SourceMirror, place: EnvironmentPlace) -> Job:
@@ -147,21 +148,23 @@ def mirror_job(needed: Sequence[str], mirror: SourceMirror, place: EnvironmentPl
     """
     bucket = mirror.in_bucket
     script = render("mirror_sources.sh.j2", folder=place.folder, mirror=mirror.target)
-    job = _tool_job(
-        name=names.mirror_job(place.name),
-        kind=f"mirror {place.name}",
-        stage=names.STAGE_MIRRORS,
+    job = place.tool_job(
+        names.mirror_job(place.name),
+        names.STAGE_MIRRORS,
+        kind="mirror",
         needed=needed,
-        place=place,
         script=(render("install_job_creator.sh.j2", command="jc"), script),
-        artifacts=None,
         variables=bucket.credential_variables() if bucket else {},
-        timeout="4 hours",
+    )
+    return replace(
+        job,
+        image=place.setting.builder,  # What a package needs is asked of the Spack that builds it.
+        timeout=place.timeout("tools", "4 hours"),
         interruptible=False,
         resource_group=resource_group(f"mirror {mirror.target.partition('://')[2]}"),
+        run="always",
+        may_fail=True,
     )
-    # What a package needs is asked of the Spack that builds it.
-    return replace(job, image=place.setting.builder, may_fail=True)
 
 
 def clean_job(needed: Sequence[str], place: EnvironmentPlace, environments: int) -> Job:
@@ -179,50 +182,17 @@ def clean_job(needed: Sequence[str], place: EnvironmentPlace, environments: int)
         # A branch may go without a word; the default branch stays.
         keep_days="" if place.setting.is_default_branch else f" --for {cache.max_age_days}",
     )
-    return _tool_job(
-        name=names.clean_job(place.name),
-        kind=f"clean {place.name}",
-        stage=names.STAGE_CLEAN,
+    job = place.tool_job(
+        names.clean_job(place.name),
+        names.STAGE_CLEAN,
+        kind="clean",
         needed=needed,
-        place=place,
         script=(render("install_job_creator.sh.j2", command="spackitor"), script),
-        artifacts=None,
         variables=cache.credential_variables(),
-        always=False,
-        timeout="4 hours",
+    )
+    return replace(
+        job,
+        timeout=place.timeout("tools", "4 hours"),
         interruptible=False,
         resource_group=f"build cache {cache.bucket}/{cache.prefix}".rstrip("/"),
-    )
-
-
-def _tool_job(
-    *,
-    name: str,
-    kind: str,
-    stage: str,
-    needed: Sequence[str],
-    place: EnvironmentPlace,
-    script: tuple[str, ...],
-    artifacts: Artifacts | None,
-    variables: dict[str, str],
-    always: bool = True,
-    timeout: str = "1 hour",
-    interruptible: bool = True,
-    resource_group: str | None = None,
-) -> Job:
-    """A job that runs this project's own commands on what the needed jobs left."""
-    return Job(
-        name=name,
-        kind=kind,
-        stage=stage,
-        image=place.site.images.job_creator,
-        tags=place.architecture.tags("tools"),
-        needs=tuple(Need(job) for job in needed),
-        script=script,
-        variables={**place.architecture.job_variables("tools"), **variables},
-        artifacts=artifacts,
-        timeout=place.architecture.settings("tools").timeout or timeout,
-        interruptible=interruptible,
-        resource_group=resource_group,
-        run="always" if always else "on_success",
     )
