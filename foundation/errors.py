@@ -119,7 +119,7 @@ class RefusedError(SpacktainersError):
 
 
 class DamagedError(SpacktainersError):
-    """What is there is not what it says it is: a checksum, a signature or an index does not fit."""
+    """Something is not what it says it is: a checksum, a signature or an index does not fit."""
 
     exit_code = ExitCode.DAMAGED
 

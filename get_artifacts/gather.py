@@ -63,7 +63,7 @@ class GatherRequest:
 
 @dataclass(frozen=True, slots=True)
 class GatherOutcome:
-    """What is there now, and what is not."""
+    """The artifacts that are in the folder now, and what went wrong with the others."""
 
     arrivals: tuple[Arrival, ...]
     errors: tuple[SpacktainersError, ...]

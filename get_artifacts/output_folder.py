@@ -1,6 +1,6 @@
-"""The folder that artifacts are put into, and what this tool remembers of it, in `.ga`.
+"""The folder that artifacts are put into, and what `ga` remembers of it, in `.ga`.
 
-For everything that is put there a record says which job it is from. What has no record is not this tool's, and is never
+For everything that is put there a record says which job it is from. What has no record is not from `ga`, and is never
 replaced. A record is written before what it describes appears, so that whatever a run that was killed leaves, the next
 one knows it as its own, and finds out by the checksums whether it is complete.
 """
@@ -68,7 +68,7 @@ class OutputFolder:
     def publish(self, item: Archive, staged: Path, files: tuple[Unpacked, ...] | None) -> Path:
         """Let what is staged appear, a folder with `files` or an archive, in the place of what was there before.
 
-        Raises `RefusedError` when that is not this tool's, and `FileAccessError`.
+        Raises `RefusedError` when `ga` did not put that there, and `FileAccessError`.
         """
         path = self.path_of(item, unpacked=files is not None)
         if self._record(path) is None and _is_something(path):

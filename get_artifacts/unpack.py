@@ -56,7 +56,7 @@ def read_directory(archive: Path, limits: UnpackLimits) -> tuple[str, ...]:
 
 
 def verify(archive: Path, limits: UnpackLimits) -> None:
-    """Hold everything in an archive against its checksums. Raises what `unpack` raises."""
+    """Hold everything in an archive against its checksums. Raises `DamagedError`, and `RefusedError` as `unpack`."""
     with _opened(archive, limits) as opened:
         damaged = opened.testzip()
     if damaged is not None:

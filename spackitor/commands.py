@@ -226,7 +226,7 @@ def _run(plan: CachePlan, options: RunOptions, now: float, letters: str) -> Run 
 
 
 def require_moderate(plan: CachePlan, percent: float) -> None:
-    """Raise `RefusedError` if more than `percent` of what is there would go."""
+    """Raise `RefusedError` if more than `percent` of all that the plan counts would go."""
     if plan.share * 100 <= percent:
         return
     counts = ", ".join(f"{count} {reason}" for reason, count in reasons_counted(plan).items())
@@ -312,7 +312,10 @@ def forget(store: Store, names: tuple[str, ...], *, all_over: bool) -> tuple[str
 
 
 def make_indexes_fit(store: Store, *, anew: bool = False) -> int:
-    """Make the indexes list what is there and usable, from all spec files if `anew`; returns how many specs that is."""
+    """Make the indexes list every spec that can be used, found anew in all spec files if `anew`; returns how many.
+
+    Raises `RefusedError` if somebody else writes the index each time.
+    """
     for _ in range(_ATTEMPTS):
         inventory = survey(store, every_spec_file=anew or _has_damaged_index(store)).inventory
         store.require_writable([file.key for file in inventory.indexes])

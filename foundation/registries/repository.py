@@ -50,7 +50,7 @@ class OciRepository:
         self._client = RegistryClient(credentials, insecure={self._reference.registry} if is_plain else ())
 
     def tags(self, page: int = 1000) -> tuple[str, ...] | None:
-        """All tags, asked for in pages; `None` if there is no such repository."""
+        """All tags, asked for in pages; `None` if there is no such repository. Raises `CouldNotAskError`."""
         found: list[str] = []
         what = f"tags/list?n={page}"
         while what:

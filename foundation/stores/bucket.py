@@ -130,7 +130,7 @@ class S3Store:
                 raise
 
     def stream(self, key: str) -> Iterator[bytes]:
-        """The content of an object in pieces."""
+        """The content of an object in pieces. Raises `NotThereError` and `CouldNotAskError`."""
         from botocore.exceptions import ClientError
 
         with asking(f"{self.url}/{key}"):
@@ -143,7 +143,7 @@ class S3Store:
             yield from answer["Body"].iter_chunks(_BLOCK)
 
     def require_writable(self, keys: Iterable[str]) -> None:
-        """Write an object of our own and delete it again, which tells whether these credentials may."""
+        """Write an object and delete it again. Raises `RefusedError` if these credentials may not do both."""
         from botocore.exceptions import ClientError
 
         del keys
@@ -163,7 +163,10 @@ class S3Store:
             )
 
     def write(self, key: str, data: bytes, *, replaces: str | None = ANYTHING, no_cache: bool = False) -> str:
-        """Write an object, with a conditional request where the server knows them."""
+        """Write an object, with a conditional request where the server knows them.
+
+        Raises `ChangedError` if the object is not the one that is to be replaced.
+        """
         from botocore.exceptions import ClientError
 
         arguments: dict[str, Any] = {"Bucket": self._bucket, "Key": self._prefix + key, "Body": data}
@@ -190,7 +193,7 @@ class S3Store:
         raise ChangedError(key)
 
     def copy(self, source: str, target: str, *, as_new: bool = False) -> None:
-        """Copy an object on the server. To it, every copy is new."""
+        """Copy an object on the server, which dates every copy anew. Raises `NotThereError`."""
         from botocore.exceptions import ClientError
 
         del as_new

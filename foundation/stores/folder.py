@@ -93,7 +93,7 @@ class FileSystemStore:
             return Content(stream.read(), _tag(os.fstat(descriptor)))
 
     def stream(self, key: str) -> Iterator[bytes]:
-        """The content of a file in pieces."""
+        """The content of a file in pieces. Raises `NotThereError` and `FileAccessError`."""
         self.requests["GET"] += 1
         path = str(self._path(key))
         descriptor = _open(path)
@@ -104,7 +104,7 @@ class FileSystemStore:
                 yield block
 
     def require_writable(self, keys: Iterable[str]) -> None:
-        """Whether the folders of these files, or the nearest ones that exist, may be written."""
+        """Raise `RefusedError` if the folders of these files, or the nearest ones that exist, may not be written."""
         for folder in sorted({self._nearest(self._path(key).parent) for key in keys} | {self._root}):
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise RefusedError(f"{folder}: may not be written, so nothing is changed at all")
@@ -133,7 +133,10 @@ class FileSystemStore:
         return tag
 
     def copy(self, source: str, target: str, *, as_new: bool = False) -> None:
-        """Make a second name for a file, or a second file where the file system knows no hard links."""
+        """Make a second name for a file, or a second file where the file system knows no hard links.
+
+        Raises `NotThereError` and `FileAccessError`.
+        """
         self.requests["COPY"] += 1
         old, new = self._path(source), self._path(target)
         with naming(new):

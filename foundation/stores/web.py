@@ -56,7 +56,7 @@ class HttpStore:
             return None if answer is None else Content(answer.content, answer.headers.get("ETag", ""))
 
     def stream(self, key: str) -> Iterator[bytes]:
-        """The content of an object in pieces."""
+        """The content of an object in pieces. Raises `NotThereError` and `CouldNotAskError`."""
         with self._answer("GET", key) as answer:
             if answer is None:
                 raise NotThereError(f"{self.url}/{key}: no such object")
@@ -78,27 +78,27 @@ class HttpStore:
             raise CouldNotAskError(f"{place}: {self._session.reason(error)}") from None
 
     def folders(self) -> tuple[str, ...]:
-        """Not to be had."""
+        """Raise `RefusedError`: web servers do not list what they have."""
         self._refuse("listed")
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """Not to be had."""
+        """Raise `RefusedError`: web servers do not list what they have."""
         self._refuse("listed")
 
     def require_writable(self, keys: Iterable[str]) -> None:
-        """It never is."""
+        """Raise `RefusedError`: nothing can be written over HTTP."""
         self._refuse("written")
 
     def write(self, key: str, data: bytes, *, replaces: str | None = ANYTHING, no_cache: bool = False) -> str:
-        """Not to be done."""
+        """Raise `RefusedError`: nothing can be written over HTTP."""
         self._refuse("written")
 
     def copy(self, source: str, target: str, *, as_new: bool = False) -> None:
-        """Not to be done."""
+        """Raise `RefusedError`: nothing can be written over HTTP."""
         self._refuse("written")
 
     def delete(self, keys: Iterable[str]) -> Mapping[str, str]:
-        """Not to be done."""
+        """Raise `RefusedError`: nothing can be written over HTTP."""
         self._refuse("written")
 
     def _refuse(self, what: str) -> NoReturn:

@@ -1,1 +1,1 @@
-"""Mirrors of sources and binaries: what is needed, what is there, what a bundle holds. Pure."""
+"""Mirrors of sources and binaries: what packages need, what a mirror has, what a bundle holds. Pure."""

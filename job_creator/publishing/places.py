@@ -27,7 +27,7 @@ class PublishingPlace(Protocol):
         """The place as the user wrote it."""
 
     def placed(self) -> tuple[Placed, ...]:
-        """Everything of ours that lies there."""
+        """Every file there that has a record, and so was published by `jc`. Raises `CouldNotAskError`."""
 
     def remove(self, removals: Sequence[SifRemoval]) -> int:
         """Remove files, unless they were replaced since they were listed; how many went."""

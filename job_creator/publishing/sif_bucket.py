@@ -30,7 +30,7 @@ DELETED_AT_ONCE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object as it was when it was asked for. `record` is `None` if it is not one of ours."""
+    """An object as it was when it was asked for. `record` is `None` if `jc` did not publish it."""
 
     place: S3Location
     size: int
@@ -131,7 +131,10 @@ class PublicationBucket:
         s3_parts.download(self._client, stored.place, stored.etag, stored.size, descriptor, progress)
 
     def remove(self, places: Sequence[S3Location]) -> None:
-        """Remove objects; those that are gone already are fine. What the server refuses is named after all others."""
+        """Remove objects; those that are gone already are fine.
+
+        Raises `CouldNotAskError` with all that the server refuses, when the others are gone.
+        """
         refused = []
         for first in range(0, len(places), DELETED_AT_ONCE):
             keys = [place.key for place in places[first : first + DELETED_AT_ONCE]]

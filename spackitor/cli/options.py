@@ -109,7 +109,7 @@ def options_of(values: Mapping[str, Any]) -> RunOptions:
 
 
 def store_of(context: click.Context, url: str, endpoint: str | None) -> Store:
-    """The store of a mirror, for the environment that the main command was given."""
+    """The store of a mirror, for the environment that the main command was given. Raises `click.BadParameter`."""
     from foundation.stores.opening import open_store
 
     try:

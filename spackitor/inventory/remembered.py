@@ -21,7 +21,7 @@ def worth_remembering(manifests: Mapping[str, SpecManifest]) -> dict[str, SpecMa
 
 
 def manifests_as_bytes(manifests: Mapping[str, SpecManifest]) -> bytes:
-    """The side file."""
+    """The content of the side file: packed JSON, without manifests that are damaged or those of indexes."""
     known = {
         key: [one.tag, one.is_signed, [[blob.key, blob.media_type, blob.size] for blob in one.blobs]]
         for key, one in worth_remembering(manifests).items()

@@ -81,7 +81,10 @@ class Binaries:
     def mend(
         self, plan: CachePlan, tags: Mapping[str, str], going: Collection[str], run: Run | None, report: RunReport
     ) -> None:
-        """If somebody wrote an index meanwhile, or needs what had already left it, make it fit again."""
+        """If somebody wrote an index meanwhile, or needs what had already left it, make it fit again.
+
+        Raises `RefusedError` if somebody else writes the index each time.
+        """
         del plan, run
         store = self._store
         for _ in range(_ATTEMPTS):

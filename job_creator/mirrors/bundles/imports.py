@@ -1,4 +1,4 @@
-"""Putting the content of a bundle into a mirror: verify all of it, compare it with what is there, then write.
+"""Putting the content of a bundle into a mirror: verify all of it, compare it with the mirror, then write.
 
 Nothing is written before the last byte was verified. Each file is then written beside the mirror's own ones, verified
 once more, and renamed, in an order in which a reader never sees what leads to something before that is there. A run

@@ -82,7 +82,7 @@ def require_possible(order: Order, destination_url: str) -> None:
 def plan(
     locks: Sequence[Lock], needs: SourceNeeds, destination: Destination | RegistryDestination, order: Order
 ) -> MirrorPlan:
-    """What has to be put there; what is there with another checksum counts as missing."""
+    """What has to be put there; a file of the mirror with another checksum counts as missing."""
     found = comparison.make_plan(locks, needs, destination.place, order.wanted)
     if isinstance(destination, RegistryDestination):
         return found

@@ -1,4 +1,4 @@
-"""Where a mirror is kept: what is there, and how complete files get there, so that no name ever shows half of one."""
+"""Where a mirror is kept, and how complete files get there, so that no name ever shows half of one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BinaryDestination(Protocol):
 
     @property
     def staging(self) -> Path:
-        """A folder of ours for what is not complete yet."""
+        """The local folder for files that are not complete yet."""
 
     @property
     def place(self) -> MirrorPlace:
@@ -69,7 +69,7 @@ class Destination(BinaryDestination, Protocol):
         """Let readable names lead to a file that is there."""
 
     def digest(self, path: str) -> str:
-        """The sha256 of what is there."""
+        """The sha256 of the file that the mirror has under this path."""
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def _copy_blob(source: Store, destination: Destination, blob: Blob) -> None:
 
 
 def _with_mirror(spack: SpackProgram, destination: BinaryDestination, signing: BinarySigning) -> SpackProgram:
-    """The same Spack, which knows the destination by a name of ours, so that it finds its server and its signing."""
+    """The same Spack, with the destination under a name in its configuration, where its server and signing stand."""
     described: dict[str, Any] = {"url": destination.url}
     if destination.endpoint:
         described["endpoint_url"] = destination.endpoint

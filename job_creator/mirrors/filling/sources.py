@@ -1,4 +1,4 @@
-"""Filling a mirror with sources: Spack fetches them into a folder of ours, and what is complete gets its final name.
+"""Filling a mirror with sources: Spack fetches them into a staging folder, and what is complete gets its final name.
 
 A run can be ended anywhere. What it had fetched, the next one finds: in the mirror, in the folder, or half of it in the
 folder that Spack fetches into.
@@ -164,7 +164,10 @@ def _fetch_one(destination: Destination, item: MirrorItem, ask: Callable[[str], 
 
 
 def record_needs(destination: Destination, needs: SourceNeeds) -> None:
-    """Note in the mirror what it was filled for, beside what it was filled for before."""
+    """Note in the mirror what it was filled for, beside what it was filled for before.
+
+    Raises `CouldNotAskError` if other runs change the note each time, and `DamagedError` if it cannot be read.
+    """
     for _ in range(_ATTEMPTS):
         old = destination.store.read(NEEDS_KEY)
         merged = read_needs(old.data, f"{destination.url}/{NEEDS_KEY}").merged(needs) if old else needs

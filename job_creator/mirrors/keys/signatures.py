@@ -26,7 +26,7 @@ class Signer:
     home: str = ""
 
     def require_key(self) -> None:
-        """Whether the private key is there, before hours are spent. Raises `NotThereError`."""
+        """Raise `NotThereError` if the private key is missing, before hours are spent, or `CouldNotAskError`."""
         try:
             self._gpg("--list-secret-keys", self.fingerprint)
         except ProcessError as error:

@@ -56,7 +56,7 @@ class SpackKeys:
                 return tuple(key for key in ring.keys_in(_read(path)) if key.fingerprint in wanted)
 
     def trust(self, key: Key, data: bytes) -> None:
-        """Let it accept the signatures of this key, and make sure that it does."""
+        """Let Spack accept the signatures of this key. Raises `CouldNotAskError` if it does not do so afterwards."""
         with _private_folder() as folder:
             path = folder / f"{key.fingerprint}.pub"
             path.write_bytes(data)
@@ -65,7 +65,10 @@ class SpackKeys:
             raise CouldNotAskError(f"spack gpg trust: said nothing, and Spack does not know {key} now")
 
     def create(self, name: str, email: str, backup: Path, *, comment: str, expires: str) -> Key:
-        """Make a key, and its backup. Raises `RefusedError` where a backup must not be."""
+        """Make a key, and its backup. Raises `RefusedError` where a backup must not be.
+
+        Raises `CouldNotAskError` if Spack did not make one key, and `DamagedError` if the backup would lack it.
+        """
         require_place_of_backup(backup)
         before = {key.fingerprint for key in self.signing()}
         with _private_folder(backup.parent) as folder:
@@ -79,7 +82,10 @@ class SpackKeys:
         return made[0]
 
     def back_up(self, backup: Path, fingerprint: str | None) -> tuple[Key, ...]:
-        """Write the private halves of keys into a file, all or the one that is named."""
+        """Write the private halves of keys into a file, all or the one that is named.
+
+        Raises `RefusedError` and `NotThereError` for the file, and `NotThereError` if there is no such key.
+        """
         require_place_of_backup(backup)
         keys = self._chosen(fingerprint)
         with _private_folder(backup.parent) as folder:
@@ -89,7 +95,10 @@ class SpackKeys:
         return keys
 
     def publish(self, url: str, fingerprint: str | None) -> Key:
-        """Put the public half of the signing key into a mirror, with the list of keys there."""
+        """Put the public half of the signing key into a mirror, with the list of keys there.
+
+        Raises `NotThereError` if there is no such key, and `RefusedError` if there are several and none is named.
+        """
         keys = self._chosen(fingerprint)
         if len(keys) > 1:
             names = "\n".join(f"  {key}" for key in keys)
@@ -117,7 +126,10 @@ class SpackKeys:
 
 
 def require_place_of_backup(backup: Path) -> None:
-    """Raise `RefusedError` where a private key must not be: over another file, and in a mirror."""
+    """Raise `RefusedError` where a private key must not be: over another file, and in a mirror.
+
+    Raises `NotThereError` if its folder is missing.
+    """
     if os.path.lexists(backup):
         raise RefusedError(f"{backup}: there is something already; a backup replaces nothing")
     folder = backup.resolve().parent

@@ -1,6 +1,6 @@
 """What Spack answered about a concrete spec, as the needs of a package. Pure.
 
-`job_creator/mirrors/needs/inside_spack.py` only tells what is there; what follows from it is decided here.
+`job_creator/mirrors/needs/inside_spack.py` only tells what Spack knows; what follows from it is decided here.
 
 Sources: `Stage._generate_fetchers` in lib/spack/spack/stage.py, the fetchers in lib/spack/spack/fetch_strategy.py and
 `IncludeFilter` in lib/spack/spack/cmd/mirror.py of Spack v0.21 to v1.1.

@@ -29,18 +29,18 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MirrorItem:
-    """One thing that is needed: a source, or the binary of a package if `source` is `None`.
-
-    `packages` need it, at least one. `path` is its key in the mirror (of a binary its DAG hash), empty where it has
-    none. `size` is in bytes, `None` if nobody said. `reason` says why it can never be there.
-    """
+    """One thing that is needed: a source, or the binary of a package if `source` is `None`."""
 
     packages: tuple[PackageNeeds, ...]
+    """Which need it; at least one."""
     source: Source | None
     path: str
+    """What it is found by: of a source its key in the mirror, empty if it never gets one; of a binary its DAG hash."""
     status: Status
     size: int | None = None
+    """In bytes; `None` if nobody said."""
     reason: str = ""
+    """Why the mirror can never have it."""
 
     @property
     def kind(self) -> str:

@@ -14,7 +14,7 @@ KINDS = (*(kind.value for kind in SourceKind), "binary")
 
 
 def plan_lines(plan: MirrorPlan, place: str) -> Iterator[str]:
-    """A plan, line by line: what is there, what is missing and what can never be, one by one, and what to know."""
+    """A plan, line by line: counts, then what is missing and what can never be had, one by one, and what to know."""
     packages = len(plan.needs.packages)
     yield f"{place}: {packages} package{'' if packages == 1 else 's'}"
     width = max(map(len, KINDS))

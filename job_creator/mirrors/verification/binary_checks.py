@@ -1,4 +1,4 @@
-"""The binaries in a mirror: manifests against blobs, indexes against what is there. Pure; content is read before.
+"""The binaries in a mirror: manifests against blobs, indexes against manifests. Pure; content is read before.
 
 Source of the formats: `job_creator/build_cache`.
 """

@@ -24,7 +24,10 @@ def repositories(view: View) -> tuple[str, ...]:
 
 
 def check_repositories(view: View) -> Iterator[MirrorFinding]:
-    """Whether all objects of all repositories are there, and what their names say."""
+    """What is wrong with the git repositories of a mirror: objects that are missing, or differ from their names.
+
+    Raises `CouldNotAskError` without git.
+    """
     for folder in repositories(view):
         # Who verifies a mirror need not be who made it.
         git = ("git", "-c", "safe.directory=*", f"--git-dir={view.store.url}/{folder}")

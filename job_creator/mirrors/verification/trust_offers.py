@@ -23,7 +23,10 @@ class Offer:
 
 
 def offers(store: Store) -> tuple[Offer, ...]:
-    """The keys that lie in a mirror where Spack looks for them. Raises `NotThereError` if there are none."""
+    """The keys that lie in a mirror where Spack looks for them.
+
+    Raises `NotThereError` if there are none, and `DamagedError` if a private half is among them.
+    """
     found: dict[str, Offer] = {}
     for _, data in sorted(published_keys(look_into(store, layout_v3.KEYS, layout_v2.KEYS)).files.values()):
         with key_ring([data]) as ring:
@@ -40,7 +43,11 @@ def offers(store: Store) -> tuple[Offer, ...]:
 
 
 def trust(offered: tuple[Offer, ...], fingerprint: str, keys: SpackKeys, now: float, place: str) -> Key:
-    """Have Spack trust the key with this fingerprint, and no other. Raises `RefusedError`; then nothing has changed."""
+    """Have Spack trust the key with this fingerprint, and no other.
+
+    Raises `RefusedError` if it is not offered or over, and `DamagedError` if it cannot be read; then nothing has
+    changed.
+    """
     there = "\n".join(f"  {offer.key}" for offer in offered)
     chosen = next((offer for offer in offered if offer.key.fingerprint == fingerprint), None)
     if chosen is None:

@@ -111,7 +111,7 @@ def _missing(wishes: Wishes) -> tuple[str, ...]:
 
 
 def _clear(folder: Path) -> None:
-    """Make the folder anew, if it is one of ours. Raises `RefusedError` and `FileAccessError`."""
+    """Make the folder anew, if a rehearsal made it. Raises `RefusedError` and `FileAccessError`."""
     with naming(folder):
         if folder.exists() and any(folder.iterdir()):
             if not (folder / _MARK).exists():

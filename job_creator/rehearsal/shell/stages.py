@@ -80,7 +80,8 @@ def run_child(
 ) -> RehearsedPipeline:
     """Run the pipeline in a file, which a trigger job of another pipeline named; `passed` are the trigger's variables.
 
-    Raises `NotThereError` if the file is not there, and `LimitExceededError` for what GitLab would refuse.
+    Raises `NotThereError` if the file is missing, `InvalidInputError` if it is no pipeline, and `LimitExceededError`
+    for what GitLab would refuse.
     """
     if not artifact.is_file():
         raise NotThereError(f"{bridge}: Path `{artifact}` does not exist inside the archive of the job that it needs")
