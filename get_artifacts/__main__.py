@@ -18,6 +18,7 @@ import click
 
 from foundation.command_line import CONTEXT_SETTINGS, Command, console, is_quiet, json_option
 from foundation.errors import ExitCode
+from foundation.gitlab import API_TOKEN_VARIABLE, MAX_ARTIFACT_BYTES
 from job_creator import __version__, project_files
 from job_creator.engines.gitlab import names
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("get_artifacts")
 
-_TOKEN_VARIABLE: Final = "GITLAB_API_TOKEN"
 """Unless the site file names another one."""
 _MIB: Final = 1 << 20
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
@@ -68,7 +68,7 @@ _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
     "-t",
     "--private-token",
     help="An access token with the scope read_api. Others on this machine can read it here: "
-    f"set the variable {_TOKEN_VARIABLE} instead, or use --private-token-file.",
+    f"set the variable {API_TOKEN_VARIABLE} instead, or use --private-token-file.",
 )
 @click.option(
     "--private-token-file",
@@ -206,10 +206,8 @@ def _settings(site_file: str) -> tuple[str, int]:
 
     Reading a site file takes longer than fetching a few artifacts, so without one nothing of it is imported.
     """
-    from get_artifacts.gather import MAX_ARCHIVE_BYTES
-
     if not Path(site_file).exists():
-        return _TOKEN_VARIABLE, MAX_ARCHIVE_BYTES
+        return API_TOKEN_VARIABLE, MAX_ARTIFACT_BYTES
     from foundation.doors.files import read_file
     from foundation.yaml_io import parse
     from job_creator.site.site import read_site

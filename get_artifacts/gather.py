@@ -19,6 +19,7 @@ from foundation.errors import (
     RefusedError,
     SpacktainersError,
 )
+from foundation.gitlab import MAX_ARTIFACT_BYTES
 from get_artifacts import output_folder
 from get_artifacts.choose import Chosen, WantedArtifacts, dotenv
 from get_artifacts.discover import wait_for
@@ -42,9 +43,6 @@ _WORST_FIRST: Final = (
     LimitExceededError,
 )
 
-MAX_ARCHIVE_BYTES: Final = 5 * 1024 * 1024
-"""Unless the site file says otherwise."""
-
 
 @dataclass(frozen=True, slots=True)
 class GatherRequest:
@@ -57,7 +55,7 @@ class GatherRequest:
     unpacks: bool = True
     wait_seconds: float = 0
     limits: UnpackLimits = field(default_factory=UnpackLimits)
-    max_archive_bytes: int = MAX_ARCHIVE_BYTES
+    max_archive_bytes: int = MAX_ARTIFACT_BYTES
     """What GitLab allows the archive to have that a trigger takes its YAML from."""
 
 

@@ -20,6 +20,7 @@ from gitlab.utils import EncodedId
 
 from foundation.doors.http import Answer, NoAnswer, Patience, reason
 from foundation.errors import CouldNotAskError, NotThereError
+from foundation.gitlab import API_TOKEN_VARIABLE
 from get_artifacts.family import Bridge, FinishedJob, PipelineId, read_bridge, read_job
 from get_artifacts.session import ANONYMOUS, Credential, Session
 
@@ -174,7 +175,7 @@ def _refused(subject: str, refusals: Sequence[tuple[str, GitlabError]]) -> Could
         f"{subject}: GitLab does not let this be asked ({answers})\n"
         "  A job token may list pipelines from about GitLab 19.2 on, in other projects only where their job token\n"
         "  allowlist has this one. Otherwise create a project access token with the role Reporter and the scope\n"
-        "  read_api, and put it into the masked CI/CD variable GITLAB_API_TOKEN or a file (--private-token-file)."
+        f"  read_api, and put it into the masked CI/CD variable {API_TOKEN_VARIABLE} or a file (--private-token-file)."
     )
 
 

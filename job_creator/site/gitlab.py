@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from foundation.gitlab import API_TOKEN_VARIABLE, MAX_ARTIFACT_BYTES
 from foundation.validation import Value
 from job_creator.site.words import Duration, VariableName
 
@@ -23,7 +24,7 @@ class Limits(Value):
     max_yaml_depth: Count = 100
     max_needs: Annotated[int, Field(ge=3)] = 50
     """`ci_needs_size_limit`; with fewer than 3 no graph could be written."""
-    max_artifact_bytes: Count = 5 * 1024 * 1024
+    max_artifact_bytes: Count = MAX_ARTIFACT_BYTES
     """Size of the artifacts archive, and of the YAML file in it, that a trigger may include."""
     max_jobs: Count | None = None
     """`ci_pipeline_size`, where the server sets it."""
@@ -35,7 +36,7 @@ class Limits(Value):
 class GitLab(Value):
     """The server."""
 
-    api_token_variable: VariableName = "GITLAB_API_TOKEN"
+    api_token_variable: VariableName = API_TOKEN_VARIABLE
     """CI variable with a token that may read the API; needed where the job's own token may not list pipelines."""
     artifact_expiry: Duration = "2 weeks"
     """How long generated pipelines and environments are kept; retrying a job needs them."""

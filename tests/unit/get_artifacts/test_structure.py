@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from get_artifacts.gather import MAX_ARCHIVE_BYTES
+from foundation.gitlab import API_TOKEN_VARIABLE, MAX_ARTIFACT_BYTES
 from job_creator.site.gitlab import GitLab
+from tests.documentation import SOURCES as ALL_SOURCES
 from tests.samples import REPOSITORY
 
 SOURCES = sorted((REPOSITORY / "get_artifacts").glob("*.py"))
@@ -54,6 +55,8 @@ def test_importing_a_module_does_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_defaults_are_those_of_the_site_file() -> None:
-    assert GitLab().limits.max_artifact_bytes == MAX_ARCHIVE_BYTES
-    assert f'"{GitLab().api_token_variable}"' in (REPOSITORY / "get_artifacts" / "__main__.py").read_text()
+def test_the_defaults_are_those_of_the_site_file_and_spelt_once() -> None:
+    assert GitLab().limits.max_artifact_bytes == MAX_ARTIFACT_BYTES
+    assert GitLab().api_token_variable == API_TOKEN_VARIABLE
+    spelt = re.compile(rf"{API_TOKEN_VARIABLE}|\b5 \* 1024 \* 1024|\b5 << 20")
+    assert [path for path in ALL_SOURCES if spelt.search(path.read_text())] == [REPOSITORY / "foundation" / "gitlab.py"]
