@@ -107,7 +107,7 @@ def _load(text: str, path: str, *, pure: bool) -> Any:
     return _parser(pure=pure).load(text)
 
 
-def dump(value: Any, header: str = "") -> str:
+def dump(value: object, header: str = "") -> str:
     """Write plain values as block-style YAML in the order given, each line of `header` as a comment before it."""
     writer: Any = _parser(pure=False)
     writer.Representer = _PortableRepresenter
@@ -250,7 +250,7 @@ class _NodeReader:
 class _PortableRepresenter(SafeRepresenter):
     """Quotes what YAML 1.1 or 1.2 would not read as text; literal blocks for scripts; no anchors."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
     def represent_text(self, data: str) -> Any:

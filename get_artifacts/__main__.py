@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 import click
@@ -28,9 +28,23 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("get_artifacts")
 
-"""Unless the site file names another one."""
 _MIB: Final = 1 << 20
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
+
+
+class _Choice(TypedDict):
+    """The values of the options that say what is fetched, and what becomes of it."""
+
+    out_dir: Path
+    bridges: tuple[str, ...]
+    jobs: tuple[str, ...]
+    paths: tuple[str, ...]
+    no_unpack: bool
+    dotenv: Path
+    wait: float
+    max_files: int
+    max_unpacked: int
+    """In MiB."""
 
 
 @click.command(
@@ -150,7 +164,7 @@ def main(
     private_token_file: Path | None,
     site_file: str,
     as_json: bool,
-    **options: Any,
+    **options: Unpack[_Choice],
 ) -> None:
     """Fetch what the child pipelines of a running pipeline left, for the triggers that come next.
 
@@ -183,7 +197,7 @@ def main(
     outcome.require_complete()
 
 
-def _request(parent: int, project: str, max_archive_bytes: int, options: dict[str, Any]) -> GatherRequest:
+def _request(parent: int, project: str, max_archive_bytes: int, options: _Choice) -> GatherRequest:
     from get_artifacts.choose import WantedArtifacts
     from get_artifacts.family import PipelineId
     from get_artifacts.gather import GatherRequest

@@ -144,7 +144,7 @@ def _record(node: Node, ref_count: int, *, in_buildcache: bool) -> dict[str, Any
     return {"spec": node, "ref_count": ref_count, "in_buildcache": in_buildcache}
 
 
-def _dump(value: Any) -> str:
+def _dump(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 

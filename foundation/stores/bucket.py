@@ -240,7 +240,7 @@ class S3Store:
             if one.get("Code") != "NoSuchKey"
         }
 
-    def _count(self, event_name: str, **_: Any) -> None:
+    def _count(self, event_name: str, **_: object) -> None:
         operation = event_name.rpartition(".")[2]
         with self._lock:
             self.requests[_KINDS.get(operation, operation)] += 1

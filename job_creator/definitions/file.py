@@ -42,7 +42,7 @@ class OneOf:
         """The same for editors."""
         return {"type": [_TYPES[kind][1] for kind in self.kinds]}
 
-    def _check(self, value: Any) -> Any:
+    def _check(self, value: object) -> Any:
         if not isinstance(value, tuple(_TYPES[kind][0] for kind in self.kinds)):
             raise ValueError(f"{{name}} must be a {' or a '.join(self.kinds)}")
         return value

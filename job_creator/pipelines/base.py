@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from foundation.doors.files import list_files, read_file
 from foundation.errors import FileAccessError, InvalidInputError
@@ -126,6 +125,6 @@ def _commit(source: GitSource, place: tuple[str, ...], written: Written, offline
     return commit
 
 
-def schema_text(schema: Mapping[str, Any]) -> str:
+def schema_text(schema: Mapping[str, object]) -> str:
     """A JSON Schema as it is printed and committed."""
     return json.dumps(schema, indent=2) + "\n"

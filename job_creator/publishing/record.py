@@ -175,7 +175,7 @@ def _faults(value: Mapping[str, Any]) -> Iterator[str]:
         yield f"as metadata of an S3 object it would take {size} bytes; {MAX_METADATA} are allowed"
 
 
-def _is_of_its_type(name: str, value: Any) -> bool:
+def _is_of_its_type(name: str, value: object) -> bool:
     if name in _FLAGS:
         return isinstance(value, bool)
     if name in _SIZES:
@@ -188,7 +188,7 @@ def _type_of(name: str) -> str:
     return "true or false" if name in _FLAGS else "a number of bytes" if name in _SIZES else "text"
 
 
-def _metadata_size(texts: Mapping[str, Any]) -> int:
+def _metadata_size(texts: Mapping[str, str | int]) -> int:
     lengths = {name: len(quote(_as_text(value), safe=_PRINTABLE)) for name, value in texts.items()}
     lengths |= {name: max(lengths.get(name, 0), longest) for name, longest in _ADDED_BY_PUBLISHING.items()}
     return len(VERSION_KEY) + len(RECORD_VERSION) + sum(len(name) + length for name, length in lengths.items())

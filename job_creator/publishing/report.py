@@ -53,6 +53,6 @@ def removals_as_values(removals: Iterable[SifRemoval]) -> list[dict[str, Any]]:
     ]
 
 
-def as_json(value: Mapping[str, Any]) -> str:
+def as_json(value: Mapping[str, object]) -> str:
     """A result for machines."""
     return json.dumps(value, indent=2)

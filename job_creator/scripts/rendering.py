@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 from functools import lru_cache
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, **values: object) -> str:
     """A script as text. Values go through the filter `quote` in the templates wherever they become shell words."""
     return _environment().get_template(template).render(**values)
 
 
-def render_text(template: str, **values: Any) -> str:
+def render_text(template: str, **values: object) -> str:
     """The same for a template that is handed over itself."""
     return _compiled(template).render(**values)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import click
 
@@ -54,6 +54,17 @@ def roots(command: Decorated) -> Decorated:
     return lockfile(keep_file(command))
 
 
+class CarefulOptions(TypedDict):
+    """The values of the options that `careful` adds; times are in days, `max_delete` in percent."""
+
+    plan_file: Path | None
+    no_quarantine: bool
+    grace: float
+    max_delete: float
+    min_age: float
+    dry_run: bool
+
+
 def careful(command: Decorated) -> Decorated:
     """The options of every command that removes specs."""
     for option in (
@@ -94,7 +105,7 @@ def careful(command: Decorated) -> Decorated:
     return command
 
 
-def options_of(values: Mapping[str, Any]) -> RunOptions:
+def options_of(values: CarefulOptions) -> RunOptions:
     """The values of the options of `careful`."""
     from spackitor.commands import RunOptions
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from foundation.command_line import Command, Size, console, json_option
 from foundation.errors import ExitCode
-from spackitor.cli.options import FOLDER, MIRROR, careful, mirror, options_of, roots, store_of
+from spackitor.cli.options import FOLDER, MIRROR, CarefulOptions, careful, mirror, options_of, roots, store_of
 
 if TYPE_CHECKING:
     from spackitor.commands import RunOutcome
@@ -53,7 +53,7 @@ def clean(
     folders: tuple[Path, ...],
     sources: bool,
     as_json: bool,
-    **values: Any,
+    **values: Unpack[CarefulOptions],
 ) -> None:
     """Remove what is in no use.
 
@@ -106,7 +106,7 @@ def purge(
     specs: tuple[str, ...],
     with_dependents: bool,
     as_json: bool,
-    **values: Any,
+    **values: Unpack[CarefulOptions],
 ) -> None:
     """Remove the specs that are named.
 

@@ -154,7 +154,7 @@ def check(
     return LimitReport((*over, *chain.from_iterable(rule(subject) for rule in RULES)), tuple(headroom))
 
 
-def parsed_size(value: Any) -> int:
+def parsed_size(value: object) -> int:
     """The memory in bytes that GitLab counts for a parsed value: every string, list and mapping, shared or not.
 
     The larger of what Ruby 3.1 and Ruby 3.3 take on 64 bits: `ObjectSpace.memsize_of` of what `YAML.load` returns.
@@ -168,7 +168,7 @@ def archive_size(files: Mapping[str, bytes]) -> int:
     return 22 + sum(entry + 2 * len(name.encode()) + len(zlib.compress(content)) for name, content in files.items())
 
 
-def _total(value: Any, ruby: _Ruby) -> int:
+def _total(value: object, ruby: _Ruby) -> int:
     if isinstance(value, str):
         return _string_size(len(value.encode()), ruby)
     if isinstance(value, Mapping):
@@ -207,7 +207,7 @@ def _mapping_size(entries: int, ruby: _Ruby) -> int:
     return ruby.mapping_header + 24 * slots + 2 * slots * width
 
 
-def _depth(value: Any) -> int:
+def _depth(value: object) -> int:
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else None
     return 0 if inner is None else 1 + max(map(_depth, inner), default=0)
 

@@ -207,7 +207,7 @@ def _duration(source: _Source, name: str, seconds: Seconds) -> float:
     return expected
 
 
-def _child(source: _Source, name: str, trigger: Any) -> str:
+def _child(source: _Source, name: str, trigger: object) -> str:
     include = trigger.get("include") if isinstance(trigger, Mapping) else None
     includes = include if isinstance(include, list) else [include]
     if len(includes) != 1:

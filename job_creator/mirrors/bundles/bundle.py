@@ -142,7 +142,7 @@ def read_bundle(content: bytes, place: str) -> Bundle:
     return found
 
 
-def _lines(values: Iterable[Any]) -> str:
+def _lines(values: Iterable[object]) -> str:
     return ",\n".join(json.dumps(value) for value in values)
 
 
@@ -151,13 +151,13 @@ def _file(record: Mapping[str, Any]) -> File:
     return File(str(record["key"]), _count(record["size"]), _checksum(record["sha256"]), pieces)
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     if type(value) is not int or value < 0:
         raise ValueError(f"{value!r} is no number of bytes")
     return value
 
 
-def _checksum(value: Any) -> str:
+def _checksum(value: object) -> str:
     if not isinstance(value, str) or not _SHA256.fullmatch(value):
         raise ValueError(f"{value!r} is no sha256 checksum")
     return value

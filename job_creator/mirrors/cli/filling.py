@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar, Unpack
 
 import click
 
@@ -16,12 +16,13 @@ from job_creator.options import Options
 
 if TYPE_CHECKING:
     from foundation.spack.program import SpackProgram
+    from foundation.spack.source_needs import SourceNeeds
     from job_creator.mirrors.configuration.holdings import Configuration
     from job_creator.mirrors.filling.creation import Result
     from job_creator.mirrors.needs.plan import MirrorPlan
     from job_creator.mirrors.needs.questions import Lock
 
-_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+_Decorated = TypeVar("_Decorated", bound=Callable[..., object])
 
 _EXIT_CODES = (
     ExitCode.INVALID_INPUT,
@@ -31,6 +32,19 @@ _EXIT_CODES = (
     ExitCode.REFUSED,
     ExitCode.DAMAGED,
 )
+
+
+class _About(TypedDict):
+    """The values of the options that `_about` adds, those apart that commands name themselves."""
+
+    wanted: tuple[str, ...]
+    everything: bool
+    architecture: str
+    private: bool
+    program: str
+    scopes: tuple[Path, ...]
+    cache_dir: Path | None
+    endpoint_url: str | None
 
 
 def _about(command: _Decorated) -> _Decorated:
@@ -78,7 +92,14 @@ def _about(command: _Decorated) -> _Decorated:
 @click.option("--offline", is_flag=True, help="Do not ask the internet how large the missing sources are.")
 @click.pass_obj
 def plan(
-    options: Options, /, target: str, sources: bool, binaries: bool, offline: bool, as_json: bool, **about: Any
+    options: Options,
+    /,
+    target: str,
+    sources: bool,
+    binaries: bool,
+    offline: bool,
+    as_json: bool,
+    **about: Unpack[_About],
 ) -> None:
     """Say what a mirror needs, has and lacks. And what it can never have, and how large that is.
 
@@ -141,7 +162,7 @@ def create(
     jobs: int,
     dry_run: bool,
     as_json: bool,
-    **about: Any,
+    **about: Unpack[_About],
 ) -> None:
     """Fill a mirror with what is missing in it; what it has already stays, if it is right.
 
@@ -284,13 +305,13 @@ def _print_instructions(made: Configuration, folder: str, *, beside: bool) -> No
         click.echo(f"  {command}", err=beside)
 
 
-def _spack(about: Mapping[str, Any]) -> SpackProgram:
+def _spack(about: _About) -> SpackProgram:
     from foundation.spack.program import SpackProgram
 
     return SpackProgram(about["program"], scopes=about["scopes"])
 
 
-def _locks(options: Options, spack: SpackProgram, about: Mapping[str, Any]) -> tuple[Lock, ...]:
+def _locks(options: Options, spack: SpackProgram, about: _About) -> tuple[Lock, ...]:
     from job_creator.mirrors.needs.locks import Repository, find_locks
 
     if not about["wanted"] and not about["everything"]:
@@ -299,15 +320,15 @@ def _locks(options: Options, spack: SpackProgram, about: Mapping[str, Any]) -> t
     return find_locks(about["wanted"], repository, spack, everything=about["everything"])
 
 
-def _needs(options: Options, spack: SpackProgram, locks: tuple[Lock, ...], about: Mapping[str, Any]) -> Any:
+def _needs(options: Options, spack: SpackProgram, locks: tuple[Lock, ...], about: _About) -> SourceNeeds:
     from job_creator.mirrors.needs.questions import ask
 
     return ask(spack, locks, _cache(options, about), options.environment)
 
 
-def _cache(options: Options, about: Mapping[str, Any]) -> Path:
+def _cache(options: Options, about: _About) -> Path:
     if about["cache_dir"]:
-        return Path(about["cache_dir"])
+        return about["cache_dir"]
     home = options.environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "spacktainers"
 

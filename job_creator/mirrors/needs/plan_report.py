@@ -69,7 +69,7 @@ def plan_as_value(plan: MirrorPlan, place: str) -> dict[str, Any]:
     }
 
 
-def as_json(value: Any) -> str:
+def as_json(value: object) -> str:
     """As it is printed."""
     return json.dumps(value, indent=2)
 
