@@ -52,11 +52,14 @@ class GatherRequest:
     wanted: WantedArtifacts = field(default_factory=WantedArtifacts)
     out_dir: Path = Path()
     dotenv: Path | None = None
+    """The file that says which architectures are complete; none is written without it."""
     unpacks: bool = True
+    """Whether archives are unpacked, or kept as they are."""
     wait_seconds: float = 0
+    """How long to wait at most for jobs to end."""
     limits: UnpackLimits = field(default_factory=UnpackLimits)
     max_archive_bytes: int = MAX_ARTIFACT_BYTES
-    """What GitLab allows the archive to have that a trigger takes its YAML from."""
+    """The size in bytes that GitLab allows for an archive from which a trigger takes its YAML."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,12 +36,14 @@ class UnpackLimits:
     """What an archive may unpack to."""
 
     max_files: int = 20_000
+    """Files and links in one archive."""
     max_bytes: int = 1 << 30
+    """All of them together, unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """A file or link that was unpacked: its path in the folder, its size, its size in the archive, and its CRC-32."""
+    """A file or link that was unpacked: its path in the folder, its bytes, those in the archive, and its CRC-32."""
 
     name: str
     bytes: int

@@ -53,9 +53,12 @@ class CleanRules:
     """What `clean` goes by, beside roots."""
 
     max_age: float | None = None
+    """In days; what is older goes, if it is in no use. Without one, age does not count."""
     max_size: int | None = None
+    """In bytes; specs go until the cache has no more. Without one, size does not count."""
     keep_build_dependencies: bool = False
     packages: Packages | None = None
+    """What the repositories of Spack have; without it, no spec goes because its package is gone."""
 
 
 @dataclass(frozen=True)

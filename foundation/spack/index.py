@@ -24,13 +24,16 @@ from foundation.spack.specs import Node, Spec, spec_of, upgraded
 
 @dataclass(frozen=True, slots=True)
 class IndexRecord:
-    """A spec in an index, and where in its text. Not all of them are in the cache: some are only depended on."""
+    """A spec in an index, and where in its text."""
 
     spec: Spec
     in_buildcache: bool
+    """Whether Spack takes it to be in the cache; others are only depended on."""
     ref_count: int
+    """How many records of the index depend on it."""
     start: int
     end: int
+    """Where its value stands in the text of the index, in characters: from `start` up to before `end`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class SpecFile:
     """A spec file: the nodes of a spec and of all that it depends on, the spec itself first."""
 
     version: int
+    """The specfile version."""
     nodes: tuple[Node, ...]
     archive_sha256: str
     """The checksum of its archive; empty where the manifest holds it (layout v3)."""

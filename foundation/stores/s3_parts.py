@@ -50,6 +50,7 @@ class Uploaded:
     size: int
     sha256: str
     part_size: int
+    """In bytes, as is `size`; of all parts but the last, which may be smaller."""
     etag: str
 
 

@@ -22,6 +22,7 @@ class Permissions:
     """The group that a mirror belongs to; without one, everything new takes after the folder that it is in."""
 
     group: int | None = None
+    """The system's number of the group."""
 
     def of_file(self, path: Path, folder: Path) -> None:
         """Give them to a file that is about to be put into a folder."""

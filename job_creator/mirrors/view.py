@@ -73,6 +73,7 @@ class Read:
     key: str
     digest: str
     size: int
+    """In bytes."""
     starts_like_gzip: bool
     has_private_key: bool
 

@@ -35,13 +35,18 @@ class PackagesRequest:
     """What the command was asked for."""
 
     pipeline_dir: Path
+    """What `spack ci generate` wrote, a folder for each container."""
     out_dir: Path
     architecture: str
     output_file: str
     max_jobs: int | None
+    """Packages in one pipeline, if fewer than GitLab allows."""
     durations: Path | None
+    """JSON with expected seconds by package."""
     keep_going: bool
+    """Whether containers are left out whose pipeline cannot be used."""
     may_be_empty: bool = False
+    """Whether no container at all gives a pipeline with nothing to do; else it is an error."""
 
 
 def process(site: Site, environment: Mapping[str, str], arguments: PackagesRequest) -> Summary:

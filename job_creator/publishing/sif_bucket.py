@@ -34,6 +34,7 @@ class Stored:
 
     place: S3Location
     size: int
+    """In bytes."""
     etag: str
     """Without quotes."""
     record: PublicationRecord | None

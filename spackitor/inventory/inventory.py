@@ -82,6 +82,7 @@ class Inventory:
 
     url: str
     now: float
+    """By the store's clock, in seconds since 1970."""
     entries: tuple[Entry, ...]
     orphans: tuple[Orphan, ...]
     indexes: tuple[IndexFile, ...]
@@ -92,7 +93,9 @@ class Inventory:
     runs: tuple[Run, ...] = ()
     roots: tuple[RootSet, ...] = ()
     objects: int = 0
+    """How many the mirror has, of all kinds."""
     unrecognised: int = 0
+    """How many of them are nothing that Spack writes; these are never touched."""
 
     @cached_property
     def copies(self) -> Mapping[str, tuple[Entry, ...]]:

@@ -39,6 +39,7 @@ class Run:
     left: tuple[str, ...]
     hashes: tuple[str, ...]
     size: int
+    """The bytes of everything that it removed."""
     is_finished: bool = False
 
     @property

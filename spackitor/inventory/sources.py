@@ -24,6 +24,7 @@ class SourceInventory:
 
     url: str
     now: float
+    """By the store's clock, in seconds since 1970."""
     archives: tuple[StoredObject, ...]
     aliases: tuple[StoredObject, ...] = ()
     needs: SourceNeeds = field(default_factory=SourceNeeds)

@@ -23,6 +23,7 @@ class SortedV2:
     entries: tuple[Entry, ...]
     orphans: tuple[Orphan, ...]
     unrecognised: int
+    """How many objects are none of this layout."""
 
 
 def sort_out(objects: Iterable[StoredObject]) -> SortedV2:

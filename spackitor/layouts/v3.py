@@ -35,6 +35,7 @@ class SortedV3:
     used_blobs: frozenset[str]
     has_unreadable_manifests: bool
     unrecognised: int
+    """How many objects are none of this layout."""
 
 
 def sort_out(

@@ -44,6 +44,7 @@ class Leftover:
     key: str
     reason: str
     size: int
+    """In bytes."""
     is_metadata: bool = False
 
 
@@ -80,6 +81,7 @@ class CachePlan:
     expired: tuple[Leftover, ...]
     expired_runs: tuple[Run, ...]
     kept: int
+    """How many stay. `protected` of them no rule may touch: roots, young specs, and what these need."""
     protected: int
     things: str = "specs"
 

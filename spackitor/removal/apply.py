@@ -26,11 +26,16 @@ class RunReport:
     """What a run did. `spared` are DAG hashes that were planned to go and that somebody turned out to need."""
 
     removed: int = 0
+    """Specs or sources that no longer can be found."""
     deleted: int = 0
+    """Objects, as are the next two."""
     quarantined: int = 0
+    """Copied into the quarantine before they were deleted."""
     left: int = 0
+    """Archives that stay where they are for the time of grace."""
     spared: tuple[str, ...] = ()
     failed: dict[str, str] = field(default_factory=dict)
+    """What could not be deleted: reasons by key."""
 
     def as_value(self) -> dict[str, Any]:
         """For machines."""

@@ -38,6 +38,7 @@ class Piece:
     part: int
     offset: int
     size: int
+    """In bytes, as is `offset`, counted from the start of the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,12 @@ class File:
     """A file of the mirror. Without pieces it is not in this bundle, but in one that came before."""
 
     key: str
+    """Its path in the mirror."""
     size: int
+    """In bytes."""
     sha256: str
     pieces: tuple[Piece, ...] = ()
+    """Where its content lies in the parts of the bundle, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Part:
 
     name: str
     size: int
+    """In bytes."""
     sha256: str
 
 

@@ -34,8 +34,11 @@ class Order:
 
     wanted: MirrorScope
     recipes: bool = False
+    """Whether Spack and its recipes are put there, as git repositories."""
     bootstrap: bool = False
+    """Whether everything is put there that Spack itself starts from."""
     jobs: int = 4
+    """How many sources are fetched at once."""
     signing: BinarySigning = BinarySigning()  # noqa: RUF009 - frozen
     source_cache: Store | None = None
     """A build cache to copy binaries from that are not installed."""

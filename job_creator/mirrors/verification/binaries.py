@@ -16,7 +16,7 @@ from job_creator.mirrors.view import View
 
 
 @dataclass
-class Gathered:
+class Evidence:
     """What was found so far, and what is left to be read."""
 
     findings: list[MirrorFinding] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Gathered:
             self.unsigned.append(key)
 
 
-def check_v3(view: View, found: Gathered, *, is_deep: bool) -> None:
+def check_v3(view: View, found: Evidence, *, is_deep: bool) -> None:
     """Manifests, indexes and blobs of layout v3; with `is_deep`, what the spec files say."""
     view.ask_for((layout_v3.INDEX, layout_v3.LAYOUT))
     contents = view.read([key for key in view.objects if layout_v3.is_manifest(key)])
@@ -69,14 +69,14 @@ def check_v3(view: View, found: Gathered, *, is_deep: bool) -> None:
         _check_spec_blobs(view, found, specs, manifests, indexes.get(layout_v3.INDEX, Index(0)))
 
 
-def _manifest(key: str, data: bytes, found: Gathered) -> layout_v3.SpecManifest:
+def _manifest(key: str, data: bytes, found: Evidence) -> layout_v3.SpecManifest:
     manifest, findings = binary_checks.check_manifest(key, data)
     found.findings += findings
     found.seen.add(key)
     return manifest
 
 
-def _indexes(view: View, found: Gathered, manifests: Mapping[str, layout_v3.SpecManifest]) -> dict[str, Index]:
+def _indexes(view: View, found: Evidence, manifests: Mapping[str, layout_v3.SpecManifest]) -> dict[str, Index]:
     indexes = {}
     for key in layout_v3.index_manifests(manifests):
         blob = manifests[key].blob(layout_v3.INDEX_TYPE)
@@ -97,7 +97,7 @@ def _cached(index: Index) -> Iterator[str]:
 
 def _check_spec_blobs(
     view: View,
-    found: Gathered,
+    found: Evidence,
     specs: Mapping[str, str],
     manifests: Mapping[str, layout_v3.SpecManifest],
     index: Index,
@@ -111,7 +111,7 @@ def _check_spec_blobs(
         found.packed |= {blob.key for blob in manifest.blobs if blob.media_type.startswith(layout_v3.ARCHIVE_TYPE)}
 
 
-def check_v2(view: View, found: Gathered) -> None:
+def check_v2(view: View, found: Evidence) -> None:
     """Spec files, the index and archives of layout v2."""
     checked = view.read((layout_v2.INDEX, layout_v2.INDEX_CHECKSUM))
     found.seen |= checked.keys()

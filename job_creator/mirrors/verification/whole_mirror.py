@@ -18,7 +18,7 @@ from job_creator.mirrors.findings import FindingKind, MirrorFinding, Verificatio
 from job_creator.mirrors.keys.gpg import key_ring
 from job_creator.mirrors.keys.keys import Signature, State
 from job_creator.mirrors.verification import recipe_repositories, source_checks
-from job_creator.mirrors.verification.binaries import Gathered, check_v2, check_v3
+from job_creator.mirrors.verification.binaries import Evidence, check_v2, check_v3
 from job_creator.mirrors.verification.published_keys import check_keys, published_keys
 from job_creator.mirrors.view import Progress, View, look, read_through
 
@@ -34,9 +34,11 @@ class MirrorRules:
     """What a mirror has to be. `allowed` are fingerprints of the keys that may have signed it; if empty, any may."""
 
     is_deep: bool = False
+    """Whether everything is read and held against its checksums, not only looked at."""
     must_be_signed: bool = False
     allowed: frozenset[str] = frozenset()
     jobs: int = 2
+    """How many objects are read at once."""
 
 
 def default_jobs() -> int:
@@ -46,7 +48,7 @@ def default_jobs() -> int:
 
 def verify(store: Store, lockfiles: Iterable[Lockfile], rules: MirrorRules, progress: Progress) -> VerificationReport:
     """Everything that is wrong with a mirror. Raises `NotThereError` if there is none."""
-    view, found = look(store), Gathered()
+    view, found = look(store), Evidence()
     needs = _needs(view, found)
     check_v3(view, found, is_deep=rules.is_deep)
     check_v2(view, found)
@@ -69,7 +71,7 @@ def verify(store: Store, lockfiles: Iterable[Lockfile], rules: MirrorRules, prog
     )
 
 
-def _needs(view: View, found: Gathered) -> SourceNeeds:
+def _needs(view: View, found: Evidence) -> SourceNeeds:
     data = view.read([NEEDS_KEY]).get(NEEDS_KEY)
     if data is None:
         return SourceNeeds()
@@ -79,7 +81,7 @@ def _needs(view: View, found: Gathered) -> SourceNeeds:
     return needs
 
 
-def _check_signatures(view: View, found: Gathered, rules: MirrorRules) -> tuple[str, ...]:
+def _check_signatures(view: View, found: Evidence, rules: MirrorRules) -> tuple[str, ...]:
     """Keys, and all signatures at once; returns the fingerprints of who signed."""
     keys = published_keys(view)
     found.findings += keys.findings
@@ -117,14 +119,14 @@ def _judged(signatures: Mapping[str, Signature], rules: MirrorRules) -> Iterator
         yield MirrorFinding(FindingKind.MISSING, layout_v3.KEYS, message)
 
 
-def _check_sources(view: View, found: Gathered, needs: SourceNeeds, lockfiles: Iterable[Lockfile]) -> None:
+def _check_sources(view: View, found: Evidence, needs: SourceNeeds, lockfiles: Iterable[Lockfile]) -> None:
     found.findings += source_checks.names_and_links(view.objects, is_listed=view.is_listed)
     found.findings += source_checks.recorded_sources(needs, view.objects, found.specs)
     for lockfile in lockfiles:
         found.findings += source_checks.coverage(lockfile, needs, view.objects, found.specs)
 
 
-def _look_for_private_keys(view: View, found: Gathered) -> None:
+def _look_for_private_keys(view: View, found: Evidence) -> None:
     """In whatever small files lie about that belong to nothing known."""
     loose = [
         key
@@ -140,7 +142,7 @@ def _private_key(key: str) -> MirrorFinding:
     return MirrorFinding(FindingKind.PRIVATE_KEY, key, "holds the private half of a key; who reads it can sign as you")
 
 
-def _read_all(view: View, found: Gathered, needs: SourceNeeds, rules: MirrorRules, progress: Progress) -> int:
+def _read_all(view: View, found: Evidence, needs: SourceNeeds, rules: MirrorRules, progress: Progress) -> int:
     """Compare the content of everything that has a checksum with it; returns how many bytes were read."""
     wanted = source_checks.expected_digests(view.objects, needs)
     wanted |= {key: digest for key, digest in found.digests.items() if key in view.objects}
