@@ -26,7 +26,7 @@ WORKERS: Final = 16
 
 
 class Display(Protocol):
-    """Who is told how far it is."""
+    """Is told which archive is fetched and how many bytes of it arrived; called from several threads."""
 
     def begin(self, item: Archive) -> None:
         """The archive of this one is asked for."""
@@ -52,7 +52,7 @@ class _StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Brings artifacts into a store."""
+    """Brings artifacts into the output folder, several at once."""
 
     server: Archives
     store: OutputFolder

@@ -71,7 +71,7 @@ class FinishedJob:
         return self.status not in _UNFINISHED
 
     def why_empty(self, now: datetime) -> str:
-        """Why there is no archive."""
+        """Why the job has no archive that could be fetched, in words."""
         if self.expires and self.expires <= now:
             return f"its artifacts expired on {self.expires:%Y-%m-%d}; run the job again"
         return f"it ended as '{self.status}' and left no artifacts"

@@ -40,7 +40,7 @@ class Pipelines(Protocol):
         """The trigger jobs of a pipeline, retried ones included where the server lists them."""
 
     def jobs(self, pipeline: PipelineId) -> tuple[FinishedJob, ...]:
-        """Its other jobs."""
+        """The jobs of a pipeline that have a script."""
 
 
 class Archives(Protocol):

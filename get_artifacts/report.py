@@ -78,7 +78,7 @@ def print_arrivals(arrivals: Sequence[Arrival], console: Console) -> None:
 
 
 def as_json(parent: int, arrivals: Sequence[Arrival], problems: Sequence[str]) -> str:
-    """The same for programs."""
+    """What was fetched, and what went wrong, for programs."""
     return json.dumps(
         {"parent_pipeline": parent, "artifacts": list(map(_value, arrivals)), "problems": list(problems)}, indent=2
     )

@@ -71,7 +71,7 @@ class RunOutcome:
     half: Half
 
     def as_value(self) -> dict[str, object]:
-        """For machines."""
+        """What was planned and done, as JSON has it."""
         value: dict[str, object] = {"plan": plan_as_json(self.plan), "requests": dict(sorted(self.requests.items()))}
         if self.report:
             value["report"] = self.report.as_value()

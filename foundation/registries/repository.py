@@ -31,7 +31,7 @@ class TaggedManifest:
 
     @property
     def digest(self) -> str:
-        """The digest that it has."""
+        """The digest of its content: `sha256:` and 64 hexadecimal digits."""
         return f"sha256:{hashlib.sha256(self.data).hexdigest()}"
 
 

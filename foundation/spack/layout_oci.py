@@ -48,12 +48,12 @@ class ImageManifest:
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """All that has to be there."""
+        """Every blob that the registry has to hold for it: the configuration and all layers."""
         return (self.config, *self.layers)
 
 
 def tag_of(name: str, version: str, hash_: str) -> str:
-    """The tag of a spec."""
+    """The tag that Spack pushes a spec under, cut as Spack cuts it."""
     tag = re.sub(r"[^\w.-]", "_", f"{name}-{version}-{hash_}.spack")
     return tag if len(tag) <= _LONGEST else tag[: _LONGEST // 2] + tag[-_LONGEST // 2 :]
 

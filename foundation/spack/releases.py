@@ -162,7 +162,7 @@ DATABASES: Final = tuple(sorted({one.database for one in RELEASES}))
 DATABASE_OF_SPECFILE: Final = {one.specfile: one.database for one in RELEASES}
 """Which version of the index holds nodes of which specfile version."""
 SPECFILE_OF_DATABASE: Final = {database: specfile for specfile, database in DATABASE_OF_SPECFILE.items()}
-"""The same the other way round."""
+"""Which specfile version the nodes of an index of this version have."""
 
 
 def line_of_ref(ref: str) -> SpackLine:

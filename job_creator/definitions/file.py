@@ -39,7 +39,7 @@ class OneOf:
         return no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """The same for editors."""
+        """The JSON schema of the value, for editors."""
         return {"type": [_TYPES[kind][1] for kind in self.kinds]}
 
     def _check(self, value: object) -> Any:

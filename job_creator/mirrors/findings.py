@@ -81,7 +81,7 @@ class VerificationReport:
         return ExitCode.NOT_READY if any(one.kind in INCOMPLETE for one in self.findings) else ExitCode.OK
 
     def as_value(self) -> dict[str, Any]:
-        """For machines."""
+        """The report as JSON has it."""
         return {
             "mirror": self.mirror,
             "deep": self.is_deep,
@@ -93,7 +93,7 @@ class VerificationReport:
         }
 
     def summary(self) -> str:
-        """All of it in one line."""
+        """How many findings of each kind, and what was looked at, in one line."""
         kinds = Counter(one.kind for one in self.findings if one.kind not in NOTES)
         wrong = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "nothing is wrong"
         looked = ", ".join(f"{count:,} {what}" for what, count in self.counts.items() if count)

@@ -29,7 +29,7 @@ class Permissions:
         self._give(path, FILE_MODE, folder.stat().st_mode & 0o666)
 
     def of_folder(self, path: Path) -> None:
-        """Give them to a folder."""
+        """Give group and modes to a folder."""
         self._give(path, FOLDER_MODE, path.parent.stat().st_mode & _SHARED_BITS)
 
     def of_link(self, path: Path) -> None:

@@ -41,7 +41,7 @@ class BucketPlace:
 
     @property
     def name(self) -> str:
-        """The URL."""
+        """The URL of the prefix."""
         return str(self._bucket.root)
 
     def placed(self) -> tuple[Placed, ...]:
@@ -81,7 +81,7 @@ class FolderPlace:
 
     @property
     def name(self) -> str:
-        """The path."""
+        """The path of the folder."""
         return str(self._root)
 
     def placed(self) -> tuple[Placed, ...]:

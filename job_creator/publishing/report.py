@@ -30,7 +30,7 @@ def print_removals(removals: Sequence[SifRemoval], console: Console) -> None:
 
 
 def what(removal: SifRemoval) -> str:
-    """What goes, in words."""
+    """The file or marker that goes, in words."""
     return f"{removal.placed.place} (marker)" if removal.placed.is_marker else removal.placed.place
 
 

@@ -59,7 +59,7 @@ def summary(decisions: Sequence[Decision], pipeline: Pipeline[Job]) -> str:
 def plan_as_json(
     decisions: Sequence[Decision], pipeline: Pipeline[Job], limits: LimitReport, environments: Iterable[str] = ()
 ) -> str:
-    """The same for machines."""
+    """The plan for machines, as JSON."""
     value: dict[str, Any] = {
         "decisions": [
             {

@@ -15,7 +15,7 @@ def render(template: str, **values: object) -> str:
 
 
 def render_text(template: str, **values: object) -> str:
-    """The same for a template that is handed over itself."""
+    """Render a template that is given as text, not by its name."""
     return _compiled(template).render(**values)
 
 

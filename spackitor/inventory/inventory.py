@@ -123,7 +123,7 @@ class Inventory:
         return max(entry.modified for entry in self.copies[hash_])
 
     def age(self, hash_: str) -> float:
-        """How long ago that was, in days."""
+        """How many days ago it was last written."""
         return max(0.0, self.now - self.modified(hash_)) / 86400
 
     def size(self, hashes: Iterable[str]) -> int:

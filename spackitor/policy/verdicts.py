@@ -50,7 +50,7 @@ class Verdict:
 
 
 def judge(inventory: Inventory, roots: Iterable[RootSet], rules: PolicyRules) -> Verdict:
-    """What stays and what goes."""
+    """Decide what stays and what goes, each spec that goes with its reason."""
     graph = _Graph(inventory, tuple(roots), build=rules.keep_build_dependencies)
     present = frozenset(inventory.copies)
     young = {hash_ for hash_ in present if inventory.modified(hash_) > rules.now - rules.min_age}
@@ -183,7 +183,7 @@ class _Graph:
         return found
 
     def dependents_first(self, hashes: Collection[str]) -> list[str]:
-        """These, each before what it needs."""
+        """The specs in an order in which each stands before what it needs."""
         order: list[str] = []
         done: set[str] = set()
         for start in sorted(hashes):

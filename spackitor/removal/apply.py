@@ -38,7 +38,7 @@ class RunReport:
     """What could not be deleted: reasons by key."""
 
     def as_value(self) -> dict[str, Any]:
-        """For machines."""
+        """The report as JSON has it."""
         return asdict(self)
 
 

@@ -49,7 +49,7 @@ class Artifacts:
     dotenv: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """As GitLab reads it."""
+        """The keyword `artifacts:` as GitLab reads it."""
         reports = {"reports": {"dotenv": self.dotenv}} if self.dotenv else {}
         paths = {"paths": list(self.paths)} if self.paths else {}
         return {**paths, **reports, "when": self.when, "expire_in": self.expire_in}
@@ -119,11 +119,11 @@ class RawJob:
 
 
 class AnyJob(Protocol):
-    """What a pipeline is made of."""
+    """A job, a bridge, or a job that is already written as GitLab reads it."""
 
     @property
     def name(self) -> str:
-        """How other jobs need it."""
+        """Its name in the pipeline, by which other jobs need it."""
 
     @property
     def kind(self) -> str:
@@ -134,7 +134,7 @@ class AnyJob(Protocol):
         """The stage it belongs to."""
 
     def document(self) -> dict[str, Any]:
-        """All its keywords."""
+        """All its keywords, as GitLab reads them."""
 
 
 J = TypeVar("J", bound=AnyJob)

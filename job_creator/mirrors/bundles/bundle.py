@@ -90,7 +90,7 @@ class Bundle:
 
     @property
     def files_and_links(self) -> tuple[str, ...]:
-        """The keys of both."""
+        """The keys of all files and links."""
         return (*(file.key for file in self.files), *self.links)
 
     def placed(self) -> dict[int, list[tuple[File, Piece]]]:
@@ -121,7 +121,7 @@ class Bundle:
 
 
 def part_name(number: int) -> str:
-    """`part-0001.tar`."""
+    """The file name of a part, which is counted from 1: `part-0001.tar`."""
     return f"part-{number:04}.tar"
 
 

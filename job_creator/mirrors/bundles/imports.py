@@ -245,7 +245,7 @@ def _remove_left_overs(staging: Path) -> None:
 
 
 def _remove_if_empty(staging: Path) -> None:
-    """Not if another import, or a download, still has its files there."""
+    """Remove the staging folder, but not if another import, or a download, still has its files there."""
     for folder in (staging, staging.parent):
         with suppress(OSError):
             folder.rmdir()

@@ -26,7 +26,7 @@ class BinaryDestination(Protocol):
 
     @property
     def url(self) -> str:
-        """For messages, and for Spack's configuration."""
+        """The URL of the mirror, for messages and for Spack's configuration."""
 
     @property
     def endpoint(self) -> str | None:
@@ -38,7 +38,7 @@ class BinaryDestination(Protocol):
 
     @property
     def place(self) -> MirrorPlace:
-        """The same mirror, to be asked what it has."""
+        """This mirror, as what can be asked what it has."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class RegistryDestination:
 
     @property
     def url(self) -> str:
-        """As Spack's configuration has it."""
+        """The URL as Spack's configuration has it."""
         return self.place.url
 
 
@@ -60,7 +60,7 @@ class Destination(BinaryDestination, Protocol):
 
     @property
     def store(self) -> Store:
-        """For small files."""
+        """Reads and writes small files of the mirror, and lists all."""
 
     def put(self, staged: Path, path: str, links: Collection[str]) -> None:
         """Let a complete file appear under its final name, and readable names lead to it; the staged one is gone."""
@@ -84,12 +84,12 @@ class FolderDestination:
 
     @property
     def url(self) -> str:
-        """As Spack's configuration has it."""
+        """The URL as Spack's configuration has it."""
         return folder_url(str(self.root.resolve()))
 
     @property
     def place(self) -> Store:
-        """The same mirror, to be asked what it has."""
+        """This mirror, as what can be asked what it has."""
         return self.store
 
     def put(self, staged: Path, path: str, links: Collection[str]) -> None:
@@ -140,12 +140,12 @@ class BucketDestination:
 
     @property
     def url(self) -> str:
-        """As Spack's configuration has it."""
+        """The URL as Spack's configuration has it."""
         return str(self.location)
 
     @property
     def place(self) -> Store:
-        """The same mirror, to be asked what it has."""
+        """This mirror, as what can be asked what it has."""
         return self.store
 
     def put(self, staged: Path, path: str, links: Collection[str]) -> None:
@@ -165,7 +165,7 @@ class BucketDestination:
         """Nothing: buckets have no links."""
 
     def digest(self, path: str) -> str:
-        """Reads the object."""
+        """The sha256 of an object, which is read for it."""
         digest = hashlib.sha256()
         with suppress(NotThereError):
             for block in self.store.stream(path):

@@ -34,11 +34,11 @@ class Key:
         return f"{self.fingerprint} ({self.users[0]})" if self.users else self.fingerprint
 
     def is_over(self, now: float) -> bool:
-        """Whether it has expired."""
+        """Whether the key has expired at a time, in seconds since 1970."""
         return self.expires is not None and self.expires <= now
 
     def as_value(self) -> dict[str, Any]:
-        """For machines."""
+        """The key as JSON has it; times are in seconds since 1970."""
         return {
             "fingerprint": self.fingerprint,
             "users": self.users,

@@ -72,10 +72,10 @@ class Unheard:
     """Spack counts what it does; nobody wants to know."""
 
     def added(self, resource: str) -> None:
-        """It was fetched."""
+        """Spack says that it fetched something."""
 
     def already_existed(self, resource: str) -> None:
-        """It was there."""
+        """Spack says that it found something in a cache."""
 
 
 def nodes_of(folder: str) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def sources(package: Any) -> list[dict[str, Any]]:
 
 
 def kind(index: int, stage: Any) -> str:
-    """Which of them a stage is for."""
+    """The kind of source that a stage is for."""
     if index == 0:
         return "archive"
     return "resource" if hasattr(stage, "resource") else "patch"

@@ -56,7 +56,7 @@ class MirrorPlan:
     items: tuple[MirrorItem, ...]
 
     def of(self, status: Status) -> tuple[MirrorItem, ...]:
-        """The items that stand like this."""
+        """The items with this status."""
         return tuple(item for item in self.items if item.status == status)
 
     @property

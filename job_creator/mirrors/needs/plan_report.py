@@ -70,7 +70,7 @@ def plan_as_value(plan: MirrorPlan, place: str) -> dict[str, Any]:
 
 
 def as_json(value: object) -> str:
-    """As it is printed."""
+    """JSON as commands print it, with two spaces of indentation."""
     return json.dumps(value, indent=2)
 
 

@@ -120,7 +120,7 @@ def check_index(key: str, index: Index, specs: Mapping[str, str], *, is_view: bo
 
 
 def check_content(key: str, data: bytes) -> Iterator[MirrorFinding]:
-    """A blob against its name."""
+    """Hold the content of a blob against its name, which is its checksum."""
     found, said = hashlib.sha256(data).hexdigest(), key.rpartition("/")[2]
     if found != said:
         yield MirrorFinding(FindingKind.CHECKSUM, key, f"has the sha256 {found}")

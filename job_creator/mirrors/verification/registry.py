@@ -66,7 +66,7 @@ class _Look:
     bytes_read: int = 0
 
     def manifests(self, tags: list[str]) -> dict[str, ImageManifest]:
-        """Those that can be read, by tag."""
+        """The manifests that can be read, by tag; the others are findings."""
         found = {}
         for tag, one in zip(tags, self.pool.map(self.repository.manifest, tags), strict=True):
             if one is None:
@@ -93,7 +93,7 @@ class _Look:
         return index
 
     def check_specs(self, specs: Mapping[str, str], manifests: Mapping[str, ImageManifest], index: Index) -> None:
-        """The configuration of each tag."""
+        """Hold the configuration of each tag, which is a spec file, against its digest."""
         for group in in_groups(specs.items(), _GROUP):
             configs = self.pool.map(lambda one: self.repository.blob(manifests[one[1]].config.digest), group)
             for (hash_, tag), config in zip(group, configs, strict=True):
