@@ -100,6 +100,11 @@ def write_index(
 
     Their records come from `old`, or from `nodes`: nodes by DAG hash, each with its database version, for what was not
     in the index before. `version` is the one to write, no lower than those of the others.
+
+    What always holds of the result: each spec of `cached` that has a record, and everything that it depends on, stands
+    in it once, and nothing else; `ref_count` is the number of records that depend on a record, as Spack counts; old
+    records keep their order and their fields, also those that nobody here knows. The cost is linear in specs and edges,
+    but only records whose version, count or flag changes are decoded: the text of all others is copied.
     """
     known = old.records if old else {}
     edges = {hash_: record.spec.counted for hash_, record in known.items()}

@@ -108,7 +108,10 @@ def _shrunk(
 ) -> tuple[frozenset[str], dict[str, str]]:
     """Without what was used least recently, until the rest fits into `limit` bytes.
 
-    A spec was last used when the youngest of what depends on it was written, so that dependents go first.
+    A spec was last used when the youngest of what depends on it was written: used(s) = max(modified(s), used(d) for
+    every d that depends on s), in one pass over dependents before dependencies. So no spec is used later than what it
+    needs; among equals the dependent goes first, and what stays never lacks a dependency. An object that specs share
+    counts until the last of them goes. The cost is that of sorting the specs, and linear in edges and objects.
     """
     order = graph.dependents_first(kept)
     used = {hash_: inventory.modified(hash_) for hash_ in kept}

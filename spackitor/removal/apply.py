@@ -1,7 +1,17 @@
 """Carrying a plan out, in an order that leaves the mirror right for Spack wherever it stops.
 
-The index stops listing what goes; then manifests and spec files go into the quarantine; then archives, where they are
-not left for a time of grace. What somebody pushed meanwhile is looked at again before anything is deleted.
+What always holds: whatever an index lists can be installed, and whatever goes is on record before it goes. From this
+follows the order, and after each step a run may end without harm:
+
+1. With a quarantine, the record of the run is written: who interrupts the run can still bring everything back.
+2. The indexes stop listing what goes, so that no Spack starts to install it from now on. They are only replaced if they
+   are still those that the plan was made from.
+3. The mirror is looked at again. What somebody wrote or needs since the plan was made is spared.
+4. Manifests and spec files are copied into the quarantine and deleted; without them nothing leads to an archive.
+5. Archives are deleted, or left in place for the time of grace, for installations that have begun.
+6. The record of the run is written again, complete. If somebody wrote an index meanwhile, it is made to fit.
+
+What a run leaves that ended between two steps are objects that nothing leads to; the next run finds and removes them.
 """
 
 from __future__ import annotations
