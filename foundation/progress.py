@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
-from rich.console import Console
-
 from foundation.shown import shown_size
 
 if TYPE_CHECKING:
@@ -18,6 +16,9 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES: Final = 10.0
 """Of transfers; there is a line for each of counted things."""
+
+StageProgress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done and how much there is, in bytes or things. Called from one thread."""
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class ProgressLines:
 @contextmanager
 def transfer_progress(doing: str, total: int, *, quiet: bool) -> Iterator[Advance]:
     """A bar on a terminal, a line now and then elsewhere; nothing for a `total` of 0 bytes."""
+    from rich.console import Console
+
     console = Console(stderr=True)
     if not total:
         yield _nothing
@@ -70,6 +73,8 @@ def transfer_progress(doing: str, total: int, *, quiet: bool) -> Iterator[Advanc
 @contextmanager
 def counted_progress(doing: str, total: int, *, quiet: bool) -> Iterator[Advance]:
     """A bar on a terminal, a line for each of `total` things elsewhere."""
+    from rich.console import Console
+
     console = Console(stderr=True)
     if quiet or not console.is_terminal or not total:
         yield ProgressLines(doing, total)

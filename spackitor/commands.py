@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from foundation.doors.files import read_file, write_files
 from foundation.errors import CouldNotAskError, NotThereError, RefusedError
+from foundation.progress import StageProgress
 from foundation.stores.store import ChangedError, Store
 from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run, run_id
@@ -21,7 +22,7 @@ from spackitor.policy.plan import CachePlan, make_emptying_plan, make_plan, plan
 from spackitor.policy.repositories import Packages, read_repositories
 from spackitor.policy.source_plan import kept_packages, make_source_plan
 from spackitor.policy.verdicts import DAY, PolicyRules, Verdict, dependents, judge
-from spackitor.removal.apply import Half, Progress, RunReport, apply
+from spackitor.removal.apply import Half, RunReport, apply
 from spackitor.removal.binaries import Binaries, write_indexes
 from spackitor.removal.sources import MirroredSources, survey_sources
 from spackitor.survey.survey import read_side_folder, survey
@@ -97,7 +98,7 @@ def clean(
     rules: CleanRules,
     options: RunOptions,
     show: Callable[[RunOutcome], None],
-    progress: Progress,
+    progress: StageProgress,
 ) -> RunOutcome:
     """Remove what the rules are against and nothing needs."""
 
@@ -124,7 +125,7 @@ def clean_sources(
     max_age: float | None,
     options: RunOptions,
     show: Callable[[RunOutcome], None],
-    progress: Progress,
+    progress: StageProgress,
 ) -> RunOutcome:
     """Remove the sources that no kept lockfile needs, if they are older than `max_age` days."""
 
@@ -146,7 +147,7 @@ def purge(
     *,
     with_dependents: bool,
     show: Callable[[RunOutcome], None],
-    progress: Progress,
+    progress: StageProgress,
 ) -> RunOutcome:
     """Remove the specs that are named."""
 
@@ -168,7 +169,7 @@ def purge(
 
 
 def empty_quarantine(
-    store: Store, options: RunOptions, *, everything: bool, show: Callable[[RunOutcome], None], progress: Progress
+    store: Store, options: RunOptions, *, everything: bool, show: Callable[[RunOutcome], None], progress: StageProgress
 ) -> RunOutcome:
     """Delete for good what has been in the quarantine long enough, or all that is in it."""
 
@@ -192,7 +193,7 @@ def _carry_out(
     decide: Callable[[_Half, float], CachePlan],
     options: RunOptions,
     show: Callable[[RunOutcome], None],
-    progress: Progress,
+    progress: StageProgress,
 ) -> RunOutcome:
     """Plan, tell, and do it; anew if somebody writes the index while that is planned."""
     letters = uuid4().hex[:4]

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from foundation.progress import StageProgress
 from foundation.shown import shown_size
 from foundation.tables import print_table
 from spackitor.commands import RunOutcome
@@ -20,7 +21,6 @@ from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run
 from spackitor.inventory.roots import RootSet
 from spackitor.policy.plan import CachePlan, reasons_counted
-from spackitor.removal.apply import Progress
 from spackitor.removal.binaries import Binaries
 
 _SHOWN: Final = 50
@@ -149,7 +149,7 @@ def total_line(inventory: Inventory) -> str:
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def progress() -> Iterator[StageProgress]:
     """Tells how far things are: a bar on a terminal, a plain line now and then elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:

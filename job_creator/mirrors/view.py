@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,9 +13,6 @@ from foundation.spack.openpgp import has_private_key
 from foundation.stores.store import Store, StoredObject, read_all
 from job_creator.mirrors.contents import is_carried
 from job_creator.mirrors.verification.source_checks import Digest
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done and how much there is."""
 
 _GROUP: Final = 64
 

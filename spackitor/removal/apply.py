@@ -20,15 +20,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Protocol
 
+from foundation.progress import StageProgress
 from foundation.stores.store import Store, copy_all, in_groups
 from spackitor.inventory.quarantine import Run, run_as_json
 from spackitor.layouts import Write
 from spackitor.policy.plan import CachePlan, SpecRemoval
 
 _GROUP: Final = 1000
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done and how much there is."""
 
 
 @dataclass
@@ -90,7 +88,7 @@ class Half(Protocol):
         """Keep what the next run would otherwise have to read again."""
 
 
-def apply(store: Store, plan: CachePlan, half: Half, run: Run | None, progress: Progress) -> RunReport:
+def apply(store: Store, plan: CachePlan, half: Half, run: Run | None, progress: StageProgress) -> RunReport:
     """Carry a plan out; with a `run`, what goes can be brought back.
 
     Raises `RefusedError` before the first effect if the store may not be written, and `ChangedError` before anything is
@@ -126,7 +124,7 @@ def _writes(plan: CachePlan) -> Iterable[Write]:
     return (write for change in plan.indexes for write in change.writes)
 
 
-def _write_indexes(store: Store, plan: CachePlan, run: Run | None, progress: Progress) -> dict[str, str]:
+def _write_indexes(store: Store, plan: CachePlan, run: Run | None, progress: StageProgress) -> dict[str, str]:
     """Write the indexes; returns the tags that they have then."""
     tags: dict[str, str] = {}
     for number, change in enumerate(plan.indexes, 1):
@@ -164,7 +162,7 @@ def _remove_metadata(
 
 
 def _remove_for_good(
-    store: Store, half: Half, plan: CachePlan, archives: list[str], report: RunReport, progress: Progress
+    store: Store, half: Half, plan: CachePlan, archives: list[str], report: RunReport, progress: StageProgress
 ) -> None:
     """Delete archives, what has been in the quarantine long enough, and then the records of that."""
     doomed = [*archives, *(one.key for one in plan.expired)]

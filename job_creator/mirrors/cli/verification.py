@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +17,13 @@ from job_creator.mirrors.cli.options import ENDPOINT, SPACK, store_of
 from job_creator.options import Options
 
 if TYPE_CHECKING:
+    from foundation.progress import StageProgress
     from foundation.spack.lockfile import Lockfile
     from job_creator.mirrors.keys.keys import Key
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
+def _progress() -> Iterator[StageProgress]:
     """A bar on a terminal; nothing elsewhere, because the result says how much was read."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn

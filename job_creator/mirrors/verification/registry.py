@@ -22,15 +22,15 @@ from job_creator.mirrors.verification import registry_checks
 from job_creator.mirrors.verification.source_checks import coverage
 
 if TYPE_CHECKING:
+    from foundation.progress import StageProgress
     from foundation.registries.repository import OciRepository
     from job_creator.mirrors.verification.whole_mirror import MirrorRules
-    from job_creator.mirrors.view import Progress
 
 _GROUP: Final = 64
 
 
 def verify_registry(
-    repository: OciRepository, lockfiles: Iterable[Lockfile], rules: MirrorRules, progress: Progress
+    repository: OciRepository, lockfiles: Iterable[Lockfile], rules: MirrorRules, progress: StageProgress
 ) -> VerificationReport:
     """Everything that is wrong with a build cache in a registry. Raises `NotThereError` if there is none."""
     tags = repository.tags()
@@ -100,7 +100,7 @@ class _Look:
                 if config is not None and self._is_right(manifests[tag].config, config):
                     self.findings += registry_checks.check_spec(tag, hash_, manifests[tag], config, index)
 
-    def check_archives(self, archives: Mapping[str, int], progress: Progress) -> None:
+    def check_archives(self, archives: Mapping[str, int], progress: StageProgress) -> None:
         """Read all layers and compare them with their digests."""
         total, done = sum(archives.values()), 0
         for group in in_groups(archives, _GROUP):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from foundation.errors import NotThereError
+from foundation.progress import StageProgress
 from foundation.spack import layout_v3
 from foundation.spack.lockfile import Lockfile
 from foundation.spack.openpgp import has_private_key, message_fault
@@ -20,7 +21,7 @@ from job_creator.mirrors.keys.keys import Signature, State
 from job_creator.mirrors.verification import recipe_repositories, source_checks
 from job_creator.mirrors.verification.binaries import Evidence, check_v2, check_v3
 from job_creator.mirrors.verification.published_keys import check_keys, published_keys
-from job_creator.mirrors.view import Progress, View, look, read_through
+from job_creator.mirrors.view import View, look, read_through
 
 _SMALL: Final = 1 << 16
 """Larger files are no keys."""
@@ -46,7 +47,9 @@ def default_jobs() -> int:
     return min(16, 2 * (os.cpu_count() or 1))
 
 
-def verify(store: Store, lockfiles: Iterable[Lockfile], rules: MirrorRules, progress: Progress) -> VerificationReport:
+def verify(
+    store: Store, lockfiles: Iterable[Lockfile], rules: MirrorRules, progress: StageProgress
+) -> VerificationReport:
     """Everything that is wrong with a mirror. Raises `NotThereError` if there is none."""
     view, found = look(store), Evidence()
     needs = _needs(view, found)
@@ -142,7 +145,7 @@ def _private_key(key: str) -> MirrorFinding:
     return MirrorFinding(FindingKind.PRIVATE_KEY, key, "holds the private half of a key; who reads it can sign as you")
 
 
-def _read_all(view: View, found: Evidence, needs: SourceNeeds, rules: MirrorRules, progress: Progress) -> int:
+def _read_all(view: View, found: Evidence, needs: SourceNeeds, rules: MirrorRules, progress: StageProgress) -> int:
     """Compare the content of everything that has a checksum with it; returns how many bytes were read."""
     wanted = source_checks.expected_digests(view.objects, needs)
     wanted |= {key: digest for key, digest in found.digests.items() if key in view.objects}
