@@ -1,0 +1,38 @@
+"""How many parameters functions take."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.documentation import SOURCES
+from tests.samples import REPOSITORY
+
+MOST = 7
+
+
+def too_many(source: str) -> list[str]:
+    """Functions with more than `MOST` parameters, those apart that click calls: it hands every option over."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.FunctionDef) or any("click" in ast.unparse(one) for one in node.decorator_list):
+            continue
+        given = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+        if len(set(given) - {"self", "cls"}) > MOST:
+            found.append(node.name)
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(SOURCES), ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_only_commands_take_many(path: Path) -> None:
+    assert too_many(path.read_text()) == []
+
+
+def test_too_many_are_found() -> None:
+    parameters = ", ".join(f"p{number}" for number in range(MOST + 1))
+    assert too_many(f"def f({parameters}): pass") == ["f"]
+    assert too_many(f"def f(p, *, {parameters}): pass") == ["f"]
+    assert too_many(f"def f(self, {parameters.partition(', ')[2]}): pass") == []
+    assert too_many(f"@click.command('f')\ndef f({parameters}): pass") == []
