@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import HTTPError
 
-from job_creator.adapters.http import reason
-from job_creator.adapters.registry import TIMEOUT_SECONDS, RegistryClient
+from job_creator.adapters.registry import RegistryClient
 from job_creator.build_cache.layout_oci import parse_oci_url
 from job_creator.errors import CouldNotAskError, NotThereError
 
@@ -102,7 +101,7 @@ class OciRepository:
         except CouldNotAskError as error:
             raise CouldNotAskError(f"{self.url}: {error}") from None
         except (requests.RequestException, HTTPError) as error:
-            raise CouldNotAskError(f"{self.url}: {reason(error, *TIMEOUT_SECONDS)}") from None
+            raise CouldNotAskError(f"{self.url}: {self._client.reason(error)}") from None
 
 
 def _found(answer: requests.Response) -> requests.Response | None:

@@ -44,10 +44,14 @@ class RegistryClient:
     """
 
     def __init__(
-        self, credentials: Mapping[str, tuple[str, str]] | None = None, insecure: Collection[str] = ()
+        self,
+        credentials: Mapping[str, tuple[str, str]] | None = None,
+        insecure: Collection[str] = (),
+        timeout: tuple[float, float] = TIMEOUT_SECONDS,
     ) -> None:
         self._credentials = dict(credentials or {})
         self._insecure = frozenset(insecure)
+        self._timeout = timeout
         self._tokens: dict[str, AuthBase] = {}
         self._failures: dict[str, Exception] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -65,6 +69,10 @@ class RegistryClient:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=WORKERS, max_retries=retry))
 
+    def reason(self, error: Exception) -> str:
+        """Why a registry gave no answer."""
+        return str(error) if isinstance(error, CouldNotAskError) else reason(error, *self._timeout)
+
     def look_up(self, queries: Collection[Query]) -> dict[Query, Published | None]:
         """What is published for each query, `None` where nothing is.
 
@@ -78,7 +86,7 @@ class RegistryClient:
                 try:
                     answers[query] = future.result()
                 except (CouldNotAskError, requests.RequestException, HTTPError) as error:
-                    problems.add(f"{query.reference}: {_reason(error)}")
+                    problems.add(f"{query.reference}: {self.reason(error)}")
         if problems:
             raise CouldNotAskError("\n".join(["the registry gave no answer", *sorted(problems)]))
         return answers
@@ -103,7 +111,7 @@ class RegistryClient:
             index = {"schemaVersion": 2, "mediaType": _INDEXES[0], "manifests": members}
             self._put_manifest(reference, json.dumps(index, separators=(",", ":")).encode())
         except (CouldNotAskError, requests.RequestException, HTTPError) as error:
-            raise CouldNotAskError(f"{target}: {_reason(error)}") from None
+            raise CouldNotAskError(f"{target}: {self.reason(error)}") from None
         return {member["platform"]["architecture"]: member["digest"] for member in members}
 
     def _member_of(self, reference: ImageReference, source: str) -> dict[str, Any] | None:
@@ -199,7 +207,7 @@ class RegistryClient:
                 headers=headers,
                 data=content,
                 auth=authorization,
-                timeout=TIMEOUT_SECONDS,
+                timeout=self._timeout,
                 stream=stream,
                 # For HEAD, this is not what requests does by itself.
                 allow_redirects=True,
@@ -242,7 +250,7 @@ class RegistryClient:
         if not self._is_safe(realm):
             raise CouldNotAskError(f"HTTP 401: its token service {realm!r} is not reached by https")
         query = {key: value for key, value in challenge.items() if key in ("service", "scope") and value}
-        response = self._session.get(realm, params=query, auth=basic or _Anonymous(), timeout=TIMEOUT_SECONDS)
+        response = self._session.get(realm, params=query, auth=basic or _Anonymous(), timeout=self._timeout)
         if response.status_code != requests.codes.ok:
             raise CouldNotAskError(f"HTTP {response.status_code} from its token service{_detail(response)}")
         answer = _mapping(response.content)
@@ -336,7 +344,3 @@ def _detail(response: requests.Response) -> str:
         return f": {first.get('message') or first['code']}"
     except (ValueError, LookupError, TypeError, AttributeError):
         return ""
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, CouldNotAskError) else reason(error, *TIMEOUT_SECONDS)

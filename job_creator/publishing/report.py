@@ -77,14 +77,14 @@ def as_json(value: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def progress(doing: str, total: int, *, quiet: bool) -> Iterator[Progress]:
-    """A bar on a terminal, a line now and then elsewhere, both on stderr; nothing for a `total` of 0 bytes."""
+def progress(doing: str, total: int, *, quiet: bool, seconds: float = SECONDS_BETWEEN_LINES) -> Iterator[Progress]:
+    """A bar on a terminal, a line every so many seconds elsewhere, both on stderr; nothing for a `total` of 0 bytes."""
     console = Console(stderr=True)
     if not total:
         yield lambda _: None
         return
     if quiet or not console.is_terminal:
-        yield _Lines(doing, total)
+        yield _Lines(doing, total, seconds)
         return
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
@@ -96,10 +96,10 @@ def progress(doing: str, total: int, *, quiet: bool) -> Iterator[Progress]:
 
 
 class _Lines:
-    """Logs how far a transfer is, not more often than every `SECONDS_BETWEEN_LINES`."""
+    """Logs how far a transfer is, not more often than every so many seconds."""
 
-    def __init__(self, doing: str, total: int) -> None:
-        self._doing, self._total, self._done = doing, total, 0
+    def __init__(self, doing: str, total: int, seconds: float) -> None:
+        self._doing, self._total, self._done, self._seconds = doing, total, 0, seconds
         self._last = time.monotonic()
         self._lock = threading.Lock()
 
@@ -107,7 +107,7 @@ class _Lines:
         with self._lock:
             self._done += size
             now = time.monotonic()
-            if now - self._last < SECONDS_BETWEEN_LINES:
+            if now - self._last < self._seconds:
                 return
             self._last, done = now, self._done
         logger.info("%s: %s of %s", self._doing, shown_size(done), shown_size(self._total))

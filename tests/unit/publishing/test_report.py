@@ -50,13 +50,12 @@ def test_sizes(size: int, shown: str) -> None:
 def lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """What is logged, also after a command of another test has set up logging."""
     monkeypatch.setattr(logging.getLogger("job_creator"), "propagate", True)
-    monkeypatch.setattr(report, "SECONDS_BETWEEN_LINES", 0)
     caplog.set_level(logging.INFO, "job_creator")
     return caplog
 
 
 def test_progress_is_a_line_now_and_then_in_a_log(lines: pytest.LogCaptureFixture) -> None:
-    with report.progress("uploading x", 2048, quiet=False) as progress:
+    with report.progress("uploading x", 2048, quiet=False, seconds=0) as progress:
         progress(1024)
         progress(1024)
     assert lines.messages == ["uploading x: 1.0 KiB of 2.0 KiB", "uploading x: 2.0 KiB of 2.0 KiB"]
