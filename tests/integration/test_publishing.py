@@ -526,7 +526,7 @@ def test_a_full_disk_leaves_what_was_there(world: World) -> None:
     assert world.link() == content_of(3 << 20)
 
 
-def test_installing_can_be_killed_between_any_two_effects(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installing_can_be_killed_between_any_two_effects(world: World) -> None:
     first, second, third = b"first", b"second", content_of(PART + 1)
     root, bucket = world.path, ContainersBucket(S3Location(world.bucket, PREFIX), world.url)
     world.put(RELEASE.file_name, replace(RELEASE, published=days_ago(0)), third)
