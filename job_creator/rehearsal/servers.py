@@ -82,7 +82,8 @@ def registry_server(folder: Path) -> Iterator[Registry]:
     with log.open("wb") as stream:
         process = subprocess.Popen(  # noqa: S603 - an argument list of our own making
             [program, "serve", str(folder / "config.yml")],
-            env={},
+            # Variables named REGISTRY_… would change its configuration.
+            env={"HOME": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,

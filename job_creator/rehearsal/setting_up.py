@@ -18,6 +18,7 @@ from job_creator.adapters.files import read_file, write_files
 from job_creator.adapters.processes import ProcessError, run
 from job_creator.commands import parent_document, read_all
 from job_creator.errors import NotReadyError, RefusedError, naming
+from job_creator.mirroring.gpg import ring_folder
 from job_creator.rehearsal import scenery
 from job_creator.rehearsal.gitlab import PROJECT_ID, gitlab_server
 from job_creator.rehearsal.servers import Registry, registry_server, s3_server, trusted
@@ -91,6 +92,9 @@ def set_up(wishes: Wishes, tell: Tell) -> Iterator[Stage]:
             tell("Spack indexes its recipes, once for all jobs")
             template = load(read_file(checkout / names.TEMPLATE_FILE), names.TEMPLATE_FILE)
             warm_up(wishes.folder / "warm", template, environment)
+        if wishes.spack_root and shutil.which("gpg"):
+            for ring in ("keys", "gnupg"):
+                stack.enter_context(ring_folder(wishes.folder / ring))
         variables = {**_variables(site, wishes.only, api, registry), **_keys(wishes, site)}
         limits = site.gitlab.limits.model_dump()
         missing = _missing(wishes)
@@ -248,15 +252,12 @@ def _keys(wishes: Wishes, site: Site) -> dict[str, str]:
     if not wishes.spack_root or not shutil.which("gpg"):
         return {}
     home = wishes.folder / "keys"
-    home.mkdir(mode=0o700)
-    (wishes.folder / "gnupg").mkdir(mode=0o700)
     gpg = ["gpg", "--homedir", str(home), "--batch", "--yes", "--pinentry-mode", "loopback", "--passphrase", ""]
     public, private = home / "public.asc", home / "private.asc"
     try:
         run([*gpg, "--quick-generate-key", "Rehearsal <rehearsal@localhost>", "rsa3072", "sign", "1d"], seconds=120)
         run([*gpg, "--armor", "--output", str(public), "--export"], seconds=60)
         run([*gpg, "--armor", "--output", str(private), "--export-secret-keys"], seconds=60)
-        run(["gpgconf", "--homedir", str(home), "--kill", "all"], seconds=60)
     except ProcessError as error:
         raise NotReadyError(f"cannot make a key to sign with: {error}") from None
     private.chmod(0o600)
