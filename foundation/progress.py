@@ -52,8 +52,10 @@ class ProgressLines:
 
 
 @contextmanager
-def transfer_progress(doing: str, total: int, *, quiet: bool) -> Iterator[Advance]:
-    """A bar on a terminal, a line now and then elsewhere; nothing for a `total` of 0 bytes."""
+def transfer_progress(
+    doing: str, total: int, *, quiet: bool, seconds: float = SECONDS_BETWEEN_LINES
+) -> Iterator[Advance]:
+    """A bar on a terminal, a line every so many seconds elsewhere; nothing for a `total` of 0 bytes."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -61,7 +63,7 @@ def transfer_progress(doing: str, total: int, *, quiet: bool) -> Iterator[Advanc
         yield _nothing
         return
     if quiet or not console.is_terminal:
-        yield ProgressLines(doing, total, shown_size, SECONDS_BETWEEN_LINES)
+        yield ProgressLines(doing, total, shown_size, seconds)
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 

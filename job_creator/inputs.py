@@ -79,8 +79,10 @@ def _site_document(root: Path, site_file: str) -> Document:
 
 def _image_faults(root: Path) -> Iterator[Fault]:
     for name in project_files.BASE_IMAGES:
-        if not (part(root, name).path / "Dockerfile").is_file():
-            hint = "add it, or remove the folder, and jc takes the one that it comes with"
+        found = part(root, name)
+        if not (found.path / "Dockerfile").is_file():
+            own = "add it, or remove the folder, and jc takes the one that it comes with"
+            hint = f"{found.path} is gone, where this jc is installed from" if found.is_default else own
             yield Fault(name, 1, 1, "the folder of a base image has no Dockerfile", hint)
 
 

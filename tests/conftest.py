@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 from hypothesis import settings
+from urllib3.util import Retry
 
 from foundation.command_line import Command
 from foundation.errors import SpacktainersError
@@ -22,7 +23,7 @@ from tests.surroundings import default_signals, surroundings
 pytest_plugins = ["pytester", "tests.integration.components", "tests.guard"]
 
 # The same examples every time, a few here and more in CI; "thorough" looks for new ones.
-settings.register_profile("default", deadline=None, max_examples=20, derandomize=True)
+settings.register_profile("default", deadline=None, max_examples=10, derandomize=True)
 settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
@@ -78,3 +79,17 @@ def _commands_end_with_codes_that_they_list(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Command, "invoke", invoke)
     yield
     assert not unlisted
+
+
+@pytest.fixture(autouse=True, name="pauses")
+def pauses_fixture(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that HTTP clients wanted to wait before they asked again. No test waits for them."""
+    wanted: list[float] = []
+    real = Retry.get_backoff_time
+
+    def note(self: Retry) -> float:
+        wanted.append(real(self))
+        return 0.0
+
+    monkeypatch.setattr(Retry, "get_backoff_time", note)
+    return wanted

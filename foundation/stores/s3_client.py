@@ -71,27 +71,27 @@ def endpoint_of(environment: Mapping[str, str]) -> str | None:
 def s3_client(endpoint: str | None = None, *, workers: int = 10, anonymous: bool = False) -> S3Client:
     """A client with time-outs and adaptive retries, for `workers` threads.
 
-    Keys come from where boto3 looks for them: environment, profile, role. `endpoint` names a server other than
-    Amazon's.
+    Keys come from where boto3 looks for them: environment, profile, role; so does the number of tries
+    (`AWS_MAX_ATTEMPTS`), which is `MAX_ATTEMPTS` otherwise. `endpoint` names a server other than Amazon's.
     """
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
 
+    session = boto3.Session()
+    core: Any = session._session  # the only way to what boto3 hides of botocore
     connect, read = TIMEOUT_SECONDS
     config = Config(
         connect_timeout=connect,
         read_timeout=read,
         max_pool_connections=workers,
-        retries={"mode": "adaptive", "total_max_attempts": MAX_ATTEMPTS},
+        retries={"mode": "adaptive", "total_max_attempts": core.get_config_variable("max_attempts") or MAX_ATTEMPTS},
         # Checksums as trailers, the default since botocore 1.36, are unknown to older servers.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
     if anonymous:
         config = config.merge(Config(signature_version=UNSIGNED))
-    session = boto3.Session()
-    core: Any = session._session  # the only way to what boto3 hides of botocore
     core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
     region = session.region_name or DEFAULT_REGION
     client: S3Client = session.client("s3", endpoint_url=endpoint, region_name=region, config=config)

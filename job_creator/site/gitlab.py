@@ -40,6 +40,8 @@ class GitLab(Value):
     """CI variable with a token that may read the API; needed where the job's own token may not list pipelines."""
     artifact_expiry: Duration = "2 weeks"
     """How long generated pipelines and environments are kept; retrying a job needs them."""
+    unit_tests: bool = True
+    """Whether pipelines run the tests of this project where its code changed; for forks that change none of it."""
     pull_policy: Literal["always", "if-not-present", "never"] | None = None
     """When runners pull the images of package jobs; by default what the runner is set to."""
     limits: Limits = Limits()

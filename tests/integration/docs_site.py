@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -98,8 +99,9 @@ class Site:
         for number, block in enumerate(blocks):
             text = block.text
             for name, stand_in in self.stand_ins.items():
-                text = text.replace(name, stand_in)
-            script += f"{{\n{text}}} > {results}/{number}.out 2>&1 3> {results}/{number}.failed < /dev/null\n"
+                text = text.replace(name, shlex.quote(stand_in) if stand_in.startswith("/") else stand_in)
+            result = shlex.quote(str(results / str(number)))
+            script += f"{{\n{text}}} > {result}.out 2>&1 3> {result}.failed < /dev/null\n"
         subprocess.run(["bash", "-c", script], cwd=self.checkout, env=self.environment, timeout=_SECONDS, check=False)
         return [self._done(block, results / str(number)) for number, block in enumerate(blocks)]
 

@@ -233,7 +233,9 @@ def run_registry(folder: Path, tokens: TokenService | None = None, *, tls: bool 
         stream = stack.enter_context(log.open("wb"))
         command = [program, "serve", str(folder / "config.yml")]
         process = stack.enter_context(
-            subprocess.Popen(command, env={}, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT)
+            subprocess.Popen(
+                command, env={"HOME": str(folder)}, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT
+            )
         )
         stack.callback(process.terminate)
         host = f"{address}:{_port(process, log, address)}"

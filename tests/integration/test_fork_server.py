@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import ExitCode
-from tests.integration.fork_server import quick_programs
 from tests.integration.fork_server import quick_programs_fixture as quick_programs_fixture
 
 
@@ -34,9 +33,3 @@ def test_files_of_the_shell_are_its_files(quick_programs: Path, tmp_path: Path) 
     assert done.stdout == f"{ExitCode.USAGE:d}\n"
     assert (tmp_path / "one").read_text() == "{"
     assert "--nothing" in (tmp_path / "two").read_text()
-
-
-def test_it_ends_with_its_block() -> None:
-    with quick_programs() as folder:
-        pass
-    assert not folder.exists()

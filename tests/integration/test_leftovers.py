@@ -34,7 +34,7 @@ def test_something() -> None:
 AGENT = """\
 home = Path(__file__).parent / "ring"
     home.mkdir(mode=0o700)
-    subprocess.run(["gpg-connect-agent", "--homedir", str(home), "/bye"], check=True, capture_output=True)"""
+    subprocess.run(["gpg-connect-agent", "--homedir", str(home), "/bye"], check=False)"""
 
 
 def start(folder: Path, then: str) -> subprocess.Popen[str]:

@@ -239,6 +239,7 @@ def test_the_old_layout_behind_a_web_server_is_not_taken_for_nothing(site: Site)
         assert site.plan(url) == dict.fromkeys(NEEDED, "missing")
 
 
+@pytest.mark.usefixtures("components")
 def test_binaries_are_planned_for_in_a_registry(site: Site, tmp_path: Path) -> None:
     folder = tmp_path / "registry"
     folder.mkdir()

@@ -21,6 +21,8 @@ from tests.integration import recorded_cache
 from tests.integration.recorded_cache import RegistryCache, specs
 from tests.integration.registry_server import Registry, TokenService, digest_of, push_image, run_registry
 
+pytestmark = pytest.mark.usefixtures("components")
+
 APP, LIBB = (next(tag for tag in specs() if tag.startswith(f"{name}-")) for name in ("app-x", "libb"))
 
 
@@ -55,7 +57,7 @@ def archive_of(tag: str) -> str:
 
 
 @pytest.fixture(name="host")
-def host_fixture(components: None, tmp_path: Path) -> Iterator[Host]:
+def host_fixture(tmp_path: Path) -> Iterator[Host]:
     with run_registry(tmp_path) as registry:
         cache = RegistryCache(registry, "site/cache")
         cache.put_all()

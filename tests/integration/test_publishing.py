@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import boto3
 import pytest
 
 from foundation.errors import ExitCode
-from foundation.stores import s3_client, s3_parts
+from foundation.stores import s3_parts
 from foundation.stores.s3_client import S3Location
 from job_creator.publishing import clean, install, publish, sif_bucket
 from job_creator.publishing.places import BucketPlace, FolderPlace
@@ -155,7 +156,7 @@ def test_d55_old_versions_go_by_record_and_a_branch_takes_no_release_with_it(wor
     assert {*old} - {"neuron__7.0.sif", "neuron__8.0__x.sif"} < world.keys()
 
 
-def test_left_overs_go_after_a_day(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_left_overs_go_after_a_day(world: World) -> None:
     key = f"{PREFIX}/{publish.UPLOADS}/neuron__9.0.sif.0123"
     world.client.put_object(Bucket=world.bucket, Key=key, Body=b"half")
     world.client.create_multipart_upload(Bucket=world.bucket, Key=f"{key}4")
@@ -170,8 +171,13 @@ def test_left_overs_go_after_a_day(world: World, monkeypatch: pytest.MonkeyPatch
     with failing_proxy(world.url, begun_now) as url:
         succeeded(world.publish(b"content", url=url))
     assert (len(world.keys()), len(world.unfinished())) == (2, 3)
-    monkeypatch.setattr(publish, "LEFT_OVER_AFTER", timedelta(days=-1))
-    succeeded(world.publish(b"content"))
+
+    def long_ago(*_: object) -> Answer:
+        written = rb"(?<=<LastModified>)[^<]+"
+        return Answer(change=lambda content: re.sub(written, b"2010-11-10T20:48:33.000Z", content))
+
+    with failing_proxy(world.url, long_ago) as url:
+        succeeded(world.publish(b"content", url=url))
     assert world.keys() == {"neuron__9.0.sif"}
     assert [upload["UploadId"] for upload in world.unfinished()] == [other]
 
@@ -211,7 +217,7 @@ def test_wrong_options_are_said(world: World, more: list[str], message: str) -> 
 def test_d59_a_server_that_does_not_answer_never_reads_as_not_published(
     world: World, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(s3_client, "MAX_ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with failing_proxy(world.url, lambda method, *_: Answer(status) if method == "HEAD" else None) as url:
         result = world.publish(b"content", url=url)
     assert result.exit_code == ExitCode.COULD_NOT_ASK
@@ -227,7 +233,7 @@ def test_a_server_that_is_busy_for_a_moment_is_asked_again(world: World) -> None
 
 
 def test_a_network_that_breaks_while_sending_leaves_the_old_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_client, "MAX_ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     succeeded(world.publish(b"old"))
     with failing_proxy(world.url, from_then_on(lambda _, path: "partNumber=2" in path, Answer(hang_up=True))) as url:
         result = world.publish(content_of(PART + 1), replace(RELEASE, container_checksum="b" * 64), url=url)
@@ -237,7 +243,7 @@ def test_a_network_that_breaks_while_sending_leaves_the_old_file(world: World, m
 
 
 def test_an_upload_that_fails_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_client, "MAX_ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with failing_proxy(world.url, lambda _, path, __: Answer(500) if "partNumber=2" in path else None) as url:
         assert world.publish(content_of(PART + 1), url=url).exit_code == ExitCode.COULD_NOT_ASK
     assert not world.unfinished()
@@ -482,7 +488,7 @@ def is_content(method: str, path: str) -> bool:
 def test_d56_a_download_that_fails_leaves_what_was_there(
     world: World, monkeypatch: pytest.MonkeyPatch, answer: Answer, code: ExitCode, message: str
 ) -> None:
-    monkeypatch.setattr(s3_client, "MAX_ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     world.put_on_cluster(replace(RELEASE, published=days_ago(9)), b"old", "current")
     before = {path.name for path in (world.cluster / "neuron").iterdir()}
     world.put(RELEASE.file_name, replace(RELEASE, container_checksum="b" * 64), b"new")
@@ -520,7 +526,7 @@ def test_a_full_disk_leaves_what_was_there(world: World) -> None:
     assert world.link() == content_of(3 << 20)
 
 
-def test_installing_can_be_killed_between_any_two_effects(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installing_can_be_killed_between_any_two_effects(world: World) -> None:
     first, second, third = b"first", b"second", content_of(PART + 1)
     root, bucket = world.path, PublicationBucket(S3Location(world.bucket, PREFIX), world.url)
     world.put(RELEASE.file_name, replace(RELEASE, published=days_ago(0)), third)
@@ -550,9 +556,10 @@ def test_installing_can_be_killed_between_any_two_effects(world: World, monkeypa
             assert path.is_symlink() or path.with_name(f"{path.name}.json").exists(), "nothing is without a record"
         assert world.link() in (second, third)
         assert world.link("current") in (second, third)
-        with monkeypatch.context() as later:
-            later.setattr(install, "LEFT_OVER_AFTER", timedelta(days=-1))
-            run()
+        for path in (world.cluster / "neuron").iterdir():
+            if not path.is_symlink():
+                os.utime(path, (0, 0))
+        run()
         assert world.link() == world.link("current") == third
         left = [path for path in (world.cluster / "neuron").iterdir() if not path.is_symlink()]
         assert len(left) == 4, "the new file and the previous one, each with its record"

@@ -7,7 +7,7 @@ import json
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -291,10 +291,13 @@ def test_what_is_no_image_is_no_answer(answer: Answer, words: str) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_server_that_stays_broken_is_asked_again_and_then_gives_no_answer(status: int) -> None:
+def test_a_server_that_stays_broken_is_asked_again_and_then_gives_no_answer(
+    status: int, pauses: Sequence[float]
+) -> None:
     with serve(lambda _: Answer(status)) as server:
         assert f"HTTP {status}" in refusal(server.host)
         assert len(server.requests) == 4
+    assert 1 < sum(pauses) < 3
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -81,9 +81,10 @@ def test_they_are_left_out_with_one_line(pytester: pytest.Pytester) -> None:
 
 def test_workers_say_it_once(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(components.__file__).parents[2]))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(TESTS)
-    command = (sys.executable, "-m", "pytest", "-p", components.__name__, "-n", "2", "-m", f"not {components.MARK}")
-    done = pytester.run(*command)
+    command = [sys.executable, "-m", "pytest", "-p", components.__name__, "-p", "xdist.plugin", "-n", "2"]
+    done = pytester.run(*command, "-m", f"not {components.MARK}")
     assert [line[:18] for line in done.outlines if line.startswith("left out")] == ["left out 4 tests: "]
 
 

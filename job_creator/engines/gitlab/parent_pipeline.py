@@ -19,17 +19,17 @@ from job_creator.site.site import Site
 
 STAGES: Final = ("test", "generate", "base", "gather", "build cache", "containers", "clean")
 _MERGE_REQUEST: Final = '$CI_PIPELINE_SOURCE == "merge_request_event"'
+_PUSH: Final = '$CI_PIPELINE_SOURCE == "push"'
 _SCHEDULE: Final = '$CI_PIPELINE_SOURCE == "schedule"'
 _DEFAULT_BRANCH: Final = "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"
 _CODE: Final = (
-    "foundation/**/*",
-    "job_creator/**/*",
-    "spackitor/**/*",
-    "get_artifacts/**/*",
-    "tests/**/*",
-    "pyproject.toml",
-    ".ci/*",
+    *(f"{folder}/**/*" for folder in ("foundation", "job_creator", "spackitor", "get_artifacts")),
+    *(f"{folder}/**/*" for folder in ("tests", "benchmarks", "docs", ".ci")),
+    *(f"{folder}/**/*" for folder in (*project_files.BASE_IMAGES, project_files.IMAGE_FILES_FOLDER)),
+    project_files.DOCKERFILE_TEMPLATE,
+    *("*.md", "Makefile", "pyproject.toml", "requirements*.txt", ".gitignore", ".vscode/*"),
 )
+"""All that tests read but what a site writes: that is checked where the base pipeline is generated."""
 
 
 def parent_pipeline(site: Site, definitions: Sequence[Definition], defaults: Collection[str] = ()) -> dict[str, Any]:
@@ -38,7 +38,8 @@ def parent_pipeline(site: Site, definitions: Sequence[Definition], defaults: Col
     `defaults` is what the repository leaves to `jc`: what base images are built from is handed on to their jobs.
     """
     architectures = sorted({definition.architecture for definition in definitions})
-    jobs = dict(_first_jobs(site, architectures[0], hands_on=not set(project_files.BASE_IMAGES).isdisjoint(defaults)))
+    jobs = dict(_unit_tests(site, architectures[0])) if site.gitlab.unit_tests else {}
+    jobs |= _first_jobs(site, architectures[0], hands_on=not set(project_files.BASE_IMAGES).isdisjoint(defaults))
     for architecture in architectures:
         own = [one for one in definitions if one.architecture == architecture]
         jobs |= _triggers(architecture, has_packages=any(isinstance(one, SpackDefinition) for one in own))
@@ -58,18 +59,30 @@ def _workflow() -> dict[str, Any]:
     }
 
 
-def _first_jobs(site: Site, architecture: str, *, hands_on: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+def _unit_tests(site: Site, architecture: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """For the tests of a fork's own changes; who only adds containers does not wait for them.
+
+    Without `compare_to` everything counts as changed in the first pipeline of a branch, and in one that nobody pushed
+    for (GitLab docs, "CI/CD YAML syntax reference", `rules:changes`).
+    """
+    since_the_branch = {"paths": list(_CODE), "compare_to": "refs/heads/$CI_DEFAULT_BRANCH"}
     yield (
         names.UNIT_TESTS,
         {
             "stage": "test",
             **_machine(site, architecture),
-            # For the tests of a fork's own changes; who only adds containers does not wait for them.
-            "rules": [{"if": _SCHEDULE, "when": "never"}, {"changes": list(_CODE)}],
+            "rules": [
+                {"if": _MERGE_REQUEST, "changes": {"paths": list(_CODE)}},
+                {"if": f"{_PUSH} && {_DEFAULT_BRANCH}", "changes": {"paths": list(_CODE)}},
+                {"if": _PUSH, "changes": since_the_branch},
+            ],
             "script": ["make test"],
             "interruptible": True,
         },
     )
+
+
+def _first_jobs(site: Site, architecture: str, *, hands_on: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     yield (
         names.GENERATE_BASE_PIPELINE,
         {

@@ -83,6 +83,17 @@ class KeyRing:
 
 
 @contextmanager
+def ring_folder(folder: Path) -> Iterator[None]:
+    """A new folder for a key ring that others use; the agent which they leave running for it ends with it."""
+    folder.mkdir(mode=0o700)
+    try:
+        yield
+    finally:
+        with suppress(ProcessError):
+            run(("gpgconf", "--homedir", str(folder), "--kill", "all"), seconds=_SECONDS)
+
+
+@contextmanager
 def key_ring(keys: Iterable[bytes] = ()) -> Iterator[KeyRing]:
     """A key ring with these keys, for a while."""
     with tempfile.TemporaryDirectory(prefix="jc-gpg-") as folder:

@@ -71,7 +71,8 @@ def registry_server(folder: Path) -> Iterator[RunningRegistry]:
     write_files(folder, {"config.yml": json.dumps(configuration).encode()})
     log = folder / "registry.log"
     command = [program, "serve", str(folder / "config.yml")]
-    with serving(command, environment={}, log=log) as is_running:
+    # Variables named REGISTRY_… would change its configuration.
+    with serving(command, environment={"HOME": str(folder)}, log=log) as is_running:
         yield RunningRegistry(f"{ADDRESS}:{_port(is_running, log)}", certificate)
 
 

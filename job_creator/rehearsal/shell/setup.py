@@ -19,6 +19,7 @@ from foundation.yaml_io import dump, load
 from job_creator import project_files
 from job_creator.engines.gitlab import names
 from job_creator.inputs import read_all
+from job_creator.mirrors.keys.gpg import ring_folder
 from job_creator.pipelines.base import parent_document
 from job_creator.rehearsal.shell import scenery
 from job_creator.rehearsal.shell.gitlab_server import PROJECT_ID, gitlab_server
@@ -93,6 +94,9 @@ def set_up(wishes: Wishes, tell: Tell) -> Iterator[Stage]:
             tell("Spack indexes its recipes, once for all jobs")
             template = load(read_file(checkout / project_files.TEMPLATE_FILE), project_files.TEMPLATE_FILE)
             warm_up(wishes.folder / "warm", template, environment)
+        if wishes.spack_root and shutil.which("gpg"):
+            for ring in ("keys", "gnupg"):
+                stack.enter_context(ring_folder(wishes.folder / ring))
         variables = {**_variables(site, wishes.only, api, registry), **_keys(wishes, site)}
         limits = site.gitlab.limits.model_dump()
         missing = _missing(wishes)
@@ -250,15 +254,12 @@ def _keys(wishes: Wishes, site: Site) -> dict[str, str]:
     if not wishes.spack_root or not shutil.which("gpg"):
         return {}
     home = wishes.folder / "keys"
-    home.mkdir(mode=0o700)
-    (wishes.folder / "gnupg").mkdir(mode=0o700)
     gpg = ["gpg", "--homedir", str(home), "--batch", "--yes", "--pinentry-mode", "loopback", "--passphrase", ""]
     public, private = home / "public.asc", home / "private.asc"
     try:
         run([*gpg, "--quick-generate-key", "Rehearsal <rehearsal@localhost>", "rsa3072", "sign", "1d"], seconds=120)
         run([*gpg, "--armor", "--output", str(public), "--export"], seconds=60)
         run([*gpg, "--armor", "--output", str(private), "--export-secret-keys"], seconds=60)
-        run(["gpgconf", "--homedir", str(home), "--kill", "all"], seconds=60)
     except ProcessError as error:
         raise NotReadyError(f"cannot make a key to sign with: {error}") from None
     private.chmod(0o600)

@@ -6,7 +6,6 @@ import logging
 
 import pytest
 
-from foundation import progress
 from foundation.progress import counted_progress, transfer_progress
 from foundation.shown import shown_size
 
@@ -22,13 +21,12 @@ def test_sizes(size: int, shown: str) -> None:
 def lines(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """What is logged, also after a command of another test has set up logging."""
     monkeypatch.setattr(logging.getLogger("foundation"), "propagate", True)
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0)
     caplog.set_level(logging.INFO, "foundation")
     return caplog
 
 
 def test_progress_is_a_line_now_and_then_in_a_log(lines: pytest.LogCaptureFixture) -> None:
-    with transfer_progress("uploading x", 2048, quiet=False) as advance:
+    with transfer_progress("uploading x", 2048, quiet=False, seconds=0) as advance:
         advance(1024)
         advance(1024)
     assert lines.messages == ["uploading x: 1.0 KiB of 2.0 KiB", "uploading x: 2.0 KiB of 2.0 KiB"]
@@ -50,10 +48,7 @@ def test_every_counted_thing_has_its_line(lines: pytest.LogCaptureFixture) -> No
     ]
 
 
-def test_transfers_say_no_more_than_a_line_now_and_then(
-    lines: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 3600.0)
-    with transfer_progress("uploading x", 2048, quiet=False) as advance:
+def test_transfers_say_no_more_than_a_line_now_and_then(lines: pytest.LogCaptureFixture) -> None:
+    with transfer_progress("uploading x", 2048, quiet=False, seconds=3600) as advance:
         advance(1024)
     assert not lines.messages

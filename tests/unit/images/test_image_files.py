@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -106,7 +107,7 @@ def _script(folder: Path, wanted: list[Change]) -> str:
 
 def _sourced(script: Path, environment: Mapping[str, str], times: int, shell: str) -> dict[str, str]:
     """The variables of a shell that had those of `environment` and read the script."""
-    command = [shell, "-euc", f"{'. ' + str(script) + '; '!s} " * times + "exec /usr/bin/env -0"]
+    command = [shell, "-euc", f". {shlex.quote(str(script))}; " * times + "exec /usr/bin/env -0"]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
     found = dict(entry.split("=", 1) for entry in done.stdout.decode().split("\0") if entry)
     return {name: value for name, value in found.items() if name not in ("PWD", "SHLVL", "_", "OLDPWD")}

@@ -112,27 +112,31 @@ def git_remote(tmp_path: Path) -> Path:
 
 def with_local_sources(text: str, remote: Path) -> str:
     """The site with Spack and its packages taken from a repository of this machine."""
-    text = text.replace("ref: v1.1.0", f'ref: main\n  version: "1.1"\n  repository: "file://{remote}"')
-    return text.replace("https://git.example.org/spack-packages.git, ref: v2025.11.0", f'"file://{remote}", ref: main')
+    text = text.replace("ref: v1.1.0", f'ref: main\n  version: "1.1"\n  repository: "{remote.as_uri()}"')
+    return text.replace(
+        "https://git.example.org/spack-packages.git, ref: v2025.11.0", f'"{remote.as_uri()}", ref: main'
+    )
 
 
 def test_a_ref_that_the_remote_lacks_is_a_fault_at_its_place(repository: Path, tmp_path: Path) -> None:
     remote = git_remote(tmp_path)
-    text = SITE.replace("spack:\n", f"spack:\n  repository: file://{remote}\n")
+    text = SITE.replace("spack:\n", f"spack:\n  repository: {remote.as_uri()}\n")
     (repository / "spacktainers.yaml").write_text(text)
     result = jc("-C", str(repository), "plan")
     assert result.exit_code == ExitCode.INVALID_INPUT
-    assert f"spacktainers.yaml:4:8: file://{remote} has no ref 'v1.1.0'" in result.stderr
+    assert f"spacktainers.yaml:4:8: {remote.as_uri()} has no ref 'v1.1.0'" in result.stderr
 
 
 def test_a_version_instead_of_a_tag_is_recognized(repository: Path, tmp_path: Path) -> None:
     """Repositories of recipes have tags with a `v`, as Spack has."""
     remote = git_remote(tmp_path)
-    text = with_local_sources(SITE, remote).replace(f'file://{remote}", ref: main', f'file://{remote}", ref: 2025.11.0')
+    text = with_local_sources(SITE, remote).replace(
+        f'{remote.as_uri()}", ref: main', f'{remote.as_uri()}", ref: 2025.11.0'
+    )
     (repository / "spacktainers.yaml").write_text(text)
     result = jc("-C", str(repository), "plan")
     assert result.exit_code == ExitCode.INVALID_INPUT
-    assert f"file://{remote} has no ref '2025.11.0'; are its tags written like 'v2025.11.0'?" in result.stderr
+    assert f"{remote.as_uri()} has no ref '2025.11.0'; are its tags written like 'v2025.11.0'?" in result.stderr
 
 
 def test_a_git_server_that_does_not_answer_is_no_missing_ref(repository: Path) -> None:

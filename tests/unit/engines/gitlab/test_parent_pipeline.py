@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ from foundation.yaml_io import dump, parse
 from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.parent_pipeline import parent_pipeline
+from job_creator.project_files import BASE_IMAGES
 from job_creator.site.gitlab import Limits
 from tests.commands import jc
 from tests.containers import PUBLISHED_SITE
+from tests.documentation import DOCS, PAGES, SOURCES
 from tests.pipeline_checks import schema_errors, shellcheck
-from tests.samples import imported_definition, site, spack_definition, write_repository
+from tests.samples import A_SITES_OWN, REPOSITORY, imported_definition, site, spack_definition, write_repository
 
 
 def document(*definitions: Any, text: str = PUBLISHED_SITE) -> dict[str, Any]:
@@ -84,8 +88,47 @@ def test_what_fails_in_one_environment_does_not_stop_the_others() -> None:
 
 def test_scheduled_pipelines_only_clean() -> None:
     never = {"if": '$CI_PIPELINE_SOURCE == "schedule"', "when": "never"}
-    for name, job in jobs(document()).items():
+    found = jobs(document())
+    # Every rule of this one is for a push or a merge request.
+    asked = [rule["if"] for rule in found.pop("unit tests")["rules"]]
+    assert all(re.match(r'\$CI_PIPELINE_SOURCE == "(push|merge_request_event)"', one) for one in asked)
+    for name, job in found.items():
         assert (job["rules"][0] == never) is not name.startswith("cleanup"), name
+
+
+def test_the_tests_run_where_anything_changed_that_they_read_and_a_site_does_not_write() -> None:
+    code = [*SOURCES, *PAGES, *DOCS.iterdir(), *(REPOSITORY / "job_creator").rglob("*.j2"), Path(__file__)]
+    code += [path for name in BASE_IMAGES for path in (REPOSITORY / name).iterdir()]
+    names = [path.relative_to(REPOSITORY).as_posix() for path in code]
+    names += ["Makefile", "pyproject.toml", "requirements.txt", "requirements-dev.txt", ".ci/run", "CHANGELOG.md"]
+    names += ["spacktainer/Dockerfile.j2", "spacktainer/image/install.sh", "tests/data/site/spacktainers.yaml"]
+    own = [f"{name}/x" if "." not in name else name for name in A_SITES_OWN]
+    for rule in jobs(document())["unit tests"]["rules"]:
+        assert [name for name in names if not changed(rule, name)] == []
+        assert [name for name in (*own, "spack.yaml") if changed(rule, name)] == []
+
+
+def changed(rule: Any, name: str) -> bool:
+    """Whether GitLab takes a file for one of the rule; in its patterns `*` ends at a slash."""
+    return any(
+        name.startswith(pattern.removesuffix("**/*"))
+        if pattern.endswith("/**/*")
+        else fnmatch(name, pattern) and name.count("/") == pattern.count("/")
+        for pattern in rule["changes"]["paths"]
+    )
+
+
+def test_a_new_branch_is_compared_with_the_one_that_it_comes_from() -> None:
+    """Without that everything counts as changed, also where somebody only added a container."""
+    (_, default_branch, other) = jobs(document())["unit tests"]["rules"]
+    assert "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH" in default_branch["if"]
+    assert "compare_to" not in default_branch["changes"]
+    assert other["changes"]["compare_to"] == "refs/heads/$CI_DEFAULT_BRANCH"
+
+
+def test_a_site_may_do_without_the_tests() -> None:
+    found = jobs(document(text=PUBLISHED_SITE + "gitlab: {unit_tests: false}\n"))
+    assert set(jobs(document())) - set(found) == {"unit tests"}
 
 
 def test_only_jobs_of_the_default_branch_get_keys_of_published_buckets() -> None:

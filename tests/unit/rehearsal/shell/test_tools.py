@@ -52,7 +52,7 @@ def test_without_a_real_spack_none_is_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("repositories", [{"toy": "$REHEARSAL_CHECKOUT/toy"}, ["/opt/toy"], None])
 def test_the_repositories_of_the_template_are_indexed(tmp_path: Path, repositories: object) -> None:
-    programs(tmp_path / "bin", {"spack": f'echo "$@" > {tmp_path}/asked'})
+    programs(tmp_path / "bin", {"spack": f'echo "$@" > "{tmp_path}/asked"'})
     template = {"spack": {"mirrors": {"x": "s3://x"}, **({"repos": repositories} if repositories else {})}}
     warm_up(tmp_path / "warm", template, {"SPACK_ROOT": str(tmp_path)})
     environment, script = (tmp_path / "asked").read_text().removeprefix("-e ").strip().split(" python ")

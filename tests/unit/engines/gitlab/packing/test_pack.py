@@ -89,7 +89,6 @@ def hashed(edges: Edges) -> dict[str, frozenset[str]]:
     return {spack_hash(node): frozenset(map(spack_hash, edges[node])) for node in edges}
 
 
-@settings(max_examples=40)
 @example({f"n{one:02}": frozenset(f"n{other:02}" for other in range(one)) for one in range(12)}, 1, 3)
 @given(graphs(most=20), st.integers(1, 8), st.integers(3, 6))
 def test_every_package_once_in_order_within_all_limits(edges: Edges, max_jobs: int, max_needs: int) -> None:
