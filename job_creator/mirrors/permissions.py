@@ -69,6 +69,6 @@ def permissions_of(group: str | None) -> Permissions:
         number = grp.getgrnam(group).gr_gid
     except KeyError:
         raise RefusedError(f"--group {group}: no such group on this machine") from None
-    if os.geteuid() != 0 and number not in os.getgroups():
+    if os.geteuid() != 0 and number not in {os.getegid(), *os.getgroups()}:
         raise RefusedError(f"--group {group}: only its members can give files to it, and you are none")
     return Permissions(number)
