@@ -13,7 +13,7 @@ _PACKAGE: Final = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RepositoryPart:
     """A file or folder that is taken, whole, from the repository where that has it, and else from `jc`."""
 
     name: str
@@ -28,15 +28,15 @@ class Part:
         return {entry.path: read_file(self.path / entry.path) for entry in list_files(self.path)}
 
 
-def part(root: Path, name: str) -> Part:
+def part(root: Path, name: str) -> RepositoryPart:
     """One of `names.PARTS_WITH_DEFAULTS`, for the repository at `root`."""
     own = root / name
-    return Part(name, own, is_default=False) if own.exists() else default(name)
+    return RepositoryPart(name, own, is_default=False) if own.exists() else default(name)
 
 
-def default(name: str) -> Part:
+def default(name: str) -> RepositoryPart:
     """The same as it came with `jc`."""
-    return Part(name, _defaults() / name, is_default=True)
+    return RepositoryPart(name, _defaults() / name, is_default=True)
 
 
 def missing(root: Path) -> tuple[str, ...]:

@@ -172,5 +172,5 @@ def _answer(argv: Sequence[str], process: subprocess.Popen[str], line: str, log:
 
 
 def _end(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return f"{log} ends with: {' | '.join(lines[-_LAST_LINES:])}" if lines else f"{log} is empty"

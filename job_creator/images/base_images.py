@@ -10,8 +10,6 @@ from typing import Final
 from foundation.fingerprints import fingerprint
 from foundation.registries.published import Query
 from job_creator import project_files
-from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.objects import Need
 from job_creator.environments.setting import mirror
 from job_creator.images.decisions import NOT_PUBLISHED, Action, Decision, Subject, compare_labels
 from job_creator.images.knowledge import Knowledge
@@ -68,12 +66,6 @@ class PlannedImage:
         """Where the job that builds it finds what it is built from, seen from the checkout."""
         return f"{project_files.DEFAULTS_FOLDER}/{self.name}" if self.is_default else self.name
 
-    @property
-    def needs(self) -> tuple[Need, ...]:
-        """What that job needs to find it there: what is not in the repository is left by what wrote the pipeline."""
-        leaves_it = Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${names.PARENT_PIPELINE_ID}")
-        return (leaves_it,) if self.is_default else ()
-
 
 @dataclass(frozen=True, slots=True)
 class DecidedImage:
@@ -87,11 +79,6 @@ class DecidedImage:
     def is_built(self) -> bool:
         """Whether this pipeline builds it."""
         return self.decision.action is Action.BUILD
-
-    def need(self, *, artifacts: bool = False) -> tuple[Need, ...]:
-        """What a job needs that uses the image: the job that builds it, if there is one."""
-        job = names.build_image_job(self.image.name, self.image.architecture)
-        return (Need(job, artifacts=artifacts),) if self.is_built else ()
 
 
 def base_image(name: str, architecture: str, site: Site, sources: ImageSources, registry: str) -> PlannedImage:

@@ -12,7 +12,9 @@ from foundation.errors import NotThereError
 from foundation.spack.openpgp import has_private_key
 from foundation.stores.store import Store, StoredObject, read_all
 from job_creator.mirrors.contents import is_carried
-from job_creator.mirrors.verification.source_checks import Digest
+
+Digest = tuple[str, str]
+"""The name of an algorithm of hashlib, and the hexadecimal digits that it should give."""
 
 _GROUP: Final = 64
 

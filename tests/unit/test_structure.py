@@ -1,4 +1,8 @@
-"""The habits of the house, where a test can see them."""
+"""The plan of the house, where a test can see it: who may import whom, who goes out by which door, how large rooms are.
+
+`LAYERS` is the one table over all commands. A folder or module that is not in it fails, so that whoever adds one says
+where it stands.
+"""
 
 from __future__ import annotations
 
@@ -7,95 +11,287 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+from foundation.stores.schemes import SCHEMES
 from tests.samples import A_SITES_OWN, REPOSITORY
 
-LAYERS = (
-    {"errors", "names", "written_text", "yaml_io", "validation", "image_reference", "spack_line", "logging_config"},
-    {
-        "architectures",
-        "site",
-        "context",
-        "definition_header",
-        "definition_file",
-        "definitions",
-        "definitions_folder",
-        "choice",
-        "ci_objects",
-        "decisions",
-        "job_scripts",
-        "publication",
-        "retention",
-    },
-    {"limits", "spack_template", "schemas", "lockfile", "graph", "durations", "store"},
-    {"build_cache"},
-    {"mirrors"},
-    {"containers"},
-    {"running_pipelines"},
-    {"simulate"},
-    {"packages"},
-    {"base_pipeline", "parent_pipeline"},
-    {"adapters", "report", "command_line", "options", "tables"},
-    {"commands", "package_pipelines", "publishing", "container_pipelines", "mirroring"},
-    {"rehearsal"},
-    {"container_cli"},
-    {"__main__"},
+LAYERS: Final = (
+    # What all commands stand on.
+    {"foundation"},
+    {"foundation/doors"},
+    {"foundation/stores"},
+    {"foundation/spack", "foundation/registries"},
+    # Subjects of `jc`.
+    {"job_creator", "job_creator/site", "job_creator/project_files", "job_creator/engines", "job_creator/options"},
+    {"job_creator/engines/gitlab/names", "job_creator/builds", "job_creator/repository"},
+    {"job_creator/engines/gitlab/objects", "job_creator/scripts", "job_creator/definitions"},
+    {"job_creator/engines/gitlab/limits", "job_creator/environments", "job_creator/schemas", "job_creator/inputs"},
+    {"job_creator/engines/gitlab/generated", "job_creator/images"},
+    {"job_creator/engines/gitlab/running"},
+    {"job_creator/engines/gitlab", "job_creator/engines/gitlab/simulation"},
+    {"job_creator/publishing", "job_creator/reports"},
+    {"job_creator/containers"},
+    # Engines, and the pipelines that they run.
+    {"job_creator/engines/gitlab/jobs"},
+    {"job_creator/engines/gitlab/packing", "job_creator/containers/plan"},
+    {"job_creator/engines/gitlab/base_pipeline", "job_creator/engines/gitlab/container_pipeline"},
+    {"job_creator/engines/gitlab/parent_pipeline"},
+    {"job_creator/pipelines"},
+    # Mirrors stand beside the pipelines, but ask them for environments.
+    {"job_creator/mirrors", "job_creator/mirrors/contents", "job_creator/mirrors/findings"},
+    {"job_creator/mirrors/permissions", "job_creator/mirrors/places", "job_creator/mirrors/view"},
+    {"job_creator/mirrors/sharing", "job_creator/mirrors/keys", "job_creator/mirrors/needs"},
+    {"job_creator/mirrors/bundles", "job_creator/mirrors/configuration", "job_creator/mirrors/verification"},
+    {"job_creator/mirrors/filling"},
+    # Command lines, and the rehearsal, which runs what they made.
+    {"job_creator/mirrors/cli", "job_creator/rehearsal/outcomes", "job_creator/rehearsal/replay"},
+    {"job_creator/rehearsal/shell"},
+    {"job_creator/rehearsal"},
+    {"job_creator/__main__"},
+    # The other two commands.
+    {"spackitor"},
+    {"spackitor/inventory"},
+    {"spackitor/layouts"},
+    {"spackitor/policy"},
+    {"spackitor/survey"},
+    {"spackitor/removal"},
+    {"spackitor/commands"},
+    {"spackitor/report"},
+    {"spackitor/cli"},
+    {"spackitor/__main__"},
+    {"get_artifacts"},
 )
-"""Imports point one way: a module imports only from its own layer and those before it."""
+"""Imports point one way: rooms import from rooms of earlier layers, and within themselves.
 
-SOURCES = sorted((REPOSITORY / "job_creator").rglob("*.py"))
-PURE = set().union(*LAYERS[:9]) - {"definitions", "definitions_folder", "logging_config", "job_scripts"}
+A room is a folder without the folders in it. Modules that are named are rooms of their own, apart from their folder.
+"""
+
+SHARED: Final = {
+    "job_creator",  # the version
+    "job_creator/engines/gitlab/names",
+    "job_creator/engines/gitlab/limits",  # how large an archive of artifacts may be
+    "job_creator/project_files",  # the name of the site file
+    "job_creator/site",  # the same limit, as a site sets it
+}
+"""What `spackitor` and `get_artifacts` may import of `job_creator`."""
+
+PURE: Final = {
+    "foundation/registries": ("published", "reference"),
+    "foundation/spack": ("index", "layout_oci", "layout_v2", "layout_v3", "openpgp", "source_needs", "specs"),
+    "foundation/stores": ("schemes",),
+    "job_creator/site": ("*",),
+    "job_creator/builds": ("merge", "steps"),
+    "job_creator/containers": ("*",),
+    "job_creator/definitions": ("choice", "file", "header"),
+    "job_creator/engines/gitlab": ("*",),
+    "job_creator/engines/gitlab/jobs": ("*",),
+    "job_creator/engines/gitlab/packing": ("*",),
+    "job_creator/environments": ("*",),
+    "job_creator/images": ("*",),
+    "job_creator/mirrors": ("contents", "findings"),
+    "job_creator/mirrors/bundles": ("bundle", "parts"),
+    "job_creator/mirrors/configuration": ("scope",),
+    "job_creator/mirrors/needs": ("answers", "binaries", "plan", "plan_report"),
+    "job_creator/mirrors/verification": ("binary_checks", "registry_checks", "source_checks"),
+    "job_creator/publishing": ("record", "retention"),
+    "job_creator/rehearsal/shell": ("order",),
+    "spackitor/inventory": ("*",),
+    "spackitor/layouts": ("*",),
+    "spackitor/policy": ("plan", "source_plan", "verdicts"),
+    "get_artifacts": ("choose", "family"),
+}
+"""Values and plans: neither files, nor processes, nor the network. `*` is the whole folder."""
+OUTSIDE: Final = {
+    *("asyncio", "boto3", "botocore", "fcntl", "gitlab", "http", "os", "pathlib", "requests", "shutil", "signal"),
+    *("socket", "socketserver", "ssl", "subprocess", "tempfile", "urllib3"),
+}
+
+DOORS: Final[Mapping[str, tuple[str, ...]]] = {
+    "subprocess": ("foundation/doors/processes",),
+    "requests": ("foundation/doors/http",),
+    "urllib3": ("foundation/doors/http",),
+    "boto3": ("foundation/stores/s3_client",),
+    "botocore": ("foundation/stores", "job_creator/publishing/sif_bucket"),
+    "gitlab": ("get_artifacts/gitlab_api",),
+    "socket": (),
+    "asyncio": (),
+}
+"""The libraries that lead out of the program, and the folders or modules that may import them."""
+
+GITLAB_OBJECTS: Final = "job_creator/engines/gitlab/objects"
+KNOWS_GITLAB: Final = ("engines/gitlab", "pipelines", "rehearsal", "scripts", "reports")
+"""Who may make and read GitLab's jobs; reports show pipelines."""
+
+MODULES_PER_FOLDER: Final = 12
+MODULES_IN_ROOT: Final = 6
+LINES_PER_MODULE: Final = 350
+LINES_PER_FUNCTION: Final = 60
+
+SOURCES: Final = {
+    path.relative_to(REPOSITORY).with_suffix("").as_posix().removesuffix("/__init__"): path
+    for top in ("foundation", "job_creator", "spackitor", "get_artifacts")
+    for path in sorted((REPOSITORY / top).rglob("*.py"))
+}
+"""Every module by its place: `foundation/doors/http`; a package is called as its folder."""
+LEVELS: Final = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+modules = pytest.mark.parametrize("module", SOURCES)
 
 
-def module_of(path: Path) -> str:
-    return path.relative_to(REPOSITORY / "job_creator").parts[0].removesuffix(".py")
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(SOURCES[module].read_text())
 
 
-def imported(path: Path) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+@cache
+def imported(module: str) -> frozenset[str]:
+    """All that a module imports, wherever in it: modules of ours by their place, others by their first name."""
+    found: set[str] = set()
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+            place = node.module.replace(".", "/")
+            parts = {inner if (inner := f"{place}/{alias.name}") in SOURCES else place for alias in node.names}
+            found |= parts if place in SOURCES else {node.module.partition(".")[0]}
         elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    return names
+            names = (alias.name.replace(".", "/") for alias in node.names)
+            found |= {name if name in SOURCES else name.partition("/")[0] for name in names}
+    return frozenset(found)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_imports_point_one_way(path: Path) -> None:
-    level = {name: index for index, layer in enumerate(LAYERS) for name in layer}
-    own = module_of(path)
-    if own == "__init__":
-        return
-    for name in imported(path):
-        parts = name.split(".")
-        if parts[0] == "job_creator" and len(parts) > 1 and parts[1] in level:
-            assert level[parts[1]] <= level[own], f"{own} imports {parts[1]}"
-        assert parts[0] not in ("spackitor", "get_artifacts")
+def folder_of(module: str) -> str:
+    return module if SOURCES[module].name == "__init__.py" else module.rpartition("/")[0]
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_values_and_plans_touch_neither_files_nor_processes_nor_the_network(path: Path) -> None:
-    if module_of(path) in PURE:
-        assert not imported(path) & {"os", "subprocess", "socket", "requests", "pathlib", "shutil"}, path
+def room_of(module: str) -> str:
+    """The row of the table that a module belongs to."""
+    return module if module in LEVELS else folder_of(module)
 
 
-def test_only_the_command_line_reads_the_environment() -> None:
-    readers = {module_of(path) for path in SOURCES if re.search(r"os\.environ|getenv", path.read_text())}
-    # Processes hand their own environment on to the programs that they start.
-    assert readers <= {"__main__", "adapters"}
+def is_in(module: str, places: tuple[str, ...]) -> bool:
+    return any(module == place or module.startswith(f"{place}/") for place in places)
 
 
-def test_importing_a_module_does_nothing(tmp_path: Path) -> None:
+def is_pure(module: str) -> bool:
+    names = PURE.get(folder_of(module), ())
+    return "*" in names or module.rpartition("/")[2] in names
+
+
+@modules
+def test_imports_point_one_way(module: str) -> None:
+    room = room_of(module)
+    assert room in LEVELS, f"{room} has no place in LAYERS"
+    for other in imported(module) & SOURCES.keys():
+        theirs = room_of(other)
+        assert theirs == room or LEVELS[theirs] < LEVELS[room], f"{module} imports {other}"
+
+
+def test_the_table_names_nothing_that_is_not_there() -> None:
+    folders = {folder_of(module) for module in SOURCES}
+    assert LEVELS.keys() <= folders | SOURCES.keys()
+    assert len(LEVELS) == sum(map(len, LAYERS)), "a room stands in two layers"
+    assert PURE.keys() <= folders
+    named = {f"{folder}/{name}" for folder, names in PURE.items() for name in names if name != "*"}
+    assert named <= SOURCES.keys()
+    assert {place for places in DOORS.values() for place in places} <= folders | SOURCES.keys()
+
+
+@modules
+def test_commands_share_little(module: str) -> None:
+    command = module.partition("/")[0]
+    for other in imported(module) & SOURCES.keys():
+        top = other.partition("/")[0]
+        if top not in (command, "foundation"):
+            assert command in ("spackitor", "get_artifacts"), f"{module} imports {other}"
+            assert room_of(other) in SHARED, f"{module} imports {other}"
+
+
+@modules
+def test_ways_out_are_the_doors(module: str) -> None:
+    for library in imported(module) & DOORS.keys():
+        assert is_in(module, DOORS[library]), f"{module} imports {library}"
+
+
+@modules
+def test_values_and_plans_touch_neither_files_nor_processes_nor_the_network(module: str) -> None:
+    if is_pure(module):
+        doors = {other for other in imported(module) if is_in(other, ("foundation/doors",))}
+        assert not imported(module) & OUTSIDE
+        assert not doors
+
+
+@modules
+def test_jobs_of_gitlab_are_known_to_its_engine_and_to_pipelines(module: str) -> None:
+    if GITLAB_OBJECTS in imported(module):
+        assert is_in(module, tuple(f"job_creator/{name}" for name in KNOWS_GITLAB)), module
+
+
+def test_only_command_lines_read_the_environment() -> None:
+    # Processes hand their own environment on to the programs that they start; the script inside Spack is a program.
+    hand_on = {"foundation/doors/processes", "job_creator/mirrors/needs/inside_spack"}
+    readers = {module for module, path in SOURCES.items() if re.search(r"os\.environ|getenv", path.read_text())}
+    assert {module for module in readers - hand_on if not module.endswith("/__main__")} == set()
+
+
+def pieces_of_text(node: ast.AST) -> Iterator[str]:
+    """The literal texts of a module, without its docstrings."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant):
+            continue
+        if isinstance(child, ast.Constant) and isinstance(child.value, str):
+            yield child.value
+        yield from pieces_of_text(child)
+
+
+@modules
+def test_schemes_of_urls_stand_in_one_table(module: str) -> None:
+    """What asks whether a URL begins with `s3://` asks `schemes.kind_of` instead."""
+    spelt = {f"{scheme}://" for scheme in SCHEMES if scheme}
+    # requests wants to be told for which URLs its retries are.
+    if module not in ("foundation/stores/schemes", "foundation/doors/http"):
+        assert not spelt & set(pieces_of_text(tree_of(module)))
+
+
+def test_folders_stay_small() -> None:
+    sizes: dict[str, int] = defaultdict(int)
+    for module, path in SOURCES.items():
+        sizes[folder_of(module)] += path.name != "__init__.py"
+    assert {folder: size for folder, size in sizes.items() if size > MODULES_PER_FOLDER} == {}
+    assert sizes["job_creator"] <= MODULES_IN_ROOT
+
+
+@modules
+def test_modules_and_functions_stay_small(module: str) -> None:
+    assert len(SOURCES[module].read_text().splitlines()) <= LINES_PER_MODULE
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            # Not the docstring, which is the help of a command, nor its options.
+            lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+            assert lines <= LINES_PER_FUNCTION, f"{module}: {node.name}"
+
+
+def test_no_class_is_called_like_another() -> None:
+    found = defaultdict(list)
+    for module in SOURCES:
+        for node in ast.walk(tree_of(module)):
+            if isinstance(node, ast.ClassDef):
+                found[node.name].append(module)
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
+@pytest.mark.parametrize("command", ["foundation", "job_creator", "spackitor", "get_artifacts"])
+def test_importing_a_module_does_nothing(command: str, tmp_path: Path) -> None:
     """D121: a template was read and a log file opened when the package was imported."""
-    modules = [
-        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in SOURCES if path.name != "__main__.py"
-    ]
-    code = "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in modules)
+    names = [module.replace("/", ".") for module in SOURCES if is_in(module, (command,))]
+    code = "import importlib, sys\n" + "\n".join(f"importlib.import_module({name!r})" for name in names)
+    # What takes a second to import is imported where it is used.
+    code += "\nassert 'boto3' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
@@ -114,19 +310,24 @@ def test_what_is_shipped_is_read_by_no_other_test_than_its_own(name: str) -> Non
 def test_no_institute_stands_in_the_code() -> None:
     """S1-S14: hosts, buckets, runner tags and project ids of one site."""
     sites = re.compile(r"epfl|bbpgitlab|bluebrain|openbrain|gpfs|\bbb5\b|aws_graviton|\.ch\b", re.IGNORECASE)
-    files = [*SOURCES, *(REPOSITORY / "job_creator" / "scripts" / "templates").iterdir()]
+    files = [*SOURCES.values(), *(REPOSITORY / "job_creator" / "scripts" / "templates").iterdir()]
     for path in files:
         assert not sites.search(path.read_text()), path
 
 
-def test_no_test_module_is_imported() -> None:
+def test_no_test_module_is_imported_by_another() -> None:
     """What several need stands in a module of its own; one that is imported twice would run its tests' set-up twice."""
-    for path in (REPOSITORY / "tests").rglob("*.py"):
-        assert not [name for name in imported(path) if re.match(r"tests\.(\w+\.)*test_", name)], path
+    found = [
+        f"{path.relative_to(REPOSITORY)} imports {node.module}"
+        for path in sorted((REPOSITORY / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and re.search(r"(^|\.)test_", node.module or "")
+    ]
+    assert found == []
 
 
 def test_text_in_files_is_utf8_whatever_the_locale_says() -> None:
-    for name in ("job_creator", "spackitor", "get_artifacts", "spacktainer/image"):
+    for name in ("foundation", "job_creator", "spackitor", "get_artifacts", "spacktainer/image"):
         for path in (REPOSITORY / name).rglob("*.py"):
             for call in filter(is_text_access, ast.walk(ast.parse(path.read_text()))):
                 assert "encoding=" in ast.unparse(call), f"{path}: {ast.unparse(call)}"

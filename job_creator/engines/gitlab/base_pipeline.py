@@ -22,7 +22,7 @@ from job_creator.engines.gitlab.jobs.environments import (
     mirror_job,
     process_job,
 )
-from job_creator.engines.gitlab.jobs.images import build_job, index_job
+from job_creator.engines.gitlab.jobs.images import build_job, index_job, needs_of
 from job_creator.engines.gitlab.objects import Job, Pipeline
 from job_creator.environments.merged import merged_environment
 from job_creator.environments.setting import Setting
@@ -138,7 +138,7 @@ def _workplace(architecture: str, inputs: Inputs, images: Mapping[str, DecidedIm
         public_key_variable=inputs.site.signing.public_key_variable,
         branch=inputs.context.pushing_branch,
     )
-    need = builder.need() if builder else ()
+    need = needs_of(builder) if builder else ()
     return EnvironmentPlace(architecture, setting.architecture, inputs.site, setting, need)
 
 
@@ -154,7 +154,7 @@ def _jobs_of(place: EnvironmentPlace, inputs: Inputs, images: Mapping[str, Decid
     if inputs.has_packages(place.name):
         yield process_job(needed, place)
     references = {name: decided.image.reference for name, decided in images.items()}
-    runtime = [need.job for need in images["runtime"].need()] if "runtime" in images else []
+    runtime = [need.job for need in needs_of(images["runtime"])] if "runtime" in images else []
     yield containers_job((*needed, *runtime), place, references)
     if environments and place.filled_mirror:
         yield mirror_job(needed, place.filled_mirror, place)

@@ -164,7 +164,7 @@ def create(
     as_json: bool,
     **about: Unpack[_About],
 ) -> None:
-    """Fill a mirror with what is missing in it; what it has already stays, if it is right.
+    """Fill a mirror with what is missing in it. What it has already stays, if it is right.
 
     Spack does the fetching, from the mirrors in its configuration first. A file gets its final name when it is complete
     and verified, so this can be ended anywhere and run again. What cannot be fetched is listed with package, URL and

@@ -11,8 +11,7 @@ from foundation.spack.specs import is_signed
 from job_creator.mirrors.findings import FindingKind, MirrorFinding
 from job_creator.mirrors.needs.binaries import manifest_key
 from job_creator.mirrors.verification import binary_checks
-from job_creator.mirrors.verification.source_checks import Digest
-from job_creator.mirrors.view import View
+from job_creator.mirrors.view import Digest, View
 
 
 @dataclass

@@ -14,14 +14,12 @@ from foundation.spack.lockfile import Lockfile
 from foundation.spack.source_needs import PackageNeeds, Source, SourceNeeds
 from foundation.stores.store import StoredObject
 from job_creator.mirrors.findings import FindingKind, MirrorFinding
+from job_creator.mirrors.view import Digest
 
 SOURCES: Final = "_source-cache/"
 _ARCHIVE: Final = re.compile(r"(?:.*/)?(?:_source-cache/archive|blobs/sha256)/(?P<start>[^/]+)/(?P<digest>[^/.]+)[^/]*")
 _ALGORITHMS: Final = {32: "md5", 40: "sha1", 56: "sha224", 64: "sha256", 96: "sha384", 128: "sha512"}
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]+")
-
-Digest = tuple[str, str]
-"""The name of an algorithm of hashlib, and the hexadecimal digits that it should give."""
 
 
 def digest_in(key: str) -> Digest | None:

@@ -28,7 +28,7 @@ from spackitor.commands import (
     make_indexes_fit,
     purge,
 )
-from spackitor.inventory.roots import RootSet
+from spackitor.inventory.roots import RootSet, SpecNeeds
 from spackitor.policy.repositories import Packages
 from spackitor.removal.recovery import restore
 from spackitor.survey.survey import survey
@@ -722,7 +722,10 @@ def test_nothing_in_use_ever_goes_and_the_index_equals_the_objects(
     chosen = [f"p{number}" for number in used if number < len(specs)]
     before = names(root)
     options = RunOptions(max_delete=100, has_quarantine=has_quarantine)
-    plan = run_clean(store, options=options, roots=(roots(*chosen),)).plan
+    # As a lockfile tells it: also what the roots need that are in neither cache nor index.
+    told = {dag_hash(one.name): SpecNeeds(tuple(map(dag_hash, one.links)), ()) for one in specs}
+    used_roots = replace(roots(*chosen), edges=told)
+    plan = run_clean(store, options=options, roots=(used_roots,)).plan
     assert plan.size <= plan.total_size, "more goes than there is"
     after = names(root)
     require_consistent(root)
@@ -742,4 +745,4 @@ def test_nothing_in_use_ever_goes_and_the_index_equals_the_objects(
     assert after <= set(users) | set(needed), "something old and in no use is still there"
     if before:
         assert list(listed(store).values()) == [{dag_hash(name) for name in after}]
-    assert run_clean(store, options=options, roots=(roots(*chosen),)).plan.is_empty
+    assert run_clean(store, options=options, roots=(used_roots,)).plan.is_empty

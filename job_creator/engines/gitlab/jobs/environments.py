@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from foundation.stores.schemes import split_url
 from job_creator import project_files
 from job_creator.definitions.definitions import SpackDefinition
 from job_creator.engines.gitlab import names
@@ -161,7 +162,7 @@ def mirror_job(needed: Sequence[str], mirror: SourceMirror, place: EnvironmentPl
         image=place.setting.builder,  # What a package needs is asked of the Spack that builds it.
         timeout=place.timeout("tools", "4 hours"),
         interruptible=False,
-        resource_group=resource_group(f"mirror {mirror.target.partition('://')[2]}"),
+        resource_group=resource_group(f"mirror {split_url(mirror.target)[1]}"),
         run="always",
         may_fail=True,
     )

@@ -56,6 +56,12 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
     )
 
 
+def needs_of(decided: DecidedImage, *, artifacts: bool = False) -> tuple[Need, ...]:
+    """What a job needs that uses the image: the job that builds it, if there is one."""
+    job = names.build_image_job(decided.image.name, decided.image.architecture)
+    return (Need(job, artifacts=artifacts),) if decided.is_built else ()
+
+
 def index_job(images: Collection[DecidedImage], architecture: Architecture, site: Site, moving_tag: str) -> Job:
     """The job that lets the moving tag point to the images of all architectures, by their digests."""
     first = next(iter(images)).image
@@ -67,7 +73,7 @@ def index_job(images: Collection[DecidedImage], architecture: Architecture, site
         stage=names.STAGE_INDEXES,
         image=site.images.job_creator,
         tags=architecture.tags("tools"),
-        needs=tuple(need for decided in images for need in decided.need(artifacts=True)),
+        needs=tuple(need for decided in images for need in needs_of(decided, artifacts=True)),
         script=(
             render("install_job_creator.sh.j2", command="jc"),
             render("tag_image.sh.j2", digests=digests),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from foundation.stores.schemes import split_url
 from job_creator.builds.durations import Durations
 from job_creator.builds.steps import Demand, Demands, Step
 from job_creator.engines.gitlab import names
@@ -156,7 +157,7 @@ def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: Package
             "timeout": place.architecture.settings("tools").timeout or "2 hours",
             "retry": _RETRY,
             "interruptible": False,
-            "resource_group": resource_group(f"index {mirror.partition('://')[2]}"),
+            "resource_group": resource_group(f"index {split_url(mirror)[1]}"),
         },
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from foundation.doors.processes import OutOfTimeError, ProcessError, conversation, follow, run, serving
+from foundation.errors import NotReadyError
 
 ECHO = "import sys\nfor line in sys.stdin: print('you said', line.strip(), flush=True)"
 
@@ -102,8 +103,8 @@ def test_a_program_that_ends_too_early_is_quoted(tmp_path: Path) -> None:
 
 def test_programs_that_are_not_there_are_named(tmp_path: Path) -> None:
     gone, log = ["no-such-program"], tmp_path / "log"
-    with pytest.raises(ProcessError, match="no-such-program is not installed"):
+    with pytest.raises(NotReadyError, match="no-such-program: is not installed"):
         follow(gone, print, folder=tmp_path, environment={})
     for opened in (serving(gone, environment={}, log=log), conversation(gone, environment={}, log=log)):
-        with pytest.raises(ProcessError, match="no-such-program is not installed"), opened:
+        with pytest.raises(NotReadyError, match="no-such-program: is not installed"), opened:
             pass

@@ -25,7 +25,7 @@ from foundation.spack.specs import upgraded
 from job_creator.__main__ import main
 from job_creator.site.spack import Spack
 from tests.documentation import DOCS, section, table
-from tests.samples import REPOSITORY, site
+from tests.samples import FROZEN_SITE, site
 
 
 def test_rows_are_in_order_and_formats_only_grow() -> None:
@@ -83,8 +83,8 @@ def test_the_lockfile_of_every_line_is_read(release: object) -> None:
 # What follows the table
 
 
-def test_the_usual_line_is_that_of_the_site_file_here() -> None:
-    assert site((REPOSITORY / "spacktainers.yaml").read_text()).spack.line == USUAL
+def test_the_usual_line_is_that_of_the_site_that_documentation_shows() -> None:
+    assert site((FROZEN_SITE / "spacktainers.yaml").read_text()).spack.line == USUAL
 
 
 def test_commands_take_the_usual_line_by_default() -> None:
