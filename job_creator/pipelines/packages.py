@@ -101,7 +101,7 @@ def preparation(site: Site, environment: Mapping[str, str], name: str) -> Packag
         public_key_variable=site.signing.public_key_variable,
         branch=context.pushing_branch,
     )
-    return PackagePlace(architecture, name, site, setting, context.pipeline_id)
+    return PackagePlace(name, architecture, site, setting, context.pipeline_id)
 
 
 def read_folder(

@@ -22,6 +22,7 @@ class Limits(Value):
     max_yaml_bytes: Count = 2 * 1024 * 1024
     """`max_yaml_size_bytes`: memory of one parsed file, not its size on disk; 1 MiB before GitLab 17.3."""
     max_yaml_depth: Count = 100
+    """`max_yaml_depth`: levels that mappings and lists may nest."""
     max_needs: Annotated[int, Field(ge=3)] = 50
     """`ci_needs_size_limit`; with fewer than 3 no graph could be written."""
     max_artifact_bytes: Count = MAX_ARTIFACT_BYTES
@@ -29,6 +30,7 @@ class Limits(Value):
     max_jobs: Count | None = None
     """`ci_pipeline_size`, where the server sets it."""
     max_child_depth: Count = 2
+    """Levels of child pipelines below the parent."""
     max_matrix: Count = 200
     """Jobs that one `parallel:matrix` may expand to."""
 

@@ -95,6 +95,7 @@ class Bucket(BucketKeys):
     """An S3 bucket, or a part of it."""
 
     bucket: BucketName
+    """Name of the bucket."""
 
     @property
     def url(self) -> str:
@@ -133,6 +134,7 @@ class BranchCache(Bucket):
     """The build cache of branches and merge requests: never signed, cleaned sooner."""
 
     max_age_days: Annotated[int, Field(ge=1)] = 30
+    """Packages older than this that nothing refers to are removed by `clean build cache`."""
 
 
 class Mirror(BucketKeys):
@@ -221,9 +223,12 @@ class ContainersBucket(Bucket):
     """Where SIF files are published."""
 
     prefix: str = "containers"
+    """Folder in the bucket, without slash at either end."""
     retention: Retention = Retention()
     access_key_id_variable: VariableName = "AWS_INFRASTRUCTURE_ACCESS_KEY_ID"
+    """Name (not value) of the CI variable that holds the access key id."""
     secret_access_key_variable: VariableName = "AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY"
+    """Name (not value) of the CI variable that holds the secret access key."""
 
 
 def _bucket_keys(place: BucketKeys) -> dict[str, Any]:

@@ -19,16 +19,22 @@ class DockerHub(Value):
     """Publishing on Docker Hub."""
 
     namespace: Annotated[str, Form(r"^[a-z0-9]{2,255}$", "a name on Docker Hub: lower case letters and digits")]
+    """The user or organization that images are published under."""
     user_variable: VariableName = "DOCKERHUB_USER"
+    """Name of the CI variable with the user that may push there."""
     password_variable: VariableName = "DOCKERHUB_PASSWORD"
+    """Name of the CI variable with that user's access token."""
 
 
 class Cluster(Value):
     """A file system that SIF files are installed on, by a runner that sees it."""
 
     directory: Annotated[str, Form(r"^/[^\s]+$", "an absolute path without spaces, such as /shared/containers")]
+    """The folder that files are installed in."""
     runner_tags: Items[Text]
+    """Tags of the runner that sees this folder."""
     architecture: Text = "amd64"
+    """The architecture of its machines."""
     setup: str = ""
     """Shell lines that run first, for example to load a module with Python 3.11 or newer."""
     keep: Annotated[int, Field(ge=0)] = 2
@@ -40,3 +46,4 @@ class Publish(Value):
 
     dockerhub: DockerHub | None = None
     clusters: Mapping[ClusterName, Cluster] = {}
+    """Clusters by name; the name stands in names of jobs."""

@@ -17,7 +17,9 @@ class Proxy(Value):
     """The proxy of the runners of an architecture. It is set in every job, in both spellings."""
 
     http: Url | None = None
+    """For http URLs."""
     https: Url | None = None
+    """For https URLs."""
     no_proxy: Items[Text] = ()
     """Hosts that are reached directly."""
 
@@ -31,7 +33,9 @@ class Resources(Value):
     """What a job asks the Kubernetes executor for; other executors ignore it."""
 
     cpu: Annotated[str, Form(r"^\d+(\.\d+)?m?$", "a number of cores such as '4' or '500m'")] | None = None
+    """Processors, as in `4` or `500m`."""
     memory: Annotated[str, Form(r"^\d+(\.\d+)?([KMGT]i?)?$", "an amount such as '8Gi' or '500M'")] | None = None
+    """Memory, as in `16Gi`."""
 
     def variables(self) -> dict[str, str]:
         """The runner's variables (GitLab Runner, Kubernetes executor, "Overwrite container resources")."""
@@ -44,7 +48,9 @@ class JobSettings(Value):
     """How jobs of one kind run."""
 
     timeout: Duration | None = None
+    """How long a job may take, as in `90 minutes`."""
     runner_tags: Items[Text] | None = None
     """Runner tags instead of the architecture's."""
     variables: Mapping[VariableName, str] = {}
+    """Variables of these jobs."""
     resources: Resources = Resources()

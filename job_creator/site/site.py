@@ -26,6 +26,7 @@ class Site(Value):
     images: Images = Images()
     signing: Signing = Signing()
     architectures: Annotated[Mapping[str, Architecture], Field(min_length=1)]
+    """What differs between architectures, by OCI's name of each: `amd64`, `arm64`."""
     publish: Publish = Publish()
     gitlab: GitLab = GitLab()
 

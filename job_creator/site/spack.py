@@ -39,13 +39,16 @@ class GitSource(Value):
     """A git repository at one of its refs."""
 
     repository: GitUrl
+    """URL of the repository."""
     ref: GitRef
+    """Branch, tag or commit."""
 
 
 class Spack(Value):
     """Which Spack builds everything, and for Spack 1.0 and newer, with which package repository."""
 
     repository: GitUrl = "https://github.com/spack/spack.git"
+    """URL of Spack's repository, or of a fork of it."""
     ref: GitRef
     """Branch, tag or commit."""
     version: Text | None = None
@@ -72,4 +75,6 @@ class Signing(Value):
     """Names of the CI variables, of type file, that hold the key pair which packages are signed with."""
 
     private_key_variable: VariableName = "SPACK_DEPLOYMENT_KEY_PRIVATE"
+    """Name of the CI variable that signs; protect it."""
     public_key_variable: VariableName = "SPACK_DEPLOYMENT_KEY_PUBLIC"
+    """Name of the CI variable that verifies."""

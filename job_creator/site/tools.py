@@ -33,7 +33,9 @@ class Tool(Value):
     """A program that is put into an image, by version and, where known, checksum of each architecture's package."""
 
     version: Text
+    """Release, as the program itself spells it."""
     sha256: Mapping[str, Annotated[str, AfterValidator(_sha256)]] = {}
+    """Checksum of the package by architecture: 64 hexadecimal digits."""
     url: Mapping[str, Url] = {}
     """Where the package of an architecture is, if not among the project's releases."""
 
@@ -42,6 +44,7 @@ class BaseImage(Value):
     """What a base image is built on."""
 
     base: Image = "docker.io/library/ubuntu:24.04"
+    """The image that it starts from."""
 
 
 class Singularitah(BaseImage):

@@ -12,12 +12,11 @@ from job_creator.builds.durations import Durations
 from job_creator.builds.steps import Demand, Demands, Step
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE, Generated
+from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.limits import MAX_NEEDED_NAME
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob
 from job_creator.environments.setting import Setting
 from job_creator.scripts.rendering import render
-from job_creator.site.architectures import Architecture
-from job_creator.site.site import Site
 
 STAGE_BUILD: Final = "build"
 STAGE_SERVICES: Final = "services"
@@ -41,12 +40,9 @@ _RETRY: Final = {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)}
 
 
 @dataclass(frozen=True, slots=True)
-class PackagePlace:
-    """For which run of which site, and where the jobs that generated the environments are."""
+class PackagePlace(JobPlace):
+    """For which run of the site packages are built, and where the jobs that generated the environments are."""
 
-    architecture: Architecture
-    name: str
-    site: Site
     setting: Setting
     pipeline_id: str
     """The pipeline in which the environments were concretized."""
@@ -97,7 +93,7 @@ def package_job(step: Step, origin: Generated, needs: Sequence[Any], place: Pack
             **{name: value for name, value in written.items() if name not in _OURS},
             "variables": variables,
             "needs": [_origin(step, origin, place), *needs],
-            "timeout": settings.timeout or place.architecture.settings("packages").timeout or "6 hours",
+            "timeout": settings.timeout or place.timeout("packages", "6 hours"),
             "retry": _RETRY,
             "interruptible": True,
         },
@@ -154,7 +150,7 @@ def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: Package
             "variables": variables,
             "rules": [{"when": "always"}],
             "dependencies": [],
-            "timeout": place.architecture.settings("tools").timeout or "2 hours",
+            "timeout": place.timeout("tools", "2 hours"),
             "retry": _RETRY,
             "interruptible": False,
             "resource_group": resource_group(f"index {split_url(mirror)[1]}"),
