@@ -290,8 +290,10 @@ def test_an_object_that_is_not_there(bucket: Bucket) -> None:
         store.copy("nothing", "something")
     with pytest.raises(NotThereError):
         list(store.stream("nothing"))
-    store.write("a", b"xyz")
-    assert b"".join(store.stream("a")) == b"xyz"
+    assert store.look("nothing") is None
+    store.write("a/b", b"xyz")
+    assert b"".join(store.stream("a/b")) == b"xyz"
+    assert [store.look("a/b")] == list(store.list("a/"))
 
 
 def test_time_is_the_servers(bucket: Bucket) -> None:

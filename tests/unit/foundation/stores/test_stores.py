@@ -114,6 +114,13 @@ def test_copies_survive_the_original(tmp_path: Path, store: FileSystemStore) -> 
     assert b"".join(store.stream("deep/b")) == b"1"
 
 
+def test_one_object_is_found_as_it_is_listed(tmp_path: Path, store: FileSystemStore) -> None:
+    store.write("folder/a", b"123")
+    (tmp_path / "folder" / "link").symlink_to("a")
+    assert [store.look(one.key) for one in store.list("folder/")] == list(store.list("folder/"))
+    assert [store.look(key) for key in ("folder", "folder/b", "folder/a/b", "gone/a")] == [None] * 4
+
+
 def test_mirrors_are_named_by_url_or_folder(tmp_path: Path) -> None:
     (tmp_path / "with space").mkdir()
     assert open_store(f"file://{tmp_path}/with%20space", None, {}).url == str(tmp_path / "with space")
