@@ -141,7 +141,6 @@ SOURCES: Final = {
 }
 """Every module by its place: `foundation/doors/http`; a package is called as its folder."""
 LEVELS: Final = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-modules = pytest.mark.parametrize("module", SOURCES)
 
 
 @cache
@@ -182,13 +181,13 @@ def is_pure(module: str) -> bool:
     return "*" in names or module.rpartition("/")[2] in names
 
 
-@modules
-def test_imports_point_one_way(module: str) -> None:
-    room = room_of(module)
-    assert room in LEVELS, f"{room} has no place in LAYERS"
-    for other in imported(module) & SOURCES.keys():
-        theirs = room_of(other)
-        assert theirs == room or LEVELS[theirs] < LEVELS[room], f"{module} imports {other}"
+def test_imports_point_one_way() -> None:
+    for module in SOURCES:
+        room = room_of(module)
+        assert room in LEVELS, f"{room} has no place in LAYERS"
+        for other in imported(module) & SOURCES.keys():
+            theirs = room_of(other)
+            assert theirs == room or LEVELS[theirs] < LEVELS[room], f"{module} imports {other}"
 
 
 def test_the_table_names_nothing_that_is_not_there() -> None:
@@ -201,34 +200,34 @@ def test_the_table_names_nothing_that_is_not_there() -> None:
     assert {place for places in DOORS.values() for place in places} <= folders | SOURCES.keys()
 
 
-@modules
-def test_commands_share_little(module: str) -> None:
-    command = module.partition("/")[0]
-    for other in imported(module) & SOURCES.keys():
-        top = other.partition("/")[0]
-        if top not in (command, "foundation"):
-            assert command in ("spackitor", "get_artifacts"), f"{module} imports {other}"
-            assert room_of(other) in SHARED, f"{module} imports {other}"
+def test_commands_share_little() -> None:
+    for module in SOURCES:
+        command = module.partition("/")[0]
+        for other in imported(module) & SOURCES.keys():
+            top = other.partition("/")[0]
+            if top not in (command, "foundation"):
+                assert command in ("spackitor", "get_artifacts"), f"{module} imports {other}"
+                assert room_of(other) in SHARED, f"{module} imports {other}"
 
 
-@modules
-def test_ways_out_are_the_doors(module: str) -> None:
-    for library in imported(module) & DOORS.keys():
-        assert is_in(module, DOORS[library]), f"{module} imports {library}"
+def test_ways_out_are_the_doors() -> None:
+    for module in SOURCES:
+        for library in imported(module) & DOORS.keys():
+            assert is_in(module, DOORS[library]), f"{module} imports {library}"
 
 
-@modules
-def test_values_and_plans_touch_neither_files_nor_processes_nor_the_network(module: str) -> None:
-    if is_pure(module):
-        doors = {other for other in imported(module) if is_in(other, ("foundation/doors",))}
-        assert not imported(module) & OUTSIDE
-        assert not doors
+def test_values_and_plans_touch_neither_files_nor_processes_nor_the_network() -> None:
+    for module in SOURCES:
+        if is_pure(module):
+            doors = {other for other in imported(module) if is_in(other, ("foundation/doors",))}
+            assert not imported(module) & OUTSIDE, module
+            assert not doors, module
 
 
-@modules
-def test_jobs_of_gitlab_are_known_to_its_engine_and_to_pipelines(module: str) -> None:
-    if GITLAB_OBJECTS in imported(module):
-        assert is_in(module, tuple(f"job_creator/{name}" for name in KNOWS_GITLAB)), module
+def test_jobs_of_gitlab_are_known_to_its_engine_and_to_pipelines() -> None:
+    for module in SOURCES:
+        if GITLAB_OBJECTS in imported(module):
+            assert is_in(module, tuple(f"job_creator/{name}" for name in KNOWS_GITLAB)), module
 
 
 def test_only_command_lines_read_the_environment() -> None:
@@ -248,13 +247,13 @@ def pieces_of_text(node: ast.AST) -> Iterator[str]:
         yield from pieces_of_text(child)
 
 
-@modules
-def test_schemes_of_urls_stand_in_one_table(module: str) -> None:
+def test_schemes_of_urls_stand_in_one_table() -> None:
     """What asks whether a URL begins with `s3://` asks `schemes.kind_of` instead."""
-    spelt = {f"{scheme}://" for scheme in SCHEMES if scheme}
-    # requests wants to be told for which URLs its retries are.
-    if module not in ("foundation/stores/schemes", "foundation/doors/http"):
-        assert not spelt & set(pieces_of_text(tree_of(module)))
+    for module in SOURCES:
+        spelt = {f"{scheme}://" for scheme in SCHEMES if scheme}
+        # requests wants to be told for which URLs its retries are.
+        if module not in ("foundation/stores/schemes", "foundation/doors/http"):
+            assert not spelt & set(pieces_of_text(tree_of(module))), module
 
 
 def test_folders_stay_small() -> None:
@@ -265,15 +264,15 @@ def test_folders_stay_small() -> None:
     assert sizes["job_creator"] <= MODULES_IN_ROOT
 
 
-@modules
-def test_modules_and_functions_stay_small(module: str) -> None:
-    assert len(SOURCES[module].read_text().splitlines()) <= LINES_PER_MODULE
-    for node in ast.walk(tree_of(module)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[1:] if ast.get_docstring(node) else node.body
-            # Not the docstring, which is the help of a command, nor its options.
-            lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
-            assert lines <= LINES_PER_FUNCTION, f"{module}: {node.name}"
+def test_modules_and_functions_stay_small() -> None:
+    for module in SOURCES:
+        assert len(SOURCES[module].read_text().splitlines()) <= LINES_PER_MODULE, module
+        for node in ast.walk(tree_of(module)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                # Not the docstring, which is the help of a command, nor its options.
+                lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+                assert lines <= LINES_PER_FUNCTION, f"{module}: {node.name}"
 
 
 def test_no_class_is_called_like_another() -> None:
