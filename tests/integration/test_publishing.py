@@ -356,6 +356,23 @@ def test_a_release_is_installed_with_links_and_a_marker(world: World) -> None:
     assert (marker["ContentLength"], PublicationRecord.from_metadata(marker["Metadata"])) == (0, world.stored()[1])
 
 
+def test_without_keys_what_everyone_may_read_is_installed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def note(_method: str, _path: str, headers: dict[str, str]) -> None:
+        seen.append(headers.get("Authorization", ""))
+
+    succeeded(world.publish(b"content"))
+    world.client.put_object_acl(Bucket=world.bucket, Key=f"{PREFIX}/{RELEASE.file_name}", ACL="public-read")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with failing_proxy(world.url, note) as url:
+        succeeded(world.install(url=url))
+    assert world.link() == b"content"
+    assert set(seen) == {""}
+
+
 def test_what_is_installed_already_is_not_downloaded_again(world: World) -> None:
     succeeded(world.publish(b"content"))
     succeeded(world.install())
