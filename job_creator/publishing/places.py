@@ -59,7 +59,7 @@ class BucketPlace:
         planned = {one.placed.place.removeprefix(f"{self.name}/"): one.placed.record for one in removals}
         now = {found.key: record_of(found) for found in look_at_all(self._store, planned)}
         going = [key for key, record in planned.items() if now.get(key, record) == record]
-        for key in planned.keys() - set(going):
+        for key in sorted(planned.keys() - set(going)):
             logger.info("%s/%s: stays, it was replaced meanwhile", self.name, key)
         remove_objects(self._store, going)
         return len(going)
