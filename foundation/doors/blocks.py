@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,14 @@ def sha256(path: Path, progress: Progress = lambda _: None) -> str:
     for block in read(path):
         digest.update(block)
         progress(len(block))
+    return digest.hexdigest()
+
+
+def sha256_of(blocks: Iterable[bytes]) -> str:
+    """The checksum of what comes in blocks."""
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(block)
     return digest.hexdigest()
 
 

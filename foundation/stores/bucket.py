@@ -6,12 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
+from foundation.doors.blocks import Progress
 from foundation.errors import NotThereError, RefusedError
+from foundation.stores import s3_parts
 from foundation.stores.s3_client import S3Location, asking, has_keys, is_missing, reason, s3_client
+from foundation.stores.s3_parts import UnfinishedUpload, Uploaded
 from foundation.stores.store import ANYTHING, SIDE_FOLDER, ChangedError, Content, StoredObject, in_groups
 
 if TYPE_CHECKING:
@@ -48,7 +52,8 @@ _KINDS: Final = {
 class S3Store:
     """A mirror in a bucket, below a prefix. Without credentials it is asked anonymously, which is enough to read.
 
-    `keys_per_request` keys at most are listed or deleted at once.
+    `keys_per_request` keys at most are listed or deleted at once. Beyond what every store does, files of any size come
+    and go in parts, and objects carry metadata.
     """
 
     workers = _WORKERS
@@ -92,11 +97,14 @@ class S3Store:
                 raise
         return tuple(name.removeprefix(self._prefix).rstrip("/") for name in found)
 
-    def list(self, prefix: str) -> Iterator[StoredObject]:
-        """All objects below a prefix."""
+    def list(self, prefix: str, *, below: bool = True) -> Iterator[StoredObject]:
+        """All objects whose keys start with a prefix; those `below` a further slash can be left out."""
         with asking(f"{self.url}/{prefix}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix, PaginationConfig=self._pages
+                Bucket=self._bucket,
+                Prefix=self._prefix + prefix,
+                Delimiter="" if below else "/",
+                PaginationConfig=self._pages,
             )
             for page in pages:
                 for one in page.get("Contents", ()):
@@ -114,7 +122,9 @@ class S3Store:
                 if is_missing(error):
                     return None
                 raise
-        return StoredObject(key, answer["ContentLength"], answer["LastModified"].timestamp(), answer["ETag"])
+        size, modified = answer["ContentLength"], answer["LastModified"].timestamp()
+        metadata = {name.lower(): text for name, text in answer["Metadata"].items()}
+        return StoredObject(key, size, modified, answer["ETag"], metadata=metadata)
 
     def read(self, key: str) -> Content | None:
         """The content of an object; `None` if there is none."""
@@ -141,6 +151,18 @@ class S3Store:
                     raise NotThereError(f"{self.url}/{key}: no such object") from None
                 raise
             yield from answer["Body"].iter_chunks(_BLOCK)
+
+    def blocks(self, found: StoredObject) -> Iterator[bytes]:
+        """The content that an object had when it was looked at, taken up again where a connection breaks.
+
+        Raises `NotThereError` if it vanished, and `CouldNotAskError`, also if it was replaced.
+        """
+        return s3_parts.read(self._client, self._at(found.key), _bare(found.tag), 0, found.size)
+
+    def download(self, found: StoredObject, descriptor: int, progress: Progress) -> None:
+        """Write that content into an open file, several parts at once. Raises what `blocks` does, and `OSError`."""
+        place = self._at(found.key)
+        s3_parts.download(self._client, place, _bare(found.tag), found.size, descriptor, progress)
 
     def require_writable(self, keys: Iterable[str]) -> None:
         """Write an object and delete it again. Raises `RefusedError` if these credentials may not do both."""
@@ -192,6 +214,26 @@ class S3Store:
                         return self._client.put_object(**arguments)["ETag"]
         raise ChangedError(key)
 
+    def mark(self, key: str, metadata: Mapping[str, str]) -> None:
+        """Write an object without content that carries metadata. Raises `CouldNotAskError`."""
+        with asking(f"{self.url}/{key}"):
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=b"", Metadata=metadata)
+
+    def upload(self, path: Path, key: str, progress: Progress) -> Uploaded:
+        """Send a file of any size; the object appears whole or not at all.
+
+        Raises `CouldNotAskError` and `FileAccessError`.
+        """
+        return s3_parts.upload(self._client, self._at(key), path, progress)
+
+    def unfinished_uploads(self, prefix: str) -> tuple[UnfinishedUpload, ...]:
+        """What others began to send to keys that start with a prefix. Raises `CouldNotAskError`."""
+        return s3_parts.unfinished(self._client, self._at(prefix))
+
+    def give_up(self, upload: UnfinishedUpload) -> None:
+        """Give up such an upload; one that is gone already is fine. Raises `CouldNotAskError`."""
+        s3_parts.give_up(self._client, upload)
+
     def copy(self, source: str, target: str, *, as_new: bool = False) -> None:
         """Copy an object on the server, which dates every copy anew. Raises `NotThereError`."""
         from botocore.exceptions import ClientError
@@ -209,6 +251,14 @@ class S3Store:
                 if is_missing(error):
                     raise NotThereError(f"{self.url}/{source}: no such object") from None
                 raise
+
+    def copy_with(self, source: StoredObject, target: str, metadata: Mapping[str, str]) -> None:
+        """Copy an object, as long as it still is what it was, and give the copy other metadata.
+
+        Raises `CouldNotAskError`.
+        """
+        etag = _bare(source.tag)
+        s3_parts.copy(self._client, self._at(source.key), etag, source.size, self._at(target), metadata)
 
     def delete(self, keys: Iterable[str]) -> Mapping[str, str]:
         """Delete objects, many with each request; what failed for a passing reason is tried again."""
@@ -240,6 +290,9 @@ class S3Store:
             if one.get("Code") != "NoSuchKey"
         }
 
+    def _at(self, key: str) -> S3Location:
+        return S3Location(self._bucket, self._prefix + key)
+
     def _count(self, event_name: str, **_: object) -> None:
         operation = event_name.rpartition(".")[2]
         with self._lock:
@@ -250,9 +303,13 @@ class S3Store:
             self._ahead = parsedate_to_datetime(date).timestamp() - time.time()
 
 
+def _bare(tag: str) -> str:
+    """An ETag without the quotes that belong to it: Ceph never finds one with them."""
+    return tag.strip('"')
+
+
 def _conditions(tag: str | None) -> tuple[dict[str, Any], ...]:
     """The conditions under which this tag is replaced; one of them holds where it should."""
     if tag is None:
         return ({"IfNoneMatch": "*"},)
-    # Ceph compares the tag without the quotes that belong to it, and never finds one with them.
-    return ({"IfMatch": tag}, {"IfMatch": tag.strip('"')})
+    return ({"IfMatch": tag}, {"IfMatch": _bare(tag)})

@@ -31,6 +31,8 @@ PART_SIZE: Final = 16 << 20
 """Bytes of a part, while the file has no more than `MAX_PARTS` of them."""
 MAX_PARTS: Final = 10_000
 """Amazon S3 user guide, "Amazon S3 multipart upload limits"."""
+COPY_LIMIT: Final = 5 << 30
+"""Bytes that S3 copies in one request ("CopyObject", Amazon S3 API reference)."""
 AT_ONCE: Final = 4
 MOST_IN_MEMORY: Final = 64 << 20
 """Bytes of the parts that are under way; above 640 GB that is one part, which then grows with the file."""
@@ -52,6 +54,15 @@ class Uploaded:
     part_size: int
     """In bytes, as is `size`; of all parts but the last, which may be smaller."""
     etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedUpload:
+    """A multipart upload that was neither completed nor given up, and when it was begun, in seconds since 1970."""
+
+    place: S3Location
+    since: float
+    upload_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +102,27 @@ def upload(client: S3Client, place: S3Location, path: Path, progress: Progress) 
 def copy(
     client: S3Client, source: S3Location, etag: str, size: int, target: S3Location, metadata: Mapping[str, str]
 ) -> None:
-    """Let the server copy what it has in the parts it was sent in, as long as the ETag is the same.
+    """Let the server copy what it has, as long as the ETag is the same; in the parts it was sent in, if it has to be.
 
     Raises `CouldNotAskError`.
     """
+    if size > COPY_LIMIT:
+        _copy_in_parts(client, source, etag, size, target, metadata)
+        return
+    with asking(str(target)):
+        client.copy_object(
+            Bucket=target.bucket,
+            Key=target.key,
+            CopySource={"Bucket": source.bucket, "Key": source.key},
+            CopySourceIfMatch=etag,
+            MetadataDirective="REPLACE",
+            Metadata=metadata,
+        )
+
+
+def _copy_in_parts(
+    client: S3Client, source: S3Location, etag: str, size: int, target: S3Location, metadata: Mapping[str, str]
+) -> None:
     part_size = part_size_of(size)
 
     def copy_part(number: int) -> _Part:
@@ -146,6 +174,29 @@ def read(client: S3Client, place: S3Location, etag: str, start: int, end: int) -
                 if not attempts:
                     raise
                 logger.debug("%s: broke off at byte %d: %s", place, start, error)
+
+
+def unfinished(client: S3Client, start: S3Location) -> tuple[UnfinishedUpload, ...]:
+    """The multipart uploads to keys that start so. Raises `CouldNotAskError`."""
+    with asking(str(start)):
+        pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=start.bucket, Prefix=start.key)
+        found = [entry for page in pages for entry in page.get("Uploads", ())]
+    return tuple(
+        UnfinishedUpload(S3Location(start.bucket, one["Key"]), one["Initiated"].timestamp(), one["UploadId"])
+        for one in found
+        if one["Key"].startswith(start.key)  # not every server keeps to it
+    )
+
+
+def give_up(client: S3Client, upload: UnfinishedUpload) -> None:
+    """Give up a multipart upload; one that is gone already is fine. Raises `CouldNotAskError`."""
+    place = upload.place
+    with asking(str(place)):
+        try:
+            client.abort_multipart_upload(Bucket=place.bucket, Key=place.key, UploadId=upload.upload_id)
+        except ClientError as error:
+            if error.response["Error"].get("Code") not in ("404", "NoSuchUpload"):
+                raise
 
 
 def _range(client: S3Client, place: S3Location, etag: str, start: int, end: int) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol, TypeVar
 
@@ -28,6 +28,7 @@ class StoredObject:
 
     `modified` is in seconds since 1970. `tag` differs when the content does: the ETag of S3, inode and times of a file.
     `leads_to` is, for a link, the key that it leads to, or an absolute path outside of the mirror; otherwise empty.
+    `metadata` is what was said of an object of a bucket when it was written, by names in lower case; only `look` asks.
     """
 
     key: str
@@ -35,6 +36,7 @@ class StoredObject:
     modified: float
     tag: str
     leads_to: str = ""
+    metadata: Mapping[str, str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,12 @@ def read_all(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, Content |
         for group in in_groups(keys, _KEYS_IN_FLIGHT):
             for found in pool.map(read, in_groups(group, _KEYS_PER_TASK)):
                 yield from found
+
+
+def look_at_all(store: Store, keys: Iterable[str]) -> tuple[StoredObject, ...]:
+    """What is known of many objects, asked for at once; without those that are not there. Raises what `look` does."""
+    with ThreadPoolExecutor(store.workers) as pool:
+        return tuple(found for found in pool.map(store.look, keys) if found)
 
 
 def copy_all(store: Store, pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from foundation.errors import NotThereError, RefusedError
 from foundation.registries.logins import logins
 from foundation.registries.repository import OciRepository
-from foundation.stores.opening import open_store
+from foundation.stores.opening import open_bucket, open_store
 from foundation.stores.schemes import REGISTRY, kind_of
-from foundation.stores.store import Store
+from foundation.stores.store import Store, look_at_all
+
+if TYPE_CHECKING:
+    from foundation.stores.bucket import S3Store
 
 MirrorPlace = Store | OciRepository
 """A mirror that can be asked what it has."""
@@ -23,9 +26,7 @@ def present(store: Store, paths: Collection[str]) -> Mapping[str, int | None]:
     each path. Raises `CouldNotAskError` and `FileAccessError`.
     """
     if not store.can_be_listed:
-        with ThreadPoolExecutor(store.workers) as pool:
-            found = [one for one in pool.map(store.look, paths) if one]
-        return {one.key: one.size if one.size >= 0 else None for one in found}
+        return {one.key: one.size if one.size >= 0 else None for one in look_at_all(store, paths)}
     wanted = frozenset(paths)
     sizes: dict[str, int | None] = {}
     for prefix in sorted({f"{path.partition('/')[0]}/" for path in wanted}):
@@ -47,6 +48,14 @@ def store_of(url: str, endpoint: str | None, environment: Mapping[str, str]) -> 
     """The store of a mirror, except in a registry. Raises `RefusedError` for others, and `NotThereError`."""
     try:
         return open_store(url, endpoint, environment)
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+
+
+def bucket_of(url: str, endpoint: str | None, environment: Mapping[str, str]) -> S3Store:
+    """The store of a mirror in a bucket. Raises `RefusedError` for a URL that names none."""
+    try:
+        return open_bucket(url, endpoint, environment)
     except ValueError as error:
         raise RefusedError(str(error)) from None
 

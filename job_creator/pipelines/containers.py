@@ -207,13 +207,13 @@ def _publications(wanted: WantedContainers, offline: bool) -> Publications:
         return Publications(None, _OFFLINE)
     if wanted.bucket is None:
         return Publications({})
+    from foundation.stores.bucket import S3Store
     from foundation.stores.s3_client import S3Location
-    from job_creator.publishing.sif_bucket import PublicationBucket
+    from foundation.stores.store import look_at_all
+    from job_creator.publishing.places import record_of
 
-    root = S3Location(wanted.bucket.bucket, wanted.bucket.prefix)
-    places = {root / key: key for key in keys(wanted)}
-    found = PublicationBucket(root, wanted.bucket.endpoint).look_at_all(places)
-    return Publications({places[stored.place]: stored.record for stored in found})
+    store = S3Store(S3Location(wanted.bucket.bucket, wanted.bucket.prefix), wanted.bucket.endpoint)
+    return Publications({found.key: record_of(found) for found in look_at_all(store, keys(wanted))})
 
 
 def _architectures(definitions: Iterable[Definition]) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from foundation.shown import shown_size
 from job_creator.options import Options
 
 if TYPE_CHECKING:
+    from foundation.stores.bucket import S3Store
     from foundation.stores.s3_client import S3Location
     from job_creator.publishing.places import PublishingPlace
     from job_creator.publishing.record import PublicationRecord
@@ -81,12 +82,11 @@ def publish_sif(
     """
     from foundation.progress import transfer_progress
     from job_creator.publishing import publish, report
-    from job_creator.publishing.sif_bucket import PublicationBucket
 
     record = _read_record(record_file, image_digest)
-    bucket = PublicationBucket(_location(target), _endpoint(options, endpoint_url))
+    store = _store(_location(target), _endpoint(options, endpoint_url))
     now = datetime.now(UTC)
-    plan = publish.make_plan(bucket, record, _retention(keep, older_than), now)
+    plan = publish.make_plan(store, record, _retention(keep, older_than), now)
     if not (as_json or options.quiet):
         click.echo(f"{'upload to' if plan.uploads else 'leave'} {plan.place}: {plan.reason}")
         report.print_removals(plan.removals, console())
@@ -94,10 +94,10 @@ def publish_sif(
     if not dry_run:
         size = file.stat().st_size if plan.uploads else 0
         with transfer_progress(f"uploading {file.name}", size, quiet=options.quiet) as progress:
-            published = publish.publish(bucket, plan, file, progress, now)
+            published = publish.publish(store, plan, file, progress, now)
     if as_json:
         values = {
-            "place": str(plan.place),
+            "place": plan.place,
             "action": "upload" if plan.uploads else "leave",
             "reason": plan.reason,
             "record": published.to_value(),
@@ -161,17 +161,16 @@ def install_sif(
     from foundation.progress import transfer_progress
     from foundation.stores.s3_client import S3Location
     from job_creator.publishing import install, report
-    from job_creator.publishing.sif_bucket import PublicationBucket
 
     place = _location(source)
     if not place.key:
         raise click.BadParameter("names no file; write s3://bucket/prefix/<file>.sif", param_hint="S3_URL")
     if cluster and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", cluster):
         raise click.BadParameter("letters, digits, '.', '_' and '-' only", param_hint="--cluster")
-    root = S3Location(place.bucket, place.key.rpartition("/")[0])
-    bucket = PublicationBucket(root, _endpoint(options, endpoint_url))
+    prefix, _, name = place.key.rpartition("/")
+    store = _store(S3Location(place.bucket, prefix), _endpoint(options, endpoint_url))
     now = datetime.now(UTC)
-    plan = install.make_plan(bucket, place, folder, keep, now, verify=verify)
+    plan = install.make_plan(store, name, folder, keep, now, verify=verify)
     if not (as_json or options.quiet):
         click.echo(f"{'download to' if plan.downloads else 'leave'} {plan.path}: {plan.reason}")
         click.echo(f"links to it: {', '.join(sorted(plan.links))}")
@@ -179,7 +178,7 @@ def install_sif(
     if not dry_run:
         size = plan.record.size if plan.downloads else 0
         with transfer_progress(f"downloading {place}", size, quiet=options.quiet) as progress:
-            install.install(bucket, plan, cluster, progress, now)
+            install.install(store, plan, cluster, progress, now)
     if as_json:
         values = {
             "path": str(plan.path),
@@ -301,12 +300,17 @@ def _location(url: str) -> S3Location:
         raise click.BadParameter(str(error)) from None
 
 
+def _store(location: S3Location, endpoint: str | None) -> S3Store:
+    from foundation.stores.bucket import S3Store
+
+    return S3Store(location, endpoint)
+
+
 def _place(text: str, endpoint: str | None) -> PublishingPlace:
     from job_creator.publishing.places import BucketPlace, FolderPlace
-    from job_creator.publishing.sif_bucket import PublicationBucket
 
     if text.startswith("s3:"):
-        return BucketPlace(PublicationBucket(_location(text), endpoint))
+        return BucketPlace(_store(_location(text), endpoint))
     return FolderPlace(Path(text))
 
 

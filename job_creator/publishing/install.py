@@ -10,12 +10,12 @@ from typing import Final
 
 from foundation.doors.blocks import Progress
 from foundation.errors import DamagedError, NotThereError
-from foundation.stores.s3_client import S3Location
+from foundation.stores.bucket import S3Store
+from foundation.stores.store import StoredObject
 from job_creator.publishing import sif_folder as folder
 from job_creator.publishing.places import MARKERS, own_record
 from job_creator.publishing.record import PublicationRecord
 from job_creator.publishing.retention import Placed, SifRemoval, superseded
-from job_creator.publishing.sif_bucket import PublicationBucket, Stored
 from job_creator.site.places import Retention
 
 LEFT_OVER_AFTER: Final = timedelta(days=1)
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 class InstallPlan:
     """What installing a file does."""
 
-    stored: Stored
+    stored: StoredObject
     record: PublicationRecord
     path: Path
     downloads: bool
@@ -37,15 +37,13 @@ class InstallPlan:
     removals: tuple[SifRemoval, ...]
 
 
-def make_plan(
-    bucket: PublicationBucket, place: S3Location, root: Path, keep: int, now: datetime, *, verify: bool = False
-) -> InstallPlan:
-    """Ask what is published and look at what is installed, and plan.
+def make_plan(store: S3Store, name: str, root: Path, keep: int, now: datetime, *, verify: bool = False) -> InstallPlan:
+    """Ask what is published under a name, look at what is installed, and plan.
 
     Raises `NotThereError`, `CouldNotAskError`, `FileAccessError`, `DamagedError` if the object does not say what it
     is, and `RefusedError` where a link would replace a file of someone else's.
     """
-    stored = bucket.look(place)
+    place, stored = f"{store.url}/{name}", store.look(name)
     if stored is None:
         raise NotThereError(f"{place}: is not published")
     record = own_record(stored)
@@ -62,13 +60,13 @@ def make_plan(
     return InstallPlan(stored, record, path, downloads, reason, links, removals)
 
 
-def install(bucket: PublicationBucket, plan: InstallPlan, cluster: str, progress: Progress, now: datetime) -> None:
+def install(store: S3Store, plan: InstallPlan, cluster: str, progress: Progress, now: datetime) -> None:
     """Do what was planned; with a cluster's name also write down that it has the file.
 
     Raises `CouldNotAskError`, `NotThereError`, `FileAccessError` and `DamagedError`; what was installed before stays.
     """
     if plan.downloads:
-        folder.install(plan.path, plan.record, lambda descriptor: bucket.download(plan.stored, descriptor, progress))
+        folder.install(plan.path, plan.record, lambda descriptor: store.download(plan.stored, descriptor, progress))
         logger.info("%s: installed, sha256 %s", plan.path, plan.record.sha256)
     else:
         # The same content can have been published again, for another branch.
@@ -82,7 +80,7 @@ def install(bucket: PublicationBucket, plan: InstallPlan, cluster: str, progress
             folder.remove(one)
     folder.remove_paths(folder.left_overs(plan.path.parent, now - LEFT_OVER_AFTER))
     if cluster:
-        bucket.mark(bucket.root / MARKERS / cluster / plan.record.file_name, plan.record)
+        store.mark(f"{MARKERS}/{cluster}/{plan.record.file_name}", plan.record.to_metadata())
 
 
 def _decide(

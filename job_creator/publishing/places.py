@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from foundation.errors import naming
-from foundation.stores.s3_client import S3Location, parse_s3_url
+from foundation.errors import CouldNotAskError, naming
+from foundation.stores.bucket import S3Store
+from foundation.stores.store import StoredObject, look_at_all
 from job_creator.publishing import sif_folder
 from job_creator.publishing.record import PublicationRecord
 from job_creator.publishing.retention import Placed, SifRemoval
-from job_creator.publishing.sif_bucket import PublicationBucket, Stored
 
 MARKERS: Final = "installed"
 
@@ -36,41 +36,38 @@ class PublishingPlace(Protocol):
 class BucketPlace:
     """The files under a prefix, and the markers that say which cluster has which of them."""
 
-    def __init__(self, bucket: PublicationBucket) -> None:
-        self._bucket = bucket
+    def __init__(self, store: S3Store) -> None:
+        self._store = store
 
     @property
     def name(self) -> str:
         """The URL of the prefix."""
-        return str(self._bucket.root)
+        return self._store.url
 
     def placed(self) -> tuple[Placed, ...]:
         """Files and markers. Raises `CouldNotAskError`."""
-        files = self._placed(entry.place for entry in self._bucket.objects(""))
-        markers = [entry.place for entry in self._bucket.objects(f"{MARKERS}/", below=True)]
-        return files + self._placed(markers, are_markers=True)
+        files = self._placed(self._store.list("", below=False))
+        return files + self._placed(self._store.list(f"{MARKERS}/"), are_markers=True)
 
     def versions_of(self, container: str) -> tuple[Placed, ...]:
         """The files of one container. Raises `CouldNotAskError`."""
-        found = self._placed(entry.place for entry in self._bucket.objects(f"{container}__"))
+        found = self._placed(self._store.list(f"{container}__", below=False))
         return tuple(one for one in found if one.record.container == container)
 
     def remove(self, removals: Sequence[SifRemoval]) -> int:
         """Remove files and markers; how many went. Raises `CouldNotAskError`, also for what the server refuses."""
-        places = [parse_s3_url(removal.placed.place) for removal in removals]
-        now = {stored.place: stored.record for stored in self._bucket.look_at_all(places)}
-        going = []
-        for place, removal in zip(places, removals, strict=True):
-            if place not in now or now[place] == removal.placed.record:
-                going.append(place)
-            else:
-                logger.info("%s: stays, it was replaced meanwhile", place)
-        self._bucket.remove(going)
+        planned = {one.placed.place.removeprefix(f"{self.name}/"): one.placed.record for one in removals}
+        now = {found.key: record_of(found) for found in look_at_all(self._store, planned)}
+        going = [key for key, record in planned.items() if now.get(key, record) == record]
+        for key in sorted(planned.keys() - set(going)):
+            logger.info("%s/%s: stays, it was replaced meanwhile", self.name, key)
+        remove_objects(self._store, going)
         return len(going)
 
-    def _placed(self, places: Iterable[S3Location], *, are_markers: bool = False) -> tuple[Placed, ...]:
-        found = self._bucket.look_at_all(places)
-        return tuple(Placed(str(one.place), record, are_markers) for one in found if (record := own_record(one)))
+    def _placed(self, listed: Iterable[StoredObject], *, are_markers: bool = False) -> tuple[Placed, ...]:
+        objects = look_at_all(self._store, [one.key for one in listed])
+        records = ((one, own_record(one)) for one in objects)
+        return tuple(Placed(f"{self.name}/{one.key}", record, are_markers) for one, record in records if record)
 
 
 class FolderPlace:
@@ -104,7 +101,22 @@ class FolderPlace:
         return [one for one in found if one.links <= {one.record.file_name}]
 
 
-def own_record(stored: Stored) -> PublicationRecord | None:
+def record_of(found: StoredObject) -> PublicationRecord | None:
+    """The record that an object carries; `None` if `jc` did not publish it."""
+    return PublicationRecord.from_metadata(found.metadata or {})
+
+
+def own_record(found: StoredObject) -> PublicationRecord | None:
     """The record of an object that lies where its record says; what somebody copied to another name is not ours."""
-    record = stored.record
-    return record if record and stored.place.key.rpartition("/")[2] == record.file_name else None
+    record = record_of(found)
+    return record if record and found.key.rpartition("/")[2] == record.file_name else None
+
+
+def remove_objects(store: S3Store, keys: Sequence[str]) -> None:
+    """Remove objects; those that are gone already are fine.
+
+    Raises `CouldNotAskError` with all that the server refuses, when the others are gone.
+    """
+    if refused := store.delete(keys):
+        named = "; ".join(f"{store.url}/{key}: {why}" for key, why in refused.items())
+        raise CouldNotAskError(f"the server refuses to remove {len(refused)} of {len(keys)} objects: {named}")

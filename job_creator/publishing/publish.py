@@ -14,15 +14,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from foundation.doors.blocks import Progress
+from foundation.doors.blocks import Progress, sha256_of
 from foundation.errors import CouldNotAskError, DamagedError, RefusedError, naming
-from foundation.stores.s3_client import S3Location
-from foundation.stores.s3_parts import Uploaded
+from foundation.stores.bucket import S3Store
+from foundation.stores.s3_parts import UnfinishedUpload, Uploaded
+from foundation.stores.store import StoredObject
 from job_creator.images.decisions import Action, compare_labels
-from job_creator.publishing.places import BucketPlace
+from job_creator.publishing.places import BucketPlace, record_of, remove_objects
 from job_creator.publishing.record import PublicationRecord, write_time
 from job_creator.publishing.retention import Placed, SifRemoval, superseded
-from job_creator.publishing.sif_bucket import Listed, PublicationBucket, Stored
 from job_creator.site.places import Retention
 
 UPLOADS: Final = ".uploading"
@@ -36,12 +36,16 @@ class PublishPlan:
     """What publishing a file does."""
 
     record: PublicationRecord
-    place: S3Location
+    place: str
+    """The URL of the published file."""
     action: Action
     """`BUILD` to upload, `REUSE` if it is published already."""
     reason: str
     removals: tuple[SifRemoval, ...]
-    left_overs: tuple[Listed, ...]
+    left_overs: tuple[str, ...]
+    """The keys of temporary objects of runs that ended half-way."""
+    unfinished: tuple[UnfinishedUpload, ...]
+    """What such runs had begun to send, or to copy in parts."""
 
     @property
     def uploads(self) -> bool:
@@ -49,86 +53,82 @@ class PublishPlan:
         return self.action is Action.BUILD
 
 
-def make_plan(
-    bucket: PublicationBucket, record: PublicationRecord, retention: Retention | None, now: datetime
-) -> PublishPlan:
+def make_plan(store: S3Store, record: PublicationRecord, retention: Retention | None, now: datetime) -> PublishPlan:
     """Ask what is published, and plan. Raises `CouldNotAskError`, and `RefusedError` if the place is someone else's."""
-    place = bucket.root / record.file_name
-    stored = bucket.look(place)
-    action, reason = decide(record, stored)
-    newest = Placed(str(place), record if action is Action.BUILD or not stored or not stored.record else stored.record)
-    removals = (
-        superseded(BucketPlace(bucket).versions_of(record.container), newest, retention, now) if retention else ()
-    )
-    left_overs = _left_overs(bucket, record.container, now - LEFT_OVER_AFTER)
-    return PublishPlan(newest.record, place, action, reason, removals, left_overs)
-
-
-def decide(record: PublicationRecord, stored: Stored | None) -> tuple[Action, str]:
-    """Whether a file has to be uploaded, given what is stored under its name, and why. Raises `RefusedError`."""
-    if stored is None:
-        return Action.BUILD, "not published yet"
-    if stored.record is None:
+    place = f"{store.url}/{record.file_name}"
+    stored = store.look(record.file_name)
+    published = record_of(stored) if stored else None
+    if stored and not published:
         raise RefusedError(
-            f"{stored.place}: holds something that no record says where it is from, and would be replaced; move it away"
+            f"{place}: holds something that no record says where it is from, and would be replaced; move it away"
         )
-    if stored.size != stored.record.size:
-        return Action.BUILD, f"what is published has {stored.size} bytes, not {stored.record.size}"
-    return compare_labels(record.identity, stored.record.identity)
+    action, reason = decide(record, published, stored.size if stored else 0)
+    newest = Placed(place, published if published and action is Action.REUSE else record)
+    removals = superseded(BucketPlace(store).versions_of(record.container), newest, retention, now) if retention else ()
+    before = (now - LEFT_OVER_AFTER).timestamp()
+    left_overs = tuple(one.key for one in store.list(f"{UPLOADS}/") if one.modified < before)
+    unfinished = tuple(one for one in _unfinished(store, record.container) if one.since < before)
+    return PublishPlan(newest.record, place, action, reason, removals, left_overs, unfinished)
 
 
-def publish(
-    bucket: PublicationBucket, plan: PublishPlan, path: Path, progress: Progress, now: datetime
-) -> PublicationRecord:
+def decide(record: PublicationRecord, published: PublicationRecord | None, size: int) -> tuple[Action, str]:
+    """Whether a file has to be uploaded, and why, given the record and the size in bytes of what has its name."""
+    if published is None:
+        return Action.BUILD, "not published yet"
+    if size != published.size:
+        return Action.BUILD, f"what is published has {size} bytes, not {published.size}"
+    return compare_labels(record.identity, published.identity)
+
+
+def publish(store: S3Store, plan: PublishPlan, path: Path, progress: Progress, now: datetime) -> PublicationRecord:
     """Do what was planned, and return the record of what is published then.
 
     Raises `CouldNotAskError`, `FileAccessError` and `DamagedError`.
     """
     record = plan.record
     if plan.uploads:
-        temporary = bucket.root / UPLOADS / f"{record.file_name}.{secrets.token_hex(8)}"
-        sent = bucket.upload(path, temporary, progress)
-        source = _verified(bucket, temporary, sent, path)
+        temporary = f"{UPLOADS}/{record.file_name}.{secrets.token_hex(8)}"
+        sent = store.upload(path, temporary, progress)
+        source = _verified(store, temporary, sent, path)
         record = replace(record, sha256=sent.sha256, size=sent.size, published=write_time(now))
-        bucket.copy(source, plan.place, record)
+        store.copy_with(source, record.file_name, record.to_metadata())
         try:
-            _verified(bucket, plan.place, sent, path)
+            _verified(store, record.file_name, sent, path)
         except DamagedError:
             # Nothing is better than something damaged that counts as published.
-            bucket.remove([plan.place])
+            remove_objects(store, [record.file_name])
             raise
-        bucket.remove([temporary])
+        remove_objects(store, [temporary])
         logger.info("%s: published, %d bytes with sha256 %s", plan.place, record.size, record.sha256)
-    BucketPlace(bucket).remove(plan.removals)
-    for left in plan.left_overs:
-        if left.upload_id:
-            bucket.give_up(left)
-    bucket.remove([left.place for left in plan.left_overs if not left.upload_id])
+    BucketPlace(store).remove(plan.removals)
+    for upload in plan.unfinished:
+        store.give_up(upload)
+    remove_objects(store, plan.left_overs)
     return record
 
 
-def _left_overs(bucket: PublicationBucket, container: str, before: datetime) -> tuple[Listed, ...]:
-    """What runs that ended half-way left: temporary objects, uploads, and copies of parts to a final key."""
-    found = list(bucket.objects(f"{UPLOADS}/", below=True))
+def _unfinished(store: S3Store, container: str) -> tuple[UnfinishedUpload, ...]:
+    """Multipart uploads to temporary keys, and copies in parts to final ones."""
     try:
-        found += (*bucket.unfinished_uploads(f"{UPLOADS}/"), *bucket.unfinished_uploads(f"{container}__"))
+        return store.unfinished_uploads(f"{UPLOADS}/") + store.unfinished_uploads(f"{container}__")
     except CouldNotAskError as error:
         # Some keys may not ask that, some servers do not know it; it is no reason not to publish.
         logger.warning("unfinished uploads stay: %s", error)
-    return tuple(left for left in found if left.since < before)
+        return ()
 
 
-def _verified(bucket: PublicationBucket, place: S3Location, sent: Uploaded, path: Path) -> Stored:
-    """What is stored at a place, which has to be what was sent. Raises `DamagedError`."""
-    stored = bucket.look(place)
+def _verified(store: S3Store, key: str, sent: Uploaded, path: Path) -> StoredObject:
+    """What is stored under a key, which has to be what was sent. Raises `DamagedError`."""
+    place, stored = f"{store.url}/{key}", store.look(key)
     if stored is None:
         raise DamagedError(f"{place}: is not there right after it was written; run this again")
     if stored.size != sent.size:
         raise DamagedError(f"{place}: holds {stored.size} bytes of {sent.size}; run this again")
-    if stored.etag == sent.etag or ("-" not in stored.etag and stored.etag == _md5_of(path)):
+    etag = stored.tag.strip('"')
+    if etag == sent.etag or ("-" not in etag and etag == _md5_of(path)):
         return stored
     logger.info("%s: its ETag is no checksum, reading it back", place)
-    if (found := bucket.sha256_of(stored)) != sent.sha256:
+    if (found := sha256_of(store.blocks(stored))) != sent.sha256:
         raise DamagedError(f"{place}: has sha256 {found} after the upload, the file {sent.sha256}; run this again")
     return stored
 

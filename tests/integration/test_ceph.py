@@ -11,7 +11,6 @@ import pytest
 from foundation.errors import ExitCode
 from foundation.stores import s3_parts
 from foundation.stores.s3_client import s3_client
-from job_creator.publishing import sif_bucket
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture
 from tests.integration.published import DIGEST, PART, RELEASE, World, branch, content_of, days_ago, sha256, succeeded
 
@@ -36,7 +35,7 @@ def test_a_file_is_published_with_its_record_and_installed(
     world: World, monkeypatch: pytest.MonkeyPatch, in_parts: bool
 ) -> None:
     if in_parts:
-        monkeypatch.setattr(sif_bucket, "COPY_LIMIT", PART)
+        monkeypatch.setattr(s3_parts, "COPY_LIMIT", PART)
     content = content_of(2 * PART + 3)
     record = replace(RELEASE, ref="refs/heads/größe/x y")
     succeeded(world.publish(content, record, "--image-digest", DIGEST))

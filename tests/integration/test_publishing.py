@@ -19,11 +19,11 @@ import pytest
 
 from foundation.errors import ExitCode
 from foundation.stores import s3_parts
+from foundation.stores.bucket import S3Store
 from foundation.stores.s3_client import S3Location
-from job_creator.publishing import clean, install, publish, sif_bucket
+from job_creator.publishing import clean, install, publish
 from job_creator.publishing.places import BucketPlace, FolderPlace
 from job_creator.publishing.record import PublicationRecord
-from job_creator.publishing.sif_bucket import PublicationBucket
 from job_creator.site.places import Retention
 from tests.integration.effects import Killed, effects
 from tests.integration.published import (
@@ -110,7 +110,7 @@ def test_an_object_that_lost_its_end_is_published_anew(world: World) -> None:
 
 def test_a_copy_in_parts_keeps_the_record(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What S3 wants above 5 GB, done to a smaller file."""
-    monkeypatch.setattr(sif_bucket, "COPY_LIMIT", PART)
+    monkeypatch.setattr(s3_parts, "COPY_LIMIT", PART)
     content = content_of(2 * PART + 3)
     with effects(world.path) as seen:
         succeeded(world.publish(content))
@@ -279,7 +279,8 @@ def test_a_server_whose_etags_are_no_checksums_is_read_back(world: World) -> Non
 def test_objects_that_the_server_does_not_remove_are_an_error(world: World) -> None:
     """D85: an answer of 200 can hold refusals."""
     world.put("neuron__8.0.sif", replace(RELEASE, tag="8.0", published=days_ago(60)))
-    refusal = b"<DeleteResult><Error><Key>some/key</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+    key = f"{PREFIX}/neuron__8.0.sif"
+    refusal = f"<DeleteResult><Error><Key>{key}</Key><Code>AccessDenied</Code></Error></DeleteResult>".encode()
 
     def refuse(method: str, path: str, _: dict[str, str]) -> Answer | None:
         return Answer(200, content=refusal) if method == "POST" and "?delete" in path else None
@@ -288,7 +289,7 @@ def test_objects_that_the_server_does_not_remove_are_an_error(world: World) -> N
     with failing_proxy(world.url, refuse) as url:
         result = world.publish(b"content", RELEASE, "--keep", "1", "--older-than", "30", url=url)
     assert result.exit_code == ExitCode.COULD_NOT_ASK
-    assert f"refuses to remove 1 of 1 objects: s3://{world.bucket}/some/key: AccessDenied" in result.output
+    assert f"refuses to remove 1 of 1 objects: s3://{world.bucket}/{key}: AccessDenied" in result.output
 
 
 def test_what_was_published_anew_since_the_plan_is_not_removed(world: World) -> None:
@@ -307,7 +308,7 @@ def test_what_was_published_anew_since_the_plan_is_not_removed(world: World) -> 
 
 
 def test_publishing_can_be_killed_between_any_two_effects(world: World) -> None:
-    bucket = PublicationBucket(S3Location(world.bucket, PREFIX), world.url)
+    store = S3Store(S3Location(world.bucket, PREFIX), world.url)
     old_version, new = "neuron__8.0.sif", replace(RELEASE, container_checksum="b" * 64)
     contents = {"a" * 64: content_of(PART + 1, 1), "b" * 64: content_of(PART + 1, 2)}
     file = world.path / "file.sif"
@@ -318,8 +319,8 @@ def test_publishing_can_be_killed_between_any_two_effects(world: World) -> None:
         world.put(RELEASE.file_name, replace(RELEASE, published=days_ago(1)), contents[RELEASE.container_checksum])
 
     def run() -> None:
-        plan = publish.make_plan(bucket, new, Retention(keep=1, older_than_days=30), NOW)
-        publish.publish(bucket, plan, file, lambda _: None, NOW)
+        plan = publish.make_plan(store, new, Retention(keep=1, older_than_days=30), NOW)
+        publish.publish(store, plan, file, lambda _: None, NOW)
 
     prepare()
     with effects(world.path) as seen:
@@ -353,6 +354,23 @@ def test_a_release_is_installed_with_links_and_a_marker(world: World) -> None:
     assert "links to it: current, neuron__9.0.sif" in result.output
     marker = world.client.head_object(Bucket=world.bucket, Key=f"{PREFIX}/installed/big/neuron__9.0.sif")
     assert (marker["ContentLength"], PublicationRecord.from_metadata(marker["Metadata"])) == (0, world.stored()[1])
+
+
+def test_without_keys_what_everyone_may_read_is_installed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def note(_method: str, _path: str, headers: dict[str, str]) -> None:
+        seen.append(headers.get("Authorization", ""))
+
+    succeeded(world.publish(b"content"))
+    world.client.put_object_acl(Bucket=world.bucket, Key=f"{PREFIX}/{RELEASE.file_name}", ACL="public-read")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with failing_proxy(world.url, note) as url:
+        succeeded(world.install(url=url))
+    assert world.link() == b"content"
+    assert set(seen) == {""}
 
 
 def test_what_is_installed_already_is_not_downloaded_again(world: World) -> None:
@@ -528,7 +546,7 @@ def test_a_full_disk_leaves_what_was_there(world: World) -> None:
 
 def test_installing_can_be_killed_between_any_two_effects(world: World) -> None:
     first, second, third = b"first", b"second", content_of(PART + 1)
-    root, bucket = world.path, PublicationBucket(S3Location(world.bucket, PREFIX), world.url)
+    root, store = world.path, S3Store(S3Location(world.bucket, PREFIX), world.url)
     world.put(RELEASE.file_name, replace(RELEASE, published=days_ago(0)), third)
 
     def prepare(name: str) -> None:
@@ -540,8 +558,8 @@ def test_installing_can_be_killed_between_any_two_effects(world: World) -> None:
         world.client.delete_object(Bucket=world.bucket, Key=f"{PREFIX}/installed/big/{RELEASE.file_name}")
 
     def run() -> None:
-        plan = install.make_plan(bucket, bucket.root / RELEASE.file_name, world.cluster, 1, NOW)
-        install.install(bucket, plan, "big", lambda _: None, NOW)
+        plan = install.make_plan(store, RELEASE.file_name, world.cluster, 1, NOW)
+        install.install(store, plan, "big", lambda _: None, NOW)
 
     prepare("whole")
     with effects(world.cluster, reads=True) as seen:
@@ -673,7 +691,7 @@ def test_a_folder_that_is_not_there_is_an_error(world: World) -> None:
 
 
 def test_cleaning_up_can_be_killed_between_any_two_effects(world: World) -> None:
-    root, bucket = world.path, BucketPlace(PublicationBucket(S3Location(world.bucket, PREFIX), world.url))
+    root, bucket = world.path, BucketPlace(S3Store(S3Location(world.bucket, PREFIX), world.url))
 
     def prepare(name: str) -> None:
         world.path = root / name

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +15,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from foundation.errors import CouldNotAskError, ExitCode, NotThereError, RefusedError
+from foundation.stores import s3_parts
 from foundation.stores.bucket import S3Store
 from foundation.stores.s3_client import parse_s3_url, s3_client
 from foundation.stores.store import ChangedError, read_all
+from job_creator.mirrors.filling.destinations import BucketDestination
 from spackitor import commands
 from spackitor.__main__ import main
 from spackitor.commands import CleanRules, RunOptions
 from spackitor.survey.survey import survey
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
+from tests.integration.published import PART
 from tests.integration.s3_server import Answer, failing_proxy, new_bucket
 from tests.unit.spackitor.mirrors import LAYOUTS, LayoutName, Made, MadeMirror, dag_hash
 
@@ -235,6 +240,37 @@ def test_could_not_ask_never_reads_as_not_there(mirror: Bucket, status: int) -> 
 def test_no_such_bucket_is_not_there(s3_environment: str) -> None:
     with pytest.raises(NotThereError, match="no such bucket"):
         survey(S3Store(parse_s3_url("s3://nobody-has-this"), s3_environment))
+
+
+@pytest.mark.parametrize(("size", "requests"), [(PART, {"PUT": 1}), (PART + 1, {"UploadPart": 2})])
+def test_a_mirror_gets_large_files_in_parts(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, requests: dict[str, int]
+) -> None:
+    monkeypatch.setattr(s3_parts, "PART_SIZE", PART)
+    destination = BucketDestination(bucket.endpoint, tmp_path, bucket.store())
+    staged = tmp_path / "staged"
+    staged.write_bytes(content := random.Random(size).randbytes(size))
+    destination.put(staged, "app/app-1.0.tar.gz", ["a/readable/name"])
+    sent = {kind: number for kind, number in destination.store.requests.items() if kind in ("PUT", "UploadPart")}
+    assert sent == requests
+    assert bucket.all_keys() == {"pre/app/app-1.0.tar.gz"}
+    assert destination.digest("app/app-1.0.tar.gz") == hashlib.sha256(content).hexdigest()
+    assert not staged.exists()
+
+
+def test_a_copy_has_its_own_metadata_and_only_what_was_looked_at_is_read(bucket: Bucket) -> None:
+    store = bucket.store()
+    store.write("one", b"old")
+    found = store.look("one")
+    assert found is not None
+    store.copy_with(found, "two", {"Said": "of it"})
+    copied = store.look("two")
+    assert copied is not None
+    assert (copied.size, copied.metadata) == (3, {"said": "of it"})
+    assert b"".join(store.blocks(found)) == b"old"
+    store.write("one", b"new")
+    with pytest.raises(CouldNotAskError, match="was replaced"):
+        list(store.blocks(found))
 
 
 def test_conditional_writes(bucket: Bucket) -> None:

@@ -118,7 +118,7 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "requests": ("foundation/doors/http",),
     "urllib3": ("foundation/doors/http",),
     "boto3": ("foundation/stores/s3_client",),
-    "botocore": ("foundation/stores", "job_creator/publishing/sif_bucket"),
+    "botocore": ("foundation/stores",),
     "gitlab": ("get_artifacts/gitlab_api",),
     "socket": (),
     "asyncio": (),

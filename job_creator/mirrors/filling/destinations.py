@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
-from foundation.doors.blocks import sha256
+from foundation.doors.blocks import sha256, sha256_of
 from foundation.errors import NotThereError, RefusedError, naming
 from foundation.registries.repository import OciRepository
-from foundation.stores.s3_client import S3Location
 from foundation.stores.schemes import folder_url
 from foundation.stores.store import Store
 from job_creator.mirrors.permissions import Permissions
 from job_creator.mirrors.places import MirrorPlace
+
+if TYPE_CHECKING:
+    from foundation.stores.bucket import S3Store
 
 
 class BinaryDestination(Protocol):
@@ -133,15 +133,14 @@ class FolderDestination:
 class BucketDestination:
     """A mirror in a bucket. Spack looks for archives by their checksums first, so readable names are not needed."""
 
-    location: S3Location
     endpoint: str | None
     staging: Path
-    store: Store
+    store: S3Store
 
     @property
     def url(self) -> str:
         """The URL as Spack's configuration has it."""
-        return str(self.location)
+        return self.store.url
 
     @property
     def place(self) -> Store:
@@ -150,13 +149,12 @@ class BucketDestination:
 
     def put(self, staged: Path, path: str, links: Collection[str]) -> None:
         """Uploads the file; an object appears whole or not at all. Raises `CouldNotAskError` and `FileAccessError`."""
-        from foundation.stores import s3_parts
-        from foundation.stores.s3_client import s3_client
+        from foundation.stores.s3_parts import PART_SIZE
 
         del links
         with naming(staged):
-            if staged.stat().st_size > s3_parts.PART_SIZE:
-                s3_parts.upload(s3_client(self.endpoint), self.location / path, staged, lambda _: None)
+            if staged.stat().st_size > PART_SIZE:
+                self.store.upload(staged, path, lambda _: None)
             else:
                 self.store.write(path, staged.read_bytes())
             staged.unlink()
@@ -166,8 +164,7 @@ class BucketDestination:
 
     def digest(self, path: str) -> str:
         """The sha256 of an object, which is read for it."""
-        digest = hashlib.sha256()
-        with suppress(NotThereError):
-            for block in self.store.stream(path):
-                digest.update(block)
-        return digest.hexdigest()
+        try:
+            return sha256_of(self.store.stream(path))
+        except NotThereError:
+            return sha256_of(())

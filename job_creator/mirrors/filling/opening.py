@@ -17,7 +17,7 @@ from job_creator.mirrors.filling.destinations import (
     RegistryDestination,
 )
 from job_creator.mirrors.permissions import permissions_of
-from job_creator.mirrors.places import repository_of, store_of
+from job_creator.mirrors.places import bucket_of, repository_of, store_of
 
 
 def open_destination(
@@ -32,11 +32,11 @@ def open_destination(
     if kind is REGISTRY:
         return RegistryDestination(repository_of(url, environment), _staging(cache, url))
     if kind is BUCKET:
-        from foundation.stores.s3_client import endpoint_of, parse_s3_url
+        from foundation.stores.s3_client import endpoint_of
 
-        store = store_of(url, endpoint, environment)
-        store.require_writable(())
-        return BucketDestination(parse_s3_url(url), endpoint or endpoint_of(environment), _staging(cache, url), store)
+        bucket = bucket_of(url, endpoint, environment)
+        bucket.require_writable(())
+        return BucketDestination(endpoint or endpoint_of(environment), _staging(cache, url), bucket)
     permissions = permissions_of(group)
     root = Path(path_of(url)).absolute()
     permissions.make_folders(root, root)
