@@ -23,7 +23,7 @@ from job_creator import __version__, project_files
 from job_creator.engines.gitlab import names
 
 if TYPE_CHECKING:
-    from get_artifacts.gather import GatherRequest
+    from get_artifacts.collection import GatherRequest
     from get_artifacts.session import Credential
 
 logger = logging.getLogger("get_artifacts")
@@ -180,7 +180,7 @@ def main(
     from rich.console import Console
 
     from get_artifacts import report
-    from get_artifacts.gather import gather
+    from get_artifacts.collection import gather
     from get_artifacts.gitlab_api import GitLabServer
     from get_artifacts.session import PATIENCE
 
@@ -198,10 +198,10 @@ def main(
 
 
 def _request(parent: int, project: str, max_archive_bytes: int, options: _Choice) -> GatherRequest:
-    from get_artifacts.choose import WantedArtifacts
+    from get_artifacts.archives import UnpackLimits
+    from get_artifacts.collection import GatherRequest
     from get_artifacts.family import PipelineId
-    from get_artifacts.gather import GatherRequest
-    from get_artifacts.unpack import UnpackLimits
+    from get_artifacts.selection import WantedArtifacts
 
     return GatherRequest(
         parent=PipelineId(int(project) if project.isdecimal() else project, parent),

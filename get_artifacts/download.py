@@ -13,11 +13,11 @@ from typing import Final, Protocol
 
 from foundation.doors.http import Patience
 from foundation.errors import DamagedError, FileAccessError, NotThereError, SpacktainersError, naming
-from get_artifacts.choose import Archive
+from get_artifacts.archives import Unpacked, UnpackLimits, read_directory, unpack, verify
 from get_artifacts.gitlab_api import Archives, BrokenOffError
 from get_artifacts.output_folder import OutputFolder
+from get_artifacts.selection import Archive
 from get_artifacts.session import PATIENCE
-from get_artifacts.unpack import Unpacked, UnpackLimits, read_directory, unpack, verify
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from foundation.doors.files import write_files
 from foundation.errors import RefusedError, naming
-from get_artifacts.choose import Archive
-from get_artifacts.unpack import Unpacked, crc_of
+from get_artifacts.archives import Unpacked, crc_of
+from get_artifacts.selection import Archive
 
 _MEMORY: Final = ".ga"
 

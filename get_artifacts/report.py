@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from get_artifacts.choose import Archive
 from get_artifacts.download import Arrival, Display
+from get_artifacts.selection import Archive
 
 if TYPE_CHECKING:
     from rich.console import Console

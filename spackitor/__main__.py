@@ -8,7 +8,7 @@ import click
 
 from foundation.command_line import CONTEXT_SETTINGS, Group
 from job_creator import __version__
-from spackitor.cli import looking, recording, removing
+from spackitor.cli import inspection, removal, roots
 
 
 @click.group(cls=Group, exit_codes=(), context_settings=CONTEXT_SETTINGS)
@@ -31,17 +31,17 @@ def main(context: click.Context) -> None:
 
 
 for _command in (
-    removing.clean,
-    removing.purge,
-    removing.restore,
-    removing.empty_quarantine,
-    recording.keep,
-    recording.forget,
-    recording.show_roots,
-    looking.list_specs,
-    looking.stats,
-    looking.check,
-    looking.reindex,
+    removal.clean,
+    removal.purge,
+    removal.restore,
+    removal.empty_quarantine,
+    roots.keep,
+    roots.forget,
+    roots.show_roots,
+    inspection.list_specs,
+    inspection.stats,
+    inspection.check,
+    inspection.reindex,
 ):
     main.add_command(_command)
 

@@ -22,8 +22,8 @@ from spackitor.policy.plan import CachePlan, make_emptying_plan, make_plan, plan
 from spackitor.policy.repositories import Packages, read_repositories
 from spackitor.policy.source_plan import kept_packages, make_source_plan
 from spackitor.policy.verdicts import DAY, PolicyRules, Verdict, dependents, judge
-from spackitor.removal.apply import Half, RunReport, apply
 from spackitor.removal.binaries import Binaries, write_indexes
+from spackitor.removal.effects import Half, RunReport, apply
 from spackitor.removal.sources import MirroredSources, survey_sources
 from spackitor.survey.survey import read_side_folder, survey
 

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 from foundation.registries.published import Query
 from job_creator.containers.identity import Container, Unbuildable
-from job_creator.engines.gitlab.jobs.containers import (
-    ContainerPlace,
-    docker_hub_reference,
-)
+from job_creator.engines.gitlab.jobs.containers import ContainerPlace, docker_hub_reference
 from job_creator.publishing.record import PublicationRecord
 from job_creator.site.places import ContainersBucket
 from job_creator.site.publish import Cluster, DockerHub

@@ -18,9 +18,9 @@ from job_creator.builds.durations import Durations, default_durations, read_dura
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.generated import Generated, read_generated
 from job_creator.engines.gitlab.jobs.packages import PackagePlace
-from job_creator.engines.gitlab.packing.pack import PackRequest, pack, package_work
+from job_creator.engines.gitlab.packing.pipelines import PackRequest, pack, package_work
 from job_creator.engines.gitlab.packing.summary import Summary, summarize
-from job_creator.engines.gitlab.running import RunningJob, SimulationError, expected_by, read_pipeline
+from job_creator.engines.gitlab.running_pipelines import RunningJob, SimulationError, expected_by, read_pipeline
 from job_creator.engines.gitlab.simulation import prepare
 from job_creator.environments.setting import Setting
 from job_creator.images.knowledge import registry_of

@@ -81,12 +81,12 @@ def publish_sif(
       jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --keep 3 --older-than 30 --dry-run
     """
     from foundation.progress import transfer_progress
-    from job_creator.publishing import publish, report
+    from job_creator.publishing import publication, report
 
     record = _read_record(record_file, image_digest)
     store = _store(_location(target), _endpoint(options, endpoint_url))
     now = datetime.now(UTC)
-    plan = publish.make_plan(store, record, _retention(keep, older_than), now)
+    plan = publication.make_plan(store, record, _retention(keep, older_than), now)
     if not (as_json or options.quiet):
         click.echo(f"{'upload to' if plan.uploads else 'leave'} {plan.place}: {plan.reason}")
         report.print_removals(plan.removals, console())
@@ -94,7 +94,7 @@ def publish_sif(
     if not dry_run:
         size = file.stat().st_size if plan.uploads else 0
         with transfer_progress(f"uploading {file.name}", size, quiet=options.quiet) as progress:
-            published = publish.publish(store, plan, file, progress, now)
+            published = publication.publish(store, plan, file, progress, now)
     if as_json:
         values = {
             "place": plan.place,
@@ -160,7 +160,7 @@ def install_sif(
     """
     from foundation.progress import transfer_progress
     from foundation.stores.s3_client import S3Location
-    from job_creator.publishing import install, report
+    from job_creator.publishing import installation, report
 
     place = _location(source)
     if not place.key:
@@ -170,7 +170,7 @@ def install_sif(
     prefix, _, name = place.key.rpartition("/")
     store = _store(S3Location(place.bucket, prefix), _endpoint(options, endpoint_url))
     now = datetime.now(UTC)
-    plan = install.make_plan(store, name, folder, keep, now, verify=verify)
+    plan = installation.make_plan(store, name, folder, keep, now, verify=verify)
     if not (as_json or options.quiet):
         click.echo(f"{'download to' if plan.downloads else 'leave'} {plan.path}: {plan.reason}")
         click.echo(f"links to it: {', '.join(sorted(plan.links))}")
@@ -178,7 +178,7 @@ def install_sif(
     if not dry_run:
         size = plan.record.size if plan.downloads else 0
         with transfer_progress(f"downloading {place}", size, quiet=options.quiet) as progress:
-            install.install(store, plan, cluster, progress, now)
+            installation.install(store, plan, cluster, progress, now)
     if as_json:
         values = {
             "path": str(plan.path),
@@ -240,23 +240,23 @@ def clean_branches(
       jc clean-branches s3://containers/sif --dry-run
       jc clean-branches s3://containers/sif /containers --default-branch main
     """
-    from job_creator.publishing import clean, report
+    from job_creator.publishing import cleanup, report
 
     default = default_branch or options.environment.get("CI_DEFAULT_BRANCH")
     if not default:
         raise click.UsageError("which branch is the default branch? Say --default-branch, or set CI_DEFAULT_BRANCH")
-    default_ref = clean.HEADS + default
+    default_ref = cleanup.HEADS + default
     live = _live_refs(options, remote, refs_file)
-    clean.require_plausible(live, default_ref, str(refs_file or remote))
+    cleanup.require_plausible(live, default_ref, str(refs_file or remote))
     asked = [_place(text, _endpoint(options, endpoint_url)) for text in places]
-    plans = clean.make_plan(asked, live, default_ref, most_percent)
+    plans = cleanup.make_plan(asked, live, default_ref, most_percent)
     removals = [removal for plan in plans for removal in plan.removals]
     if not (as_json or options.quiet):
         report.print_removals(removals, console())
         freed = shown_size(sum(map(report.size_of, removals)))
         click.echo(f"{len(removals)} of {sum(plan.on_record for plan in plans)} go, {freed}")
     if not dry_run:
-        clean.clean(plans)
+        cleanup.clean(plans)
     if as_json:
         click.echo(report.as_json({"removals": report.removals_as_values(removals), "dry_run": dry_run}))
 
@@ -316,6 +316,6 @@ def _place(text: str, endpoint: str | None) -> PublishingPlace:
 
 def _live_refs(options: Options, remote: str, refs_file: Path | None) -> frozenset[str]:
     from foundation.doors.git import live_refs
-    from job_creator.publishing.clean import read_refs
+    from job_creator.publishing.cleanup import read_refs
 
     return read_refs(refs_file) if refs_file else live_refs(remote, options.directory)

@@ -19,7 +19,7 @@ from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.base_pipeline import BasePlan
 from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.objects import expand
-from job_creator.engines.gitlab.running import expected_by
+from job_creator.engines.gitlab.running_pipelines import expected_by
 from job_creator.engines.gitlab.simulation import Timeline, prepare
 from job_creator.inputs import Written
 from job_creator.pipelines import containers

@@ -15,7 +15,7 @@ from spackitor.inventory import remembered
 from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run, run_as_json, run_id
 from spackitor.policy.plan import CachePlan, index_changes, replaced_blobs
-from spackitor.removal.apply import Look, RunReport
+from spackitor.removal.effects import Look, RunReport
 from spackitor.survey.survey import CacheSurvey, read_manifests, spec_file_of, survey
 
 _ATTEMPTS: Final = 5

@@ -14,7 +14,7 @@ from foundation.stores.store import SIDE_FOLDER, ChangedError, Store, StoredObje
 from spackitor.inventory.quarantine import Run
 from spackitor.inventory.sources import ARCHIVES, SourceInventory
 from spackitor.policy.plan import CachePlan
-from spackitor.removal.apply import Look, RunReport
+from spackitor.removal.effects import Look, RunReport
 from spackitor.survey.survey import read_side_folder
 
 OTHERS: Final = {

@@ -29,12 +29,12 @@ from foundation.errors import CouldNotAskError, DamagedError, ExitCode, NotThere
 from foundation.yaml_io import load
 from get_artifacts import output_folder
 from get_artifacts.__main__ import main
-from get_artifacts.choose import WantedArtifacts, choose
-from get_artifacts.discover import discover
+from get_artifacts.discovery import discover
 from get_artifacts.download import Fetcher
 from get_artifacts.family import PipelineId
 from get_artifacts.gitlab_api import GitLabServer
 from get_artifacts.report import progress
+from get_artifacts.selection import WantedArtifacts, choose
 from get_artifacts.session import Credential
 from job_creator.__main__ import main as jc
 from job_creator.engines.gitlab import names

@@ -21,7 +21,7 @@ from foundation.errors import ExitCode
 from foundation.stores import s3_parts
 from foundation.stores.bucket import S3Store
 from foundation.stores.s3_client import S3Location
-from job_creator.publishing import clean, install, publish
+from job_creator.publishing import cleanup, installation, publication
 from job_creator.publishing.places import BucketPlace, FolderPlace
 from job_creator.publishing.record import PublicationRecord
 from job_creator.site.places import Retention
@@ -157,7 +157,7 @@ def test_d55_old_versions_go_by_record_and_a_branch_takes_no_release_with_it(wor
 
 
 def test_left_overs_go_after_a_day(world: World) -> None:
-    key = f"{PREFIX}/{publish.UPLOADS}/neuron__9.0.sif.0123"
+    key = f"{PREFIX}/{publication.UPLOADS}/neuron__9.0.sif.0123"
     world.client.put_object(Bucket=world.bucket, Key=key, Body=b"half")
     world.client.create_multipart_upload(Bucket=world.bucket, Key=f"{key}4")
     world.client.create_multipart_upload(Bucket=world.bucket, Key=f"{PREFIX}/neuron__9.0.sif")
@@ -319,8 +319,8 @@ def test_publishing_can_be_killed_between_any_two_effects(world: World) -> None:
         world.put(RELEASE.file_name, replace(RELEASE, published=days_ago(1)), contents[RELEASE.container_checksum])
 
     def run() -> None:
-        plan = publish.make_plan(store, new, Retention(keep=1, older_than_days=30), NOW)
-        publish.publish(store, plan, file, lambda _: None, NOW)
+        plan = publication.make_plan(store, new, Retention(keep=1, older_than_days=30), NOW)
+        publication.publish(store, plan, file, lambda _: None, NOW)
 
     prepare()
     with effects(world.path) as seen:
@@ -558,8 +558,8 @@ def test_installing_can_be_killed_between_any_two_effects(world: World) -> None:
         world.client.delete_object(Bucket=world.bucket, Key=f"{PREFIX}/installed/big/{RELEASE.file_name}")
 
     def run() -> None:
-        plan = install.make_plan(store, RELEASE.file_name, world.cluster, 1, NOW)
-        install.install(store, plan, "big", lambda _: None, NOW)
+        plan = installation.make_plan(store, RELEASE.file_name, world.cluster, 1, NOW)
+        installation.install(store, plan, "big", lambda _: None, NOW)
 
     prepare("whole")
     with effects(world.cluster, reads=True) as seen:
@@ -699,7 +699,7 @@ def test_cleaning_up_can_be_killed_between_any_two_effects(world: World) -> None
         fill(world)
 
     def run() -> None:
-        clean.clean(clean.make_plan([bucket, FolderPlace(world.cluster)], {RELEASE.ref}, RELEASE.ref, 50))
+        cleanup.clean(cleanup.make_plan([bucket, FolderPlace(world.cluster)], {RELEASE.ref}, RELEASE.ref, 50))
 
     prepare("whole")
     whole = on_cluster(world)

@@ -34,7 +34,7 @@ LAYERS: Final = (
     {"job_creator/engines/gitlab/objects", "job_creator/scripts", "job_creator/definitions"},
     {"job_creator/engines/gitlab/limits", "job_creator/environments", "job_creator/schemas", "job_creator/inputs"},
     {"job_creator/engines/gitlab/generated", "job_creator/images"},
-    {"job_creator/engines/gitlab/running"},
+    {"job_creator/engines/gitlab/running_pipelines"},
     {"job_creator/engines/gitlab", "job_creator/engines/gitlab/simulation"},
     {"job_creator/publishing", "job_creator/reports"},
     {"job_creator/containers"},
@@ -105,7 +105,7 @@ PURE: Final = {
     "spackitor/inventory": ("*",),
     "spackitor/layouts": ("*",),
     "spackitor/policy": ("plan", "source_plan", "verdicts"),
-    "get_artifacts": ("choose", "family"),
+    "get_artifacts": ("family", "selection"),
 }
 """Values and plans: neither files, nor processes, nor the network. `*` is the whole folder."""
 OUTSIDE: Final = {

@@ -18,7 +18,13 @@ from itertools import pairwise, product
 from operator import itemgetter
 from typing import Any, Final
 
-from job_creator.engines.gitlab.running import RunningJob, RunningPipeline, Seconds, SimulationError, read_pipeline
+from job_creator.engines.gitlab.running_pipelines import (
+    RunningJob,
+    RunningPipeline,
+    Seconds,
+    SimulationError,
+    read_pipeline,
+)
 
 __all__ = ["MAX_CHILD_DEPTH", "Played", "Seconds", "Simulation", "SimulationError", "Timeline", "prepare"]
 

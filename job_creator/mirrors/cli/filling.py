@@ -179,7 +179,7 @@ def create(
     """
     from foundation.progress import counted_progress
     from job_creator.mirrors import places
-    from job_creator.mirrors.filling import creation, opening, push, results
+    from job_creator.mirrors.filling import creation, opening, pushes, results
     from job_creator.mirrors.needs import comparison
 
     order = creation.Order(
@@ -187,7 +187,7 @@ def create(
         with_recipes,
         bootstrap,
         jobs,
-        push.BinarySigning(key, unsigned),
+        pushes.BinarySigning(key, unsigned),
         places.store_of(from_cache, about["endpoint_url"], options.environment) if from_cache else None,
     )
     creation.require_possible(order, target)

@@ -14,9 +14,9 @@ from foundation.spack.source_needs import SourceNeeds
 from foundation.stores.schemes import BUCKET, REGISTRY, kind_of
 from foundation.stores.store import Store
 from job_creator.mirrors import contents
-from job_creator.mirrors.filling import bootstrap_mirror, push, recipes
+from job_creator.mirrors.filling import bootstrap_mirror, pushes, recipes
 from job_creator.mirrors.filling.destinations import Destination, FolderDestination, RegistryDestination
-from job_creator.mirrors.filling.push import BinarySigning
+from job_creator.mirrors.filling.pushes import BinarySigning
 from job_creator.mirrors.filling.sources import Done, ItemOutcome, damaged, fill, record_needs
 from job_creator.mirrors.needs import comparison
 from job_creator.mirrors.needs.comparison import MirrorScope
@@ -143,13 +143,13 @@ def _binaries(
     put: frozenset[str] = frozenset()
     if missing:
         logger.info("pushing what is installed of %d binaries", len(missing))
-        put = push.push(spack, destination, missing, order.signing, private=order.wanted.private)
+        put = pushes.push(spack, destination, missing, order.signing, private=order.wanted.private)
     left = missing.keys() - put
     if order.source_cache and left and not isinstance(destination, RegistryDestination):
-        put |= push.copy(order.source_cache, destination, left, order.signing)
+        put |= pushes.copy(order.source_cache, destination, left, order.signing)
     there: Mapping[str, int] = {}
     if put:
-        push.update_index(spack, destination, order.signing)
+        pushes.update_index(spack, destination, order.signing)
         there = present_binaries(destination.place, put, found.needs)
     return frozenset(there), tuple(item for hash_, item in missing.items() if hash_ not in there)
 

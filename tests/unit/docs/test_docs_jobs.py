@@ -16,7 +16,7 @@ from job_creator.engines.gitlab.container_pipeline import plan
 from job_creator.engines.gitlab.generated import read_generated
 from job_creator.engines.gitlab.jobs.packages import index_jobs
 from job_creator.engines.gitlab.objects import expand
-from job_creator.engines.gitlab.packing.pack import package_work
+from job_creator.engines.gitlab.packing.pipelines import package_work
 from job_creator.engines.gitlab.parent_pipeline import parent_pipeline
 from job_creator.inputs import read_all
 from job_creator.pipelines.base import parent_document

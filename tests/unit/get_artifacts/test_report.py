@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from get_artifacts.choose import Archive
+from get_artifacts.archives import Unpacked
 from get_artifacts.download import Arrival
 from get_artifacts.family import FinishedJob, PipelineId
 from get_artifacts.report import print_arrivals, progress
-from get_artifacts.unpack import Unpacked
+from get_artifacts.selection import Archive
 
 ITEM = Archive(FinishedJob(5, "job [a]", "success", PipelineId(1, 2), 1_000_000), "folder", None, ("**",), None)
 ARRIVAL = Arrival(ITEM, Path("folder"), (Unpacked("x", 1, 1, 0),), is_new=True)

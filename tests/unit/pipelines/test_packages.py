@@ -18,7 +18,7 @@ from foundation.yaml_io import parse
 from job_creator.__main__ import main
 from job_creator.builds.durations import default_durations, read_durations
 from job_creator.engines.gitlab.objects import expand
-from job_creator.engines.gitlab.running import expected_by
+from job_creator.engines.gitlab.running_pipelines import expected_by
 from tests.samples import write_repository
 from tests.spack_ci import RECORDINGS, pipeline
 

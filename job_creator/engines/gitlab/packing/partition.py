@@ -17,7 +17,7 @@ from foundation.graph import Edges, finish_times, remaining_times
 from job_creator.engines.gitlab.packing.cuts import SMALL, Capacity, Weighted, best_cuts
 from job_creator.engines.gitlab.packing.orders import by_urgency, orders
 from job_creator.engines.gitlab.packing.search import Search
-from job_creator.engines.gitlab.running import RunningJob, RunningPipeline
+from job_creator.engines.gitlab.running_pipelines import RunningJob, RunningPipeline
 from job_creator.engines.gitlab.simulation import lay_out
 
 Partition = tuple[tuple[str, ...], ...]

@@ -11,8 +11,8 @@ from foundation.shown import shown_duration
 from job_creator.builds.merge import Merged
 from job_creator.engines.gitlab.jobs.packages import job_name
 from job_creator.engines.gitlab.objects import expand
-from job_creator.engines.gitlab.packing.pack import Packed
 from job_creator.engines.gitlab.packing.partition import lower_bound
+from job_creator.engines.gitlab.packing.pipelines import Packed
 from job_creator.engines.gitlab.simulation import prepare
 
 RUNNERS: Final = (10, 40, 100)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from foundation.errors import ExitCode
 from foundation.graph import finish_times
-from job_creator.engines.gitlab.running import SimulationError
+from job_creator.engines.gitlab.running_pipelines import SimulationError
 from job_creator.engines.gitlab.simulation import Simulation, Timeline, prepare
 
 Document = dict[str, Any]

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import NotReadyError, NotThereError, RefusedError
-from get_artifacts.choose import WantedArtifacts, choose, dotenv
 from get_artifacts.family import Bridge, Child, Family, FinishedJob, PipelineId, latest, read_bridge, read_job
+from get_artifacts.selection import WantedArtifacts, choose, dotenv
 from job_creator.engines.gitlab import names
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

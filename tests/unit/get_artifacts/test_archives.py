@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foundation.errors import DamagedError, RefusedError
-from get_artifacts.unpack import UnpackLimits, crc_of, is_path_chosen, read_directory, unpack, verify
+from get_artifacts.archives import UnpackLimits, crc_of, is_path_chosen, read_directory, unpack, verify
 
 REGULAR = stat.S_IFREG | 0o644
 EVERYTHING = ("**",)

@@ -10,7 +10,7 @@ import pytest
 
 from foundation.doors.git import live_refs
 from foundation.errors import CouldNotAskError, FileAccessError, InvalidInputError, NotThereError
-from job_creator.publishing.clean import read_refs, require_plausible
+from job_creator.publishing.cleanup import read_refs, require_plausible
 
 IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
 

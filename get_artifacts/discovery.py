@@ -8,9 +8,9 @@ from collections import deque
 from datetime import UTC, datetime
 
 from foundation.errors import NotReadyError
-from get_artifacts.choose import Chosen, WantedArtifacts, choose, is_named
 from get_artifacts.family import Child, Family, PipelineId, latest
 from get_artifacts.gitlab_api import Pipelines
+from get_artifacts.selection import Chosen, WantedArtifacts, choose, is_named
 
 logger = logging.getLogger(__name__)
 

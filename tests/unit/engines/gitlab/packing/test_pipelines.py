@@ -21,8 +21,8 @@ from job_creator.engines.gitlab.generated import Generated, read_generated
 from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.packing.cuts import Capacity, Weighted
-from job_creator.engines.gitlab.packing.pack import Packed, PackRequest, pack, package_work
 from job_creator.engines.gitlab.packing.partition import part_dependencies, partition
+from job_creator.engines.gitlab.packing.pipelines import Packed, PackRequest, pack, package_work
 from job_creator.engines.gitlab.packing.search import Search
 from job_creator.engines.gitlab.packing.summary import files_by_path, summarize
 from job_creator.engines.gitlab.simulation import prepare

@@ -21,13 +21,13 @@ from foundation.errors import (
 )
 from foundation.gitlab import MAX_ARTIFACT_BYTES
 from get_artifacts import output_folder
-from get_artifacts.choose import Chosen, WantedArtifacts, dotenv
-from get_artifacts.discover import wait_for
+from get_artifacts.archives import UnpackLimits
+from get_artifacts.discovery import wait_for
 from get_artifacts.download import Arrival, Fetcher
 from get_artifacts.family import PipelineId
 from get_artifacts.gitlab_api import GitLabServer
 from get_artifacts.report import progress
-from get_artifacts.unpack import UnpackLimits
+from get_artifacts.selection import Chosen, WantedArtifacts, dotenv
 
 if TYPE_CHECKING:
     from rich.console import Console
