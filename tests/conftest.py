@@ -29,6 +29,7 @@ settings.register_profile("thorough", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Half as many again as there are processors, because tests wait for servers a quarter of their time."""
     return len(os.sched_getaffinity(0)) * 3 // 2 or 1
