@@ -8,8 +8,8 @@ from dataclasses import replace
 from foundation.fingerprints import FileEntry
 from foundation.registries.published import Published, Query
 from job_creator.containers.identity import Container, Recipe, Unbuildable, imported_container, spacktainer
-from job_creator.containers.plan import Publications, WantedContainers, installed_key
 from job_creator.definitions.definitions import ImportedDefinition, SpackDefinition
+from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, installed_key
 from job_creator.engines.gitlab.jobs.containers import ContainerPlace
 from job_creator.engines.gitlab.names import container_artifacts
 from job_creator.images.knowledge import Knowledge, registry_of

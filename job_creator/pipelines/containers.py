@@ -13,10 +13,10 @@ from foundation.registries.reference import DOCKER_HUB, parse_reference
 from foundation.yaml_io import dump
 from job_creator import project_files
 from job_creator.containers.identity import Container, Recipe, Unbuildable, imported_container, spacktainer
-from job_creator.containers.plan import Publications, WantedContainers, keys, questions
 from job_creator.definitions.choice import Choice, read_choice
 from job_creator.definitions.definitions import Definition, ImportedDefinition, SpackDefinition
 from job_creator.engines.gitlab.container_pipeline import ContainerPlan, plan
+from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, keys, questions
 from job_creator.engines.gitlab.jobs.containers import ContainerPlace
 from job_creator.engines.gitlab.limits import LimitReport, check
 from job_creator.environments.concrete import ConcreteEnvironment

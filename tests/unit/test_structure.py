@@ -40,7 +40,7 @@ LAYERS: Final = (
     {"job_creator/containers"},
     # Engines, and the pipelines that they run.
     {"job_creator/engines/gitlab/jobs"},
-    {"job_creator/engines/gitlab/packing", "job_creator/containers/plan"},
+    {"job_creator/engines/gitlab/packing", "job_creator/engines/gitlab/container_questions"},
     {"job_creator/engines/gitlab/base_pipeline", "job_creator/engines/gitlab/container_pipeline"},
     {"job_creator/engines/gitlab/parent_pipeline"},
     {"job_creator/pipelines"},

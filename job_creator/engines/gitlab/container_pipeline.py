@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from job_creator.containers.identity import Container, Unbuildable
-from job_creator.containers.plan import Publications, WantedContainers, installed_key
 from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, installed_key
 from job_creator.engines.gitlab.jobs.containers import (
     build_job,
     cluster_job,

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from job_creator import project_files
-from job_creator.containers.plan import Publications
 from job_creator.engines.gitlab import base_pipeline, names
 from job_creator.engines.gitlab.container_pipeline import plan
+from job_creator.engines.gitlab.container_questions import Publications
 from job_creator.engines.gitlab.generated import read_generated
 from job_creator.engines.gitlab.jobs.packages import index_jobs
 from job_creator.engines.gitlab.objects import expand

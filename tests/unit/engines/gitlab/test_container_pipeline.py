@@ -11,9 +11,15 @@ from hypothesis import strategies as st
 
 from foundation.registries.published import Published, Query
 from job_creator.containers.identity import Container, Unbuildable
-from job_creator.containers.plan import Publications, WantedContainers, installed_key, keys, questions
 from job_creator.definitions.definitions import ExtraFile
 from job_creator.engines.gitlab.container_pipeline import ContainerPlan, plan
+from job_creator.engines.gitlab.container_questions import (
+    Publications,
+    WantedContainers,
+    installed_key,
+    keys,
+    questions,
+)
 from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.names import NOTHING_TO_DO
 from job_creator.engines.gitlab.objects import Job

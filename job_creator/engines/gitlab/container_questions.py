@@ -1,4 +1,4 @@
-"""The container pipeline of one architecture: what has to be built and published, and why, as one plan. Pure."""
+"""What the container pipeline of one architecture is made from, and what registry and bucket are asked for it. Pure."""
 
 from __future__ import annotations
 
