@@ -21,10 +21,10 @@ from typing import Any, Final
 
 from foundation.errors import DamagedError
 
-SIDE_FOLDER: Final = ".spacktainers/"
+NEEDS_FOLDER: Final = ".spacktainers/"
 """The start of the keys of what this project keeps in a mirror. Nothing in it ends in `.manifest.json`, because Spack
 takes everything of such a name for one of its own."""
-NEEDS_KEY: Final = f"{SIDE_FOLDER}needs.json"
+NEEDS_KEY: Final = f"{NEEDS_FOLDER}needs.json"
 """What the mirror was filled for, so that it can be verified without Spack."""
 _VERSION: Final = 1
 

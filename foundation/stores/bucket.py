@@ -16,7 +16,7 @@ from foundation.errors import NotThereError, RefusedError
 from foundation.stores import s3_parts
 from foundation.stores.s3_client import S3Location, asking, has_keys, is_missing, reason, s3_client
 from foundation.stores.s3_parts import UnfinishedUpload, Uploaded
-from foundation.stores.store import ANYTHING, SIDE_FOLDER, ChangedError, Content, StoredObject, in_groups
+from foundation.stores.store import ANYTHING, SPACKITOR_FOLDER, ChangedError, Content, StoredObject, in_groups
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef, PaginatorConfigTypeDef
@@ -169,7 +169,7 @@ class S3Store:
         from botocore.exceptions import ClientError
 
         del keys
-        probe = f"{SIDE_FOLDER}probe-{uuid4().hex}"
+        probe = f"{SPACKITOR_FOLDER}probe-{uuid4().hex}"
         with asking(f"{self.url}/{probe}"):
             try:
                 self._client.put_object(Bucket=self._bucket, Key=self._prefix + probe, Body=b"")

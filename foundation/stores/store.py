@@ -13,7 +13,7 @@ from foundation.errors import NotThereError
 
 ANYTHING: Final = "*"
 """For `Store.write`: whatever is there is replaced."""
-SIDE_FOLDER: Final = ".spackitor/"
+SPACKITOR_FOLDER: Final = ".spackitor/"
 """The start of the keys of what `spackitor` and `jc mirror` keep in a mirror for themselves. Spack takes every
 `*.manifest.json` in a mirror for one of its own, whatever its folder; so no name in here ends like that."""
 _KEYS_PER_TASK: Final = 16

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from foundation.spack.source_needs import SIDE_FOLDER
-from foundation.stores.store import SIDE_FOLDER as SPACKITOR_FOLDER
+from foundation.spack.source_needs import NEEDS_FOLDER
+from foundation.stores.store import SPACKITOR_FOLDER as SPACKITOR_FOLDER
 
-STAGING: Final = f"{SIDE_FOLDER}staging/"
+STAGING: Final = f"{NEEDS_FOLDER}staging/"
 """The start of the keys of files that are not complete yet."""
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -76,5 +76,5 @@ def why_no_link(key: str, target: str) -> str:
     return ""
 
 
-COMMITS_KEY: Final = f"{SIDE_FOLDER}recipes.json"
+COMMITS_KEY: Final = f"{NEEDS_FOLDER}recipes.json"
 """Which commits the repositories were filled for, the latest one first: `{"spack": [...], "packages": [...]}`."""

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from foundation.errors import DamagedError
-from foundation.stores.store import SIDE_FOLDER, Content
+from foundation.stores.store import SPACKITOR_FOLDER, Content
 
-RUNS_FOLDER: Final = f"{SIDE_FOLDER}runs/"
-QUARANTINE_FOLDER: Final = f"{SIDE_FOLDER}quarantine/"
+RUNS_FOLDER: Final = f"{SPACKITOR_FOLDER}runs/"
+QUARANTINE_FOLDER: Final = f"{SPACKITOR_FOLDER}quarantine/"
 CLEAN_SOURCES: Final = "clean --sources"
 """The command in the records of runs that removed sources."""
 _SUFFIX: Final = ".removed"

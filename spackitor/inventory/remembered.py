@@ -9,9 +9,9 @@ from typing import Final
 
 from foundation.spack.layout_v3 import INDEXES, Blob, SpecManifest
 from foundation.spack.specs import intern
-from foundation.stores.store import SIDE_FOLDER, Content
+from foundation.stores.store import SPACKITOR_FOLDER, Content
 
-KEY: Final = f"{SIDE_FOLDER}manifests.json.gz"
+KEY: Final = f"{SPACKITOR_FOLDER}manifests.json.gz"
 _VERSION: Final = 1
 
 

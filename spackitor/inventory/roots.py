@@ -15,9 +15,9 @@ from urllib.parse import quote, unquote
 
 from foundation.errors import DamagedError, Fault, InvalidInputError
 from foundation.spack.lockfile import LockedSpec, read_lockfile
-from foundation.stores.store import SIDE_FOLDER, Content
+from foundation.stores.store import SPACKITOR_FOLDER, Content
 
-ROOTS_FOLDER: Final = f"{SIDE_FOLDER}roots/"
+ROOTS_FOLDER: Final = f"{SPACKITOR_FOLDER}roots/"
 _VERSION: Final = 1
 _HASH: Final = re.compile(r"[a-z2-7]{32}")
 

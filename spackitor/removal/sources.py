@@ -8,9 +8,9 @@ from typing import Final
 
 from foundation.errors import NotThereError
 from foundation.spack import layout_v2, layout_v3
+from foundation.spack.source_needs import NEEDS_FOLDER as NEEDS_FOLDER
 from foundation.spack.source_needs import NEEDS_KEY, SourceNeeds, read_needs
-from foundation.spack.source_needs import SIDE_FOLDER as NEEDS_FOLDER
-from foundation.stores.store import SIDE_FOLDER, ChangedError, Store, StoredObject
+from foundation.stores.store import SPACKITOR_FOLDER, ChangedError, Store, StoredObject
 from spackitor.inventory.quarantine import Run
 from spackitor.inventory.sources import ARCHIVES, SourceInventory
 from spackitor.policy.plan import CachePlan
@@ -22,7 +22,7 @@ OTHERS: Final = {
     for name in (
         ARCHIVES,
         NEEDS_FOLDER,
-        SIDE_FOLDER,
+        SPACKITOR_FOLDER,
         layout_v2.FOLDER,
         layout_v3.FOLDER,
         layout_v3.BLOBS,
@@ -39,7 +39,7 @@ def survey_sources(store: Store) -> SourceInventory:
     now = store.now()
     content = store.read(NEEDS_KEY)
     needs = read_needs(content.data, f"{store.url}/{NEEDS_KEY}") if content else SourceNeeds()
-    runs, roots = read_side_folder(store) if SIDE_FOLDER.rstrip("/") in folders else ((), ())
+    runs, roots = read_side_folder(store) if SPACKITOR_FOLDER.rstrip("/") in folders else ((), ())
     archives = tuple(store.list(ARCHIVES)) if ARCHIVES.rstrip("/") in folders else ()
     tag = content.tag if content else None
     return SourceInventory(store.url, now, archives, tuple(_aliases(store, folders)), needs, tag, runs, roots)

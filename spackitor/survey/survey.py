@@ -13,9 +13,9 @@ from typing import Final
 from foundation.errors import DamagedError, NotThereError, RefusedError
 from foundation.spack import layout_v2, layout_v3
 from foundation.spack.releases import DATABASE_OF_SPECFILE, Layout
-from foundation.spack.source_needs import SIDE_FOLDER as NEEDS_FOLDER
+from foundation.spack.source_needs import NEEDS_FOLDER as NEEDS_FOLDER
 from foundation.spack.specs import Node, Spec, SpecFile, read_spec_file, spec_of
-from foundation.stores.store import SIDE_FOLDER, Content, Store, StoredObject, read_all
+from foundation.stores.store import SPACKITOR_FOLDER, Content, Store, StoredObject, read_all
 from spackitor.inventory import remembered
 from spackitor.inventory.inventory import Entry, IndexFile, Inventory, Orphan
 from spackitor.inventory.quarantine import RUNS_FOLDER, Run, read_run
@@ -68,8 +68,8 @@ def survey(store: Store, *, every_spec_file: bool = False) -> CacheSurvey:
     if layout_v2.FOLDER.rstrip("/") in folders:
         _survey_v2(store, found)
     if {layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")} & set(folders):
-        _survey_v3(store, found, remember=SIDE_FOLDER.rstrip("/") in folders)
-    runs, roots = read_side_folder(store) if SIDE_FOLDER.rstrip("/") in folders else ((), ())
+        _survey_v3(store, found, remember=SPACKITOR_FOLDER.rstrip("/") in folders)
+    runs, roots = read_side_folder(store) if SPACKITOR_FOLDER.rstrip("/") in folders else ((), ())
     if every_spec_file:
         found.indexes = [replace(one, index=None) for one in found.indexes]
     specs, nodes, entries = _specs(store, found)
@@ -105,7 +105,7 @@ def _require_known(store: Store, folders: Iterable[str]) -> None:
     for name in folders:
         if _LAYOUT_FOLDER.fullmatch(name) and name not in known:
             raise RefusedError(f"{store.url}/{name}: a layout that is not known; nothing is changed")
-    others = set(folders) - {SIDE_FOLDER.rstrip("/")}
+    others = set(folders) - {SPACKITOR_FOLDER.rstrip("/")}
     if others and not others & (known | _SOURCES):
         raise NotThereError(f"{store.url}: no build cache, but {', '.join(sorted(others)[:3])}; is the prefix right?")
 
