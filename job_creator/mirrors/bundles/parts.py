@@ -11,11 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from job_creator.mirrors.bundles import SMALLEST_PART
 from job_creator.mirrors.contents import STAGING, order
-
-SMALLEST_PART: Final = 64 * 1024
-"""Bytes that a part must be allowed to have, so that every header fits into one."""
-
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _RECORD: Final = tarfile.RECORDSIZE

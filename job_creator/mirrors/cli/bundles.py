@@ -11,7 +11,7 @@ import click
 
 from foundation.command_line import Command, Size, json_option
 from foundation.errors import ExitCode
-from job_creator.mirrors.bundles.parts import SMALLEST_PART
+from job_creator.mirrors.bundles import SMALLEST_PART
 from job_creator.options import Options
 
 if TYPE_CHECKING:

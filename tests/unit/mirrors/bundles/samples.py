@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from job_creator.mirrors.bundles import exports, imports
+from job_creator.mirrors.bundles import SMALLEST_PART, exports, imports
 from job_creator.mirrors.bundles.bundle import LIST, Bundle, read_bundle
 from job_creator.mirrors.bundles.folder import look
-from job_creator.mirrors.bundles.parts import SMALLEST_PART
 from job_creator.mirrors.permissions import Permissions
 
 INDEX = "v3/manifests/index/index.manifest.json"

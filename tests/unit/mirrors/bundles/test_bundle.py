@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import DamagedError
+from job_creator.mirrors.bundles import SMALLEST_PART
 from job_creator.mirrors.bundles.bundle import Bundle, File, Part, Piece, read_bundle
-from job_creator.mirrors.bundles.parts import SMALLEST_PART, Member, ending, lay_out, offsets
+from job_creator.mirrors.bundles.parts import Member, ending, lay_out, offsets
 from job_creator.mirrors.contents import is_carried, order, sha256_in_name, why_no_key, why_no_link
 
 SHA = "0" * 64

@@ -15,10 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import DamagedError, NotReadyError, NotThereError, RefusedError
-from job_creator.mirrors.bundles import exports
+from job_creator.mirrors.bundles import SMALLEST_PART, exports
 from job_creator.mirrors.bundles.bundle import LIST
 from job_creator.mirrors.bundles.folder import look
-from job_creator.mirrors.bundles.parts import SMALLEST_PART
 from tests.unit.mirrors.bundles.samples import (
     INDEX,
     MANIFEST,
