@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from foundation.command_line import Command, Size, json_option
-from foundation.errors import ExitCode
 from job_creator.mirrors.bundles import SMALLEST_PART
+from job_creator.mirrors.cli.options import EXIT_CODES
 from job_creator.options import Options
 
 if TYPE_CHECKING:
@@ -25,13 +25,7 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 @click.command(
     "export",
     cls=Command,
-    exit_codes=(
-        ExitCode.COULD_NOT_ASK,
-        ExitCode.NOT_THERE,
-        ExitCode.NOT_READY,
-        ExitCode.REFUSED,
-        ExitCode.DAMAGED,
-    ),
+    exit_codes=EXIT_CODES,
 )
 @click.argument("folder", metavar="DIRECTORY", type=_FOLDER)
 @click.option("-o", "--output", "out", type=_FOLDER, required=True, help="The folder that becomes the bundle.")
@@ -104,13 +98,7 @@ def export(
 @click.command(
     "import",
     cls=Command,
-    exit_codes=(
-        ExitCode.COULD_NOT_ASK,
-        ExitCode.NOT_THERE,
-        ExitCode.NOT_READY,
-        ExitCode.REFUSED,
-        ExitCode.DAMAGED,
-    ),
+    exit_codes=EXIT_CODES,
 )
 @click.argument("source", metavar="BUNDLE", type=_FOLDER)
 @click.option("--to", "root", type=_FOLDER, required=True, help="The mirror, which is made if there is none.")

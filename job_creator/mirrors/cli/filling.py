@@ -11,7 +11,7 @@ import click
 from foundation.command_line import Command, json_option
 from foundation.errors import ExitCode
 from foundation.spack.releases import USUAL
-from job_creator.mirrors.cli.options import ENDPOINT
+from job_creator.mirrors.cli.options import ENDPOINT, EXIT_CODES
 from job_creator.options import Options
 
 if TYPE_CHECKING:
@@ -24,14 +24,7 @@ if TYPE_CHECKING:
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., object])
 
-_EXIT_CODES = (
-    ExitCode.INVALID_INPUT,
-    ExitCode.COULD_NOT_ASK,
-    ExitCode.NOT_THERE,
-    ExitCode.NOT_READY,
-    ExitCode.REFUSED,
-    ExitCode.DAMAGED,
-)
+_EXIT_CODES = (ExitCode.INVALID_INPUT, *EXIT_CODES)
 
 
 class _About(TypedDict):
@@ -198,15 +191,12 @@ def create(
         place = places.open_place(target, about["endpoint_url"], options.environment)
         _print_created(options, comparison.make_plan(locks, needs, place, order.wanted), None, target, as_json)
         return
-    destination = opening.open_destination(
-        target, about["endpoint_url"], options.environment, group, _cache(options, about)
-    )
+    cache = _cache(options, about)
+    destination = opening.open_destination(target, about["endpoint_url"], options.environment, group, cache)
     found = creation.plan(locks, needs, destination, order)
     missing = [item for item in found.items if item.source and item.status == "missing"]
     with counted_progress("fetching", len(missing), quiet=options.quiet) as advance:
-        result = creation.create(
-            spack, locks, found, destination, order, lambda outcome: advance(1, results.note(outcome))
-        )
+        result = creation.create(spack, locks, found, destination, order, results.noted(advance))
     _print_created(options, found, result, target, as_json)
     if not result.is_complete:
         click.get_current_context().exit(int(ExitCode.NOT_READY))

@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from foundation.command_line import Command, Group, json_option
-from foundation.errors import ExitCode
-from job_creator.mirrors.cli.options import ENDPOINT, SPACK, store_of
+from job_creator.mirrors.cli.options import ENDPOINT, EXIT_CODES, SPACK, store_of
 from job_creator.options import Options
 
 _FINGERPRINT = click.option(
@@ -31,13 +30,7 @@ def keys() -> None:
 @keys.command(
     "create",
     cls=Command,
-    exit_codes=(
-        ExitCode.COULD_NOT_ASK,
-        ExitCode.NOT_THERE,
-        ExitCode.NOT_READY,
-        ExitCode.REFUSED,
-        ExitCode.DAMAGED,
-    ),
+    exit_codes=EXIT_CODES,
 )
 @click.argument("name")
 @click.argument("email")
@@ -85,13 +78,7 @@ def create(
 @keys.command(
     "backup",
     cls=Command,
-    exit_codes=(
-        ExitCode.COULD_NOT_ASK,
-        ExitCode.NOT_THERE,
-        ExitCode.NOT_READY,
-        ExitCode.REFUSED,
-        ExitCode.DAMAGED,
-    ),
+    exit_codes=EXIT_CODES,
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @_FINGERPRINT
@@ -122,13 +109,7 @@ def backup(options: Options, /, file: Path, fingerprint: str | None, program: st
 @keys.command(
     "publish",
     cls=Command,
-    exit_codes=(
-        ExitCode.COULD_NOT_ASK,
-        ExitCode.NOT_THERE,
-        ExitCode.NOT_READY,
-        ExitCode.REFUSED,
-        ExitCode.DAMAGED,
-    ),
+    exit_codes=EXIT_CODES,
 )
 @click.argument("mirror", metavar="DIR|URL")
 @_FINGERPRINT

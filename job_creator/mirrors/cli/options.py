@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from foundation.errors import ExitCode
 from job_creator.options import Options
 
 if TYPE_CHECKING:
     from foundation.stores.store import Store
 
+EXIT_CODES: Final = (
+    ExitCode.COULD_NOT_ASK,
+    ExitCode.NOT_THERE,
+    ExitCode.NOT_READY,
+    ExitCode.REFUSED,
+    ExitCode.DAMAGED,
+)
+"""Of a command that looks at a mirror, and asks servers, gpg or Spack for it."""
 ENDPOINT: Final = click.option(
     "--endpoint-url",
     metavar="URL",

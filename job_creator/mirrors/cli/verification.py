@@ -13,7 +13,7 @@ import click
 from foundation.command_line import Command, json_option
 from foundation.errors import ExitCode
 from foundation.stores.schemes import REGISTRY, kind_of
-from job_creator.mirrors.cli.options import ENDPOINT, SPACK, store_of
+from job_creator.mirrors.cli.options import ENDPOINT, EXIT_CODES, SPACK, store_of
 from job_creator.options import Options
 
 if TYPE_CHECKING:
@@ -144,13 +144,7 @@ def _lockfile(path: Path) -> Lockfile:
 @click.command(
     "trust",
     cls=Command,
-    exit_codes=(
-        ExitCode.COULD_NOT_ASK,
-        ExitCode.NOT_THERE,
-        ExitCode.NOT_READY,
-        ExitCode.REFUSED,
-        ExitCode.DAMAGED,
-    ),
+    exit_codes=EXIT_CODES,
 )
 @click.argument("mirror", metavar="DIR|URL")
 @click.option("--fingerprint", metavar="F", help="The whole fingerprint of the key to trust, as its owner told it.")

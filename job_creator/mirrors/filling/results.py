@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from foundation.progress import Advance
 from job_creator.mirrors.filling.creation import Result
-from job_creator.mirrors.filling.sources import ItemOutcome
+from job_creator.mirrors.filling.sources import Done, ItemOutcome
 from job_creator.mirrors.needs.plan import MirrorPlan, Status
 from job_creator.mirrors.needs.plan_report import item_as_value, item_lines
 
 
-def note(outcome: ItemOutcome) -> str:
-    """What became of one item, for the line about it."""
-    said = f"failed: {outcome.problem}" if outcome.problem else "done"
-    return f"{outcome.item.kind} of {outcome.item.packages[0]} {said}"
+def noted(advance: Advance) -> Done:
+    """Moves a progress on by each item, with a line about what became of it."""
+
+    def note(outcome: ItemOutcome) -> None:
+        said = f"failed: {outcome.problem}" if outcome.problem else "done"
+        advance(1, f"{outcome.item.kind} of {outcome.item.packages[0]} {said}")
+
+    return note
 
 
 def result_lines(plan: MirrorPlan, result: Result, place: str) -> Iterator[str]:
