@@ -154,6 +154,8 @@ def check_command(options: Options, form: str) -> None:
         click.echo(f"all valid: {len(written.definitions)} containers for {', '.join(architectures)}")
         if written.defaults:
             click.echo(f"not in this repository, so those of jc are used: {', '.join(written.defaults)}")
+        for reason in written.not_checked:
+            click.echo(f"not checked: {reason}")
     else:
         click.echo("[]")
 

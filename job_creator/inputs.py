@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from foundation.doors.files import read_file
 from foundation.errors import Fault, FileAccessError, InvalidInputError
 from foundation.yaml_io import Document, parse
 from job_creator import project_files
+from job_creator.checks.checks import Checked, check
 from job_creator.definitions.definitions import Definition, read_definitions, read_template
 from job_creator.repository import missing, part
 from job_creator.site.site import Site, read_site
@@ -26,6 +27,9 @@ class Written:
     definitions: tuple[Definition, ...]
     defaults: tuple[str, ...] = ()
     """What the repository leaves to `jc` (`names.PARTS_WITH_DEFAULTS`)."""
+    template_document: Document = field(default=Document("", None), repr=False, compare=False)
+    not_checked: tuple[str, ...] = ()
+    """What could not be checked, and why."""
 
 
 def read_all(root: Path, site_file: str) -> Written:
@@ -37,7 +41,7 @@ def read_all(root: Path, site_file: str) -> Written:
     site: Site | None = None
     template: Mapping[str, Any] = {}
     definitions: tuple[Definition, ...] = ()
-    document = Document(site_file, None)
+    document = template_document = Document(site_file, None)
     try:
         document = _site_document(root, site_file)
         site = read_site(document)
@@ -46,7 +50,8 @@ def read_all(root: Path, site_file: str) -> Written:
     line = site.spack.line if site else None
     try:
         content = read_file(part(root, project_files.TEMPLATE_FILE).path)
-        template = read_template(parse(content, project_files.TEMPLATE_FILE), line)
+        template_document = parse(content, project_files.TEMPLATE_FILE)
+        template = read_template(template_document, line)
     except InvalidInputError as error:
         faults += error.faults
     # Without a valid site file its architectures are unknown, and every folder would seem to be one too many.
@@ -55,6 +60,10 @@ def read_all(root: Path, site_file: str) -> Written:
         definitions = read_definitions(root, known, line)
     except InvalidInputError as error:
         faults += error.faults
+    checked = Checked()
+    if site:
+        checked = check(site, template_document, definitions, root)
+        faults += checked.faults
     if faults or site is None:
         raise InvalidInputError(faults)
     if not definitions:
@@ -62,7 +71,9 @@ def read_all(root: Path, site_file: str) -> Written:
         raise InvalidInputError(
             [Fault(project_files.DEFINITIONS_FOLDER, 1, 1, message, "add a <name>.yaml or <name>.def")]
         )
-    return Written(site, document, template, definitions, missing(root))
+    return Written(
+        site, document, template, definitions, missing(root), template_document, not_checked=checked.not_checked
+    )
 
 
 def read_site_file(root: Path, site_file: str) -> Site:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class SpackDefinition:
     """Commands for the container's shell that have to succeed before anything is published."""
     source_builds: bool = False
     """Whether the container may compile what the build cache lacks."""
+    document: Document = field(default=Document("", None), repr=False, compare=False)
+    """The whole file, with the place of each value; Spack's marks stand at their keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ def _read(found: Candidate, root: Path, line: SpackLine | None) -> Definition:
                 _relative(found.epilogue, root) if found.epilogue else None,
                 extra.test,
                 extra.source_builds,
+                document,
             )
     except InvalidInputError as error:
         faults.extend(error.faults)
