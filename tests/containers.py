@@ -46,6 +46,7 @@ def recipe(environment: Mapping[str, str] = DEFAULT_BRANCH, text: str = PUBLISHE
         registry=registry_of(found, context),
         label_prefix=found.registry.label_prefix,
         architecture="amd64",
+        platform="amd64",
         folder=container_artifacts("amd64"),
         environments=environments_folder("amd64"),
         dockerfile=(REPOSITORY / "spacktainer" / "Dockerfile.j2").read_text(),

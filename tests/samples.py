@@ -99,6 +99,13 @@ def site(text: str = SITE) -> Site:
     return read_site(parse(text.encode(), "spacktainers.yaml"))
 
 
+def two_zens() -> str:
+    """A site with two architectures that are `amd64` for OCI."""
+    return SITE.replace("  amd64:\n", "  zen4:\n    oci: amd64\n", 1).replace(
+        "  arm64:\n", "  zen3:\n    oci: amd64\n", 1
+    )
+
+
 def spack_definition(name: str = "hdf5", architecture: str = "amd64") -> SpackDefinition:
     """A definition of one spec."""
     path = f"container_definitions/{architecture}/{name}.yaml"

@@ -39,6 +39,9 @@ class Recipe:
     registry: str
     label_prefix: str
     architecture: str
+    """The site's name of it."""
+    platform: str
+    """OCI's name of it."""
     folder: str
     """Where the generated files of all containers are, seen from the checkout."""
     environments: str
@@ -61,6 +64,9 @@ class Container:
 
     name: str
     architecture: str
+    """The site's name of it."""
+    platform: str
+    """OCI's name of it."""
     tag: str
     """Without architecture."""
     repository: str
@@ -176,6 +182,7 @@ def _container(
     return Container(
         name=record.container,
         architecture=recipe.architecture,
+        platform=recipe.platform,
         tag=tag_of(record.version, recipe.context),
         repository=f"{recipe.registry}/{record.container}",
         identity=_prefixed(recipe.label_prefix, inputs),

@@ -44,6 +44,9 @@ class PlannedImage:
 
     name: str
     architecture: str
+    """The site's name of it."""
+    platform: str
+    """OCI's name of it."""
     repository: str
     build_arguments: Mapping[str, str]
     labels: Mapping[str, str]
@@ -90,22 +93,25 @@ def base_image(name: str, architecture: str, site: Site, sources: ImageSources, 
         inputs["public_key"] = sources.public_key
     inputs |= {key.lower(): value for key, value in arguments.items()}
     labels = {f"{prefix}.{key}": value for key, value in inputs.items()}
-    return PlannedImage(name, architecture, f"{registry}/{name}", arguments, labels, name in sources.defaults)
+    where = f"{registry}/{name}"
+    return PlannedImage(
+        name, architecture, site.platform(architecture), where, arguments, labels, name in sources.defaults
+    )
 
 
 def questions(images: Iterable[PlannedImage], moving_tag: str) -> tuple[Query, ...]:
     """What to ask the registry for: each image by its own tag, and what the moving tag points to."""
     return tuple(
-        Query(f"{image.repository}:{tag}", image.architecture) for image in images for tag in (image.tag, moving_tag)
+        Query(f"{image.repository}:{tag}", image.platform) for image in images for tag in (image.tag, moving_tag)
     )
 
 
 def decide(image: PlannedImage, knowledge: Knowledge, moving_tag: str) -> DecidedImage:
     """Whether the image has to be built, and why."""
-    action, reason, digest = knowledge.judge(image.name, image.reference, image.architecture, image.labels)
+    action, reason, digest = knowledge.judge(image.name, image.reference, image.platform, image.labels)
     if reason == NOT_PUBLISHED:
         # Its tag follows from what it is built from: what the last one was built from says what has changed.
-        latest = knowledge.of(f"{image.repository}:{moving_tag}", image.architecture)
+        latest = knowledge.of(f"{image.repository}:{moving_tag}", image.platform)
         same, reason = compare_labels(image.labels, latest.labels if latest else None)
         reason = f"the tag {image.tag} is gone" if same is Action.REUSE else reason
     return DecidedImage(image, Decision(Subject.BASE_IMAGE, image.name, image.architecture, action, reason), digest)
@@ -123,7 +129,7 @@ def decide_index(images: Collection[DecidedImage], knowledge: Knowledge, moving_
         return decided(Action.BUILD, f"new image for {' and '.join(built)}")
     for decided_image in images:
         image = decided_image.image
-        tagged = knowledge.of(f"{image.repository}:{moving_tag}", image.architecture)
+        tagged = knowledge.of(f"{image.repository}:{moving_tag}", image.platform)
         if tagged is None or tagged.digest != decided_image.digest:
             return decided(Action.BUILD, f"the tag does not point to the {image.architecture} image yet")
     return decided(Action.REUSE, "the tag points to these images")
@@ -151,17 +157,17 @@ def _own_arguments(name: str, architecture: str, site: Site, sources: ImageSourc
         container_tool = wanted.singularity_ce or wanted.apptainer
         return {
             "CONTAINER_TOOL": "singularity-ce" if wanted.singularity_ce else "apptainer",
-            **_tool("CONTAINER_TOOL", container_tool, architecture),
-            **_tool("S3CMD", wanted.s3cmd, architecture),
+            **_tool("CONTAINER_TOOL", container_tool, site.platform(architecture)),
+            **_tool("S3CMD", wanted.s3cmd, site.platform(architecture)),
         }
     return {}
 
 
-def _tool(prefix: str, tool: Tool, architecture: str) -> dict[str, str]:
+def _tool(prefix: str, tool: Tool, platform: str) -> dict[str, str]:
     """The build arguments for a tool, without those that are not known."""
     values = {
         "VERSION": tool.version,
-        "SHA256": tool.sha256.get(architecture, ""),
-        "URL": tool.url.get(architecture, ""),
+        "SHA256": tool.sha256.get(platform, ""),
+        "URL": tool.url.get(platform, ""),
     }
     return {f"{prefix}_{name}": value for name, value in values.items() if value}

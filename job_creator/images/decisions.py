@@ -18,6 +18,7 @@ class Action(StrEnum):
     CONCRETIZE = "concretize"
     DECIDE_LATER = "decide later"
     FAIL = "fail"
+    LEAVE_OUT = "leave out"
 
 
 class Subject(StrEnum):

@@ -23,20 +23,20 @@ class Knowledge:
     forced: Collection[str] = ()
     """Names of images that are built in any case."""
 
-    def of(self, reference: str, architecture: str) -> Published | None:
-        """What is published under a reference for an architecture."""
-        return (self.published or {}).get(Query(reference, architecture))
+    def of(self, reference: str, platform: str) -> Published | None:
+        """What is published under a reference for an architecture, as OCI calls it."""
+        return (self.published or {}).get(Query(reference, platform))
 
     def judge(
-        self, name: str, reference: str, architecture: str, labels: Mapping[str, str]
+        self, name: str, reference: str, platform: str, labels: Mapping[str, str]
     ) -> tuple[Action, str, str | None]:
         """Whether an image with these labels has to be built, why, and the digest of one that is there already."""
         if name in self.forced:
             return Action.BUILD, "forced", None
         if self.published is None:
             return Action.BUILD, self.why_unknown, None
-        own = self.of(reference, architecture)
-        if own and own.architecture != architecture:
+        own = self.of(reference, platform)
+        if own and own.architecture != platform:
             return Action.BUILD, f"what is published is for {own.architecture or 'no architecture'}", None
         action, reason = compare_labels(labels, own.labels if own else None)
         return action, reason, own.digest if own and action is Action.REUSE else None

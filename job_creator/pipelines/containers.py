@@ -58,7 +58,7 @@ def generate(
     choice = read_choice(arguments.only, arguments.forced, written.definitions)
     definitions = choice.of(one for one in written.definitions if one.architecture == arguments.architecture)
     environments = arguments.environments or Path(project_files.environments_folder(arguments.architecture))
-    bases = _base_images(definitions, registries, environment, arguments.architecture)
+    bases = _base_images(definitions, registries, environment, written.site.platform(arguments.architecture))
     image_files = part(root, project_files.IMAGE_FILES_FOLDER)
     folder = _in_checkout(arguments.out_dir)
     recipe = Recipe(
@@ -67,6 +67,7 @@ def generate(
         registry=registries.own,
         label_prefix=written.site.registry.label_prefix,
         architecture=arguments.architecture,
+        platform=written.site.platform(arguments.architecture),
         folder=folder,
         environments=_in_checkout(environments),
         dockerfile=read_file(part(root, project_files.DOCKERFILE_TEMPLATE).path).decode(),
@@ -88,7 +89,7 @@ def generate(
         context=context,
         containers=[one for one in found if isinstance(one, Container)],
         unbuildable=[one for one in found if isinstance(one, Unbuildable)],
-        architectures=_architectures(written.definitions),
+        architectures=_tagged(written),
     )
     built = plan(wanted, registries.knowledge(wanted, choice), _publications(wanted, arguments.offline))
     return built, _write(built, written, arguments)
@@ -131,7 +132,7 @@ class _Registries:
 
 
 def _base_images(
-    definitions: Iterable[Definition], registries: _Registries, environment: Mapping[str, str], architecture: str
+    definitions: Iterable[Definition], registries: _Registries, environment: Mapping[str, str], platform: str
 ) -> dict[str, str]:
     """The images that containers of Spack packages are made with, by digest."""
     if not any(isinstance(one, SpackDefinition) for one in definitions):
@@ -142,12 +143,12 @@ def _base_images(
     }
     if registries.why_unknown:
         return references
-    found = registries.look_up(Query(reference, architecture) for reference in references.values())
+    found = registries.look_up(Query(reference, platform) for reference in references.values())
     by_digest: dict[str, str] = {}
     for name, reference in references.items():
-        published = found[Query(reference, architecture)]
+        published = found[Query(reference, platform)]
         if published is None:
-            raise NotThereError(f"{reference}: there is no such image for {architecture}; has its job succeeded?")
+            raise NotThereError(f"{reference}: there is no such image for {platform}; has its job succeeded?")
         by_digest[name] = str(replace(parse_reference(reference), tag=None, digest=published.digest))
     return by_digest
 
@@ -159,7 +160,7 @@ def _containers(
     imported = [one for one in definitions if isinstance(one, ImportedDefinition)]
     upstream: Mapping[Query, Published | None] = {}
     if imported and registries.asks:
-        upstream = registries.look_up(Query(str(one.image), recipe.architecture) for one in imported)
+        upstream = registries.look_up(Query(str(one.image), recipe.platform) for one in imported)
     for definition in definitions:
         if isinstance(definition, ImportedDefinition):
             yield _imported(definition, recipe, upstream, asks=registries.asks)
@@ -172,10 +173,10 @@ def _imported(
 ) -> Container | Unbuildable:
     if not asks:
         return imported_container(definition, definition.image, recipe)
-    published = upstream[Query(str(definition.image), recipe.architecture)]
-    if published is None or published.architecture != recipe.architecture:
+    published = upstream[Query(str(definition.image), recipe.platform)]
+    if published is None or published.architecture != recipe.platform:
         has = f"is for {published.architecture}" if published else "does not exist"
-        reason = f"{definition.path}: {definition.image} {has}; it is wanted for {recipe.architecture}"
+        reason = f"{definition.path}: {definition.image} {has}; it is wanted for {recipe.platform}"
         return Unbuildable(definition.name, definition.architecture, reason)
     image = replace(definition.image, tag=None, digest=published.digest)
     return imported_container(definition, image, recipe)
@@ -216,11 +217,12 @@ def _publications(wanted: WantedContainers, offline: bool) -> Publications:
     return Publications({found.key: record_of(found) for found in look_at_all(store, keys(wanted))})
 
 
-def _architectures(definitions: Iterable[Definition]) -> dict[str, list[str]]:
-    result: dict[str, list[str]] = {}
-    for definition in definitions:
-        result.setdefault(definition.name, []).append(definition.architecture)
-    return result
+def _tagged(written: Written) -> dict[str, tuple[str, ...]]:
+    """The architectures whose images the tag of each container points to."""
+    defined: dict[str, list[str]] = {}
+    for definition in written.definitions:
+        defined.setdefault(definition.name, []).append(definition.architecture)
+    return {name: written.site.in_one_index(architectures) for name, architectures in defined.items()}
 
 
 def _write(built: ContainerPlan, written: Written, arguments: ContainersRequest) -> LimitReport:

@@ -22,6 +22,7 @@ _STYLES = {
     Action.CONCRETIZE: "cyan",
     Action.DECIDE_LATER: "dim",
     Action.FAIL: "bold red",
+    Action.LEAVE_OUT: "magenta",
 }
 _NEARLY_FULL = 0.9
 

@@ -9,7 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from foundation.validation import Items, Value
+from foundation.registries.published import PLATFORMS, SPELLINGS
+from foundation.validation import Form, Items, Value, did_you_mean
 from job_creator.site.places import BinaryMirror, BuildCache, ContainersBucket, SourceMirror
 from job_creator.site.runners import JobKind, JobSettings, Proxy
 from job_creator.site.words import Text, VariableName
@@ -30,8 +31,27 @@ def _compiler(text: str) -> str:
     return text
 
 
+def _oci(text: str) -> str:
+    if text not in PLATFORMS:
+        meant = SPELLINGS.get(text)
+        hint = f"did you mean {meant!r}?" if meant else did_you_mean(text, PLATFORMS)
+        raise ValueError(f"{text!r} is no architecture of OCI images; {hint}")
+    return text
+
+
+ArchitectureName = Annotated[
+    str, Form(r"^[a-z0-9][a-z0-9_]*$", "a name of lower case letters, digits and '_', such as 'amd64' or 'zen3'")
+]
+
+
 class Architecture(Value):
-    """One architecture: the key is OCI's name of it (`amd64`, `arm64`) and a folder of the definitions."""
+    """One architecture: the key is the site's own name of it, and that of a folder of the definitions.
+
+    It stands in names of jobs and files and in tags of images.
+    """
+
+    oci: Annotated[str, AfterValidator(_oci)] | None = None
+    """OCI's name of the architecture, such as `amd64`, where the key is another one, such as `zen3`."""
 
     runner_tags: Items[Text]
     """Tags of the GitLab runners that have this architecture."""

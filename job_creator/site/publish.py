@@ -34,7 +34,7 @@ class Cluster(Value):
     runner_tags: Items[Text]
     """Tags of the runner that sees this folder."""
     architecture: Text = "amd64"
-    """The architecture of its machines."""
+    """The architecture of its machines, as the site file calls it."""
     setup: str = ""
     """Shell lines that run first, for example to load a module with Python 3.11 or newer."""
     keep: Annotated[int, Field(ge=0)] = 2

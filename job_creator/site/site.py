@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from foundation.errors import Fault, InvalidInputError
+from foundation.registries.published import PLATFORMS, SPELLINGS
 from foundation.validation import Value, validate
 from foundation.yaml_io import Document
-from job_creator.site.architectures import Architecture
+from job_creator.site.architectures import Architecture, ArchitectureName
 from job_creator.site.gitlab import GitLab
 from job_creator.site.publish import Publish
 from job_creator.site.registries import Registry
@@ -25,10 +26,26 @@ class Site(Value):
     spack: Spack
     images: Images = Images()
     signing: Signing = Signing()
-    architectures: Annotated[Mapping[str, Architecture], Field(min_length=1)]
-    """What differs between architectures, by OCI's name of each: `amd64`, `arm64`."""
+    architectures: Annotated[Mapping[ArchitectureName, Architecture], Field(min_length=1)]
+    """What differs between architectures, by the site's name of each: `amd64`, `arm64`, or `zen3` with `oci: amd64`."""
     publish: Publish = Publish()
     gitlab: GitLab = GitLab()
+
+    def platform(self, architecture: str) -> str:
+        """OCI's name of an architecture of this site."""
+        return self.architectures[architecture].oci or architecture
+
+    def in_one_index(self, architectures: Iterable[str]) -> tuple[str, ...]:
+        """Those of some architectures whose images can share a tag: for each of OCI's the first in the site file.
+
+        Clients choose from an index by OCI's name alone, so that it may hold no two images for one.
+        """
+        wanted = frozenset(architectures)
+        first: dict[str, str] = {}
+        for name in self.architectures:
+            if name in wanted:
+                first.setdefault(self.platform(name), name)
+        return tuple(first.values())
 
 
 def read_site(document: Document) -> Site:
@@ -40,10 +57,18 @@ def read_site(document: Document) -> Site:
     if isinstance(value, dict):
         value = {key: inner for key, inner in value.items() if not key.startswith(".")}
     site = validate(Site, Document(document.path, value, document.values, document.keys))
-    faults = list(_cluster_faults(site, document))
+    faults = [*_platform_faults(site, document), *_cluster_faults(site, document)]
     if faults:
         raise InvalidInputError(faults)
     return site
+
+
+def _platform_faults(site: Site, document: Document) -> Iterator[Fault]:
+    for name, architecture in site.architectures.items():
+        if architecture.oci is None and name not in PLATFORMS:
+            message = f"{name!r} is no architecture of OCI images, and 'oci' does not say which one it is"
+            hint = f"add 'oci: {SPELLINGS.get(name, 'amd64')}', or what its machines are"
+            yield document.fault(("architectures", name), message, hint, of_key=True)
 
 
 def _cluster_faults(site: Site, document: Document) -> list[Fault]:

@@ -35,9 +35,9 @@ class Tool(Value):
     version: Text
     """Release, as the program itself spells it."""
     sha256: Mapping[str, Annotated[str, AfterValidator(_sha256)]] = {}
-    """Checksum of the package by architecture: 64 hexadecimal digits."""
+    """Checksum of the package by OCI's name of the architecture: 64 hexadecimal digits."""
     url: Mapping[str, Url] = {}
-    """Where the package of an architecture is, if not among the project's releases."""
+    """Where the package is, by OCI's name of the architecture, if not among the project's releases."""
 
 
 class BaseImage(Value):

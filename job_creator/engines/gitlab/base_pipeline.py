@@ -5,7 +5,7 @@ Pure: what the outside world knows comes in as values, what is to be written goe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from job_creator.environments.merged import merged_environment
 from job_creator.environments.setting import Setting
 from job_creator.images.base_images import DecidedImage, ImageSources, PlannedImage, base_image, decide, decide_index
 from job_creator.images.decisions import Action, Decision, Subject
+from job_creator.images.indexes import left_out_reason
 from job_creator.images.knowledge import Knowledge, registry_of
 from job_creator.site.run import Context
 from job_creator.site.site import Site
@@ -106,7 +107,10 @@ def plan(inputs: Inputs, knowledge: Knowledge) -> BasePlan:
         if decided.is_built
     ]
     for name in dict.fromkeys(decided.image.name for decided in images):
-        same = [decided for decided in images if decided.image.name == name]
+        every = {decided.image.architecture: decided for decided in images if decided.image.name == name}
+        members = inputs.site.in_one_index(every)
+        same = [every[architecture] for architecture in every if architecture in members]
+        decisions += _left_out(every.values(), members, inputs)
         decision = decide_index(same, knowledge, inputs.moving_tag)
         decisions.append(decision)
         if decision.action is Action.BUILD:
@@ -124,6 +128,14 @@ def plan(inputs: Inputs, knowledge: Knowledge) -> BasePlan:
                 environments[file] = merged_environment(place.setting, inputs.template, definition.environment)
     defaults = tuple(dict.fromkeys(one.image.name for one in images if one.is_built and one.image.is_default))
     return BasePlan(tuple(decisions), Pipeline(names.BASE_STAGES, tuple(jobs)), environments, defaults)
+
+
+def _left_out(images: Iterable[DecidedImage], members: Sequence[str], inputs: Inputs) -> Iterator[Decision]:
+    for image in (decided.image for decided in images if decided.image.architecture not in members):
+        reason = left_out_reason(image.architecture, image.platform, members, inputs.site)
+        yield Decision(
+            Subject.IMAGE_INDEX, f"{image.name}:{inputs.moving_tag}", image.architecture, Action.LEAVE_OUT, reason
+        )
 
 
 def _workplace(architecture: str, inputs: Inputs, images: Mapping[str, DecidedImage]) -> EnvironmentPlace:

@@ -20,6 +20,7 @@ from job_creator.engines.gitlab.jobs.containers import (
 )
 from job_creator.engines.gitlab.objects import Job, Pipeline
 from job_creator.images.decisions import Action, Decision, Subject, compare_labels
+from job_creator.images.indexes import left_out_reason
 from job_creator.images.knowledge import Knowledge
 
 
@@ -70,9 +71,7 @@ def _steps(
 ) -> Iterator[_Step]:
     """Build, convert, tag, publish: each step only needs those before it that have something to do."""
     place, bucket = wanted.place, wanted.bucket
-    action, reason, digest = images.judge(
-        container.name, container.reference, container.architecture, container.identity
-    )
+    action, reason, digest = images.judge(container.name, container.reference, container.platform, container.identity)
     build = _Step(
         _decision(Subject.CONTAINER, container, action, reason),
         build_job(container, place) if action is Action.BUILD else None,
@@ -95,13 +94,20 @@ def _steps(
                 if action is Action.BUILD
                 else None,
             )
+    members, hub = wanted.architectures[container.name], wanted.docker_hub
+    tag_name = f"{container.name}:{container.tag}"
+    if container.architecture not in members:
+        reason = left_out_reason(container.architecture, container.platform, members, place.site)
+        yield _Step(_decision(Subject.IMAGE_INDEX, container, Action.LEAVE_OUT, reason, name=tag_name))
+        if hub:
+            yield _Step(_decision(Subject.DOCKER_HUB, container, Action.LEAVE_OUT, reason))
+        return
     action, reason = _decide_tag(container, images, digest)
     tag = _Step(
-        _decision(Subject.IMAGE_INDEX, container, action, reason, name=f"{container.name}:{container.tag}"),
-        tag_job(container, place, wanted.architectures[container.name], made) if action is Action.BUILD else None,
+        _decision(Subject.IMAGE_INDEX, container, action, reason, name=tag_name),
+        tag_job(container, place, members, made) if action is Action.BUILD else None,
     )
     yield tag
-    hub = wanted.docker_hub
     if hub:
         action, reason = _decide_hub(container, images, digest, docker_hub_reference(container, hub))
         yield _Step(
@@ -123,7 +129,7 @@ def _decide_sif(container: Container, publications: Publications, digest: str | 
 def _decide_tag(container: Container, images: Knowledge, digest: str | None) -> tuple[Action, str]:
     if digest is None:
         return Action.BUILD, f"new image for {container.architecture}"
-    tagged = images.of(f"{container.repository}:{container.tag}", container.architecture)
+    tagged = images.of(f"{container.repository}:{container.tag}", container.platform)
     if tagged is None or tagged.digest != digest:
         return Action.BUILD, f"the tag does not point to the {container.architecture} image yet"
     return Action.REUSE, "the tag points to this image"
@@ -132,7 +138,7 @@ def _decide_tag(container: Container, images: Knowledge, digest: str | None) -> 
 def _decide_hub(container: Container, images: Knowledge, digest: str | None, reference: str) -> tuple[Action, str]:
     if digest is None:
         return Action.BUILD, "new image"
-    there = images.of(reference, container.architecture)
+    there = images.of(reference, container.platform)
     return compare_labels(container.identity, there.labels if there else None)
 
 

@@ -30,7 +30,7 @@ class WantedContainers:
     context: Context
     containers: Sequence[Container]
     architectures: Mapping[str, Sequence[str]]
-    """The architectures that each container is defined for, by its name."""
+    """The architectures whose images the tag of each container points to (`Site.in_one_index`), by its name."""
     unbuildable: Sequence[Unbuildable] = ()
 
     @property
@@ -72,4 +72,4 @@ def _queries(container: Container, wanted: WantedContainers) -> Iterable[Query]:
     references = [container.reference, f"{container.repository}:{container.tag}"]
     if wanted.docker_hub:
         references.append(docker_hub_reference(container, wanted.docker_hub))
-    return (Query(reference, container.architecture) for reference in references)
+    return (Query(reference, container.platform) for reference in references)

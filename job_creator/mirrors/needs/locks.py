@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +14,14 @@ from typing import Any, Final
 from foundation.doors.files import write_files
 from foundation.doors.processes import ProcessError
 from foundation.errors import CouldNotAskError, NotThereError
+from foundation.registries.published import SPELLINGS
 from foundation.spack.program import SpackProgram
 from foundation.yaml_io import dump
 from job_creator import project_files
 from job_creator.mirrors.needs.questions import Lock, read_lock
+from job_creator.site.site import Site
 
 LOCKFILE: Final = "spack.lock"
-_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _NOT_FOR_MIRRORS: Final = ("ci", "mirrors", "view")
 """Sections of a container's environment that say nothing of what its packages are."""
 
@@ -39,7 +40,7 @@ class Repository:
 
 def own_architecture() -> str:
     """The architecture of this machine, as OCI calls it."""
-    return _ARCHITECTURES.get(platform.machine(), platform.machine())
+    return SPELLINGS.get(platform.machine(), platform.machine())
 
 
 def find_locks(
@@ -62,7 +63,7 @@ def find_locks(
         locks.append(_concretized(spack, {"spack": {"specs": specs, "view": False}}, " ".join(specs)))
     if everything:
         if not definitions.environments:
-            raise NotThereError(f"{repository.directory}: no container is defined for {definitions.architecture}")
+            raise NotThereError(f"{repository.directory}: no container is defined for {definitions.wanted}")
         for name, environment in sorted(definitions.environments.items()):
             locks.append(_concretized(spack, environment, name))
     return tuple(locks)
@@ -86,11 +87,14 @@ class _Definitions:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self.architecture = repository.architecture or own_architecture()
+        self.wanted = repository.architecture or own_architecture()
 
     @cached_property
     def environments(self) -> dict[str, Any]:
-        """Their environments, by name, for one architecture; none where there is no repository."""
+        """Their environments, by name, for one architecture; none where there is no repository.
+
+        Raises `NotThereError` where this machine could be of several architectures.
+        """
         from job_creator import inputs
         from job_creator.pipelines import base
 
@@ -98,13 +102,22 @@ class _Definitions:
         if not (given.directory / given.site_file).is_file():
             return {}
         written = inputs.read_all(given.directory, given.site_file)
+        architecture = given.architecture or self._own(written.site, {one.architecture for one in written.definitions})
         built = base.make_plan(given.directory, written, given.environment, offline=True)
         merged = {
-            one.name: built.environments.get(project_files.merged_environment(one.name, self.architecture))
+            one.name: built.environments.get(project_files.merged_environment(one.name, architecture))
             for one in written.definitions
-            if one.architecture == self.architecture
+            if one.architecture == architecture
         }
         return {name: _without_cache(environment) for name, environment in merged.items() if environment}
+
+    def _own(self, site: Site, defined: Collection[str]) -> str:
+        """The architecture of the site that this machine is of."""
+        found = [name for name in site.architectures if name in defined and site.platform(name) == self.wanted]
+        if len(found) > 1:
+            message = f"{' and '.join(found)} are both {self.wanted}; say with --architecture which one is meant"
+            raise NotThereError(f"{self._repository.directory}: {message}")
+        return next(iter(found), self.wanted)
 
 
 def _without_cache(environment: Mapping[str, Any]) -> dict[str, Any]:

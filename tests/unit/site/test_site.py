@@ -15,7 +15,7 @@ from foundation.yaml_io import dump, parse
 from job_creator.pipelines.base import schema_text
 from job_creator.schemas import schema
 from job_creator.site.site import read_site
-from tests.samples import FROZEN_SITE, REPOSITORY, SITE, site
+from tests.samples import FROZEN_SITE, REPOSITORY, SITE, site, two_zens
 from tests.strategies import trees
 
 
@@ -338,3 +338,32 @@ def test_editors_find_the_schemas() -> None:
     settings = json.loads((REPOSITORY / ".vscode" / "settings.json").read_text())
     for name in settings["yaml.schemas"]:
         assert (REPOSITORY / Path(name)).is_file()
+
+
+def test_names_of_architectures_are_the_sites_own() -> None:
+    found = site(two_zens())
+    assert (found.platform("zen3"), found.platform("zen4")) == ("amd64", "amd64")
+    assert site().platform("arm64") == "arm64"
+    # The order of the site file decides, not that of the question.
+    assert found.in_one_index(["zen3", "zen4"]) == ("zen4",)
+    assert found.in_one_index(["zen3"]) == ("zen3",)
+    assert site().in_one_index(["arm64", "amd64"]) == ("amd64", "arm64")
+
+
+@pytest.mark.parametrize(
+    ("name", "oci", "fault"),
+    [
+        ("zen3", "", "'zen3' is no architecture of OCI images, and 'oci' does not say which one it is; "),
+        ("aarch64", "", "'aarch64' is no architecture of OCI images, and 'oci' does not say which one it is; "),
+        ("zen3", "x86_64", "'x86_64' is no architecture of OCI images; did you mean 'amd64'?"),
+        ("zen3", "amd46", "'amd46' is no architecture of OCI images; did you mean 'amd64'?"),
+        ("Zen-3", "amd64", "'Zen-3' is not a name of lower case letters, digits and '_', such as 'amd64' or 'zen3'"),
+    ],
+)
+def test_what_is_no_architecture_is_a_fault(name: str, oci: str, fault: str) -> None:
+    text = SITE.replace("  arm64:\n", f"  {name}:\n" + (f"    oci: {oci}\n" if oci else ""), 1)
+    line = text.splitlines().index(f"  {name}:") + 1
+    found = [one for one in faults(text) if fault in one]
+    assert len(found) == 1
+    assert found[0].startswith(f"spacktainers.yaml:{line + bool(oci and name == 'zen3')}:")
+    assert "oci: arm64" in found[0] or name != "aarch64"

@@ -62,7 +62,7 @@ def build_job(container: Container, place: ContainerPlace) -> Job:
         variables={
             **_variables(container, place, "containers"),
             **site.images.buildah.variables(),
-            "ARCHITECTURE": place.name,
+            "ARCHITECTURE": container.platform,
             **({"LOCK": container.lock, "LOCK_SHA256": container.record.spack_lock_sha256} if container.lock else {}),
         },
         artifacts=Artifacts(expire_in=site.gitlab.artifact_expiry, dotenv="container.env"),
@@ -108,7 +108,7 @@ def sif_job(container: Container, place: ContainerPlace, bucket: ContainersBucke
 
 
 def tag_job(container: Container, place: ContainerPlace, architectures: Sequence[str], needed: Sequence[str]) -> Job:
-    """Lets the tag without architecture point to the images of all architectures that have this version."""
+    """Lets the tag without architecture point to the images of these architectures that have this version."""
     members = [f"{container.tag}-{architecture}" for architecture in architectures]
     return Job(
         name=names.image_index_job(container.name, several=len(members) > 1),

@@ -47,7 +47,7 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
             **site.images.buildah.variables(),
             "IMAGE": image.reference,
             "FOLDER": image.folder,
-            "ARCHITECTURE": image.architecture,
+            "ARCHITECTURE": image.platform,
         },
         artifacts=Artifacts(expire_in=site.gitlab.artifact_expiry, dotenv=dotenv),
         timeout=architecture.settings("images").timeout or "2 hours",

@@ -24,7 +24,7 @@ from job_creator.images.decisions import Action, Decision, Subject
 from job_creator.images.knowledge import Knowledge
 from job_creator.project_files import BASE_IMAGES
 from job_creator.site.gitlab import Limits
-from tests.samples import BRANCH, MERGE_REQUEST, SITE, imported_definition, inputs, spack_definition
+from tests.samples import BRANCH, MERGE_REQUEST, SITE, imported_definition, inputs, spack_definition, two_zens
 
 UNKNOWN = Knowledge(None, "not asked")
 
@@ -327,3 +327,19 @@ def test_the_order_of_the_inputs_does_not_matter(chance: random.Random) -> None:
 def _everything(found: Inputs) -> tuple[str, Mapping[str, Any]]:
     built = plan(found, UNKNOWN)
     return dump(built.pipeline.document()), built.environments
+
+
+def test_architectures_of_one_oci_name_share_no_index_and_the_plan_says_so() -> None:
+    found = inputs(spack_definition(architecture="zen3"), spack_definition(architecture="zen4"), text=two_zens())
+    built = plan(found, Knowledge({}))
+    builds = jobs(built)
+    assert {builds[f"build builder for {name}"].variables["ARCHITECTURE"] for name in ("zen3", "zen4")} == {"amd64"}
+    assert builds["build builder for zen3"].variables["IMAGE"].endswith("-zen3")
+    index = builds["tag builder"]
+    assert [need.job for need in index.needs] == ["build builder for zen4"]
+    left = {one.architecture for one in built.decisions if one.action is Action.LEAVE_OUT}
+    assert left == {"zen3"}
+    # Downloads go by OCI's name, and so do questions to the registry.
+    tools = image("singularitah", found, "zen3")
+    assert tools.platform == "amd64"
+    assert {query.architecture for query in questions(wanted_images(found), "latest")} == {"amd64"}

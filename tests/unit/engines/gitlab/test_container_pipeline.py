@@ -23,11 +23,11 @@ from job_creator.engines.gitlab.container_questions import (
 from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.names import NOTHING_TO_DO
 from job_creator.engines.gitlab.objects import Job
-from job_creator.images.decisions import Action
+from job_creator.images.decisions import Action, Subject
 from job_creator.images.knowledge import Knowledge
 from job_creator.site.gitlab import Limits
 from tests.containers import DIGEST, container, images_of, imported, recipe, records_of, unknown, wanted
-from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, imported_definition, spack_definition
+from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, imported_definition, site, spack_definition
 
 BUILD = "build hdf5 container for amd64"
 CREATE = "create hdf5 sif file for amd64"
@@ -281,3 +281,17 @@ def test_without_a_containers_bucket_there_are_no_sif_files() -> None:
     text = SITE.replace("    containers: {bucket: sifs}\n", "")
     found = wanted(container(made_with=recipe(text=text)), text=text)
     assert job_names(planned(found, unknown())) == [BUILD, TAG]
+
+
+def test_a_container_that_shares_its_oci_name_keeps_to_its_own_tag() -> None:
+    one = replace(container(), architecture="zen3")
+    found = replace(wanted(one), architectures={one.name: ["zen4", "arm64"]})
+    text = SITE.replace("  amd64:\n", "  zen4:\n    oci: amd64\n", 1)
+    found = replace(found, place=replace(found.place, name="zen3", site=site(text)))
+    built = planned(replace(found, context=found.context), Knowledge({}), Publications({}))
+    assert [name for name in job_names(built) if name.startswith(("tag", "create multiarch", "publish"))] == []
+    left = {decision.subject: decision.reason for decision in built.decisions if decision.action is Action.LEAVE_OUT}
+    assert left[Subject.IMAGE_INDEX] == "the tag has one image for amd64, that for zen4; zen3 has a tag of its own"
+    build = job(built, "build hdf5 container for zen3")
+    assert build.variables["ARCHITECTURE"] == "amd64"
+    assert build.variables["IMAGE"].endswith("-zen3")
