@@ -13,6 +13,7 @@ from foundation.registries.reference import ImageReference, is_container_name
 from foundation.spack.releases import SpackLine
 from foundation.validation import validate
 from foundation.yaml_io import Document, Location, Position, parse
+from job_creator.definitions.epilogue import epilogue_faults
 from job_creator.definitions.file import DefinitionFile, Spacktainer, TemplateFile
 from job_creator.definitions.folder import Candidate, look
 from job_creator.definitions.header import read_imported_image
@@ -120,6 +121,8 @@ def _read(found: Candidate, root: Path, line: SpackLine | None) -> Definition:
             written = validate(DefinitionFile, _without_override_marks(document, ("spack",)))
             extra = written.spacktainer or Spacktainer()
             faults += _unknown_sections(document, line)
+            if found.epilogue:
+                faults += epilogue_faults(found.epilogue.read_bytes(), _relative(found.epilogue, root))
             definition = SpackDefinition(
                 found.name,
                 found.architecture,

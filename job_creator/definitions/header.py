@@ -11,6 +11,14 @@ from dataclasses import dataclass
 from foundation.errors import Fault, InvalidInputError
 from foundation.registries.reference import ImageReference, parse_reference, scheme_fault
 from foundation.written_text import read_text
+from job_creator.definitions.sections import (
+    argument_faults,
+    begins_section,
+    default_arguments,
+    filled,
+    lines_of,
+    section_faults,
+)
 
 _HEADER_LINE = re.compile(r"\s*([A-Za-z]+)\s*:\s*(.*?)\s*")
 _KEYWORDS = ("bootstrap", "from", "registry", "namespace", "includecmd", "fingerprints")
@@ -24,9 +32,10 @@ class _Entry:
 
 
 def read_imported_image(content: bytes, path: str) -> ImageReference:
-    """The image that the definition starts from. Raises `InvalidInputError` with every fault of the header."""
+    """The image that the definition starts from. Raises `InvalidInputError` with every fault of header and sections."""
     text = read_text(content, path)
     entries, faults = _header(text, path)
+    faults += [*section_faults(text, path), *argument_faults(text, path)]
     bootstrap = entries.get("bootstrap")
     if bootstrap is None:
         faults.append(Fault(path, 1, 1, "'Bootstrap' is missing", "start the file with 'Bootstrap: docker'"))
@@ -53,19 +62,21 @@ def read_imported_image(content: bytes, path: str) -> ImageReference:
 
 def with_image(text: str, image: str) -> str:
     """The definition with another image under it: a header of its own, and all sections as they are."""
-    lines = text.splitlines(keepends=True)
-    first = next((index for index, line in enumerate(lines) if line.lstrip().startswith("%")), len(lines))
-    return f"Bootstrap: docker\nFrom: {image}\n\n{''.join(lines[first:])}"
+    lines = text.split("\n")
+    first = next((index for index, line in enumerate(lines) if begins_section(line)), len(lines))
+    return "\n".join(["Bootstrap: docker", f"From: {image}", "", *lines[first:]])
 
 
 def _header(text: str, path: str) -> tuple[dict[str, _Entry], list[Fault]]:
-    """The keywords before the first section, lower case, and what is wrong with them."""
+    """The keywords before the first section, lower case and with their arguments, and what is wrong with them."""
+    arguments = default_arguments(text)
     entries: dict[str, _Entry] = {}
     faults: list[Fault] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.lstrip().startswith("%"):
+    for number, written in enumerate(lines_of(text), start=1):
+        if begins_section(written):
             break
-        if not line.strip() or line.lstrip().startswith("#"):
+        line = written.partition("#")[0]
+        if not line.strip():
             continue
         match = _HEADER_LINE.fullmatch(line)
         if not match or match[1].lower() not in _KEYWORDS:
@@ -75,5 +86,5 @@ def _header(text: str, path: str) -> tuple[dict[str, _Entry], list[Fault]]:
             message = f"a second {match[1]!r}; definitions with several stages wrap no single image"
             faults.append(Fault(path, number, 1, message, "keep one 'Bootstrap' and one 'From'"))
         else:
-            entries[match[1].lower()] = _Entry(match[2], number, match.start(2) + 1)
+            entries[match[1].lower()] = _Entry(filled(match[2], arguments), number, match.start(2) + 1)
     return entries, faults

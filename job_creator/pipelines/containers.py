@@ -196,7 +196,7 @@ def _spacktainer(
         extra_files = {
             file.source: list_files(root / project_files.EXTRA_FILES_FOLDER / file.source) for file in definition.files
         }
-        epilogue = read_file(root / definition.epilogue).decode() if definition.epilogue else None
+        epilogue = read_file(root / definition.epilogue).decode("utf-8-sig") if definition.epilogue else None
         return spacktainer(definition, environment, recipe, extra_files, epilogue)
     except InvalidInputError as error:
         return Unbuildable(definition.name, definition.architecture, str(error))
