@@ -12,6 +12,7 @@ from job_creator.definitions.definitions import ImportedDefinition, SpackDefinit
 from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, installed_key
 from job_creator.engines.gitlab.jobs.containers import ContainerPlace
 from job_creator.engines.gitlab.names import container_artifacts
+from job_creator.environments.concrete import ConcreteEnvironment
 from job_creator.images.knowledge import Knowledge, registry_of
 from job_creator.pipelines.packages import preparation
 from job_creator.project_files import environments_folder
@@ -56,11 +57,15 @@ def recipe(environment: Mapping[str, str] = DEFAULT_BRANCH, text: str = PUBLISHE
     )
 
 
-def container(definition: SpackDefinition | None = None, made_with: Recipe | None = None) -> Container:
+def container(
+    definition: SpackDefinition | None = None,
+    made_with: Recipe | None = None,
+    environment: ConcreteEnvironment | None = None,
+) -> Container:
     """The container of a definition, from the sample lockfile."""
     found = definition or spack_definition()
     files = {file.source: (FileEntry(file.source, "100644", "1" * 64),) for file in found.files}
-    return spacktainer(found, concrete(), made_with or recipe(), files, None)
+    return spacktainer(found, environment or concrete(), made_with or recipe(), files, None)
 
 
 def imported(definition: ImportedDefinition | None = None, digest: str = f"sha256:{'a' * 64}") -> Container:

@@ -4,7 +4,7 @@ A new release line is one more row of `RELEASES`, with the versions of the forma
 
 Sources, Spack v0.18 to v1.1.0: `lockfile_format_version` in lib/spack/spack/environment/environment.py,
 `SPECFILE_FORMAT_VERSION` in spec.py, `_DB_VERSION` in database.py, the layouts in binary_distribution.py and
-url_buildcache.py; for sections lib/spack/spack/schema/env.py and the schemas that it merges.
+url_buildcache.py. Which line knows which section of an environment stands in sections/table.py.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ class Novelty(Enum):
     """Packages live in a repository of their own (Spack 1.0 release notes)."""
     COMPILERS_AS_DEPENDENCIES = auto()
     """What follows `%gcc` binds to the compiler, and nodes without compiled language have none."""
-    REPOS_AS_MAPPING = auto()
-    """`repos` may be a mapping."""
 
 
 class SpackLine(NamedTuple):
@@ -57,14 +55,6 @@ class SpackLine(NamedTuple):
     def __str__(self) -> str:
         """`1.1`."""
         return f"{self.major}.{self.minor}"
-
-    def why_unknown(self, section: str, value: object) -> str:
-        """Why this line cannot take a section of an environment; empty if it can."""
-        if section == "repos" and isinstance(value, dict):
-            since, section = since_of(Novelty.REPOS_AS_MAPPING), "repos' as a mapping"
-        else:
-            since, section = since_of(section), f"{section}'"
-        return f"'{section} needs Spack {since} or newer; this site builds with {self}" if self < since else ""
 
     def has(self, novelty: Novelty) -> bool:
         """Whether this line has what came with it or with an older one."""
@@ -110,8 +100,6 @@ class Release:
     """Of the index of a build cache."""
     layout: Layout
     new: frozenset[Novelty] = frozenset()
-    new_sections: frozenset[str] = frozenset()
-    """Keys of `spack:` in an environment."""
     is_built_with: bool = True
 
 
@@ -127,7 +115,6 @@ RELEASES: Final = (
         database=7,
         layout=Layout.V2,
         new=frozenset({Novelty.SIGNED_MIRRORS, Novelty.PRIVATE_BINARIES}),
-        new_sections=frozenset({"include_concrete"}),
     ),
     Release(
         line=SpackLine(0, 23),
@@ -143,8 +130,7 @@ RELEASES: Final = (
         specfile=5,
         database=8,
         layout=Layout.V3,
-        new=frozenset({Novelty.PACKAGE_REPOSITORY, Novelty.COMPILERS_AS_DEPENDENCIES, Novelty.REPOS_AS_MAPPING}),
-        new_sections=frozenset({"toolchains", "env_vars"}),
+        new=frozenset({Novelty.PACKAGE_REPOSITORY, Novelty.COMPILERS_AS_DEPENDENCIES}),
     ),
     Release(line=SpackLine(1, 1), lockfile=6, specfile=5, database=8, layout=Layout.V3),
     Release(line=SpackLine(1, 2), lockfile=6, specfile=5, database=8, layout=Layout.V3),
@@ -175,10 +161,9 @@ def line_of_ref(ref: str) -> SpackLine:
     return SpackLine.parse(match[1])
 
 
-def since_of(what: Novelty | str) -> SpackLine:
-    """The line that a novelty or a section of environments came with; the oldest line for what all of them know."""
-    found = (one.line for one in RELEASES if what in one.new or what in one.new_sections)
-    return next(found, RELEASES[0].line)
+def since_of(novelty: Novelty) -> SpackLine:
+    """The line that a novelty came with."""
+    return next(one.line for one in RELEASES if novelty in one.new)
 
 
 def databases_of(layout: Layout) -> range:

@@ -10,10 +10,13 @@ from typing import Final
 from foundation.errors import Fault
 from foundation.yaml_io import Document
 from job_creator.checks.environment_file import Check, EnvironmentFile
+from job_creator.checks.folders import install_tree_faults, view_faults
+from job_creator.checks.mirrors import mirror_faults
+from job_creator.checks.sections import refused_sections
 from job_creator.definitions.definitions import Definition, SpackDefinition
 from job_creator.site.site import Site
 
-CHECKS: Final[tuple[Check, ...]] = ()
+CHECKS: Final[tuple[Check, ...]] = (refused_sections, install_tree_faults, view_faults, mirror_faults)
 """In the order in which faults at one place are told."""
 
 
@@ -34,6 +37,10 @@ def check(site: Site, template: Document, definitions: Iterable[Definition], roo
         else []
     )
     subjects += [
-        EnvironmentFile(one.document, site, root, one) for one in definitions if isinstance(one, SpackDefinition)
+        EnvironmentFile(one.document, site, root, one, template)
+        for one in definitions
+        if isinstance(one, SpackDefinition)
     ]
-    return Checked(tuple(fault for subject in subjects for rule in CHECKS for fault in rule(subject)))
+    found = (fault for subject in subjects for rule in CHECKS for fault in rule(subject))
+    # What the template says alone is wrong for every definition, and told once.
+    return Checked(tuple(dict.fromkeys(found)))

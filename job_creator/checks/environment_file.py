@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from foundation.errors import Fault
 from foundation.spack.releases import SpackLine
 from foundation.yaml_io import Document, Location
 from job_creator.definitions.definitions import SpackDefinition
+from job_creator.environments.marks import merge, replaces, unmarked
 from job_creator.site.site import Site
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EnvironmentFile:
     """A file with an environment: a definition, or the template, which has none."""
 
@@ -23,6 +25,8 @@ class EnvironmentFile:
     root: Path
     """The repository."""
     definition: SpackDefinition | None = None
+    template: Document = field(default=Document("", None), repr=False, compare=False)
+    """The template that the definition is merged with."""
 
     @property
     def line(self) -> SpackLine:
@@ -32,13 +36,71 @@ class EnvironmentFile:
     @property
     def section(self) -> Mapping[str, Any]:
         """What stands below `spack:`, with Spack's marks at its keys."""
-        value = self.document.value["spack"]
-        return value if isinstance(value, Mapping) else {}
+        return _section(self.document)
+
+    @property
+    def unmarked_section(self) -> Mapping[str, Any]:
+        """What stands below `spack:`, without marks at its keys."""
+        return {unmarked(key): value for key, value in self.section.items()}
+
+    @cached_property
+    def merged(self) -> Mapping[str, Any]:
+        """What the template and this file make together, with marks at keys of the lower levels only."""
+        together = merge(_section(self.template), self.section)
+        return {unmarked(key): value for key, value in together.items()}
 
     def fault(self, location: Location, message: str, hint: str = "", *, of_key: bool = False) -> Fault:
         """A fault at a place below `spack:`."""
         return self.document.fault(("spack", *location), message, hint, of_key=of_key)
 
+    def fault_of_merged(self, location: Location, message: str, hint: str = "") -> Fault:
+        """A fault of `merged`, where it was written: in this file, or else in the template.
+
+        The keys of `location` have no marks. What is missing is told where the closest thing around it was written.
+        """
+        best = _written_as((), self.document)
+        for document in (self.document, self.template):
+            found = _written_as(location, document)
+            best = max(best, found, key=lambda one: len(one.location))
+            if found.replaces_weaker:
+                break
+        missing = len(best.location) < len(location) and isinstance(best.value, Mapping)
+        return best.document.fault(("spack", *best.location), message, hint, of_key=missing)
+
 
 Check = Callable[[EnvironmentFile], Iterator[Fault]]
 """Yields every fault of one kind."""
+
+
+def _section(document: Document) -> Mapping[str, Any]:
+    value = document.value.get("spack") if isinstance(document.value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """As much of a location as a document has."""
+
+    document: Document
+    location: Location
+    """With marks, seen from `spack:`."""
+    value: Any
+    replaces_weaker: bool
+    """Whether a mark, or a plain value on the way, drops what weaker documents have at this location."""
+
+
+def _written_as(location: Location, document: Document) -> _Written:
+    value: Any = _section(document)
+    written: Location = ()
+    replaces_weaker = False
+    for step in location:
+        if isinstance(value, Mapping):
+            key = next((one for one in value if unmarked(str(one)) == step), None)
+        else:
+            key = step if isinstance(value, list) and isinstance(step, int) and step < len(value) else None
+        if key is None:
+            break
+        replaces_weaker = replaces_weaker or replaces(str(key))
+        written, value = (*written, key), value[key]
+    is_plain = bool(written) and not isinstance(value, Mapping)
+    return _Written(document, written, value, replaces_weaker or is_plain)

@@ -15,8 +15,9 @@ from job_creator import project_files
 from job_creator.containers.versions import image_version, spack_version, tag_of
 from job_creator.definitions.definitions import ImportedDefinition, SpackDefinition
 from job_creator.definitions.header import with_image
-from job_creator.environments.concrete import ENVIRONMENT_FOLDER, ConcreteEnvironment
-from job_creator.environments.setting import Setting, credential_variables, mirrors
+from job_creator.environments.concrete import ConcreteEnvironment
+from job_creator.environments.setting import SITE_MIRRORS, Setting, credential_variables, mirrors, named_variables
+from job_creator.environments.views import ENVIRONMENT_FOLDER
 from job_creator.publishing.record import PublicationRecord
 from job_creator.scripts.rendering import render, render_text
 from job_creator.site.run import Context
@@ -122,11 +123,13 @@ def spacktainer(
     }
     folder = f"{recipe.folder}/{definition.name}"
     lock = f"{recipe.environments}/{definition.name}/concrete_environment/spack.lock"
-    secrets = credential_variables(recipe.setting)
+    # Spack builds nothing that it finds on any mirror of the environment, so the container reads all of them.
+    own = {name: one for name, one in environment.mirrors.items() if name not in SITE_MIRRORS}
+    secrets = tuple(dict.fromkeys((*credential_variables(recipe.setting), *named_variables(own))))
     files = {
         "Dockerfile": _dockerfile(definition, environment, recipe, lock, folder, secrets, epilogue).encode(),
         "spack.yaml": manifest,
-        "mirrors.yaml": dump({"mirrors:": mirrors(recipe.setting)}, HEADER).encode(),
+        "mirrors.yaml": dump({"mirrors:": {**mirrors(recipe.setting), **own}}, HEADER).encode(),
         "smoke_tests.sh": tests,
         "secrets": "".join(f"{name}\n" for name in secrets).encode(),
     }

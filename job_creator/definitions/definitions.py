@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from foundation.errors import Fault, InvalidInputError, naming
 from foundation.registries.reference import ImageReference, is_container_name
 from foundation.spack.releases import SpackLine
+from foundation.spack.sections.table import FORMER_SECTIONS, SECTIONS
 from foundation.validation import validate
 from foundation.yaml_io import Document, Location, Position, parse
 from job_creator.definitions.epilogue import epilogue_faults
@@ -100,8 +101,13 @@ def read_definitions(
 
 def read_template(document: Document, line: SpackLine | None = None) -> Mapping[str, Any]:
     """The `spack:` section of the environment template, as it was written. Raises `InvalidInputError`."""
-    validate(TemplateFile, _without_override_marks(document, ("spack",)))
-    faults = _unknown_sections(document, line)
+    known, faults = _without_former_sections(document)
+    try:
+        validate(TemplateFile, _without_override_marks(known, ("spack",)))
+    except InvalidInputError as error:
+        faults += error.faults
+    else:
+        faults += _unknown_sections(known, line)
     if faults:
         raise InvalidInputError(faults)
     return dict(document.value["spack"])
@@ -118,9 +124,11 @@ def _read(found: Candidate, root: Path, line: SpackLine | None) -> Definition:
             definition = ImportedDefinition(found.name, found.architecture, shown, image, content.decode("utf-8-sig"))
         else:
             document = parse(content, shown)
-            written = validate(DefinitionFile, _without_override_marks(document, ("spack",)))
+            known, former = _without_former_sections(document)
+            faults += former
+            written = validate(DefinitionFile, _without_override_marks(known, ("spack",)))
             extra = written.spacktainer or Spacktainer()
-            faults += _unknown_sections(document, line)
+            faults += _unknown_sections(known, line)
             if found.epilogue:
                 faults += epilogue_faults(found.epilogue.read_bytes(), _relative(found.epilogue, root))
             definition = SpackDefinition(
@@ -141,13 +149,33 @@ def _read(found: Candidate, root: Path, line: SpackLine | None) -> Definition:
     return definition
 
 
+def _without_former_sections(document: Document) -> tuple[Document, list[Fault]]:
+    """The document as it reads without sections that only older lines of Spack took, and a fault for each of them."""
+    sections = document.value.get("spack") if isinstance(document.value, Mapping) else None
+    if not isinstance(sections, Mapping):
+        return document, []
+    former = [(key, row) for key in sections if (row := FORMER_SECTIONS.get(_MARK.sub("", str(key))))]
+    faults = [
+        document.fault(
+            ("spack", key), f"{row.name!r} is a section of Spack {row.until} and older", row.instead, of_key=True
+        )
+        for key, row in former
+    ]
+    kept = {key: value for key, value in sections.items() if key not in dict(former)}
+    return replace(document, value=_replaced(document.value, ("spack",), kept)), faults
+
+
 def _unknown_sections(document: Document, line: SpackLine | None) -> list[Fault]:
     """Faults for what the Spack line in use does not know."""
     if line is None:
         return []
-    sections = {key: line.why_unknown(_MARK.sub("", key), value) for key, value in document.value["spack"].items()}
+    reasons = {
+        key: SECTIONS[_MARK.sub("", key)].why_unknown(value, line)
+        for key, value in document.value["spack"].items()
+        if _MARK.sub("", key) in SECTIONS
+    }
     return [
-        document.fault(("spack", key), *reason.split("; "), of_key=True) for key, reason in sections.items() if reason
+        document.fault(("spack", key), *reason.split("; "), of_key=True) for key, reason in reasons.items() if reason
     ]
 
 

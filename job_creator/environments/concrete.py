@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import posixpath
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from foundation.errors import Fault, InvalidInputError
 from foundation.spack.lockfile import Lockfile, read_lockfile
+from foundation.spack.sections.table import shipped
 from foundation.yaml_io import load
+from job_creator.environments.install_tree import install_tree
 from job_creator.environments.marks import unmarked
-
-ENVIRONMENT_FOLDER: Final = "/opt/spack-environment"
-"""Where the environment is in the container."""
-_PLAIN_PATH = re.compile(r"(/[\w.+-]+)+")
-_NOT_SHIPPED: Final = frozenset({"mirrors", "ci", "cdash", "bootstrap", "container", "include", "develop"})
-"""Sections that only mean something where things are built."""
+from job_creator.environments.views import PLAIN_PATH, views
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +49,15 @@ class ConcreteEnvironment:
 
         Paths need no padding any more: what is padded in the build cache becomes shorter when it is installed.
         """
-        kept = {key: value for key, value in self.environment.items() if unmarked(key) not in _NOT_SHIPPED}
-        return {"spack": {**kept, "config": self._config()}}
+        kept = {key: value for key, value in self.environment.items() if shipped(unmarked(key))}
+        config = next((key for key in kept if unmarked(key) == "config"), "config")
+        return {"spack": {**kept, config: self._config()}}
 
     @property
     def install_root(self) -> str:
         """The root of the install tree. Raises `InvalidInputError` unless it is an absolute path."""
         root = str(self._config()["install_tree"].get("root", ""))
-        if not _PLAIN_PATH.fullmatch(root):
+        if not PLAIN_PATH.fullmatch(root):
             message = f"'config: install_tree: root' is {root!r}, from which a container cannot be made"
             hint = "set an absolute path in the template, such as /opt/software"
             raise InvalidInputError([Fault(f"{self.path}/spack.yaml", 1, 1, message, hint)])
@@ -73,34 +69,27 @@ class ConcreteEnvironment:
 
         Raises `InvalidInputError` for roots that only Spack could find.
         """
-        roots = self._view_roots()
-        for root in roots:
-            if not _PLAIN_PATH.fullmatch(root):
-                message = f"the view at {root!r} cannot be put into a container"
+        found = views(self._section("view"))
+        for view in found:
+            if not view.is_plain:
+                message = f"the view at {view.root!r} cannot be put into a container"
                 hint = "give it a path of letters, digits, '.', '_', '+' and '-'"
                 raise InvalidInputError([Fault(f"{self.path}/spack.yaml", 1, 1, message, hint)])
-        return roots
+        return tuple(view.root for view in found)
 
-    def _view_roots(self) -> tuple[str, ...]:
-        view = self.environment.get("view", True)
-        if view is False:
-            return ()
-        if view is True or view is None:
-            return (f"{ENVIRONMENT_FOLDER}/.spack-env/view",)
-        if isinstance(view, str):
-            return (_below_environment(view),)
-        roots = (one.get("root", "") if isinstance(one, Mapping) else str(one) for one in view.values())
-        return tuple(_below_environment(root) for root in roots)
+    @property
+    def mirrors(self) -> Mapping[str, Any]:
+        """The mirrors that it was made with: what is found on any of them may be installed in the container."""
+        found = self._section("mirrors")
+        return found if isinstance(found, Mapping) else {}
+
+    def _section(self, name: str) -> Any:
+        return next((value for key, value in self.environment.items() if unmarked(key) == name), None)
 
     def _config(self) -> dict[str, Any]:
-        config = next((value for key, value in self.environment.items() if unmarked(key) == "config"), None)
+        config = self._section("config")
         values = dict(config) if isinstance(config, Mapping) else {}
-        tree = next((value for key, value in values.items() if unmarked(key) == "install_tree"), None)
-        inner = {"root": tree} if isinstance(tree, str) else dict(tree) if isinstance(tree, Mapping) else {}
-        inner.pop("padded_length", None)
         others = {key: value for key, value in values.items() if unmarked(key) != "install_tree"}
-        return {**others, "install_tree": inner}
-
-
-def _below_environment(path: str) -> str:
-    return posixpath.join(ENVIRONMENT_FOLDER, path)
+        tree = install_tree(config)
+        tree.pop("padded_length", None)
+        return {**others, "install_tree": tree}

@@ -44,6 +44,11 @@ def unmarked(key: str) -> str:
     return _split(key)[0]
 
 
+def replaces(key: str) -> bool:
+    """Whether the mark of a key drops what weaker levels have below it."""
+    return _split(key)[1] == ":"
+
+
 def _split(key: str) -> tuple[str, str]:
     return (key[:-1], key[-1]) if len(key) > 1 and key.endswith(_MARKS) else (key, "")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from foundation.spack.releases import SpackLine
 from job_creator.environments.marks import merge, unmarked
-from job_creator.environments.setting import Setting, mirrors
+from job_creator.environments.setting import Setting, mirrors, with_destination
 from job_creator.scripts.rendering import render
 from job_creator.site.architectures import Architecture
 from job_creator.site.places import BinaryMirror
@@ -26,6 +26,8 @@ def merged_environment(setting: Setting, template: Mapping[str, Any], definition
         "ci": pipeline_generation(setting),
     }
     environment = merge(merge(generated, template), definition)
+    mirrors_key = _key_of(environment, "mirrors")
+    environment[mirrors_key] = with_destination(environment[mirrors_key], setting)
     first = {"specs": environment.pop("specs", [])}
     return {"spack": _padded(_valid_for_line({**first, **environment}), setting.architecture.binary_mirror)}
 
@@ -85,7 +87,9 @@ def _key_of(mapping: Mapping[str, Any], name: str) -> str:
 
 def _valid_for_line(environment: dict[str, Any]) -> dict[str, Any]:
     """A plain path as `install_tree` is refused from Spack 1.1 on; the mapping is known to all lines."""
-    config = environment.get("config")
-    if isinstance(config, Mapping) and isinstance(config.get("install_tree"), str):
-        environment["config"] = {**config, "install_tree": {"root": config["install_tree"]}}
+    key = _key_of(environment, "config")
+    config = environment.get(key)
+    inner = _key_of(config, "install_tree") if isinstance(config, Mapping) else ""
+    if isinstance(config, Mapping) and isinstance(config.get(inner), str):
+        environment[key] = {**config, inner: {"root": config[inner]}}
     return environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,10 @@ SOURCE_MIRROR = "source-mirror"
 
 
 BINARY_MIRROR = "binary-mirror"
+
+
+SITE_MIRRORS = frozenset({DESTINATION, DEFAULT_BRANCH_CACHE, SOURCE_MIRROR, BINARY_MIRROR})
+"""Names that no environment may use for something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,26 @@ def credential_variables(setting: Setting) -> tuple[str, ...]:
     keyed = (*setting.caches.values(), *pushed)
     pairs = [(one.access_key_id_variable, one.secret_access_key_variable) for one in keyed]
     return tuple(dict.fromkeys(name for pair in pairs for name in pair))
+
+
+def with_destination(mirrors_section: Any, setting: Setting) -> dict[str, Any]:
+    """A section `mirrors` with the destination in it: `spack ci` needs that, also where `mirrors::` drops the rest."""
+    destination = {DESTINATION: mirrors(setting)[DESTINATION]}
+    return {**destination, **(mirrors_section if isinstance(mirrors_section, Mapping) else {})}
+
+
+def named_variables(mirrors_section: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the variables in which mirrors say that their keys are."""
+    names: list[str] = []
+    for found in mirrors_section.values():
+        connections = [found, *(found.get(key) for key in ("fetch", "pull"))] if isinstance(found, Mapping) else []
+        for one in connections:
+            if not isinstance(one, Mapping):
+                continue
+            pair = one.get("access_pair")
+            keys = (pair.get("id_variable"), pair.get("secret_variable")) if isinstance(pair, Mapping) else ()
+            names += [name for name in (*keys, one.get("access_token_variable")) if isinstance(name, str)]
+    return tuple(dict.fromkeys(names))
 
 
 def mirror(cache: Bucket, line: SpackLine, *, signed: bool) -> dict[str, Any]:

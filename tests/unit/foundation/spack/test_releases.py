@@ -36,27 +36,13 @@ def test_rows_are_in_order_and_formats_only_grow() -> None:
 
 
 def test_each_novelty_comes_with_one_line_only() -> None:
-    found = [novelty for one in RELEASES for novelty in (*one.new, *one.new_sections)]
+    found = [novelty for one in RELEASES for novelty in one.new]
     assert len(set(found)) == len(found)
     assert set(Novelty) <= set(found)
 
 
 def test_a_novelty_stays() -> None:
     assert [line for line in SUPPORTED if line.has(Novelty.ACCESS_PAIR)] == [one for one in SUPPORTED if one >= (0, 23)]
-
-
-@pytest.mark.parametrize(
-    ("section", "value", "since"),
-    [("include_concrete", [], (0, 22)), ("toolchains", {}, (1, 0)), ("repos", {}, (1, 0)), ("specs", [], (0, 18))],
-)
-def test_sections_are_known_from_their_line_on(section: str, value: object, since: tuple[int, int]) -> None:
-    assert [line for line in SUPPORTED if not line.why_unknown(section, value)] == [
-        line for line in SUPPORTED if line >= since
-    ]
-
-
-def test_what_nothing_is_said_of_is_as_old_as_the_table() -> None:
-    assert since_of("specs") == RELEASES[0].line
 
 
 def test_layouts_share_no_version_of_indexes() -> None:

@@ -1,0 +1,1 @@
+"""What `jc check` says of environments."""
