@@ -110,8 +110,8 @@ def _job(node: str, needs: list[str], shared: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def lockfile(edges: Mapping[str, Collection[str]]) -> bytes:
-    """The lockfile of a graph."""
+def lockfile(edges: Mapping[str, Collection[str]], groups: Mapping[str, str] | None = None) -> bytes:
+    """The lockfile of a graph; with `groups`, which say the group of each root, as Spack 1.2 writes it."""
     specs = {
         spack_hash(node): {
             "name": node,
@@ -125,7 +125,10 @@ def lockfile(edges: Mapping[str, Collection[str]]) -> bytes:
         for node, dependencies in edges.items()
     }
     meta = {"file-type": "spack-lockfile", "lockfile-version": 6, "specfile-version": 5}
-    roots = [{"hash": key, "spec": spec["name"]} for key, spec in specs.items()]
+    roots = [{"hash": key, "spec": str(spec["name"])} for key, spec in specs.items()]
+    if groups is not None:
+        meta["lockfile-version"] = 7
+        roots = [{**root, "group": groups[root["spec"]]} for root in roots if root["spec"] in groups]
     return json.dumps({"_meta": meta, "roots": roots, "concrete_specs": specs}).encode()
 
 
@@ -136,10 +139,22 @@ def generated(
     built: Collection[str] | None = None,
     version: str = "1.1.0",
     locked: bool = True,
+    groups: Mapping[str, str] | None = None,
+    needs: Mapping[str, Collection[str]] | None = None,
 ) -> Generated:
-    """The same, read."""
+    """The same, read. `groups` says the spec group of each root, `needs` what each group needs."""
     content = pipeline(container, edges, built=built, version=version)
-    return read_generated(container, f"{container}/pipeline.yml", content, lock=lockfile(edges) if locked else None)
+    lock = lockfile(edges, groups) if locked else None
+    specs = [
+        {
+            "group": group,
+            "needs": sorted(needed),
+            "specs": [one for one in groups or {} if (groups or {})[one] == group],
+        }
+        for group, needed in (needs or {}).items()
+    ]
+    manifest = json.dumps({"spack": {"specs": specs}}).encode() if needs is not None else None
+    return read_generated(container, f"{container}/pipeline.yml", content, lock=lock, environment=manifest)
 
 
 def recording(line: str, container: str) -> Generated:

@@ -1,7 +1,7 @@
 """Spack's lockfiles, and nothing else knows their formats.
 
 Source: lib/spack/spack/environment/environment.py (lockfile versions) and lib/spack/spack/spec.py (specfile versions)
-of Spack v0.21.3 to v1.1.0.
+of Spack v0.21.3 to v1.1.0; the documentation of lib/spack/spack/environment/__init__.py after 1.2 for versions 7 and 8.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from foundation.errors import Fault, InvalidInputError
+from foundation.spack.groups import DEFAULT_GROUP
 from foundation.spack.releases import LOCKFILES
 
 RUNTIME_TYPES: Final = frozenset(("link", "run"))
@@ -52,6 +53,8 @@ class Lockfile:
     spack_version: str = ""
     spack_commit: str = ""
     """Which Spack wrote the lockfile; the commit is empty for one without a repository."""
+    root_groups: tuple[str, ...] = ()
+    """The spec group of each root, in the order of the roots; since version 7, one and the same before."""
 
 
 def read_lockfile(content: bytes, path: str) -> Lockfile:
@@ -83,6 +86,7 @@ def read_lockfile(content: bytes, path: str) -> Lockfile:
             tuple(included),
             str(writer.get("version") or ""),
             str(writer.get("commit") or ""),
+            tuple(str(root.get("group", DEFAULT_GROUP)) for root in value["roots"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise fault(f"not laid out like a lockfile: {error}") from None
@@ -106,7 +110,7 @@ def flattened(content: bytes, path: str) -> bytes:
 
 
 def dependency_types(node: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """The types (`link`, `run`, `build`, `test`) of each dependency of a node by DAG hash, in specfiles 2 to 5.
+    """The types (`link`, `run`, `build`, `test`) of each dependency of a node by DAG hash, in specfiles 2 to 6.
 
     Nodes of lockfiles, of spec files and of indexes of build caches look the same. Raises `KeyError` and `TypeError`
     where they do not.

@@ -35,6 +35,12 @@ class Novelty(Enum):
     """Packages live in a repository of their own (Spack 1.0 release notes)."""
     COMPILERS_AS_DEPENDENCIES = auto()
     """What follows `%gcc` binds to the compiler, and nodes without compiled language have none."""
+    INSTALLERS = auto()
+    """`config: installer` chooses between the old and the new one (lib/spack/spack/schema/config.py)."""
+    SPEC_GROUPS = auto()
+    """Entries of `specs` may be groups (lib/spack/spack/schema/spec_list.py)."""
+    INDEX_VIEWS = auto()
+    """`buildcache update-index` takes `--name` and environments (lib/spack/spack/cmd/buildcache.py)."""
 
 
 class SpackLine(NamedTuple):
@@ -95,6 +101,8 @@ class Release:
 
     line: SpackLine
     lockfile: int
+    lockfile_with_groups: int | None = None
+    """Where an environment has spec groups."""
     specfile: int
     database: int
     """Of the index of a build cache."""
@@ -132,8 +140,23 @@ RELEASES: Final = (
         layout=Layout.V3,
         new=frozenset({Novelty.PACKAGE_REPOSITORY, Novelty.COMPILERS_AS_DEPENDENCIES}),
     ),
-    Release(line=SpackLine(1, 1), lockfile=6, specfile=5, database=8, layout=Layout.V3),
-    Release(line=SpackLine(1, 2), lockfile=6, specfile=5, database=8, layout=Layout.V3),
+    Release(
+        line=SpackLine(1, 1),
+        lockfile=6,
+        specfile=5,
+        database=8,
+        layout=Layout.V3,
+        new=frozenset({Novelty.INSTALLERS}),
+    ),
+    Release(
+        line=SpackLine(1, 2),
+        lockfile=6,
+        lockfile_with_groups=7,
+        specfile=5,
+        database=8,
+        layout=Layout.V3,
+        new=frozenset({Novelty.SPEC_GROUPS, Novelty.INDEX_VIEWS}),
+    ),
 )
 """All release lines that this project knows, in the order of their release."""
 
@@ -141,7 +164,15 @@ SUPPORTED: Final = tuple(one.line for one in RELEASES if one.is_built_with)
 """The lines that pipelines can be made for."""
 USUAL: Final = SpackLine(1, 1)
 """The line that is meant where nobody says one: that of the site file which this project comes with."""
-LOCKFILES: Final = tuple(sorted({one.lockfile for one in RELEASES}))
+DEVELOPMENT_LOCKFILE: Final = 8
+"""What the development of 1.3 writes: that of 7, with nodes that also say which virtual packages they provide."""
+LOCKFILES: Final = tuple(
+    sorted(
+        {one.lockfile for one in RELEASES}
+        | {one.lockfile_with_groups for one in RELEASES if one.lockfile_with_groups}
+        | {DEVELOPMENT_LOCKFILE}
+    )
+)
 """The versions of lockfiles that can be read."""
 DATABASES: Final = tuple(sorted({one.database for one in RELEASES}))
 """The versions of indexes that can be read and written."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from foundation.errors import Fault, InvalidInputError
 from foundation.graph import Edges, GraphError, between, not_implied, reduced, union
+from job_creator.builds.phases import phase_edges
 from job_creator.builds.steps import Demands, EnvironmentBuilds, Step, nothing_known
 
 
@@ -24,6 +25,8 @@ class Merged:
     """Edges of the lockfiles that Spack's needs had lost (spack#39656), as DAG hashes of step and dependency."""
     unlocked: tuple[str, ...]
     """Environments without a lockfile, for which Spack's needs alone count."""
+    unphased: tuple[str, ...] = ()
+    """Environments whose spec groups would have to be built in another order than those of others before them."""
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -59,13 +62,32 @@ def merge(environments: Iterable[EnvironmentBuilds], demands: Demands = nothing_
     locked = union(one.graph for one in every if one.graph)
     try:
         known = between({**dict.fromkeys(steps, frozenset()), **locked.edges}, steps)
-        edges = reduced({key: known[key] | needs[key] for key in sorted(steps)})
+        edges, unphased = _with_phases(every, {key: known[key] | needs[key] for key in sorted(steps)})
         restored = not_implied(known, needs)
     except GraphError as error:
         circle = " -> ".join(str(steps[key]) if key in steps else key for key in error.circle)
         raise InvalidInputError([Fault(every[0].path, 1, 1, f"packages depend on themselves: {circle}")]) from None
     unlocked = tuple(one.environment for one in every if one.steps and not one.graph)
-    return Merged(every, {key: steps[key] for key in sorted(steps)}, edges, restored, unlocked)
+    return Merged(every, {key: steps[key] for key in sorted(steps)}, edges, restored, unlocked, unphased)
+
+
+def _with_phases(environments: Iterable[EnvironmentBuilds], edges: Edges) -> tuple[Edges, tuple[str, ...]]:
+    """The fewest edges that also keep the order of spec groups, and the environments whose order would be a circle.
+
+    Raises `GraphError` where the edges themselves go round.
+    """
+    kept = reduced(edges)
+    unphased: list[str] = []
+    for environment in environments:
+        if environment.graph is None:
+            continue
+        more = phase_edges(environment.phases, environment.graph.edges, kept)
+        if more:
+            try:
+                kept = reduced({key: needs | more.get(key, frozenset()) for key, needs in kept.items()})
+            except GraphError:
+                unphased.append(environment.environment)
+    return kept, tuple(unphased)
 
 
 def _needs(environments: Sequence[EnvironmentBuilds], steps: Mapping[str, Step]) -> dict[str, frozenset[str]]:

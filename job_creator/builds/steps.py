@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from foundation.graph import BuildGraph
 from foundation.spack.releases import SpackLine
+from job_creator.builds.phases import Phases
 from job_creator.site.runners import Resources
 
 
@@ -61,6 +62,8 @@ class EnvironmentBuilds:
     """DAG hashes of the steps that Spack let each step wait for, by DAG hash."""
     graph: BuildGraph | None = None
     """What the lockfile says; `None` without one."""
+    phases: Phases = field(default_factory=Phases)
+    """The spec groups."""
 
 
 Demands = Callable[[str], Demand]

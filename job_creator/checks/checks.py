@@ -11,12 +11,13 @@ from foundation.errors import Fault
 from foundation.yaml_io import Document
 from job_creator.checks.environment_file import Check, EnvironmentFile
 from job_creator.checks.folders import install_tree_faults, view_faults
+from job_creator.checks.groups import spec_groups
 from job_creator.checks.mirrors import mirror_faults
 from job_creator.checks.sections import refused_sections
 from job_creator.definitions.definitions import Definition, SpackDefinition
 from job_creator.site.site import Site
 
-CHECKS: Final[tuple[Check, ...]] = (refused_sections, install_tree_faults, view_faults, mirror_faults)
+CHECKS: Final[tuple[Check, ...]] = (refused_sections, install_tree_faults, view_faults, mirror_faults, spec_groups)
 """In the order in which faults at one place are told."""
 
 

@@ -88,11 +88,11 @@ SHARED: Final = {
 
 PURE: Final = {
     "foundation/registries": ("published", "reference"),
-    "foundation/spack": ("index", "layout_oci", "layout_v2", "layout_v3", "openpgp", "source_needs", "specs"),
+    "foundation/spack": ("groups", "index", "layout_oci", "layout_v2", "layout_v3", "openpgp", "source_needs", "specs"),
     "foundation/spack/sections": ("*",),
     "foundation/stores": ("schemes",),
     "job_creator/site": ("*",),
-    "job_creator/builds": ("merge", "steps"),
+    "job_creator/builds": ("merge", "phases", "steps"),
     "job_creator/containers": ("*",),
     "job_creator/definitions": ("choice", "file", "header", "paths"),
     "job_creator/engines/gitlab": ("*",),

@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from foundation.errors import Fault, InvalidInputError
 from foundation.graph import BuildGraph, Package
-from foundation.spack.lockfile import read_lockfile
+from foundation.spack.groups import GroupError, in_order, needs_in
+from foundation.spack.lockfile import Lockfile, read_lockfile
 from foundation.spack.releases import SpackLine
 from foundation.yaml_io import load
+from job_creator.builds.phases import Phases
 from job_creator.builds.steps import EnvironmentBuilds, Step
 from job_creator.environments.setting import DESTINATION
 
@@ -74,8 +76,10 @@ def read_generated(
     services = {name: value for name, value in entries.items() if name not in builds}
     if not builds and not services:
         raise _fault(path, "not a pipeline of 'spack ci generate'", "it holds no job")
+    locked = read_lockfile(lock, f"{_beside(path)}/spack.lock") if lock is not None else None
+    graph = _graph(locked) if locked else None
     if not builds and set(services) <= NOTHING_TO_DO:
-        return Generated(EnvironmentBuilds(container, path, None, graph=_graph(lock, path)))
+        return Generated(EnvironmentBuilds(container, path, None, graph=graph))
     missing = {"stages", "variables", "workflow"} - set(document)
     if missing:
         raise _fault(
@@ -87,12 +91,14 @@ def read_generated(
     for job in builds.values():
         needs[_hash(job)] = needs.get(_hash(job), frozenset()) | {_hash(builds[name]) for name in _local_needs(job)}
     steps = tuple(_step(name, job, container) for name, job in builds.items())
+    manifest = load(environment, f"{_beside(path)}/spack.yaml") if environment else None
+    phases = _phases(locked, manifest, path) if locked else Phases()
     return Generated(
-        builds=EnvironmentBuilds(container, path, _line(variables, path), steps, needs, _graph(lock, path)),
+        builds=EnvironmentBuilds(container, path, _line(variables, path), steps, needs, graph, phases),
         variables=variables,
         jobs={_hash(job): GeneratedJob(job, _origin(job)) for job in builds.values()},
         services={name: value for name, value in services.items() if name not in NOTHING_TO_DO},
-        mirror=_mirror(environment, services, path),
+        mirror=_mirror(manifest, services),
     )
 
 
@@ -152,22 +158,32 @@ def _line(variables: Mapping[str, str], path: str) -> SpackLine:
         raise _fault(path, str(error)) from None
 
 
-def _graph(lock: bytes | None, path: str) -> BuildGraph | None:
-    if lock is None:
-        return None
-    specs = read_lockfile(lock, f"{_beside(path)}/spack.lock").specs
+def _graph(locked: Lockfile) -> BuildGraph:
+    specs = locked.specs
     packages = {key: Package(spec.name, spec.version, spec.is_external) for key, spec in specs.items()}
     return BuildGraph(packages, {key: frozenset(spec.dependencies) & specs.keys() for key, spec in specs.items()})
+
+
+def _phases(locked: Lockfile, manifest: Any, path: str) -> Phases:
+    """The spec groups: the lockfile has their roots, the environment what they need."""
+    needs = needs_in(manifest)
+    try:
+        in_order(needs)
+    except GroupError as error:
+        raise _fault(f"{_beside(path)}/spack.yaml", str(error)) from None
+    roots: dict[str, frozenset[str]] = {}
+    for root, group in zip(locked.roots, locked.root_groups, strict=True):
+        roots[group] = roots.get(group, frozenset()) | {root}
+    return Phases(needs, roots) if any(needs.values()) else Phases()
 
 
 def _beside(path: str) -> str:
     return f"{path.rpartition('/')[0]}/concrete_environment"
 
 
-def _mirror(environment: bytes | None, services: Mapping[str, Mapping[str, Any]], path: str) -> str | None:
+def _mirror(manifest: Any, services: Mapping[str, Mapping[str, Any]]) -> str | None:
     """The URL that is pushed to, from the environment, or else from the script that rebuilds the index."""
-    section = load(environment, f"{_beside(path)}/spack.yaml") if environment else None
-    mirrors = section.get("spack", {}).get("mirrors", {}) if isinstance(section, Mapping) else {}
+    mirrors = manifest.get("spack", {}).get("mirrors", {}) if isinstance(manifest, Mapping) else {}
     mirror = mirrors.get(DESTINATION) if isinstance(mirrors, Mapping) else None
     if isinstance(mirror, Mapping):
         push = mirror.get("push", mirror)

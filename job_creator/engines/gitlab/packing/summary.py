@@ -54,6 +54,8 @@ class Summary:
     """Containers whose packages are all in the build cache."""
     unlocked: tuple[str, ...]
     """Containers without a lockfile; the order of their jobs is Spack's alone."""
+    unphased: tuple[str, ...]
+    """Containers whose spec groups are no phases, since those of others are in another order."""
     services: tuple[str, ...]
     """Jobs of Spack's that build nothing, kept as they are."""
     failed: Mapping[str, str]
@@ -82,6 +84,9 @@ class Summary:
             yield f"nothing to build for {', '.join(self.nothing_to_build)}"
         if self.unlocked:
             yield f"no lockfile beside {', '.join(self.unlocked)}: the order of their jobs is Spack's alone"
+        if self.unphased:
+            who = ", ".join(self.unphased)
+            yield f"the groups of {who} do not wait for each other: other containers have them in another order"
         if self.services:
             yield f"kept as Spack wrote them: {', '.join(self.services)}"
         for container, reason in self.failed.items():
@@ -100,6 +105,7 @@ def summarize(merged: Merged, packed: Packed, service: float, failed: Mapping[st
         makespans=tuple(_makespans(merged, packed, service)) if merged.steps else (),
         nothing_to_build=tuple(one.environment for one in merged.environments if not one.steps),
         unlocked=merged.unlocked,
+        unphased=merged.unphased,
         services=packed.services,
         failed=dict(sorted(failed.items())),
     )

@@ -91,3 +91,16 @@ def test_what_is_no_lockfile_says_so(content: bytes, message: str) -> None:
 def test_any_bytes_give_a_lockfile_or_a_fault(content: bytes) -> None:
     with pytest.raises(InvalidInputError):
         read_lockfile(content, "spack.lock")
+
+
+@pytest.mark.parametrize("version", [7, 8])
+def test_lockfiles_with_groups_say_the_group_of_each_root(version: int) -> None:
+    value = json.loads(lockfile({"app": ["lib"], "lib": []}, {"lib": "base", "app": "default"}))
+    value["_meta"] |= {"lockfile-version": version, "specfile-version": version - 2}
+    for node in value["concrete_specs"].values():
+        node["provided_virtuals"] = ["mpi@3:"]
+    lock = read_lockfile(json.dumps(value).encode(), "spack.lock")
+    assert dict(zip(lock.root_texts, lock.root_groups, strict=True)) == {"app": "default", "lib": "base"}
+    assert [spec.dependencies for spec in lock.specs.values() if spec.name == "app"] == [lock.roots[1:]]
+    # Before version 7 everything is in one group.
+    assert set(read_lockfile(lockfile({"app": [], "lib": []}), "spack.lock").root_groups) == {"default"}

@@ -1,0 +1,59 @@
+"""Spec groups in definitions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.checks.environments import faults
+
+GROUPS = """\
+spack:
+  specs:
+    - zlib
+    - group: base
+      specs: [gcc@13, {matrix: [[a, b], ["@1"]]}]
+      explicit: false
+      override: {packages: {all: {require: "%gcc@12"}}}
+    - group: top
+      needs: [base, default]
+      matrix: [[lz4], ["%gcc@13"]]
+      exclude: [lz4@1]
+"""
+
+
+@pytest.mark.parametrize("line", ["0.23", "1.0", "1.1"])
+def test_older_spack_knows_no_groups_and_the_fault_says_which_does(tmp_path: Path, line: str) -> None:
+    hint = "write the specs without groups"
+    assert faults(tmp_path, GROUPS, line=line) == [
+        f"here:{number}:7: spec groups need Spack 1.2 or newer; this site builds with {line}; {hint}"
+        for number in (4, 8)
+    ]
+
+
+def test_spack_that_knows_groups_takes_them(tmp_path: Path) -> None:
+    assert faults(tmp_path, GROUPS, line="1.2") == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        ("- {group: a, need: [b], specs: [x]}", "here:3:18: a spec group knows no 'need'; did you mean 'needs'?"),
+        ("- {group: a, needs: b, specs: [x]}", "here:3:25: 'needs' must be a list of groups"),
+        ("- {group: a, needs: [b], specs: [x]}", "here:3:26: there is no group 'b'; known here: a, default"),
+        ("- {group: a, specs: [x]}\n    - {group: a, specs: [y]}", "here:4:15: there is a group 'a' already; give one"),
+        (
+            "- {group: a, needs: [b], specs: [x]}\n    - {group: b, needs: [a], specs: [y]}",
+            "here:3:25: the groups a, b need each other in a circle; one of them must come first",
+        ),
+        ("- {group: a, specs: [x], matrix: [[y]]}", "here:3:30: a group with 'specs' has no 'matrix' of its own"),
+        ("- {group: a, specs: [{group: b, specs: [x]}]}", "here:3:26: a group within a group; write it beside"),
+        ("- {group: default, needs: [], specs: [x]}", "here:3:24: 'needs' has no effect on specs without a group"),
+        ("- {group: a, override: {view: x}, specs: [x]}", "here:3:29: 'view' has no effect on a group; 'over"),
+        ("- {group: a, specs: [1]}", "here:3:26: a spec must be text"),
+    ],
+)
+def test_what_is_wrong_with_a_group_has_its_place(tmp_path: Path, entries: str, found: str) -> None:
+    (message,) = faults(tmp_path, f"spack:\n  specs:\n    {entries}\n", line="1.2")
+    assert message.startswith(found)
