@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from foundation.spack.releases import Novelty
 from foundation.stores.schemes import split_url
+from job_creator import project_files
 from job_creator.builds.durations import Durations
 from job_creator.builds.steps import Demand, Demands, Step
 from job_creator.engines.gitlab import names
@@ -114,6 +116,31 @@ def index_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[Raw
     )
 
 
+def view_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[RawJob, ...]:
+    """Jobs that write a view of the index for each container: what its lockfile has, under the container's name.
+
+    Where Spack knows views, and on the default branch only: that nobody removes those of branches that are gone. They
+    follow the jobs that rebuild the indexes, so that all packages are there that will be.
+    """
+    if not (place.setting.is_default_branch and place.setting.line.has(Novelty.INDEX_VIEWS)):
+        return ()
+    indexes = [{"job": job.name, "artifacts": False} for job in index_jobs(generated, place)]
+    containers: dict[str, list[str]] = {}
+    for one in generated:
+        if indexes and one.builds.graph is not None:
+            containers.setdefault(one.mirror or place.setting.destination.url, []).append(one.container)
+    most = place.site.gitlab.limits.max_needs - len(indexes)
+    chunks = [
+        (mirror, found[start : start + most])
+        for mirror, found in sorted(containers.items())
+        for start in range(0, len(found), most)
+    ]
+    return tuple(
+        _view_job(f"update views {number}" if len(chunks) > 1 else "update views", mirror, chunk, indexes, place)
+        for number, (mirror, chunk) in enumerate(chunks, start=1)
+    )
+
+
 def service_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[RawJob, ...]:
     """What else Spack generated (signing, copying, and what newer Spacks may add), each once for equal content."""
     written: dict[str, Mapping[str, Any]] = {}
@@ -135,25 +162,51 @@ def service_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[R
 
 
 def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: PackagePlace) -> RawJob:
-    variables = {**place.setting.destination.credential_variables(), **place.architecture.job_variables("packages")}
+    keywords = {
+        "image": _image(source.get("image"), place),
+        "script": [render("update_index.sh.j2", mirror=mirror)],
+        "dependencies": [],
+    }
+    before = _without_key(source.get("before_script"), place)
+    return _job_at_mirror(name, mirror, {**keywords, **({"before_script": before} if before else {})}, place)
+
+
+def _view_job(
+    name: str, mirror: str, containers: Sequence[str], indexes: Sequence[Mapping[str, Any]], place: PackagePlace
+) -> RawJob:
+    parent = project_files.environments_folder(place.name)
+    folders = [(container, f"{parent}/{container}/concrete_environment") for container in containers]
+    origins = [{"pipeline": place.pipeline_id, "job": names.environment_job(one, place.name)} for one in containers]
+    keywords = {
+        "script": [render("update_views.sh.j2", mirror=mirror, containers=folders)],
+        "needs": [*indexes, *origins],
+        # A view that is missing keeps nobody from anything: the whole index has its packages.
+        "allow_failure": True,
+    }
+    return _job_at_mirror(name, mirror, keywords, place)
+
+
+def _job_at_mirror(name: str, mirror: str, keywords: Mapping[str, Any], place: PackagePlace) -> RawJob:
+    """A job in the builder image that writes to a mirror after everything else, one at a time."""
     setup = render("spack_setup.sh.j2", public_key=place.setting.public_key_variable)
-    before = _without_key(source.get("before_script"), place) or [setup]
     return RawJob(
         name,
         "index",
         {
             "stage": STAGE_INDEX,
-            "image": _image(source.get("image"), place),
+            "image": _image(None, place),
             "tags": list(place.architecture.tags("packages")),
-            "before_script": before,
-            "script": [render("update_index.sh.j2", mirror=mirror)],
-            "variables": variables,
+            "before_script": [setup],
+            "variables": {
+                **place.setting.destination.credential_variables(),
+                **place.architecture.job_variables("packages"),
+            },
             "rules": [{"when": "always"}],
-            "dependencies": [],
             "timeout": place.timeout("tools", "2 hours"),
             "retry": _RETRY,
             "interruptible": False,
             "resource_group": resource_group(f"index {split_url(mirror)[1]}"),
+            **keywords,
         },
     )
 

@@ -23,6 +23,7 @@ from job_creator.engines.gitlab.jobs.packages import (
     job_name,
     package_job,
     service_jobs,
+    view_jobs,
 )
 from job_creator.engines.gitlab.limits import PARSED_SIZE_SAFETY, LimitReport, check, parsed_size
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, Pipeline, RawJob
@@ -112,7 +113,7 @@ def pack(work: PackageWork, request: PackRequest) -> Packed:
         document = Pipeline((STAGE_BUILD,), (_nothing_job(place),)).document()
         return Packed((_file(request.root, document, 0, place, DEPTH),), (), ())
     order = by_urgency(tuple(merged.steps), remaining_times(merged.edges, merged.seconds))
-    jobs = (*_package_jobs(order, work), *services, *index_jobs(work.generated, place))
+    jobs = (*_package_jobs(order, work), *services, *_last_jobs(work))
     document = Pipeline(STAGES, jobs).document()
     whole = _file(request.root, document, len(order), place, DEPTH)
     most = request.max_jobs or place.site.gitlab.limits.max_jobs or len(order)
@@ -157,13 +158,18 @@ def _root(parts: Partition, children: Sequence[PackedFile], work: PackageWork, r
         for index, (child, before) in enumerate(zip(children, befores, strict=True), start=1)
         for job in _bridge(index, child, before, place, request)
     ]
-    last = (*service_jobs(work.generated, place), *index_jobs(work.generated, place))
+    last = (*service_jobs(work.generated, place), *_last_jobs(work))
     jobs = (_collect_job(place, request), *bridges, *last)
     document = Pipeline(STAGES, jobs).document()
     content = dump(document, HEADER).encode()
     archive = {**{child.name: child.content for child in children}, request.root: content}
     report = check(document, place.site.gitlab.limits, depth=DEPTH, archive=archive)
     return PackedFile(request.root, document, content, 0, report)
+
+
+def _last_jobs(work: PackageWork) -> tuple[RawJob, ...]:
+    """What follows all packages, also after failures."""
+    return (*index_jobs(work.generated, work.place), *view_jobs(work.generated, work.place))
 
 
 def _bridge(

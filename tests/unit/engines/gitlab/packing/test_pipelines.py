@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,7 @@ from job_creator.engines.gitlab.packing.search import Search
 from job_creator.engines.gitlab.packing.summary import files_by_path, summarize
 from job_creator.engines.gitlab.simulation import prepare
 from job_creator.pipelines.packages import preparation
+from job_creator.scripts.rendering import render
 from tests.pipeline_checks import schema_errors
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, REPOSITORY, SITE, site
 from tests.spack_ci import generated, pipeline, recording, spack_hash
@@ -370,6 +373,60 @@ def test_mirrors_that_differ_get_an_index_each() -> None:
     jobs = expand(result.files[0].document)
     assert {name for name in jobs if name.startswith("rebuild-index")} == {"rebuild-index 1", "rebuild-index 2"}
     assert jobs["rebuild-index 2"]["resource_group"] == "index other/cache"
+
+
+NEWEST = SITE.replace("v1.1.0", "v1.2.0")
+"""A site whose Spack knows views of indexes."""
+
+
+def test_each_container_gets_a_view_after_the_index_where_spack_knows_views() -> None:
+    found = [generated("y", {"b": []}, version="1.2.0"), generated("x", {"a": []}, built=[], version="1.2.0")]
+    _, result = packed(found, text=NEWEST)
+    views = expand(result.files[0].document)["update views"]
+    assert views["needs"] == [
+        {"job": "rebuild-index", "artifacts": False},
+        {"pipeline": "4712", "job": "generate build cache population job for x for amd64"},
+        {"pipeline": "4712", "job": "generate build cache population job for y for amd64"},
+    ]
+    assert views["rules"] == [{"when": "always"}]
+    assert views["stage"] == "index"
+    assert "dependencies" not in views
+    (script,) = views["script"]
+    folder = "jobs_scratch_dir.amd64/y/concrete_environment"
+    assert f"spack buildcache update-index --force --name y s3://cache-amd64 {folder} ||" in script
+    assert not schema_errors(result.files[0].document)
+    assert not result.files[0].limits.findings
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "environment"),
+    [(SITE, "1.1.0", ENVIRONMENT), (NEWEST, "1.2.0", {**ENVIRONMENT, **BRANCH}), (NEWEST, "1.2.0", MERGE_REQUEST)],
+)
+def test_no_view_where_spack_knows_none_or_nobody_would_remove_it(
+    text: str, version: str, environment: Mapping[str, str]
+) -> None:
+    _, result = packed([generated("x", {"a": []}, version=version)], text=text, environment=environment)
+    assert [name for name in expand(result.files[0].document) if "views" in name] == []
+
+
+def test_views_of_many_containers_keep_to_the_number_of_needs() -> None:
+    text = NEWEST + "gitlab: {limits: {max_needs: 5}}\n"
+    found = [generated(f"c{number}", {"a": []}, version="1.2.0") for number in range(9)]
+    _, result = packed(found, text=text)
+    jobs = expand(result.files[0].document)
+    views = [job for name, job in jobs.items() if name.startswith("update views ")]
+    assert [len(job["needs"]) for job in views] == [5, 5, 2]
+    assert sum(len(job["script"][0].split("--force")) - 1 for job in views) == 9
+
+
+def test_a_view_that_fails_keeps_no_other_from_being_written(tmp_path: Path) -> None:
+    script = render("update_views.sh.j2", mirror="m", containers=[("bad", "a b/bad"), ("good", "a b/good")])
+    (tmp_path / "spack").write_text('#!/bin/sh\necho "$5 $7"\ntest "$5" = good\n')
+    (tmp_path / "spack").chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ran = subprocess.run(["sh", "-ec", script], env=path, capture_output=True, text=True, check=False)
+    assert ran.stdout == "bad a b/bad\ngood a b/good\n"
+    assert (ran.returncode, ran.stderr) == (1, "no view was written for: bad\n")
 
 
 GOLDEN = REPOSITORY / "tests" / "golden" / "packages"
