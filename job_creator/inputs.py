@@ -13,6 +13,7 @@ from foundation.yaml_io import Document, parse
 from job_creator import project_files
 from job_creator.checks.checks import Checked, check
 from job_creator.definitions.definitions import Definition, read_definitions, read_template
+from job_creator.definitions.layers import Layers
 from job_creator.repository import missing, part
 from job_creator.site.site import Site, read_site
 
@@ -39,7 +40,7 @@ def read_all(root: Path, site_file: str) -> Written:
     """
     faults = list(_image_faults(root))
     site: Site | None = None
-    template: Mapping[str, Any] = {}
+    template: Layers | None = None
     definitions: tuple[Definition, ...] = ()
     document = template_document = Document(site_file, None)
     try:
@@ -51,20 +52,20 @@ def read_all(root: Path, site_file: str) -> Written:
     try:
         content = read_file(part(root, project_files.TEMPLATE_FILE).path)
         template_document = parse(content, project_files.TEMPLATE_FILE)
-        template = read_template(template_document, line)
+        template = read_template(template_document, root, line)
     except InvalidInputError as error:
         faults += error.faults
     # Without a valid site file its architectures are unknown, and every folder would seem to be one too many.
     known = site.architectures if site else _architecture_names(document, root)
     try:
-        definitions = read_definitions(root, known, line)
+        definitions = read_definitions(root, known, line, template.used if template else ())
     except InvalidInputError as error:
         faults += error.faults
     checked = Checked()
     if site:
-        checked = check(site, template_document, definitions, root)
+        checked = check(site, template, definitions, root)
         faults += checked.faults
-    if faults or site is None:
+    if faults or site is None or template is None:
         raise InvalidInputError(faults)
     if not definitions:
         message = f"no container is defined for {' or '.join(site.architectures)}"
@@ -72,7 +73,13 @@ def read_all(root: Path, site_file: str) -> Written:
             [Fault(project_files.DEFINITIONS_FOLDER, 1, 1, message, "add a <name>.yaml or <name>.def")]
         )
     return Written(
-        site, document, template, definitions, missing(root), template_document, not_checked=checked.not_checked
+        site,
+        document,
+        template.environment,
+        definitions,
+        missing(root),
+        template_document,
+        not_checked=checked.not_checked,
     )
 
 

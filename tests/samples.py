@@ -73,6 +73,7 @@ PLAIN_DOCKERFILE: dict[str, Any] = {
     "lock": "jobs_scratch_dir.amd64/app/concrete_environment/spack.lock",
     "folder": "artifacts.amd64/app",
     "image_files": "spacktainer/image",
+    "recipes": [],
     "secrets": [],
     "paths": ["/opt/software"],
     "path_directories": [],
@@ -83,6 +84,7 @@ PLAIN_DOCKERFILE: dict[str, Any] = {
 }
 RICH_DOCKERFILE: dict[str, Any] = {
     **PLAIN_DOCKERFILE,
+    "recipes": ["container_definitions/amd64/a b/recipes"],
     "secrets": ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY"],
     "paths": ["/opt/software", "/opt/a view"],
     "path_directories": ["/opt/a view/bin", "/opt/other/bin"],

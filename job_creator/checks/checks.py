@@ -8,16 +8,24 @@ from pathlib import Path
 from typing import Final
 
 from foundation.errors import Fault
-from foundation.yaml_io import Document
 from job_creator.checks.environment_file import Check, EnvironmentFile
 from job_creator.checks.folders import install_tree_faults, view_faults
 from job_creator.checks.groups import spec_groups
 from job_creator.checks.mirrors import mirror_faults
+from job_creator.checks.recipes import recipe_faults
 from job_creator.checks.sections import refused_sections
 from job_creator.definitions.definitions import Definition, SpackDefinition
+from job_creator.definitions.layers import Layers
 from job_creator.site.site import Site
 
-CHECKS: Final[tuple[Check, ...]] = (refused_sections, install_tree_faults, view_faults, mirror_faults, spec_groups)
+CHECKS: Final[tuple[Check, ...]] = (
+    refused_sections,
+    install_tree_faults,
+    view_faults,
+    mirror_faults,
+    recipe_faults,
+    spec_groups,
+)
 """In the order in which faults at one place are told."""
 
 
@@ -30,18 +38,17 @@ class Checked:
     """What was not checked, and why, a sentence each."""
 
 
-def check(site: Site, template: Document, definitions: Iterable[Definition], root: Path) -> Checked:
-    """Hold the template and all definitions, each valid by its outer form, against what Spack and GitLab accept."""
-    subjects = (
-        [EnvironmentFile(template, site, root)]
-        if isinstance(template.value, dict) and "spack" in template.value
-        else []
-    )
-    subjects += [
-        EnvironmentFile(one.document, site, root, one, template)
-        for one in definitions
-        if isinstance(one, SpackDefinition)
-    ]
-    found = (fault for subject in subjects for rule in CHECKS for fault in rule(subject))
-    # What the template says alone is wrong for every definition, and told once.
-    return Checked(tuple(dict.fromkeys(found)))
+def check(site: Site, template: Layers | None, definitions: Iterable[Definition], root: Path) -> Checked:
+    """Hold the template and all definitions, each valid by its outer form, against what Spack and GitLab accept.
+
+    What they include is looked at as well, each file by itself. Without a template, since that is at fault itself,
+    nothing is said of what it makes together with definitions.
+    """
+    subjects = [EnvironmentFile(document, site, root) for document in (template.documents if template else ())]
+    for one in definitions:
+        if isinstance(one, SpackDefinition):
+            documents = (one.document, *one.included)
+            subjects += [EnvironmentFile(document, site, root, one, template) for document in documents]
+    # What a file says alone is wrong for all that include it, and told once.
+    faults = dict.fromkeys(fault for subject in subjects for rule in CHECKS for fault in rule(subject))
+    return Checked(tuple(faults))

@@ -12,20 +12,21 @@ from foundation.errors import Fault
 from foundation.spack.releases import SpackLine
 from foundation.yaml_io import Document, Location
 from job_creator.definitions.definitions import SpackDefinition
+from job_creator.definitions.layers import Layers
 from job_creator.environments.marks import merge, replaces, unmarked
 from job_creator.site.site import Site
 
 
 @dataclass(frozen=True)
 class EnvironmentFile:
-    """A file with an environment: a definition, or the template, which has none."""
+    """A file with an environment: a definition, the template, which has none, or a file that one of them includes."""
 
     document: Document
     site: Site
     root: Path
     """The repository."""
     definition: SpackDefinition | None = None
-    template: Document = field(default=Document("", None), repr=False, compare=False)
+    template: Layers | None = field(default=None, repr=False, compare=False)
     """The template that the definition is merged with."""
 
     @property
@@ -43,23 +44,31 @@ class EnvironmentFile:
         """What stands below `spack:`, without marks at its keys."""
         return {unmarked(key): value for key, value in self.section.items()}
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a definition, which makes an environment together with the template and what both include."""
+        return bool(self.template and self.definition and self.document is self.definition.document)
+
     @cached_property
     def merged(self) -> Mapping[str, Any]:
-        """What the template and this file make together, with marks at keys of the lower levels only."""
-        together = merge(_section(self.template), self.section)
-        return {unmarked(key): value for key, value in together.items()}
+        """What a definition and the template make together, with marks at keys of the lower levels only."""
+        template = self.template.environment if self.template else {}
+        own = self.definition.environment if self.definition else {}
+        return {unmarked(key): value for key, value in merge(template, own).items()}
 
     def fault(self, location: Location, message: str, hint: str = "", *, of_key: bool = False) -> Fault:
         """A fault at a place below `spack:`."""
         return self.document.fault(("spack", *location), message, hint, of_key=of_key)
 
     def fault_of_merged(self, location: Location, message: str, hint: str = "") -> Fault:
-        """A fault of `merged`, where it was written: in this file, or else in the template.
+        """A fault of `merged`, where it was written: in this file, what it includes, or the template.
 
         The keys of `location` have no marks. What is missing is told where the closest thing around it was written.
         """
         best = _written_as((), self.document)
-        for document in (self.document, self.template):
+        included = self.definition.included if self.definition else ()
+        of_template = self.template.documents if self.template else ()
+        for document in (self.document, *included, *of_template):
             found = _written_as(location, document)
             best = max(best, found, key=lambda one: len(one.location))
             if found.replaces_weaker:

@@ -19,7 +19,7 @@ _EXAMPLE: Final = "set an absolute path, such as /opt/software"
 
 def install_tree_faults(file: EnvironmentFile) -> Iterator[Fault]:
     """The install tree has to be at one absolute path in every place."""
-    if file.definition is None:
+    if not file.is_whole:
         return
     tree = install_tree(file.merged.get("config"))
     root = tree.get("root")
@@ -34,7 +34,7 @@ def install_tree_faults(file: EnvironmentFile) -> Iterator[Fault]:
 
 def view_faults(file: EnvironmentFile) -> Iterator[Fault]:
     """Views whose root exists before they are made, that nobody would see, or that lie in each other."""
-    if file.definition is None:
+    if not file.is_whole:
         return
     root = install_tree(file.merged.get("config")).get("root")
     found = views(file.merged.get("view"))

@@ -12,12 +12,13 @@ from foundation.errors import Fault, InvalidInputError, naming
 from foundation.registries.reference import ImageReference, is_container_name
 from foundation.spack.releases import SpackLine
 from foundation.spack.sections.table import FORMER_SECTIONS, SECTIONS
-from foundation.validation import validate
+from foundation.validation import Value, validate
 from foundation.yaml_io import Document, Location, Position, parse
 from job_creator.definitions.epilogue import epilogue_faults
 from job_creator.definitions.file import DefinitionFile, Spacktainer, TemplateFile
-from job_creator.definitions.folder import Candidate, look
+from job_creator.definitions.folder import Candidate, Stray, look
 from job_creator.definitions.header import read_imported_image
+from job_creator.definitions.layers import Layers, read_layers
 from job_creator.project_files import BASE_IMAGES, DEFINITIONS_FOLDER, EXTRA_FILES_FOLDER, MAX_CONTAINER_NAME
 
 _MARK = re.compile(r"[:+-]$")
@@ -40,7 +41,7 @@ class SpackDefinition:
     architecture: str
     path: str
     environment: Mapping[str, Any]
-    """The `spack:` section as it was written."""
+    """The `spack:` section as it was written, merged with what it includes."""
     files: tuple[ExtraFile, ...] = ()
     epilogue: str | None = None
     """Path of the Dockerfile lines that are added at the end."""
@@ -50,6 +51,8 @@ class SpackDefinition:
     """Whether the container may compile what the build cache lacks."""
     document: Document = field(default=Document("", None), repr=False, compare=False)
     """The whole file, with the place of each value; Spack's marks stand at their keys."""
+    included: tuple[Document, ...] = field(default=(), repr=False, compare=False)
+    """The files that it includes, the strongest first, each as if its sections stood below `spack:`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,54 +71,64 @@ Definition = SpackDefinition | ImportedDefinition
 
 
 def read_definitions(
-    root: Path, architectures: Collection[str], line: SpackLine | None = None
+    root: Path, architectures: Collection[str], line: SpackLine | None = None, used: Collection[str] = ()
 ) -> tuple[Definition, ...]:
     """All definitions below `root`/container_definitions, sorted by architecture and name.
 
     With `line`, sections that this Spack does not know are faults. So is whatever `definitions_folder` does not
-    understand and has no name that switches it off. Raises `InvalidInputError` with the faults of all files,
-    `FileAccessError` when the folder cannot be read.
+    understand, has no name that switches it off, and is named neither by a definition nor in `used`, which are paths
+    seen from `root`. Raises `InvalidInputError` with the faults of all files, `FileAccessError` when the folder cannot
+    be read.
     """
     folder = root / DEFINITIONS_FOLDER
     definitions: dict[tuple[str, str], Definition] = {}
     faults: list[Fault] = []
     with naming(folder):
-        for found in look(folder, architectures):
-            if isinstance(found, Fault):
-                faults.append(found)
+        found = list(look(folder, architectures))
+        read = [_read(one, root, line) for one in found if isinstance(one, Candidate)]
+        named = {root / path for path in (*used, *(path for one in read for path in one.used))}
+        for one in read:
+            if root / one.path in named:
+                # Another definition includes it, so it is none itself.
                 continue
-            try:
-                definition = _read(found, root, line)
-            except InvalidInputError as error:
-                faults.extend(error.faults)
-                continue
-            key = definition.architecture, definition.name
-            if key in definitions:
-                message = f"{definition.name!r} is already defined in {definitions[key].path}"
-                faults.append(Fault(definition.path, 1, 1, message, "give one of them another name"))
-            definitions.setdefault(key, definition)
+            faults += one.faults
+            if definition := one.definition:
+                key = definition.architecture, definition.name
+                if key in definitions:
+                    message = f"{definition.name!r} is already defined in {definitions[key].path}"
+                    faults.append(Fault(definition.path, 1, 1, message, "give one of them another name"))
+                definitions.setdefault(key, definition)
+        faults += [fault for one in found if isinstance(one, Stray) for fault in one.faults(folder, named)]
     if faults:
         raise InvalidInputError(faults)
     return tuple(definitions[key] for key in sorted(definitions))
 
 
-def read_template(document: Document, line: SpackLine | None = None) -> Mapping[str, Any]:
-    """The `spack:` section of the environment template, as it was written. Raises `InvalidInputError`."""
-    known, faults = _without_former_sections(document)
-    try:
-        validate(TemplateFile, _without_override_marks(known, ("spack",)))
-    except InvalidInputError as error:
-        faults += error.faults
-    else:
-        faults += _unknown_sections(known, line)
+def read_template(document: Document, root: Path, line: SpackLine | None = None) -> Layers:
+    """The environment template, as it was written, and what it includes. Raises `InvalidInputError`."""
+    faults: list[Fault] = []
+    layers = _layers(document, TemplateFile, root, line, faults)
     if faults:
         raise InvalidInputError(faults)
-    return dict(document.value["spack"])
+    return layers
 
 
-def _read(found: Candidate, root: Path, line: SpackLine | None) -> Definition:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What became of a file that should be a definition."""
+
+    path: str
+    definition: Definition | None
+    faults: list[Fault]
+    used: frozenset[str] = frozenset()
+    """Files and folders of the repository that it names."""
+
+
+def _read(found: Candidate, root: Path, line: SpackLine | None) -> _Read:
     shown = _relative(found.path, root)
     faults = list(_name_faults(found.name, shown))
+    # What a file names that cannot be read is not known, so nothing beside it is too much.
+    used = frozenset({shown.rpartition("/")[0]} if found.is_folder else ())
     definition: Definition | None = None
     try:
         content = found.path.read_bytes()
@@ -124,29 +137,48 @@ def _read(found: Candidate, root: Path, line: SpackLine | None) -> Definition:
             definition = ImportedDefinition(found.name, found.architecture, shown, image, content.decode("utf-8-sig"))
         else:
             document = parse(content, shown)
-            known, former = _without_former_sections(document)
-            faults += former
-            written = validate(DefinitionFile, _without_override_marks(known, ("spack",)))
-            extra = written.spacktainer or Spacktainer()
-            faults += _unknown_sections(known, line)
+            layers = _layers(document, DefinitionFile, root, line, faults)
+            used = layers.used
             if found.epilogue:
                 faults += epilogue_faults(found.epilogue.read_bytes(), _relative(found.epilogue, root))
-            definition = SpackDefinition(
-                found.name,
-                found.architecture,
-                shown,
-                document.value["spack"],
-                _extra_files(extra, document, root),
-                _relative(found.epilogue, root) if found.epilogue else None,
-                extra.test,
-                extra.source_builds,
-                document,
-            )
+            if not faults:
+                definition = _definition(found, layers, root)
     except InvalidInputError as error:
         faults.extend(error.faults)
-    if faults or definition is None:
-        raise InvalidInputError(faults)
-    return definition
+    return _Read(shown, None if faults else definition, faults, used)
+
+
+def _definition(found: Candidate, layers: Layers, root: Path) -> SpackDefinition:
+    """The definition of a file without faults."""
+    document, *included = layers.documents
+    extra = validate(DefinitionFile, _without_override_marks(document, ("spack",))).spacktainer or Spacktainer()
+    return SpackDefinition(
+        found.name,
+        found.architecture,
+        document.path,
+        layers.environment,
+        _extra_files(extra, document, root),
+        _relative(found.epilogue, root) if found.epilogue else None,
+        extra.test,
+        extra.source_builds,
+        document,
+        tuple(included),
+    )
+
+
+def _layers(document: Document, model: type[Value], root: Path, line: SpackLine | None, faults: list[Fault]) -> Layers:
+    """A file of this model with all that it includes. What is wrong in any of them is added to `faults`."""
+    layers = read_layers(document, root, faults)
+    for one in layers.documents:
+        known, former = _without_former_sections(one)
+        faults += former
+        try:
+            validate(model if one is document else TemplateFile, _without_override_marks(known, ("spack",)))
+        except InvalidInputError as error:
+            faults += error.faults
+        else:
+            faults += _unknown_sections(known, line)
+    return layers
 
 
 def _without_former_sections(document: Document) -> tuple[Document, list[Fault]]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from foundation.errors import Fault, InvalidInputError
 from foundation.spack.lockfile import Lockfile, read_lockfile
 from foundation.spack.sections.table import shipped
 from foundation.yaml_io import load
+from job_creator.definitions.recipes import recipes_in_checkout, with_recipes_below
 from job_creator.environments.install_tree import install_tree
 from job_creator.environments.marks import unmarked
-from job_creator.environments.views import PLAIN_PATH, views
+from job_creator.environments.views import ENVIRONMENT_FOLDER, PLAIN_PATH, views
+
+RECIPES_FOLDER: Final = f"{ENVIRONMENT_FOLDER}/recipes"
+"""Below this, recipes of the environment's own lie in the container as they do in the repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,12 @@ class ConcreteEnvironment:
         """
         kept = {key: value for key, value in self.environment.items() if shipped(unmarked(key))}
         config = next((key for key in kept if unmarked(key) == "config"), "config")
-        return {"spack": {**kept, config: self._config()}}
+        return {"spack": {**with_recipes_below(kept, RECIPES_FOLDER), config: self._config()}}
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """The folders with recipes of its own, seen from the checkout. A cache alone does not do."""
+        return recipes_in_checkout(self.environment)
 
     @property
     def install_root(self) -> str:

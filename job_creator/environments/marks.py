@@ -13,12 +13,15 @@ _NOT_CONFIGURATION = {"specs", "definitions", "view", "include", "include_concre
 """Keys of an environment that no lower configuration scope has, so that a mark on them means nothing to Spack."""
 
 
-def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
+def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any], *, lists_add_up: bool = False) -> dict[str, Any]:
     """Two levels of an environment as one; neither argument is changed.
 
     Mappings merge key by key, everything else is replaced, unless the stronger key carries one of Spack's marks
     (Spack docs, "Configuration files"): `key::` drops what the weaker side has under it, and stays marked so that
     Spack drops its own lower scopes as well; `key+:` puts a list before the weaker one, `key-:` after it.
+
+    With `lists_add_up` a list comes before the weaker one also without a mark, as it is between the scopes of Spack's
+    configuration (`merge_yaml` in lib/spack/spack/config.py).
     """
     result = dict(weaker)
     for marked, value in stronger.items():
@@ -28,11 +31,11 @@ def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, A
         if mark == ":":
             result = _replaced(result, below, name if name in _NOT_CONFIGURATION else marked, value)
         elif isinstance(value, Mapping):
-            inner = merge(inherited if isinstance(inherited, Mapping) else {}, value)
+            inner = merge(inherited if isinstance(inherited, Mapping) else {}, value, lists_add_up=lists_add_up)
             result = _replaced(result, below, below or marked, inner)
-        elif mark and isinstance(value, list) and isinstance(inherited, list):
-            joined = [*value, *inherited] if mark == "+" else [*inherited, *value]
-            result = _replaced(result, below, below or name, joined)
+        elif (mark or lists_add_up) and isinstance(value, list) and isinstance(inherited, list):
+            joined = [*inherited, *value] if mark == "-" else [*value, *inherited]
+            result = _replaced(result, below, marked if mark and lists_add_up else below or name, joined)
         else:
             key = marked if mark and below is None and name not in _NOT_CONFIGURATION else name
             result = _replaced(result, below, key, value)

@@ -196,8 +196,9 @@ def _spacktainer(
         extra_files = {
             file.source: list_files(root / project_files.EXTRA_FILES_FOLDER / file.source) for file in definition.files
         }
+        recipes = {folder: list_files(root / folder) for folder in environment.recipes}
         epilogue = read_file(root / definition.epilogue).decode("utf-8-sig") if definition.epilogue else None
-        return spacktainer(definition, environment, recipe, extra_files, epilogue)
+        return spacktainer(definition, environment, recipe, extra_files, epilogue, recipes)
     except InvalidInputError as error:
         return Unbuildable(definition.name, definition.architecture, str(error))
 

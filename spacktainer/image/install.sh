@@ -75,6 +75,7 @@ install -m 755 "$files/entrypoint.sh" "$files/smoke_tests.sh" "$environment"
 install -m 644 "$files/environment.sh" "$environment"
 # Checkouts and artifacts may come with any mode.
 chmod 644 "$environment/spack.yaml" "$lock"
+[ ! -d "$environment/recipes" ] || chmod -R a+rX,go-w "$environment/recipes"
 
 # Sorted, so that a folder comes before what is in it.
 printf '%s\n' "$environment" "$@" | LC_ALL=C sort -u | while read -r path; do

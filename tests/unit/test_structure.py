@@ -94,7 +94,7 @@ PURE: Final = {
     "job_creator/site": ("*",),
     "job_creator/builds": ("merge", "phases", "steps"),
     "job_creator/containers": ("*",),
-    "job_creator/definitions": ("choice", "file", "header", "paths"),
+    "job_creator/definitions": ("choice", "file", "header", "paths", "recipes"),
     "job_creator/engines/gitlab": ("*",),
     "job_creator/engines/gitlab/jobs": ("*",),
     "job_creator/engines/gitlab/packing": ("*",),
