@@ -21,3 +21,14 @@ def recipes(mirror: Path, target: Path) -> Path:
                         (target / name).parent.mkdir(parents=True, exist_ok=True)
                         (target / name).write_bytes(file.read())
     return next(target.rglob("repo.yaml")).parent
+
+
+def alone(folder: Path) -> dict[str, str]:
+    """The variables with which a Spack reads nothing but its own configuration, and writes below `folder`."""
+    return {
+        "HOME": str(folder / "home"),
+        "PATH": os.environ["PATH"],
+        "SPACK_DISABLE_LOCAL_CONFIG": "1",
+        "SPACK_USER_CACHE_PATH": str(folder / "cache"),
+        **{name: os.environ[name] for name in ("SPACK_PYTHON",) if name in os.environ},
+    }

@@ -48,15 +48,12 @@ case " $* " in
       echo '{"roots": [], "concrete_specs": {}}' > "$environment/spack.lock"
     fi
     ;;
-  *" env activate --sh "*)
-    cat << END
-export SPACK_ENV=$environment;
-export SPACK_ENV_VIEW=default;
-alias despacktivate='spack env deactivate';
-export APP_HOME=$store/app;
-export LD_LIBRARY_PATH=$view/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH};
-export MANPATH=$view/man:${MANPATH:+$MANPATH:};
-export PATH=$view/bin:$PATH;
-END
+  *" python "*)
+    prepended() {
+      printf '{"name": "%s", "steps": [["PrependPath", "%s", ":"], ["PruneDuplicatePaths", "", ":"]], "alone": "%s"}' \
+        "$1" "$2" "$2"
+    }
+    echo "[{\"name\": \"APP_HOME\", \"value\": \"$store/app\", \"kind\": \"SetEnv\"}," \
+      "$(prepended LD_LIBRARY_PATH $view/lib), $(prepended MANPATH $view/man), $(prepended PATH $view/bin)]"
     ;;
 esac

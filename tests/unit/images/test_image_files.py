@@ -57,49 +57,80 @@ def test_a_plain_container_gets_nothing_that_it_did_not_ask_for() -> None:
 
 # --- environment.py ---------------------------------------------------------------------------------------------------
 
-FAKE_SPACK = """\
-import json, os, shlex, sys
-assert sys.argv[1:4] == ["env", "activate", "--sh"], sys.argv
-values = {{}}
-for kind, name, value, separator in json.load(open({changes!r})):
-    if kind == "set":
-        values[name] = value
-        continue
-    there = values.get(name, os.environ.get(name, ""))
-    entries = there.split(separator) if there else []
-    entries = [value, *entries] if kind == "prepend" else [*entries, value]
-    values[name] = separator.join(entries)
-print("export SPACK_ENV=" + sys.argv[4] + ";\\nalias despacktivate='spack env deactivate';")
-for name, value in values.items():
-    print("export " + name + "=" + shlex.quote(value) + ";")
-"""
-"""Prints what Spack prints (spack/environment/shell.py) for changes that it knows (spack/util/environment.py)."""
-
-Change = tuple[str, str, str, str]
-LISTS = {"PATH": ":", "MANPATH": ":", "A_PATH": ":", "FLAGS": " ", "B_LIST": ";"}
-TEXT = st.text(st.characters(codec="ascii", exclude_characters="\0:; "), min_size=1, max_size=8)
+Step = tuple[str, str, str]
+ENTRIES = st.sampled_from(
+    [
+        "/a",
+        "/b/",
+        "//c",
+        "/a//b/../d",
+        "x",
+        ".",
+        "..",
+        "../../q",
+        "/usr/bin",
+        "/opt/a view/b",
+        "a*b",
+        "/..",
+        "it's",
+        "$X",
+    ]
+)
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+EMPTY = {"PATH": "/usr/bin:/bin"}
+THERE = {"PATH": "/p:/p:/usr/lib//:", "A_PATH": "/mine::/r/", "FLAGS": "-mine", "Y": "mine", "PYTHONHOME": "/host"}
+
+
+def _stepped(value: str, steps: list[Step]) -> str:
+    """What Spack makes of a list (lib/spack/spack/util/environment.py)."""
+    for kind, argument, separator in steps:
+        entries = value.split(separator) if value else []
+        if kind == "PrependPath":
+            entries = [argument, *entries]
+        elif kind in ("AppendPath", "AppendFlagsEnv"):
+            entries = [*entries, argument]
+        elif kind == "RemovePath":
+            entries = [os.path.normpath(one) for one in value.split(separator) if one != argument]
+        else:
+            entries = list(dict.fromkeys(os.path.normpath(one) for one in entries))
+        value = separator.join(entries)
+    return value
+
+
+def _record(name: str, steps: list[Step]) -> dict[str, Any]:
+    return {"name": name, "steps": steps, "alone": _stepped("", steps)}
 
 
 @st.composite
-def changes(draw: st.DrawFn) -> list[Change]:
-    """What an activation does: entries of lists, all different, and variables that are set."""
-    found: list[Change] = []
-    for name, separator in LISTS.items():
-        entries = draw(st.lists(TEXT, max_size=3, unique=True))
-        kinds = draw(st.lists(st.sampled_from(["prepend", "append"]), min_size=len(entries), max_size=len(entries)))
-        found += [(kind, name, entry, separator) for kind, entry in zip(kinds, entries, strict=True)]
-    if draw(st.booleans()):
-        # An empty entry at the end stands for the system's own manual pages.
-        found += [("append", "MANPATH", "/man", ":"), ("append", "MANPATH", "", ":")]
-    found += [("set", name, draw(VALUES), "") for name in draw(st.sets(st.sampled_from(["HOME_OF_X", "Y", "Z_1"])))]
+def lists(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Changes of lists, pruned in the end as where an environment has a view."""
+    found = []
+    for name, separator in {"PATH": ":", "MANPATH": ":", "A_PATH": ":", "B_LIST": ";", "FLAGS": " "}.items():
+        kinds = ["AppendFlagsEnv"] if name == "FLAGS" else ["PrependPath", "AppendPath", "RemovePath"]
+        adding: list[Step] = [
+            (kind, os.path.normpath(entry) if name != "FLAGS" else f"-I{entry}", separator)
+            for kind, entry in draw(st.lists(st.tuples(st.sampled_from(kinds), ENTRIES), max_size=4))
+            if kind != "RemovePath" or os.path.normpath(entry) != "."
+        ]
+        if any(kind != "RemovePath" for kind, _, _ in adding):
+            pruned: list[Step] = [] if name == "FLAGS" else [("PruneDuplicatePaths", "", separator)]
+            found.append(_record(name, [*adding, *pruned]))
     return found
 
 
-def _script(folder: Path, wanted: list[Change]) -> str:
-    """What environment.py makes of the changes."""
-    (folder / "changes.json").write_text(json.dumps(wanted))
-    write_program(folder / "spack", FAKE_SPACK.format(changes=str(folder / "changes.json")))
+def _script(folder: Path, records: list[dict[str, Any]]) -> str:
+    """What environment.py makes of what Spack answers."""
+    (folder / "answer").write_text(json.dumps(records))
+    asked = shlex.quote(str(IMAGE_FILES / "modifications.py"))
+    write_program(
+        folder / "spack",
+        f"""#!{sys.executable}
+import os, sys
+assert sys.argv[1:] == ["python", {asked!r}, "/opt/spack-environment"], sys.argv
+assert not [name for name in os.environ if name.startswith("SPACK_ENV")]
+print(open({str(folder / "answer")!r}).read())
+""",
+    )
     command = [sys.executable, str(IMAGE_FILES / "environment.py"), "/opt/spack-environment"]
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "SPACK_ENV": "/left/over"}
     return os.fsdecode(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout)
@@ -113,44 +144,102 @@ def _sourced(script: Path, environment: Mapping[str, str], times: int, shell: st
     return {name: value for name, value in found.items() if name not in ("PWD", "SHLVL", "_", "OLDPWD")}
 
 
-def _activated(wanted: list[Change], environment: Mapping[str, str]) -> dict[str, str]:
-    """What Spack itself makes of an environment."""
-    values = dict(environment)
-    for kind, name, value, separator in wanted:
-        if kind == "set":
-            values[name] = value
-            continue
-        entries = values[name].split(separator) if values.get(name) else []
-        values[name] = separator.join([value, *entries] if kind == "prepend" else [*entries, value])
-    return values
+def _read(folder: Path, records: list[dict[str, Any]], environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables after the script was read, in any shell and however often."""
+    script = folder / "environment.sh"
+    script.write_bytes(os.fsencode(_script(folder, records)))
+    once = _sourced(script, environment, 1, "/bin/sh")
+    assert _sourced(script, environment, 1, "/bin/bash") == once
+    assert _sourced(script, environment, 2, "/bin/sh") == once
+    return once
 
 
-@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
 @settings(max_examples=10)
-@given(wanted=changes())
-def test_the_script_does_what_spack_does_any_number_of_times(
-    tmp_path_factory: pytest.TempPathFactory, shell: str, wanted: list[Change]
+@given(records=lists())
+def test_lists_become_what_spack_makes_of_them_any_number_of_times(
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Any]]
 ) -> None:
     folder = tmp_path_factory.mktemp("environment")
-    script = folder / "environment.sh"
-    script.write_bytes(os.fsencode(_script(folder, wanted)))
-    empty = {"PATH": "/usr/bin:/bin"}
-    once = _sourced(script, empty, 1, shell)
-    assert once == _activated(wanted, empty)
-    assert _sourced(script, empty, 2, shell) == once
-    there = {"PATH": "/mine:/usr/bin", "A_PATH": "/mine", "FLAGS": "-mine", "Y": "mine"}
-    beside = _sourced(script, there, 1, shell)
-    assert beside == {**_activated(wanted, there), "Y": "mine"}
-    assert _sourced(script, there, 2, shell) == beside
+    for start in (EMPTY, THERE):
+        wanted = dict(start)
+        for record in records:
+            value = _stepped(start.get(record["name"], ""), record["steps"])
+            wanted[record["name"]] = f"{value}:" if record["name"] == "MANPATH" and value[-1] != ":" else value
+        assert _read(folder, records, start) == wanted
+
+
+@settings(max_examples=10)
+@given(value=VALUES)
+def test_variables_are_set_whatever_they_are_called(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
+    """Also those that Python, Bash or the loader read themselves."""
+    folder = tmp_path_factory.mktemp("environment")
+    names = ["PYTHONHOME", "PYTHONHASHSEED", "PYTHONUTF8", "Y", "Z_1"]
+    records = [{"name": name, "value": value, "kind": "SetEnv"} for name in names]
+    assert _read(folder, records, EMPTY) == {**EMPTY, **dict.fromkeys(names, value)}
+    assert _read(folder, records, THERE) == {"Z_1": value, "PYTHONUTF8": value, "PYTHONHASHSEED": value, **THERE}
+
+
+def test_what_is_unset_is_unset_whatever_was_there(tmp_path: Path) -> None:
+    records: list[dict[str, Any]] = [
+        {"name": "A_PATH", "value": "", "kind": "UnsetEnv"},
+        {"name": "Y", "value": None, "kind": "UnsetEnv"},
+    ]
+    left = {name: value for name, value in THERE.items() if name != "Y"}
+    assert _read(tmp_path, records, THERE) == {**left, "A_PATH": ""}
+
+
+def test_apptainer_does_not_give_back_what_is_unset(tmp_path: Path) -> None:
+    """Its action script unsets all variables, reads ours, and gives back what is not set then; not what is empty."""
+    script = tmp_path / "environment.sh"
+    script.write_text(_script(tmp_path, [{"name": "Y", "value": None, "kind": "UnsetEnv"}]))
+    reading = f"__exported_env__='Y=host'; unset Y; . {shlex.quote(str(script))}; echo \"${{Y-restored}}\""
+    done = subprocess.run(["/bin/bash", "-c", reading], env={}, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_path_and_bash_env_are_set_although_every_container_has_them(tmp_path: Path) -> None:
+    records = [{"name": name, "value": "/own", "kind": "SetEnv"} for name in ("BASH_ENV", "PATH")]
+    ours = "/opt/spack-environment/environment.sh"
+    for there, expected in {"": "/own", ours: "/own", "/user's": "/user's"}.items():
+        (tmp_path / "environment.sh").write_text(_script(tmp_path, records))
+        found = _sourced(tmp_path / "environment.sh", {**EMPTY, "BASH_ENV": there}, 2, "/bin/sh")
+        assert found == {"BASH_ENV": expected, "PATH": "/own"}
+
+
+def test_what_was_added_since_keeps_its_place(tmp_path: Path) -> None:
+    records = [_record("PATH", [("PrependPath", "/view/bin", ":"), ("PruneDuplicatePaths", "", ":")])]
+    there = {"PATH": "/venv/bin:/view/bin:/usr/bin:"}
+    assert _read(tmp_path, records, there) == there
 
 
 def test_the_script_says_nothing_of_spack_and_passes_shellcheck(tmp_path: Path) -> None:
-    text = _script(tmp_path, [("prepend", "PATH", "/opt/a view/bin", ":"), ("set", "X_HOME", "it's", "")])
+    steps = [
+        ("PrependPath", "/opt/a view/bin", ":"),
+        ("AppendFlagsEnv", "it's", " "),
+        ("RemovePath", "/x", ":"),
+        ("RemoveFlagsEnv", "-x", " "),
+        ("RemoveFirstPath", "/x", ":"),
+        ("RemoveLastPath", "/x", ":"),
+        ("DeprioritizeSystemPaths", "", ":"),
+        ("PruneDuplicatePaths", "", ":"),
+    ]
+    text = _script(
+        tmp_path,
+        [
+            {"name": "PATH", "steps": steps, "alone": ""},
+            {"name": "X_HOME", "value": "it's", "kind": "SetEnv"},
+            {"name": "Y", "value": None, "kind": "UnsetEnv"},
+        ],
+    )
     assert "SPACK_ENV" not in text
-    assert "despacktivate" not in text
     command = [program("shellcheck"), "--shell=sh", "-"]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_names_that_no_shell_knows_end_the_build(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        _script(tmp_path, [{"name": "MY-NAME", "value": "1", "kind": "SetEnv"}])
 
 
 def test_a_failing_spack_ends_the_script(tmp_path: Path) -> None:
