@@ -11,6 +11,7 @@ from foundation.yaml_io import parse
 from job_creator.definitions.definitions import Definition, ImportedDefinition, SpackDefinition
 from job_creator.engines.gitlab.base_pipeline import Inputs
 from job_creator.engines.gitlab.names import PARENT_PIPELINE
+from job_creator.environments.container_section import ContainerSection
 from job_creator.images.base_images import ImageSources
 from job_creator.project_files import BASE_IMAGES, DEFINITIONS_FOLDER, SITE_FILE
 from job_creator.site.run import Context
@@ -74,6 +75,7 @@ PLAIN_DOCKERFILE: dict[str, Any] = {
     "folder": "artifacts.amd64/app",
     "image_files": "spacktainer/image",
     "recipes": [],
+    "asked": ContainerSection(),
     "secrets": [],
     "paths": ["/opt/software"],
     "path_directories": [],
@@ -84,6 +86,7 @@ PLAIN_DOCKERFILE: dict[str, Any] = {
 }
 RICH_DOCKERFILE: dict[str, Any] = {
     **PLAIN_DOCKERFILE,
+    "asked": ContainerSection(packages=("libgomp1", "tini")),
     "recipes": ["container_definitions/amd64/a b/recipes"],
     "secrets": ["ACCESS_KEY_ID", "SECRET_ACCESS_KEY"],
     "paths": ["/opt/software", "/opt/a view"],

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from foundation.errors import Fault
+from job_creator.checks.container import container_faults
 from job_creator.checks.environment_file import Check, EnvironmentFile
+from job_creator.checks.externals import unseen_externals, unseen_recipes
 from job_creator.checks.folders import install_tree_faults, view_faults
 from job_creator.checks.groups import spec_groups
 from job_creator.checks.mirrors import mirror_faults
 from job_creator.checks.recipes import recipe_faults
-from job_creator.checks.sections import refused_sections
+from job_creator.checks.sections import module_faults, refused_sections, sections_of_groups
 from job_creator.definitions.definitions import Definition, SpackDefinition
 from job_creator.definitions.layers import Layers
 from job_creator.site.site import Site
@@ -24,9 +26,15 @@ CHECKS: Final[tuple[Check, ...]] = (
     view_faults,
     mirror_faults,
     recipe_faults,
+    module_faults,
+    container_faults,
     spec_groups,
+    sections_of_groups,
 )
 """In the order in which faults at one place are told."""
+
+QUESTIONS: Final[tuple[Callable[[EnvironmentFile], Iterator[str]], ...]] = (unseen_externals, unseen_recipes)
+"""Each yields what nobody can know here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +59,5 @@ def check(site: Site, template: Layers | None, definitions: Iterable[Definition]
             subjects += [EnvironmentFile(document, site, root, one, template) for document in documents]
     # What a file says alone is wrong for all that include it, and told once.
     faults = dict.fromkeys(fault for subject in subjects for rule in CHECKS for fault in rule(subject))
-    return Checked(tuple(faults))
+    not_checked = dict.fromkeys(text for subject in subjects for question in QUESTIONS for text in question(subject))
+    return Checked(tuple(faults), tuple(not_checked))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from foundation.fingerprints import FileEntry, files_fingerprint, fingerprint
@@ -16,6 +16,7 @@ from job_creator.containers.versions import image_version, spack_version, tag_of
 from job_creator.definitions.definitions import ImportedDefinition, SpackDefinition
 from job_creator.definitions.header import with_image
 from job_creator.environments.concrete import ConcreteEnvironment
+from job_creator.environments.container_section import ContainerSection
 from job_creator.environments.setting import SITE_MIRRORS, Setting, credential_variables, mirrors, named_variables
 from job_creator.environments.views import ENVIRONMENT_FOLDER
 from job_creator.publishing.record import PublicationRecord
@@ -27,6 +28,8 @@ RECIPE_VERSION: Final = "1"
 
 DIGEST_PLACEHOLDER: Final = "@IMAGE_DIGEST@"
 """Stands in a SIF's definition file for the digest of the image, which is known when that is pushed."""
+
+_NO_LABELS: Final[Mapping[str, str]] = {}
 
 _NOTHING: Final[Mapping[str, tuple[FileEntry, ...]]] = {}
 
@@ -126,6 +129,9 @@ def spacktainer(
         "epilogue": hashlib.sha256((epilogue or "").encode()).hexdigest(),
         "tests": hashlib.sha256(tests).hexdigest(),
     }
+    asked = environment.container
+    if asked != ContainerSection():
+        inputs["container"] = fingerprint({name: json.dumps(value) for name, value in asdict(asked).items()})
     if recipes:
         inputs["recipes"] = files_fingerprint(_below(recipes))
     folder = f"{recipe.folder}/{definition.name}"
@@ -142,7 +148,7 @@ def spacktainer(
     }
     version = spack_version(environment.lock, environment.environment)
     record = _record(definition.name, version, recipe, fingerprint(inputs), environment.lock_sha256)
-    made = _container(record, recipe, inputs, files, base=recipe.runtime)
+    made = _container(record, recipe, inputs, files, base=recipe.runtime, labels=asked.labels)
     return replace(made, has_tests=bool(definition.tests), lock=lock)
 
 
@@ -181,10 +187,16 @@ def _record(name: str, version: str, recipe: Recipe, checksum: str, lock_sha256:
 
 
 def _container(
-    record: PublicationRecord, recipe: Recipe, inputs: Mapping[str, str], files: Mapping[str, bytes], *, base: str
+    record: PublicationRecord,
+    recipe: Recipe,
+    inputs: Mapping[str, str],
+    files: Mapping[str, bytes],
+    *,
+    base: str,
+    labels: Mapping[str, str] = _NO_LABELS,
 ) -> Container:
-    """A container without tests and lockfile. `base` is the image that it is put on."""
-    labels = {**_prefixed(recipe.label_prefix, inputs), **_provenance(record, recipe, base)}
+    """A container without tests and lockfile. `base` is the image that it is put on, `labels` are the user's own."""
+    labels = {**labels, **_prefixed(recipe.label_prefix, inputs), **_provenance(record, recipe, base)}
     described = {
         "labels": "".join(f"{label}={value}\n" for label, value in labels.items()).encode(),
         "record.json": record.to_json().encode(),
@@ -241,6 +253,7 @@ def _dockerfile(
         folder=folder,
         image_files=recipe.image_folder,
         recipes=environment.recipes,
+        asked=environment.container,
         secrets=list(secrets),
         paths=[environment.install_root, *_outside_environment(environment.view_roots)],
         path_directories=[f"{root}/bin" for root in environment.view_roots],

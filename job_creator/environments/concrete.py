@@ -12,6 +12,7 @@ from foundation.spack.lockfile import Lockfile, read_lockfile
 from foundation.spack.sections.table import shipped
 from foundation.yaml_io import load
 from job_creator.definitions.recipes import recipes_in_checkout, with_recipes_below
+from job_creator.environments.container_section import ContainerSection, read_container_section
 from job_creator.environments.install_tree import install_tree
 from job_creator.environments.marks import unmarked
 from job_creator.environments.views import ENVIRONMENT_FOLDER, PLAIN_PATH, views
@@ -91,6 +92,11 @@ class ConcreteEnvironment:
         """The mirrors that it was made with: what is found on any of them may be installed in the container."""
         found = self._section("mirrors")
         return found if isinstance(found, Mapping) else {}
+
+    @property
+    def container(self) -> ContainerSection:
+        """What it asks of its image."""
+        return read_container_section(self._section("container"))
 
     def _section(self, name: str) -> Any:
         return next((value for key, value in self.environment.items() if unmarked(key) == name), None)

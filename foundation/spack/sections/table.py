@@ -80,7 +80,7 @@ _ROWS: Final = (
         name="modules",
         rule=Rule.TRAVELS,
         effect=_IMAGE,
-        why="without module files, whose folder is Spack's own and not in the image",
+        why="without module files, whose folder is Spack's own and not in the image: `enable` is a fault",
     ),
     Section(
         name="mirrors",

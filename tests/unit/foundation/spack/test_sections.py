@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from foundation.spack.releases import SUPPORTED
-from foundation.spack.sections.section import Place, Rule
+from foundation.spack.sections.section import OLDEST, Place, Rule
 from foundation.spack.sections.table import FORMER_SECTIONS, SECTIONS, shipped
 from job_creator.definitions.file import SpackEnvironment
+from tests.documentation import DOCS, section, table
 
 
 def test_the_table_has_every_section_that_a_definition_may_have_and_no_other() -> None:
@@ -34,3 +35,16 @@ def test_sections_are_known_from_their_line_on(section: str, value: object, sinc
     assert [line for line in SUPPORTED if not SECTIONS[section].why_unknown(value, line)] == [
         line for line in SUPPORTED if line >= since
     ]
+
+
+def test_the_documentation_shows_the_table() -> None:
+    rows = {
+        row[0].strip("`"): row[1:] for row in table(section(DOCS / "definitions.md", "Containers from Spack specs"))
+    }
+    assert set(SECTIONS) <= set(rows)
+    for one in SECTIONS.values():
+        since, *places, last = rows[one.name]
+        assert [bool(place) for place in places] == [place in one.effect for place in Place], one.name
+        assert last == (f"refused: {one.why}; {one.instead}" if one.instead else one.why)
+        first = one.since if one.mapping_since == OLDEST else one.mapping_since
+        assert since.removeprefix("mapping: ") == ("" if first == OLDEST else str(first))
