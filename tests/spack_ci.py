@@ -83,7 +83,7 @@ def _shared(container: str) -> dict[str, Any]:
             'spack gpg trust "$SPACK_DEPLOYMENT_KEY_PRIVATE"',
         ],
         "script": [f"spack env activate {folder}", "spack ci rebuild"],
-        "tags": ["spack"],
+        "tags": ["big"],
         "artifacts": {"when": "always", "paths": [f"{folder}/logs"]},
         "retry": {"max": 2, "when": ["script_failure", "api_failure"]},
         "origin": {"job": f"generate build cache population job for {container} for amd64", "pipeline": "4711"},

@@ -13,6 +13,11 @@ _NOT_CONFIGURATION = {"specs", "definitions", "view", "include", "include_concre
 """Keys of an environment that no lower configuration scope has, so that a mark on them means nothing to Spack."""
 
 
+_LISTS_ADD_UP = frozenset({"ci"})
+"""Sections whose entries of lists are settings, the first of which is the strongest; those of the site are among them.
+"""
+
+
 def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any], *, lists_add_up: bool = False) -> dict[str, Any]:
     """Two levels of an environment as one; neither argument is changed.
 
@@ -20,8 +25,8 @@ def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any], *, lists_add_u
     (Spack docs, "Configuration files"): `key::` drops what the weaker side has under it, and stays marked so that
     Spack drops its own lower scopes as well; `key+:` puts a list before the weaker one, `key-:` after it.
 
-    With `lists_add_up` a list comes before the weaker one also without a mark, as it is between the scopes of Spack's
-    configuration (`merge_yaml` in lib/spack/spack/config.py).
+    With `lists_add_up`, and below `ci`, a list comes before the weaker one also without a mark, as it is between the
+    scopes of Spack's configuration (`merge_yaml` in lib/spack/spack/config.py).
     """
     result = dict(weaker)
     for marked, value in stronger.items():
@@ -31,7 +36,8 @@ def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any], *, lists_add_u
         if mark == ":":
             result = _replaced(result, below, name if name in _NOT_CONFIGURATION else marked, value)
         elif isinstance(value, Mapping):
-            inner = merge(inherited if isinstance(inherited, Mapping) else {}, value, lists_add_up=lists_add_up)
+            adds_up = lists_add_up or name in _LISTS_ADD_UP
+            inner = merge(inherited if isinstance(inherited, Mapping) else {}, value, lists_add_up=adds_up)
             result = _replaced(result, below, below or marked, inner)
         elif (mark or lists_add_up) and isinstance(value, list) and isinstance(inherited, list):
             joined = [*inherited, *value] if mark == "-" else [*value, *inherited]

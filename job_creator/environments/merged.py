@@ -28,6 +28,8 @@ def merged_environment(setting: Setting, template: Mapping[str, Any], definition
     environment = merge(merge(generated, template), definition)
     mirrors_key = _key_of(environment, "mirrors")
     environment[mirrors_key] = with_destination(environment[mirrors_key], setting)
+    ci_key = _key_of(environment, "ci")
+    environment[ci_key] = _with_pipeline_generation(environment[ci_key], setting)
     first = {"specs": environment.pop("specs", [])}
     return {"spack": _padded(_valid_for_line({**first, **environment}), setting.architecture.binary_mirror)}
 
@@ -53,7 +55,7 @@ def pipeline_generation(setting: Setting) -> dict[str, Any]:
 
     `script::` replaces Spack's own script, which would otherwise run as well.
     """
-    variables = {**setting.credentials(), **setting.architecture.job_variables("packages")}
+    variables = usual_variables(setting)
     any_job: dict[str, Any] = {
         "image": {"name": setting.builder, "entrypoint": [""]},
         "tags": list(setting.architecture.tags("packages")),
@@ -64,6 +66,22 @@ def pipeline_generation(setting: Setting) -> dict[str, Any]:
     if setting.signs:
         build_job["before_script-"] = [render("spack_sign.sh.j2", private_key=setting.signing_key_variable)]
     return {"target": "gitlab", "pipeline-gen": [{"any-job": any_job}, {"build-job": build_job}]}
+
+
+def usual_variables(setting: Setting) -> dict[str, str]:
+    """The variables that the site sets in the jobs of all packages. An environment may set others."""
+    return {**setting.credentials(), **setting.architecture.job_variables("packages")}
+
+
+def _with_pipeline_generation(ci: Any, setting: Setting) -> dict[str, Any]:
+    """A section `ci` with what the site needs in it, also where `pipeline-gen::` or `ci::` drops that."""
+    own = pipeline_generation(setting)
+    written = ci if isinstance(ci, Mapping) else {}
+    key = _key_of(written, "pipeline-gen")
+    entries = written.get(key)
+    jobs = entries if isinstance(entries, list) else []
+    lost = [entry for entry in own["pipeline-gen"] if entry not in jobs]
+    return {"target": own["target"], **written, key: [*jobs, *lost]}
 
 
 def _padded(environment: dict[str, Any], promise: BinaryMirror | None) -> dict[str, Any]:

@@ -83,9 +83,9 @@ def specs(manifest: Mapping[str, Any]) -> list[str]:
 def build_job(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The keywords of build jobs that the `ci:` section of an environment asks for."""
     result: dict[str, Any] = {}
-    for section in manifest.get("ci", {}).get("pipeline-gen", ()):
+    for section in reversed(manifest.get("ci", {}).get("pipeline-gen", ())):
         for kind in ("any-job", "build-job"):
-            result = merge(result, section.get(kind, {}))
+            result = merge(result, section.get(kind, {}), lists_add_up=True)
     return {unmarked(key): value for key, value in result.items()}
 
 

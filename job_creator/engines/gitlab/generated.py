@@ -29,6 +29,21 @@ NOTHING_TO_DO: Final = frozenset({"no-specs-to-rebuild", "unsupported-copy"})
 INDEX_JOBS: Final = frozenset({"rebuild-index", "wait-for-build-jobs"})
 """Replaced by one index job of our own for each mirror."""
 
+SPACK_RETRIES: Final = (
+    "unknown_failure",
+    "script_failure",
+    "api_failure",
+    "stuck_or_timeout_failure",
+    "runner_system_failure",
+    "runner_unsupported",
+    "stale_schedule",
+    "archived_failure",
+    "unmet_prerequisites",
+    "scheduler_failure",
+    "data_integrity_failure",
+)
+"""After which failures Spack 0.22 and newer lets GitLab repeat the job of a package."""
+
 _NO_JOBS: Final = frozenset({"stages", "variables", "workflow", "default", "include"})
 
 

@@ -181,3 +181,21 @@ def test_spacks_own_script_is_replaced_and_not_extended(line: SpackLine) -> None
 def test_a_definition_can_add_to_the_generated_ci_section() -> None:
     entry = {"submapping": [{"match": ["llvm"], "build-job": {"tags": ["huge"]}}]}
     assert merged({"ci": {"pipeline-gen+": [entry]}})["ci"]["pipeline-gen"][0] == entry
+
+
+def test_lists_below_ci_come_before_the_weaker_ones() -> None:
+    """A plain `pipeline-gen:` threw away the runner tags, image and scripts of the site."""
+    template = {"ci": {"pipeline-gen": [{"build-job": {"timeout": "1 hour"}}], "broken-tests-packages": ["x"]}}
+    entries = merged({"ci": {"pipeline-gen": [{"build-job": {"timeout": "9 hours"}}]}}, template)["ci"]["pipeline-gen"]
+    assert [next(iter(entry)) for entry in entries] == ["build-job", "build-job", "any-job", "build-job"]
+    assert entries[0] == {"build-job": {"timeout": "9 hours"}}
+
+
+@pytest.mark.parametrize("ci", [{"pipeline-gen:": [{"any-job": {"tags": ["x"]}}]}, {"pipeline-gen:": []}])
+@pytest.mark.parametrize("key", ["ci", "ci:"])
+def test_what_the_sites_jobs_need_stays_whatever_is_replaced(ci: dict[str, Any], key: str) -> None:
+    template = {"ci": {"pipeline-gen": [{"build-job": {"timeout": "1 hour"}}]}}
+    made = merged({key: ci}, template)[key]
+    assert made["target"] == "gitlab"
+    assert [next(iter(entry)) for entry in made["pipeline-gen:"]][-2:] == ["any-job", "build-job"]
+    assert "1 hour" not in str(made)

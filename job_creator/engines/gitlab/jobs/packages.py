@@ -13,10 +13,11 @@ from job_creator import project_files
 from job_creator.builds.durations import Durations
 from job_creator.builds.steps import Demand, Demands, Step
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE, Generated
+from job_creator.engines.gitlab.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE, SPACK_RETRIES, Generated
 from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.limits import MAX_NEEDED_NAME
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob
+from job_creator.environments.merged import usual_variables
 from job_creator.environments.setting import Setting
 from job_creator.scripts.rendering import render
 
@@ -37,7 +38,9 @@ _DISPLAY_ONLY: Final = frozenset(
 """Variables that `spack ci rebuild` does not read (lib/spack/spack/cmd/ci.py); they are a quarter of a job's size."""
 
 _SCRIPTS: Final = ("before_script", "script", "after_script")
-_OURS: Final = ("stage", "needs", "retry", "interruptible", "variables", "image", "tags", "timeout", *_SCRIPTS)
+_ORDER: Final = ("stage", "needs", "dependencies", "when", "rules", "interruptible")
+"""Keywords that say when a job runs. That follows from the graph, whatever is written."""
+_OURS: Final = (*_ORDER, "retry", "variables", "image", "tags", "timeout", *_SCRIPTS)
 _RETRY: Final = {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)}
 
 
@@ -72,16 +75,14 @@ def package_job(step: Step, origin: Generated, needs: Sequence[Any], place: Pack
     """
     written = origin.jobs[step.hash].keywords
     settings = place.architecture.settings_of(step.package)
-    own = dict(written.get("variables") or {})
     variables = {
         **origin.variables,
-        **{name: str(value) for name, value in own.items() if name not in _DISPLAY_ONLY},
-        HASH_VARIABLE: step.hash,
-        NAME_VARIABLE: step.package,
-        **place.setting.credentials(),
-        **place.architecture.job_variables("packages"),
+        **usual_variables(place.setting),
         **settings.variables,
         **step.demand.resources.variables(),
+        **_variables_of_environment(written, place),
+        HASH_VARIABLE: step.hash,
+        NAME_VARIABLE: step.package,
     }
     return RawJob(
         job_name(step),
@@ -90,13 +91,13 @@ def package_job(step: Step, origin: Generated, needs: Sequence[Any], place: Pack
             "stage": STAGE_BUILD,
             "rules": [{"when": "on_success"}],
             "image": _image(written.get("image"), place),
-            "tags": list(settings.runner_tags or place.architecture.tags("packages")),
+            "tags": _tags(written, place, settings.runner_tags),
             **_scripts({**written, "script": list(step.command)}, place),
-            **{name: value for name, value in written.items() if name not in _OURS},
+            **_other_keywords(written),
             "variables": variables,
             "needs": [_origin(step, origin, place), *needs],
-            "timeout": settings.timeout or place.timeout("packages", "6 hours"),
-            "retry": _RETRY,
+            "timeout": written.get("timeout") or settings.timeout or place.timeout("packages", "6 hours"),
+            "retry": _retry(written.get("retry")),
             "interruptible": True,
         },
     )
@@ -162,13 +163,22 @@ def service_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[R
 
 
 def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: PackagePlace) -> RawJob:
+    written = _scripts(source, place)
     keywords = {
+        **_other_keywords(source),
+        **{key: lines for key, lines in written.items() if key != "script"},
+        **({"timeout": source["timeout"]} if source.get("timeout") else {}),
         "image": _image(source.get("image"), place),
+        "tags": _tags(source, place),
         "script": [render("update_index.sh.j2", mirror=mirror)],
+        "variables": {**_index_variables(place), **_variables_of_environment(source, place)},
         "dependencies": [],
     }
-    before = _without_key(source.get("before_script"), place)
-    return _job_at_mirror(name, mirror, {**keywords, **({"before_script": before} if before else {})}, place)
+    return _job_at_mirror(name, mirror, keywords, place)
+
+
+def _index_variables(place: PackagePlace) -> dict[str, str]:
+    return {**place.setting.destination.credential_variables(), **place.architecture.job_variables("packages")}
 
 
 def _view_job(
@@ -197,10 +207,7 @@ def _job_at_mirror(name: str, mirror: str, keywords: Mapping[str, Any], place: P
             "image": _image(None, place),
             "tags": list(place.architecture.tags("packages")),
             "before_script": [setup],
-            "variables": {
-                **place.setting.destination.credential_variables(),
-                **place.architecture.job_variables("packages"),
-            },
+            "variables": _index_variables(place),
             "rules": [{"when": "always"}],
             "timeout": place.timeout("tools", "2 hours"),
             "retry": _RETRY,
@@ -225,6 +232,33 @@ def _origin(step: Step, origin: Generated, place: PackagePlace) -> dict[str, Any
     if written is not None:
         return {"pipeline": str(written["pipeline"]), "job": str(written["job"])}
     return {"pipeline": place.pipeline_id, "job": names.environment_job(step.environment, place.name)}
+
+
+def _tags(written: Mapping[str, Any], place: PackagePlace, of_package: Sequence[str] | None = None) -> list[str]:
+    """What an environment asks for counts most, then what the site says of the package, then of all packages."""
+    usual = list(place.architecture.tags("packages"))
+    tags = list(written.get("tags") or usual)
+    return list(of_package) if of_package and tags == usual else tags
+
+
+def _variables_of_environment(written: Mapping[str, Any], place: PackagePlace) -> dict[str, str]:
+    """The variables that a job has from its environment, and not from the settings of the site that stand in there."""
+    usual = usual_variables(place.setting)
+    own = {name: str(value) for name, value in (written.get("variables") or {}).items() if name not in _DISPLAY_ONLY}
+    return {name: value for name, value in own.items() if usual.get(name) != value}
+
+
+def _other_keywords(written: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in written.items() if name not in _OURS}
+
+
+def _retry(written: Any) -> dict[str, Any]:
+    """How often a job is tried: as the environment says, which Spack 1.0 and newer puts in front of what it says."""
+    retry = written if isinstance(written, Mapping) else {}
+    conditions = retry.get("when")
+    listed = list(conditions) if isinstance(conditions, list) else []
+    own = listed[: -len(SPACK_RETRIES)] if tuple(listed[-len(SPACK_RETRIES) :]) == SPACK_RETRIES else []
+    return {"max": retry.get("max", _RETRY["max"]), "when": own or _RETRY["when"]}
 
 
 def _image(written: Any, place: PackagePlace) -> dict[str, Any]:
