@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foundation.spack.releases import SpackLine
-from job_creator.environments.marks import merge, unmarked
+from job_creator.environments.marks import merge, replaces, unmarked
 from job_creator.environments.setting import Setting, mirrors, with_destination
 from job_creator.scripts.rendering import render
 from job_creator.site.architectures import Architecture
@@ -81,7 +81,8 @@ def _with_pipeline_generation(ci: Any, setting: Setting) -> dict[str, Any]:
     entries = written.get(key)
     jobs = entries if isinstance(entries, list) else []
     lost = [entry for entry in own["pipeline-gen"] if entry not in jobs]
-    return {"target": own["target"], **written, key: [*jobs, *lost]}
+    others = {name: value for name, value in written.items() if name != key}
+    return {"target": own["target"], **others, key if replaces(key) else "pipeline-gen": [*jobs, *lost]}
 
 
 def _padded(environment: dict[str, Any], promise: BinaryMirror | None) -> dict[str, Any]:
