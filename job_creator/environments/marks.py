@@ -53,6 +53,11 @@ def unmarked(key: str) -> str:
     return _split(key)[0]
 
 
+def key_of(mapping: Mapping[str, Any], name: str) -> str:
+    """How a key is written here, whose mark is part of it; the name itself if it is not there."""
+    return next((key for key in mapping if _split(key)[0] == name), name)
+
+
 def replaces(key: str) -> bool:
     """Whether the mark of a key drops what weaker levels have below it."""
     return _split(key)[1] == ":"

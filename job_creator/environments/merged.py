@@ -10,44 +10,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from foundation.spack.releases import SpackLine
-from job_creator.environments.marks import merge, replaces, unmarked
+from job_creator.environments.marks import key_of, merge, replaces
+from job_creator.environments.requirements import SiteRequirements, with_requirements
 from job_creator.environments.setting import Setting, mirrors, with_destination
 from job_creator.scripts.rendering import render
-from job_creator.site.architectures import Architecture
 from job_creator.site.places import BinaryMirror
 
 
 def merged_environment(setting: Setting, template: Mapping[str, Any], definition: Mapping[str, Any]) -> dict[str, Any]:
     """The `spack.yaml` of one container, as plain values."""
     generated = {
-        "packages": {"all": requirements(setting.line, setting.architecture)},
         "mirrors": mirrors(setting),
         "ci": pipeline_generation(setting),
     }
     environment = merge(merge(generated, template), definition)
-    mirrors_key = _key_of(environment, "mirrors")
+    mirrors_key = key_of(environment, "mirrors")
     environment[mirrors_key] = with_destination(environment[mirrors_key], setting)
-    ci_key = _key_of(environment, "ci")
+    packages_key = key_of(environment, "packages")
+    wanted = SiteRequirements.of(setting.line, setting.architecture)
+    toolchains = environment.get(key_of(environment, "toolchains"))
+    environment[packages_key] = with_requirements(environment.get(packages_key), wanted, toolchains or ())
+    ci_key = key_of(environment, "ci")
     environment[ci_key] = _with_pipeline_generation(environment[ci_key], setting)
     first = {"specs": environment.pop("specs", [])}
     return {"spack": _padded(_valid_for_line({**first, **environment}), setting.architecture.binary_mirror)}
-
-
-def requirements(line: SpackLine, architecture: Architecture) -> dict[str, Any]:
-    """`packages:all:` so that everything is built for one target by one compiler.
-
-    From Spack 1.0 on what follows `%` binds to the compiler, which is a package with a target of its own, and not
-    every package has one: hence a preference for the target and a conditional requirement for each language.
-    """
-    target = f"target={architecture.target}" if architecture.target else ""
-    compiler = architecture.compiler
-    if not line.compilers_are_dependencies:
-        parts = [f"%{compiler}" if compiler else "", target]
-        text = " ".join(part for part in parts if part)
-        return {"require": text} if text else {}
-    languages = " ".join(f"%[when=%{language}]{language}={compiler}" for language in ("c", "cxx", "fortran"))
-    return {**({"prefer": [target]} if target else {}), **({"require": languages} if compiler else {})}
 
 
 def pipeline_generation(setting: Setting) -> dict[str, Any]:
@@ -77,7 +63,7 @@ def _with_pipeline_generation(ci: Any, setting: Setting) -> dict[str, Any]:
     """A section `ci` with what the site needs in it, also where `pipeline-gen::` or `ci::` drops that."""
     own = pipeline_generation(setting)
     written = ci if isinstance(ci, Mapping) else {}
-    key = _key_of(written, "pipeline-gen")
+    key = key_of(written, "pipeline-gen")
     entries = written.get(key)
     jobs = entries if isinstance(entries, list) else []
     lost = [entry for entry in own["pipeline-gen"] if entry not in jobs]
@@ -89,26 +75,21 @@ def _padded(environment: dict[str, Any], promise: BinaryMirror | None) -> dict[s
     """Who installs from a mirror relies on the length of its paths, so neither template nor definition changes it."""
     if promise is None or promise.padded_length is None:
         return environment
-    key = _key_of(environment, "config")
+    key = key_of(environment, "config")
     config = environment.get(key)
     values = config if isinstance(config, Mapping) else {}
-    inner = _key_of(values, "install_tree")
+    inner = key_of(values, "install_tree")
     tree = values.get(inner)
     # A definition may have replaced all of it by a path, which only is a mapping further up.
     written = {"root": tree} if isinstance(tree, str) else tree if isinstance(tree, Mapping) else {}
     return {**environment, key: {**values, inner: {**written, "padded_length": promise.padded_length}}}
 
 
-def _key_of(mapping: Mapping[str, Any], name: str) -> str:
-    """How a key is written here, whose mark is part of it."""
-    return next((key for key in mapping if unmarked(key) == name), name)
-
-
 def _valid_for_line(environment: dict[str, Any]) -> dict[str, Any]:
     """A plain path as `install_tree` is refused from Spack 1.1 on; the mapping is known to all lines."""
-    key = _key_of(environment, "config")
+    key = key_of(environment, "config")
     config = environment.get(key)
-    inner = _key_of(config, "install_tree") if isinstance(config, Mapping) else ""
+    inner = key_of(config, "install_tree") if isinstance(config, Mapping) else ""
     if isinstance(config, Mapping) and isinstance(config.get(inner), str):
         environment[key] = {**config, inner: {"root": config[inner]}}
     return environment

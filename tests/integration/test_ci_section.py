@@ -39,13 +39,14 @@ ci:
             image: {name: registry.example.org/other:2}
             variables: {COLOUR: red, KUBERNETES_MEMORY_REQUEST: 64Gi}
             before_script: [echo before]
-            before_script-: [echo after]
             after_script: [echo done]
             id_tokens: {TOKEN: {aud: x}}
     - reindex-job:
         tags: [small]
     - any-job:
         variables: {LEVEL: 2}
+    - build-job:
+        before_script-: [echo after]
 """
 
 

@@ -45,7 +45,7 @@ def merged(definition: dict[str, Any], template: dict[str, Any] | None = None, *
         ({"a": {"x": 1}}, {"a": {"y": 2}}, {"a": {"x": 1, "y": 2}}),
         ({"view": "/opt/view"}, {"view": True}, {"view": True}),
         ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
-        ({"require": "%gcc"}, {"require": ["+x", "~y"]}, {"require": ["+x", "~y"]}),
+        ({"require": "+z"}, {"require": ["+x", "~y"]}, {"require": ["+x", "~y"]}),
         ({"a": {"x": 1}}, {"a:": {"y": 2}}, {"a:": {"y": 2}}),
         ({"a": [1, 2]}, {"a+": [3]}, {"a": [3, 1, 2]}),
         ({"a": [1, 2]}, {"a-": [3]}, {"a": [1, 2, 3]}),
@@ -89,10 +89,10 @@ def test_a_definition_keeps_its_own_requirement_for_all_packages() -> None:
 
 
 def test_the_definition_wins_over_the_template_and_that_over_the_site() -> None:
-    template = {"packages": {"all": {"require": "%template", "providers": {"mpi": ["mpich"]}}}, "view": "/a"}
+    template = {"packages": {"all": {"require": "%llvm", "providers": {"mpi": ["mpich"]}}}, "view": "/a"}
     result = merged({"view": False}, template)
     assert result["view"] is False
-    assert result["packages"]["all"]["require"] == "%template"
+    assert result["packages"]["all"]["require"] == "%llvm"
     assert result["packages"]["all"]["providers"] == {"mpi": ["mpich"]}
 
 
