@@ -41,12 +41,16 @@ def section(packages: Any, line: SpackLine = NEW, toolchains: tuple[str, ...] = 
         ),
         ({"require": "^cmake%clang"}, {"require": ["^cmake%clang", BOTH]}, {"require": ["^cmake%clang", COMPILER]}),
         ({"prefer": ["+x"]}, {"prefer": ["+x"]}, {"prefer": ["+x", TARGET]}),
-        ({"prefer": [{"spec": "target=zen3"}]}, {"prefer": [{"spec": "target=zen3"}]}, {"prefer": [{"spec": "target=zen3"}]}),
+        (
+            {"prefer": [{"spec": "target=zen3"}]},
+            {"prefer": [{"spec": "target=zen3"}]},
+            {"prefer": [{"spec": "target=zen3"}]},
+        ),
         ({"require": []}, {"require": []}, {"require": []}),
         ({"variants": "+x"}, {"variants": "+x"}, {"variants": "+x"}),
         ({"externals": [{"spec": "x@1", "prefix": "/x"}]},) * 3,
     ],
-)  # fmt: skip
+)
 def test_the_sites_part_is_added_to_what_would_hide_it(
     written: dict[str, Any], old: dict[str, Any], new: dict[str, Any]
 ) -> None:
@@ -61,9 +65,13 @@ def test_the_sites_part_is_added_to_what_would_hide_it(
         ({"require": "+x"}, {"require": ["+x", BOTH]}, {"prefer": [TARGET], "require": ["+x", COMPILER]}),
         ({"require:": "%clang"}, {"require:": ["%clang", TARGET]}, {"prefer": [TARGET], "require:": "%clang"}),
         ({"prefer": ["+x"]}, {"require": BOTH, "prefer": ["+x"]}, {"require": COMPILER, "prefer": ["+x", TARGET]}),
-        ({"require": ["%clang", "target=zen3"]}, {"require": ["%clang", "target=zen3"]}, {"prefer": [TARGET], "require": ["%clang", "target=zen3"]}),
+        (
+            {"require": ["%clang", "target=zen3"]},
+            {"require": ["%clang", "target=zen3"]},
+            {"prefer": [TARGET], "require": ["%clang", "target=zen3"]},
+        ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("key", ["all", "all:"])
 def test_what_is_required_of_all_packages_keeps_the_sites_part(
     key: str, everything: dict[str, Any], old: dict[str, Any], new: dict[str, Any]
@@ -74,8 +82,13 @@ def test_what_is_required_of_all_packages_keeps_the_sites_part(
 
 @pytest.mark.parametrize(
     "requirement",
-    [{"require": "mpich"}, {"require": ["mpich@4 +x"]}, {"require": [{"one_of": ["mpich", "openmpi"]}]}, {"prefer": ["mpich"]}],
-)  # fmt: skip
+    [
+        {"require": "mpich"},
+        {"require": ["mpich@4 +x"]},
+        {"require": [{"one_of": ["mpich", "openmpi"]}]},
+        {"prefer": ["mpich"]},
+    ],
+)
 @pytest.mark.parametrize("line", [OLD, NEW])
 def test_virtual_packages_are_left_alone(line: SpackLine, requirement: dict[str, Any]) -> None:
     assert section({"mpi": requirement}, line)["mpi"] == requirement
@@ -98,10 +111,11 @@ def test_toolchains_are_compilers() -> None:
 
 
 requirements = st.lists(
-    st.sampled_from(["@1", "+x", "target=zen3", "%clang", "%gcc@12", "~y"]) | st.fixed_dictionaries({"spec": st.just("+z")}),
+    st.sampled_from(["@1", "+x", "target=zen3", "%clang", "%gcc@12", "~y"])
+    | st.fixed_dictionaries({"spec": st.just("+z")}),
     min_size=1,
     max_size=3,
-)  # fmt: skip
+)
 
 
 @given(requirements, st.sampled_from(["bzip2", "all"]), st.sampled_from([OLD, NEW]))
