@@ -50,6 +50,8 @@ class Document:
     value: Any
     values: Mapping[Location, Position] = field(default_factory=dict, repr=False)
     keys: Mapping[Location, Position] = field(default_factory=dict, repr=False)
+    written: Mapping[Location, str] = field(default_factory=dict, repr=False)
+    """How numbers were written that would be written otherwise again, as `3.10` and `010`."""
 
     def position(self, location: Location, *, of_key: bool = False) -> Position:
         """Where the value at `location` stands (or its key), or else the closest thing around it."""
@@ -173,6 +175,7 @@ class _NodeReader:
         self.path = path
         self.values: dict[Location, Position] = {}
         self.keys: dict[Location, Position] = {}
+        self.written: dict[Location, str] = {}
         self.faults: list[Fault] = []
         self.constructor = _parser(pure=False).constructor
         self.count = 0
@@ -182,7 +185,7 @@ class _NodeReader:
         value = None if node is None else self._value(node, ())
         if self.faults:
             raise InvalidInputError(self.faults)
-        return Document(self.path, value, self.values, self.keys)
+        return Document(self.path, value, self.values, self.keys, self.written)
 
     def _value(self, node: Node, location: Location) -> Any:
         self.count += 1
@@ -190,7 +193,10 @@ class _NodeReader:
             raise InvalidInputError([*self.faults, self._fault(node, f"expands to over {MAX_VALUES} values")])
         self.values[location] = Position(node.start_mark.line + 1, node.start_mark.column + 1)
         if isinstance(node, ScalarNode):
-            return self._scalar(node)
+            scalar = self._scalar(node)
+            if isinstance(scalar, int | float) and not isinstance(scalar, bool) and str(scalar) != node.value:
+                self.written[location] = node.value
+            return scalar
         if id(node) in self.open:
             self.faults.append(self._fault(node, "an anchor that holds an alias of itself"))
             return None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.errors import Fault
+from job_creator.checks.ci import ci_faults
 from job_creator.checks.container import container_faults
 from job_creator.checks.environment_file import Check, EnvironmentFile
 from job_creator.checks.externals import unseen_externals, unseen_recipes
@@ -16,12 +17,16 @@ from job_creator.checks.groups import spec_groups
 from job_creator.checks.mirrors import mirror_faults
 from job_creator.checks.recipes import recipe_faults
 from job_creator.checks.sections import module_faults, refused_sections, sections_of_groups
+from job_creator.checks.shapes import list_name_faults, shape_faults
 from job_creator.definitions.definitions import Definition, SpackDefinition
 from job_creator.definitions.layers import Layers
 from job_creator.site.site import Site
 
 CHECKS: Final[tuple[Check, ...]] = (
     refused_sections,
+    shape_faults,
+    list_name_faults,
+    ci_faults,
     install_tree_faults,
     view_faults,
     mirror_faults,
