@@ -48,6 +48,20 @@ def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any], *, lists_add_u
     return result
 
 
+def without_order_marks(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping, and those in it, without `+` and `-` at keys.
+
+    In files Spack knows the mark `::` alone (`construct_yaml_str` in lib/spack/spack/util/spack_yaml.py). What stands
+    in lists is left as it is: those below `ci:` are merged by Spack, which reads all marks there.
+    """
+    return {
+        (_split(key)[0] if _split(key)[1] in ("+", "-") else key): (
+            without_order_marks(value) if isinstance(value, Mapping) else value
+        )
+        for key, value in mapping.items()
+    }
+
+
 def unmarked(key: str) -> str:
     """The name of a key, without the mark that may stand at its end."""
     return _split(key)[0]

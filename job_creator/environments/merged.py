@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from job_creator.environments.marks import key_of, merge, replaces
+from job_creator.environments.marks import key_of, merge, replaces, without_order_marks
 from job_creator.environments.requirements import SiteRequirements, with_requirements
 from job_creator.environments.setting import Setting, mirrors, with_destination
 from job_creator.scripts.rendering import render
@@ -23,7 +23,7 @@ def merged_environment(setting: Setting, template: Mapping[str, Any], definition
         "mirrors": mirrors(setting),
         "ci": pipeline_generation(setting),
     }
-    environment = merge(merge(generated, template), definition)
+    environment = without_order_marks(merge(merge(generated, template), definition))
     mirrors_key = key_of(environment, "mirrors")
     environment[mirrors_key] = with_destination(environment[mirrors_key], setting)
     packages_key = key_of(environment, "packages")

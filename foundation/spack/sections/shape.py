@@ -13,6 +13,8 @@ Place = tuple[str | int, ...]
 """Keys, as they were written, and indices that lead to a value."""
 
 _MARKS: Final = (":", "+", "-")
+_MARKS_IN_LISTS: Final = ("ci", "ci:")
+"""Where Spack itself reads marks in entries of lists (`generate_ir` in lib/spack/spack/ci/common.py)."""
 
 
 class Misfit(NamedTuple):
@@ -147,9 +149,10 @@ def _of_either(shapes: list[Shape], value: Any, line: SpackLine, place: Place) -
         # What was meant is told by its keys.
         present = {_unmarked(key) for key in value}
         meant = [one for one in mappings if present.issuperset(one.required) and present & one.known.keys()]
-        if not meant:
-            meant = [Keys({name: inner for one in mappings for name, inner in one.known.items()})]
-        fitting = [*meant, *(one for one in fitting if not isinstance(one, Keys))]
+        if not meant and (unknown := present.difference(*(one.known for one in mappings))):
+            known = {name: inner for one in mappings for name, inner in one.known.items()}
+            meant = [Keys({name: inner for name, inner in known.items() if name not in unknown})]
+        fitting = [*(meant or mappings), *(one for one in fitting if not isinstance(one, Keys))]
     found = [list(misfits(one, value, line, place)) for one in fitting]
     yield from min(found, key=len)
 
@@ -164,6 +167,13 @@ def _of_mapping(shape: Keys, value: Mapping[str, Any], line: SpackLine, place: P
             message = f"{name!r} stands here twice, as {seen[name]!r} and {key!r}, and Spack would read one of them"
             yield Misfit(here, message, "merge them by hand", True)
         seen[name] = key
+        if (
+            key.endswith(("+", "-"))
+            and any(isinstance(step, int) for step in place)
+            and place[0] not in _MARKS_IN_LISTS
+        ):
+            message = f"the mark of {key + ':'!r} has no meaning here, where nothing is merged"
+            yield Misfit(here, message, f"write '{name}:'", True)
         below = known.get(name, shape.others if name not in shape.known else None)
         if below is not None:
             yield from misfits(below, inner, line, here)

@@ -221,9 +221,10 @@ _CONNECTION: Final[Mapping[str, Shape]] = {
     "access_pair": Either(
         (
             Until(_V023, ListOf(_TEXT_OR_NOTHING), "write a mapping with the names of variables"),
+            Since(_V023, Keys({"id": _TEXT, "secret_variable": _TEXT}, required=("id", "secret_variable"))),
             Since(
                 _V023,
-                Keys({"id": _TEXT, "id_variable": _TEXT, "secret_variable": _TEXT}, required=("secret_variable",)),
+                Keys({"id_variable": _TEXT, "secret_variable": _TEXT}, required=("id_variable", "secret_variable")),
             ),
         )
     ),

@@ -199,3 +199,19 @@ def test_what_the_sites_jobs_need_stays_whatever_is_replaced(ci: dict[str, Any],
     assert made["target"] == "gitlab"
     assert [next(iter(entry)) for entry in made["pipeline-gen:"]][-2:] == ["any-job", "build-job"]
     assert "1 hour" not in str(made)
+
+
+def test_no_mark_that_spack_does_not_read_in_files_is_left() -> None:
+    """Spack refuses `require+:` in a file, or takes `template_dirs+:` and never looks at it."""
+    definition = {
+        "config": {"template_dirs+": ["/x"], "build_jobs": 3},
+        "packages+": {"zlib": {"require+": ["@1"], "version-": ["1"]}},
+        "concretizer:": {"unify:": True},
+        "ci": {"pipeline-gen": [{"build-job": {"before_script-": ["x"]}}]},
+    }
+    made = merged(definition)
+    assert made["config"] == {"template_dirs": ["/x"], "build_jobs": 3}
+    assert made["packages"]["zlib"]["require"][0] == "@1"
+    assert made["packages"]["zlib"]["version"] == ["1"]
+    assert made["concretizer:"] == {"unify:": True}
+    assert made["ci"]["pipeline-gen"][0] == {"build-job": {"before_script-": ["x"]}}
