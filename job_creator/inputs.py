@@ -12,7 +12,7 @@ from foundation.errors import Fault, FileAccessError, InvalidInputError
 from foundation.yaml_io import Document, parse
 from job_creator import project_files
 from job_creator.checks.checks import Checked, check
-from job_creator.definitions.definitions import Definition, read_definitions, read_template
+from job_creator.definitions.definitions import Definition, read_template, survey_definitions
 from job_creator.definitions.layers import Layers
 from job_creator.repository import missing, part
 from job_creator.site.site import Site, read_site
@@ -41,7 +41,6 @@ def read_all(root: Path, site_file: str) -> Written:
     faults = list(_image_faults(root))
     site: Site | None = None
     template: Layers | None = None
-    definitions: tuple[Definition, ...] = ()
     document = template_document = Document(site_file, None)
     try:
         document = _site_document(root, site_file)
@@ -57,10 +56,8 @@ def read_all(root: Path, site_file: str) -> Written:
         faults += error.faults
     # Without a valid site file its architectures are unknown, and every folder would seem to be one too many.
     known = site.architectures if site else _architecture_names(document, root)
-    try:
-        definitions = read_definitions(root, known, line, template.used if template else ())
-    except InvalidInputError as error:
-        faults += error.faults
+    survey = survey_definitions(root, known, line, template.used if template else ())
+    definitions, faults = survey.definitions, [*faults, *survey.faults]
     checked = Checked()
     if site:
         checked = check(site, template, definitions, root)

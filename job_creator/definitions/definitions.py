@@ -70,15 +70,37 @@ class ImportedDefinition:
 Definition = SpackDefinition | ImportedDefinition
 
 
+@dataclass(frozen=True, slots=True)
+class DefinitionSurvey:
+    """What stands in the folder of definitions."""
+
+    definitions: tuple[Definition, ...]
+    """Those without faults, sorted by architecture and name."""
+    faults: tuple[Fault, ...]
+    """Those of all other files."""
+
+
 def read_definitions(
     root: Path, architectures: Collection[str], line: SpackLine | None = None, used: Collection[str] = ()
 ) -> tuple[Definition, ...]:
-    """All definitions below `root`/container_definitions, sorted by architecture and name.
+    """All definitions below `root`/container_definitions, as `survey_definitions` finds them.
+
+    Raises `InvalidInputError` with the faults of all files, `FileAccessError` when the folder cannot be read.
+    """
+    found = survey_definitions(root, architectures, line, used)
+    if found.faults:
+        raise InvalidInputError(found.faults)
+    return found.definitions
+
+
+def survey_definitions(
+    root: Path, architectures: Collection[str], line: SpackLine | None = None, used: Collection[str] = ()
+) -> DefinitionSurvey:
+    """The definitions without faults below `root`/container_definitions, and the faults of the others.
 
     With `line`, sections that this Spack does not know are faults. So is whatever `definitions_folder` does not
     understand, has no name that switches it off, and is named neither by a definition nor in `used`, which are paths
-    seen from `root`. Raises `InvalidInputError` with the faults of all files, `FileAccessError` when the folder cannot
-    be read.
+    seen from `root`. Raises `FileAccessError` when the folder cannot be read.
     """
     folder = root / DEFINITIONS_FOLDER
     definitions: dict[tuple[str, str], Definition] = {}
@@ -99,9 +121,7 @@ def read_definitions(
                     faults.append(Fault(definition.path, 1, 1, message, "give one of them another name"))
                 definitions.setdefault(key, definition)
         faults += [fault for one in found if isinstance(one, Stray) for fault in one.faults(folder, named)]
-    if faults:
-        raise InvalidInputError(faults)
-    return tuple(definitions[key] for key in sorted(definitions))
+    return DefinitionSurvey(tuple(definitions[key] for key in sorted(definitions)), tuple(faults))
 
 
 def read_template(document: Document, root: Path, line: SpackLine | None = None) -> Layers:

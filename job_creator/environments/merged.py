@@ -20,6 +20,7 @@ from job_creator.site.places import BinaryMirror
 def merged_environment(setting: Setting, template: Mapping[str, Any], definition: Mapping[str, Any]) -> dict[str, Any]:
     """The `spack.yaml` of one container, as plain values."""
     generated = {
+        "packages": {},
         "mirrors": mirrors(setting),
         "ci": pipeline_generation(setting),
     }

@@ -130,3 +130,11 @@ def test_lists_that_the_template_or_a_condition_defines_are_defined(tmp_path: Pa
     assert faults(tmp_path, "spack:\n  specs: [$a]\n", template=template) == []
     own = "spack:\n  definitions:\n  - {when: 'True', a: [zlib]}\n  - b: [$a]\n  specs:\n  - matrix: [[$b], ['@1.3']]\n"
     assert faults(tmp_path, own) == []
+
+
+def test_the_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+    """One file with an unknown section kept the lower levels of all others from being looked at."""
+    other = {"container_definitions/amd64/other.yaml": "spack: {specs: [zlib], packges: {}}\n"}
+    found = faults(tmp_path, HEAD + "  packages: {zlib: {requires: '+pic'}}\n", **other)
+    assert any("'packges'" in one for one in found)
+    assert any("'requires'" in one for one in found)
