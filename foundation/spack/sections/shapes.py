@@ -285,10 +285,9 @@ _MODULE_SET: Final = Keys(
 )
 
 _MATRIX: Final = Keys({"matrix": ListOf(_TEXTS), "exclude": _TEXTS}, required=("matrix",))
-_SPECS: Final = ListOf(Either((_MATRIX, _TEXT)))
 
 SHAPES: Final[Mapping[str, Shape]] = {
-    "definitions": ListOf(Keys({"when": _TEXT}, others=_SPECS)),
+    "definitions": ListOf(Keys({"when": _TEXT}, others=ListOf(Either((_MATRIX, _TEXT, Empty()))))),
     "packages": _PACKAGES,
     "concretizer": _CONCRETIZER,
     "config": _CONFIG,
@@ -332,4 +331,6 @@ SHAPES: Final[Mapping[str, Shape]] = {
 }
 """By the name of the section. Specs and their matrices are in `SPECS`."""
 
-SPECS: Final[Shape] = ListOf(Either((_MATRIX, Keys({"group": _TEXT}, others=Anything(), required=("group",)), _TEXT)))
+SPECS: Final[Shape] = ListOf(
+    Either((_MATRIX, Keys({"group": _TEXT}, others=Anything(), required=("group",)), _TEXT, Empty()))
+)
