@@ -12,7 +12,7 @@ from job_creator.checks.ci import ci_faults
 from job_creator.checks.container import container_faults
 from job_creator.checks.environment_file import Check, EnvironmentFile
 from job_creator.checks.externals import unseen_externals, unseen_recipes
-from job_creator.checks.folders import install_tree_faults, view_faults
+from job_creator.checks.folders import config_path_faults, install_tree_faults, view_faults
 from job_creator.checks.groups import spec_groups
 from job_creator.checks.mirrors import mirror_faults
 from job_creator.checks.recipes import recipe_faults
@@ -28,6 +28,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     list_name_faults,
     ci_faults,
     install_tree_faults,
+    config_path_faults,
     view_faults,
     mirror_faults,
     recipe_faults,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from foundation.errors import Fault
 from foundation.yaml_io import Location
 from job_creator.checks.environment_file import EnvironmentFile
+from job_creator.definitions.paths import PathKind, read_path
 from job_creator.environments.install_tree import install_tree
+from job_creator.environments.marks import unmarked
 from job_creator.environments.views import ENVIRONMENT_FOLDER, MOUNTED, PLAIN_PATH, STANDARD_FOLDERS, views
 from job_creator.environments.views import what_is_wrong as wrong_views
 
 _ROOT: Final[Location] = ("config", "install_tree", "root")
+_READ_FROM: Final = frozenset({"extensions", "license_dir", "template_dirs"})
+"""Options of `config` that name folders with something in them."""
 _EXAMPLE: Final = "set an absolute path, such as /opt/software"
 
 
@@ -40,3 +44,18 @@ def view_faults(file: EnvironmentFile) -> Iterator[Fault]:
     found = views(file.merged.get("view"))
     for view, message, hint in wrong_views(found, root if isinstance(root, str) else ""):
         yield file.fault_of_merged(view.location, message, hint)
+
+
+def config_path_faults(file: EnvironmentFile) -> Iterator[Fault]:
+    """Folders that Spack would look for beside the environment, which does not stay where it was written."""
+    folder = posixpath.dirname(file.document.path)
+    for key, config in file.section.items():
+        for option, value in config.items() if unmarked(key) == "config" and isinstance(config, Mapping) else ():
+            if unmarked(str(option)) not in _READ_FROM:
+                continue
+            for text in value if isinstance(value, list) else [value]:
+                if not isinstance(text, str) or text.startswith("$CI_PROJECT_DIR"):
+                    continue
+                if read_path(text, folder).kind in (PathKind.REPOSITORY, PathKind.OUTSIDE):
+                    message = f"{text!r} is looked for beside the environment, which is moved from job to job"
+                    yield file.fault((key, option), message, "begin it with $CI_PROJECT_DIR, the top of the repository")

@@ -93,3 +93,14 @@ def test_views_that_a_container_can_have(tmp_path: Path, view: str) -> None:
 def test_a_view_of_the_template_is_told_there(tmp_path: Path) -> None:
     found = fault(tmp_path, SPECS, template=TEMPLATE.replace("/opt/view", "/usr/local"))
     assert found.startswith("spack.yaml:7:9: the view's root /usr/local is a folder that exists already")
+
+
+@pytest.mark.parametrize("option", ["template_dirs: [./templates]", "extensions: [$env/x]", "license_dir: licenses"])
+def test_folders_are_not_looked_for_beside_an_environment_that_moves(tmp_path: Path, option: str) -> None:
+    found = fault(tmp_path, f"{SPECS}  config: {{{option}}}\n")
+    assert "is looked for beside the environment, which is moved from job to job; begin it with" in found
+
+
+@pytest.mark.parametrize("option", ["template_dirs: [$CI_PROJECT_DIR/t]", "extensions: [/opt/x]", "build_stage: [~/s]"])
+def test_other_folders_are_where_the_jobs_are(tmp_path: Path, option: str) -> None:
+    assert faults(tmp_path, f"{SPECS}  config: {{{option}}}\n") == []
