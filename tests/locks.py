@@ -10,6 +10,7 @@ from typing import Any
 
 from foundation.yaml_io import dump
 from job_creator.environments.concrete import ConcreteEnvironment
+from job_creator.environments.from_spack import FILE, write_from_spack
 
 ENVIRONMENT: Mapping[str, Any] = {
     "specs": ["hdf5@1.14 +mpi", "zlib"],
@@ -40,12 +41,20 @@ def lockfile(roots: Sequence[tuple[str, str, str]] = ROOTS, commit: str = "c0ffe
 def concrete(environment: Mapping[str, Any] = ENVIRONMENT, lock: bytes | None = None) -> ConcreteEnvironment:
     """An environment as a population job leaves it, read back."""
     manifest = dump({"spack": dict(environment)}).encode()
-    return ConcreteEnvironment.read(lockfile() if lock is None else lock, manifest, "jobs_scratch_dir.amd64/hdf5")
+    lock = lockfile() if lock is None else lock
+    return ConcreteEnvironment.read(lock, manifest, "jobs_scratch_dir.amd64/hdf5", from_spack(lock))
+
+
+def from_spack(lock: bytes) -> bytes:
+    """What Spack says of such a lockfile: the last of its roots was asked for first."""
+    return write_from_spack((root["spec"], root["hash"]) for root in reversed(json.loads(lock).get("roots", [])))
 
 
 def write_environment(folder: Path, environment: Mapping[str, Any] = ENVIRONMENT, lock: bytes | None = None) -> None:
     """The files of such an environment below the folder of its container."""
     below = folder / "concrete_environment"
     below.mkdir(parents=True)
-    (below / "spack.lock").write_bytes(lockfile() if lock is None else lock)
+    lock = lockfile() if lock is None else lock
+    (below / "spack.lock").write_bytes(lock)
+    (below / FILE).write_bytes(from_spack(lock))
     (below / "spack.yaml").write_text(dump({"spack": dict(environment)}))

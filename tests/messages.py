@@ -61,7 +61,7 @@ class Texts:
 def texts_of_the_code() -> Texts:
     """Of the modules and the scripts of this project, and those of others that they pass on."""
     found = {text for path in SOURCES for text in python_texts(path.read_text())}
-    scripts = [*(REPOSITORY / "job_creator" / "scripts" / "templates").iterdir()]
+    scripts = [*(REPOSITORY / "job_creator" / "scripts" / "templates").glob("*.j2")]
     scripts += (REPOSITORY / "spacktainer" / "image").glob("*.sh")
     found |= {text for path in scripts for text in script_texts(path.read_text())}
     of_others = {str(botocore.exceptions.NoCredentialsError.fmt), *map(os.strerror, errno.errorcode)}

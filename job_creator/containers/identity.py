@@ -12,7 +12,7 @@ from foundation.fingerprints import FileEntry, files_fingerprint, fingerprint
 from foundation.registries.reference import ImageReference
 from foundation.yaml_io import dump
 from job_creator import project_files
-from job_creator.containers.versions import image_version, spack_version, tag_of
+from job_creator.containers.versions import image_version, tag_of
 from job_creator.definitions.definitions import ImportedDefinition, SpackDefinition
 from job_creator.definitions.header import with_image
 from job_creator.environments.concrete import ConcreteEnvironment
@@ -146,7 +146,7 @@ def spacktainer(
         "smoke_tests.sh": tests,
         "secrets": "".join(f"{name}\n" for name in secrets).encode(),
     }
-    version = spack_version(environment.lock, environment.environment)
+    version = environment.lock.specs[environment.root].version
     record = _record(definition.name, version, recipe, fingerprint(inputs), environment.lock_sha256)
     made = _container(record, recipe, inputs, files, base=recipe.runtime, labels=asked.labels)
     return replace(made, has_tests=bool(definition.tests), lock=lock)

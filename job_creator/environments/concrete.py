@@ -13,6 +13,7 @@ from foundation.spack.sections.table import shipped
 from foundation.yaml_io import load
 from job_creator.definitions.recipes import recipes_in_checkout, with_recipes_below
 from job_creator.environments.container_section import ContainerSection, read_container_section
+from job_creator.environments.from_spack import FILE, FromSpack, read_from_spack
 from job_creator.environments.install_tree import install_tree
 from job_creator.environments.marks import unmarked
 from job_creator.environments.views import ENVIRONMENT_FOLDER, PLAIN_PATH, views
@@ -30,10 +31,16 @@ class ConcreteEnvironment:
     environment: Mapping[str, Any]
     """The `spack:` section of its `spack.yaml`."""
     path: str
+    root: str
+    """The DAG hash of what the environment asks for first."""
 
     @classmethod
-    def read(cls, lock: bytes, manifest: bytes, path: str) -> ConcreteEnvironment:
-        """From the contents of `spack.lock` and `spack.yaml`; `path` names their folder. Raises `InvalidInputError`."""
+    def read(cls, lock: bytes, manifest: bytes, path: str, from_spack: bytes | None = None) -> ConcreteEnvironment:
+        """From the contents of `spack.lock`, `spack.yaml` and what Spack says of them; `path` names their folder.
+
+        Only Spack knows the order of what was asked for; without its word the first root of the lockfile counts. Raises
+        `InvalidInputError`, also for what Spack knows that it will refuse.
+        """
         document = load(manifest, f"{path}/spack.yaml")
         section = document.get("spack") if isinstance(document, Mapping) else None
         if not isinstance(section, Mapping):
@@ -41,7 +48,11 @@ class ConcreteEnvironment:
         found = read_lockfile(lock, f"{path}/spack.lock")
         if not found.roots:
             raise InvalidInputError([Fault(f"{path}/spack.lock", 1, 1, "locks nothing; the environment has no specs")])
-        return cls(found, hashlib.sha256(lock).hexdigest(), section, path)
+        said = FromSpack() if from_spack is None else read_from_spack(from_spack, f"{path}/{FILE}")
+        if said.faults:
+            raise InvalidInputError([Fault(f"{path}/spack.lock", 1, 1, fault) for fault in said.faults])
+        roots = [root for root in said.roots if root in found.specs] or found.roots
+        return cls(found, hashlib.sha256(lock).hexdigest(), section, path, roots[0])
 
     @property
     def dag_hashes(self) -> str:

@@ -20,6 +20,7 @@ from job_creator.engines.gitlab.container_questions import Publications, WantedC
 from job_creator.engines.gitlab.jobs.containers import ContainerPlace
 from job_creator.engines.gitlab.limits import LimitReport, check
 from job_creator.environments.concrete import ConcreteEnvironment
+from job_creator.environments.from_spack import FILE
 from job_creator.images.knowledge import Knowledge, registry_of
 from job_creator.inputs import Written
 from job_creator.pipelines.base import HEADER, credentials
@@ -191,7 +192,10 @@ def _spacktainer(
         return Unbuildable(definition.name, definition.architecture, reason)
     try:
         environment = ConcreteEnvironment.read(
-            read_file(folder / "spack.lock"), read_file(folder / "spack.yaml"), str(folder)
+            read_file(folder / "spack.lock"),
+            read_file(folder / "spack.yaml"),
+            str(folder),
+            read_file(folder / FILE) if (folder / FILE).is_file() else None,
         )
         extra_files = {
             file.source: list_files(root / project_files.EXTRA_FILES_FOLDER / file.source) for file in definition.files

@@ -21,6 +21,7 @@ from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.running_pipelines import expected_by
 from job_creator.engines.gitlab.simulation import Timeline, prepare
+from job_creator.environments.from_spack import FILE
 from job_creator.inputs import Written
 from job_creator.pipelines import containers
 from job_creator.pipelines import packages as package_pipelines
@@ -118,6 +119,7 @@ def _concretize(place: _Place, built: BasePlan) -> Iterator[str]:
             "pipeline.yml": dump(pipeline),
             "concrete_environment/spack.yaml": dump(manifest),
             "concrete_environment/spack.lock": json.dumps(replayed.lock),
+            f"concrete_environment/{FILE}": replay.from_spack(replayed.lock).decode(),
         }
         write_files(place.folder / root, {name: text.encode() for name, text in files.items()})
         yield from replayed.unknown

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from foundation.graph import between, finish_times
 from job_creator.engines.gitlab.generated import HASH_VARIABLE, NAME_VARIABLE, VERSION_VARIABLE
+from job_creator.environments.from_spack import write_from_spack
 from job_creator.environments.marks import merge, unmarked
 
 VERSION: Final = "1.1.0"
@@ -73,6 +74,11 @@ def concretized(specs: Iterable[str]) -> Replayed:
         "concrete_specs": dict(sorted(nodes.items())),
     }
     return Replayed(lock, tuple(unknown))
+
+
+def from_spack(lock: Mapping[str, Any]) -> bytes:
+    """What Spack would say of a lockfile: its roots here are in the order of the environment's specs."""
+    return write_from_spack((root["spec"], root["hash"]) for root in lock["roots"])
 
 
 def specs(manifest: Mapping[str, Any]) -> list[str]:

@@ -33,7 +33,12 @@ LAYERS: Final = (
     {"job_creator", "job_creator/site", "job_creator/project_files", "job_creator/engines", "job_creator/options"},
     {"job_creator/engines/gitlab/names", "job_creator/builds", "job_creator/repository"},
     {"job_creator/environments/marks"},
-    {"job_creator/engines/gitlab/objects", "job_creator/scripts", "job_creator/definitions"},
+    {
+        "job_creator/engines/gitlab/objects",
+        "job_creator/scripts",
+        "job_creator/scripts/templates",
+        "job_creator/definitions",
+    },
     {"job_creator/engines/gitlab/limits", "job_creator/environments", "job_creator/schemas"},
     {"job_creator/checks"},
     {"job_creator/inputs"},
@@ -237,7 +242,11 @@ def test_jobs_of_gitlab_are_known_to_its_engine_and_to_pipelines() -> None:
 
 def test_only_command_lines_read_the_environment() -> None:
     # Processes hand their own environment on to the programs that they start; the script inside Spack is a program.
-    hand_on = {"foundation/doors/processes", "job_creator/mirrors/needs/inside_spack"}
+    hand_on = {
+        "foundation/doors/processes",
+        "job_creator/scripts/templates/inside_spack",
+        "job_creator/mirrors/needs/inside_spack",
+    }
     readers = {module for module, path in SOURCES.items() if re.search(r"os\.environ|getenv", path.read_text())}
     assert {module for module in readers - hand_on if not module.endswith("/__main__")} == set()
 
@@ -314,7 +323,7 @@ def test_what_is_shipped_is_read_by_no_other_test_than_its_own(name: str) -> Non
 def test_no_institute_stands_in_the_code() -> None:
     """S1-S14: hosts, buckets, runner tags and project ids of one site."""
     sites = re.compile(r"epfl|bbpgitlab|bluebrain|openbrain|gpfs|\bbb5\b|aws_graviton|\.ch\b", re.IGNORECASE)
-    files = [*SOURCES.values(), *(REPOSITORY / "job_creator" / "scripts" / "templates").iterdir()]
+    files = [*SOURCES.values(), *(REPOSITORY / "job_creator" / "scripts" / "templates").glob("*.j2")]
     for path in files:
         assert not sites.search(path.read_text()), path
 

@@ -83,6 +83,13 @@ def _generate(arguments: Sequence[str], environment: Mapping[str, str], say: Say
     say(f"{packages} packages; the build cache has {len(built)}")
 
 
+def _answer(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    """`spack python SCRIPT ENVIRONMENT OUTPUT`: what the job of an environment asks Spack."""
+    del environment, say
+    output = Path(arguments[-1])
+    write_files(output.parent, {output.name: replay.from_spack(json.loads(read_file(output.parent / "spack.lock")))})
+
+
 def _rebuild(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
     """`spack ci rebuild`: dependencies have to be in the cache; the package itself is pushed to it."""
     del arguments
@@ -124,6 +131,7 @@ def _node_of(store: Store, manifest: bytes) -> Mapping[str, Any]:
 _COMMANDS: Final[Mapping[tuple[str, ...], Callable[[Sequence[str], Mapping[str, str], Say], None]]] = {
     ("gpg", "trust"): _trust,
     ("ci", "generate"): _generate,
+    ("python",): _answer,
     ("ci", "rebuild"): _rebuild,
     ("buildcache", "update-index"): _update_index,
 }

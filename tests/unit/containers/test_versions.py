@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foundation.errors import InvalidInputError
 from foundation.registries.reference import parse_reference
-from foundation.spack.lockfile import read_lockfile
-from job_creator.containers.versions import first_spec, image_version, legal_version, spack_version, tag_of
+from foundation.yaml_io import dump
+from job_creator.containers.versions import image_version, legal_version, tag_of
+from job_creator.environments.concrete import ConcreteEnvironment
+from job_creator.environments.from_spack import write_from_spack
 from job_creator.site.run import Context
 from tests.locks import lockfile
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST
@@ -20,51 +22,38 @@ from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
-def version(environment: Mapping[str, Any], *roots: tuple[str, str, str]) -> str:
-    return spack_version(read_lockfile(lockfile(roots), "spack.lock"), environment)
+LOCK = lockfile([("hdf5@1.12", "hdf5", "1.12.3"), ("hdf5@1.14", "hdf5", "1.14.5"), ("zlib", "zlib", "1.3")])
+MANIFEST = dump({"spack": {"specs": ["any"]}}).encode()
 
 
-@pytest.mark.parametrize(
-    ("spec", "text", "name"),
-    [
-        ("neuron@9.0", "neuron@9.0", "neuron"),
-        ("hdf5 %gcc@12", "hdf5%gcc@12", "hdf5"),
-        ("x model=y", "x model=y", "x"),
-        ("py-foo@1.2 ^python@3.11", "py-foo@1.2 ^python@3.11", "py-foo"),
-        ("builtin.zlib-ng +compat", "zlib-ng+compat", "zlib-ng"),
-        ("hdf5~shared +mpi", "hdf5+mpi~shared", "hdf5"),
-    ],
-)
-def test_the_version_is_that_of_the_first_spec_whatever_its_syntax(spec: str, text: str, name: str) -> None:
-    """D29: what stood before `~` or `+` was taken for the package, and most specs ended in StopIteration."""
-    assert version({"specs": [spec, "other"]}, ("other", "other", "2"), (text, name, "9.0.1")) == "9.0.1"
+def root(*order: str) -> str:
+    """The version of what the environment asks for first, when Spack says that the roots are in this order."""
+    hashes = {one["spec"]: one["hash"] for one in json.loads(LOCK)["roots"]}
+    said = write_from_spack((spec, hashes.get(spec, "unknown")) for spec in order)
+    read = ConcreteEnvironment.read(LOCK, MANIFEST, "amd64/hdf5", said if order else None)
+    return read.lock.specs[read.root].version
 
 
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {"specs": [{"matrix": [["hdf5"], ["%gcc", "%clang"]]}, "zlib"]},
-        {"definitions": [{"packages": ["hdf5 %gcc"]}], "specs": ["$packages"]},
-        {"definitions": [{"ps": ["hdf5"]}, {"cs": ["%gcc"]}], "specs": [{"matrix": [["$ps"], ["$cs"]]}]},
-        {"specs": [{"group": "tools", "specs": ["hdf5"]}]},
-    ],
-)
-def test_matrices_and_definitions_are_followed_to_their_first_entry(environment: dict[str, Any]) -> None:
-    assert version(environment, ("zlib", "zlib", "1"), ("hdf5 %gcc", "hdf5", "1.14.5")) == "1.14.5"
+def test_the_version_is_that_of_the_root_that_spack_names_first() -> None:
+    """D29: names were once cut out of specs, and most of them ended in StopIteration."""
+    assert root("hdf5@1.14", "hdf5@1.12", "zlib") == "1.14.5"
+    assert root("zlib", "hdf5@1.12") == "1.3"
 
 
-def test_of_two_roots_of_one_package_the_one_that_was_asked_for_first_counts() -> None:
-    roots = (("hdf5@1.14", "hdf5", "1.14.5"), ("hdf5@1.12", "hdf5", "1.12.3"))
-    assert version({"specs": ["hdf5@1.12", "hdf5@1.14"]}, *roots) == "1.12.3"
+def test_without_spacks_word_the_first_root_of_the_lockfile_counts() -> None:
+    assert root() == "1.12.3"
+    assert root("gone", "zlib") == "1.3"
 
 
-def test_a_virtual_package_takes_the_first_root() -> None:
-    assert version({"specs": ["mpi"]}, ("mpi", "mpich", "4.2")) == "4.2"
-    assert version({"specs": []}, ("mpi", "mpich", "4.2")) == "4.2"
+@pytest.mark.parametrize("said", [b"", b"[]", b'{"roots": [{}], "faults": []}', b'{"roots": 1, "faults": []}', b"{}"])
+def test_what_the_job_did_not_write_is_refused(said: bytes) -> None:
+    with pytest.raises(InvalidInputError, match=r"amd64/hdf5/from_spack\.json"):
+        ConcreteEnvironment.read(LOCK, MANIFEST, "amd64/hdf5", said)
 
 
-def test_definitions_that_refer_to_themselves_end() -> None:
-    assert first_spec({"definitions": [{"a": ["$b"]}, {"b": ["$a"]}], "specs": ["$a"]}) == "$a"
+def test_what_spack_will_refuse_is_a_fault_of_the_environment() -> None:
+    with pytest.raises(InvalidInputError, match="the view default cannot be made"):
+        ConcreteEnvironment.read(LOCK, MANIFEST, "x", b'{"roots": [], "faults": ["the view default cannot be made"]}')
 
 
 @pytest.mark.parametrize(

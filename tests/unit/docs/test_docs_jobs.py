@@ -42,7 +42,7 @@ def test_variables_are_all_named_and_no_others() -> None:
 def known_variables() -> set[str]:
     """What the code, its scripts, a site file and its defaults, and its parent pipeline look for."""
     files = [path for path in SOURCES if "rehearsal" not in path.parts]
-    files += (REPOSITORY / "job_creator" / "scripts" / "templates").iterdir()
+    files += (REPOSITORY / "job_creator" / "scripts" / "templates").glob("*.j2")
     texts = [*(path.read_text() for path in files), parent_document(read_all(FROZEN_SITE, project_files.SITE_FILE))]
     return {name for text in texts for name in VARIABLE.findall(text)} - METAVARIABLES | set(variables_of_the_site())
 

@@ -12,6 +12,7 @@ from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.jobs.packages import resource_group
 from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
+from job_creator.environments.from_spack import FILE
 from job_creator.environments.setting import Setting
 from job_creator.scripts.rendering import render
 from job_creator.site.places import SourceMirror
@@ -39,7 +40,7 @@ class EnvironmentPlace(JobPlace):
 
 def environment_job(definition: SpackDefinition, place: EnvironmentPlace) -> Job:
     """Concretizes one environment, once, and generates its package jobs; everything after it reads its lockfile."""
-    script = render("generate_environment.sh.j2", folder=place.folder)
+    script = render("generate_environment.sh.j2", folder=place.folder, answer=FILE)
     mirror = place.architecture.binary_mirror
     keys = (render("require_keys.sh.j2", fingerprints=mirror.fingerprints),) if mirror and mirror.fingerprints else ()
     return Job(

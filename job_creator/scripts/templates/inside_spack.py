@@ -1,0 +1,97 @@
+"""What only Spack knows of an environment that it concretized: `spack python inside_spack.py ENVIRONMENT OUTPUT`.
+
+OUTPUT is JSON, as `job_creator/environments/from_spack.py` reads it: `roots`, what the environment asks for, in its
+order, each `{"spec", "hash"}` with the DAG hash of the root that it became; and `faults`, what would fail once all is
+compiled.
+
+This runs in Spack v0.21 to v1.2, so nothing of this project is imported here, and nothing of Spack before it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def roots(environment: Any) -> list[dict[str, str]]:
+    """What the environment asks for, in order. Matrices, definitions and conditions are Spack's to know."""
+    made = concretized(environment)
+    found = []
+    for group, spec in asked_for(environment):
+        # Spack keeps a spec as text where it keeps it at all, and one that it rewrote is equal, but reads otherwise.
+        same = [hash_ for other, text, hash_ in made if other == group and (text == spec or str(text) == str(spec))]
+        found += [{"spec": str(spec), "hash": hash_} for hash_ in same[:1]]
+    return found
+
+
+def asked_for(environment: Any) -> Iterator[tuple[str, Any]]:
+    """Group and spec; before Spack 1.2 there are no groups."""
+    if not hasattr(environment, "user_specs_by"):
+        yield from (("", spec) for spec in environment.user_specs)
+        return
+    for group in environment.manifest.groups():
+        yield from ((group, spec) for spec in environment.user_specs_by(group=group))
+
+
+def concretized(environment: Any) -> list[tuple[str, Any, str]]:
+    """Group, spec and DAG hash of all roots, in the order of the concretizer."""
+    if hasattr(environment, "concretized_roots"):
+        return [(one.group, one.root, one.hash) for one in environment.concretized_roots]
+    pairs = zip(environment.concretized_user_specs, environment.concretized_order)  # noqa: B905 - also Python 3.7
+    return [("", spec, hash_) for spec, hash_ in pairs]
+
+
+def faults(environment: Any) -> Iterator[str]:
+    """What Spack will refuse when it makes the views."""
+    concrete = [root for _, root in environment.concretized_specs()]
+    for name, view in environment.views.items():
+        if Path(view.raw_root).is_absolute():
+            yield from occupied(name, view.root)
+        shown = view_of_specs(view)
+        if not hasattr(shown, "_sanity_check_view_projection"):
+            continue
+        try:
+            shown._sanity_check_view_projection(seen_in(view, concrete))
+        except importlib.import_module("spack.filesystem_view").ConflictingSpecsError as error:
+            first, second = (spec.cformat("{name}{@version}{/hash:7}") for spec in error.args[:2])
+            yield (
+                f"the view {name} at {view.root} cannot be made: {first} and {second} would be in the same place; "
+                "choose one of them with 'select:' or 'exclude:', give the view 'projections:', or unify the versions"
+            )
+
+
+def occupied(name: str, root: str) -> Iterator[str]:
+    """Spack puts a link where a view is to be; it replaces a link or an empty folder, and nothing else."""
+    path = Path(root)
+    if path.is_symlink() or not path.exists():
+        return
+    if not path.is_dir() or any(path.iterdir()):
+        yield f"the view {name} cannot be made at {root}, where the builder image has something already"
+
+
+def view_of_specs(view: Any) -> Any:
+    """The view that Spack would fill; nothing is written."""
+    return view._view(view.root) if hasattr(view, "_view") else view.view(new=view.root)
+
+
+def seen_in(view: Any, concrete: list[Any]) -> list[Any]:
+    """The specs that a view will show once they are installed."""
+    traverse = importlib.import_module("spack.traverse")
+    types = {"all": ("link", "run"), "run": ("run",)}.get(view.link, ())
+    nodes = traverse.traverse_nodes(concrete, deptype=types, order="topo", key=traverse.by_dag_hash)
+    shown = [node for node in nodes if node in view and not node.external]
+    return view._exclude_duplicate_runtimes(shown) if hasattr(view, "_exclude_duplicate_runtimes") else shown
+
+
+if __name__ == "__main__":
+    opened = importlib.import_module("spack.environment").Environment(sys.argv[1])
+    wrong = list(faults(opened))
+    answer = {"roots": roots(opened), "faults": wrong}
+    Path(sys.argv[2]).write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
+    sys.stderr.write("".join(f"{os.environ.get('CONTAINER', sys.argv[1])}: {fault}\n" for fault in wrong))
+    sys.exit(1 if wrong else 0)
