@@ -22,8 +22,9 @@ from spackitor.policy.plan import CachePlan, make_emptying_plan, make_plan, plan
 from spackitor.policy.repositories import Packages, read_repositories
 from spackitor.policy.source_plan import kept_packages, make_source_plan
 from spackitor.policy.verdicts import DAY, PolicyRules, Verdict, dependents, judge
-from spackitor.removal.binaries import Binaries, write_indexes
+from spackitor.removal.binaries import Binaries
 from spackitor.removal.effects import Half, RunReport, apply
+from spackitor.removal.indexes import list_again
 from spackitor.removal.sources import MirroredSources, survey_sources
 from spackitor.survey.survey import read_side_folder, survey
 
@@ -136,7 +137,7 @@ def clean_sources(
         return make_source_plan(inventory, kept, now=now, min_age=options.min_age * DAY, max_age=age)
 
     return _carry_out(
-        store, lambda store: MirroredSources(store, survey_sources(store)), decide, options, show, progress
+        store, lambda store, _: MirroredSources(store, survey_sources(store)), decide, options, show, progress
     )
 
 
@@ -183,13 +184,13 @@ def empty_quarantine(
     return _carry_out(store, _binaries, decide, replace(options, has_quarantine=False), show, progress)
 
 
-def _binaries(store: Store) -> Binaries:
-    return Binaries(store, survey(store))
+def _binaries(store: Store, stood: Mapping[str, frozenset[str]]) -> Binaries:
+    return Binaries(store, survey(store), stood)
 
 
 def _carry_out(
     store: Store,
-    look: Callable[[Store], _Half],
+    look: Callable[[Store, Mapping[str, frozenset[str]]], _Half],
     decide: Callable[[_Half, float], CachePlan],
     options: RunOptions,
     show: Callable[[RunOutcome], None],
@@ -198,8 +199,10 @@ def _carry_out(
     """Plan, tell, and do it; anew if somebody writes the index while that is planned."""
     letters = uuid4().hex[:4]
     now = 0.0
+    stood: dict[str, frozenset[str]] = {}
+    recorded: Run | None = None
     for _ in range(_ATTEMPTS):
-        half = look(store)
+        half = look(store, stood)
         half.require_readable()
         now = now or half.now
         plan = decide(half, now)
@@ -209,14 +212,22 @@ def _carry_out(
         require_moderate(plan, options.max_delete)
         if options.is_dry_run:
             return planned
+        run, tags = _run(plan, options, now, letters), dict[str, str]()
         try:
-            report = apply(store, plan, half, _run(plan, options, now, letters), progress)
+            report = apply(store, plan, half, run, tags, progress)
         except ChangedError as error:
             logger.info("%s was written meanwhile; looking again", error)
+            recorded = recorded or run
+            stood |= {key: hashes | stood.get(key, frozenset()) for key, hashes in plan.views.items() if key in tags}
             continue
+        if recorded and not run:
+            store.delete([recorded.key])
         done = RunOutcome(plan, report, dict(store.requests), half)
         write_json(_report_file(options.plan_file), done.as_value())
         return done
+    if recorded:  # nothing of it was removed
+        list_again(store, (), stood)
+        store.delete([recorded.key])
     raise RefusedError(f"{store.url}: somebody else keeps writing the index; try again later")
 
 
@@ -226,7 +237,8 @@ def _run(plan: CachePlan, options: RunOptions, now: float, letters: str) -> Run 
     hashes = tuple(one.hash for one in plan.removals)
     until = now + options.grace * DAY
     moved = (*(change.key for change in plan.indexes if change.is_kept), *plan.metadata)
-    return Run(run_id(now, letters), plan.command, until, moved, plan.archives, hashes, plan.size)
+    views = {key: tuple(sorted(leaving)) for key, leaving in plan.views.items()}
+    return Run(run_id(now, letters), plan.command, until, moved, plan.archives, hashes, plan.size, views=views)
 
 
 def require_moderate(plan: CachePlan, percent: float) -> None:
@@ -313,23 +325,3 @@ def forget(store: Store, names: tuple[str, ...], *, all_over: bool) -> tuple[str
     failed = store.delete([key_of(name) for name in dropped])
     require_done(RunReport(failed=dict(failed)))
     return dropped
-
-
-def make_indexes_fit(store: Store, *, anew: bool = False) -> int:
-    """Make the indexes list every spec that can be used, found anew in all spec files if `anew`; returns how many.
-
-    Raises `RefusedError` if somebody else writes the index each time.
-    """
-    for _ in range(_ATTEMPTS):
-        inventory = survey(store, every_spec_file=anew or _has_damaged_index(store)).inventory
-        store.require_writable([file.key for file in inventory.indexes])
-        try:
-            write_indexes(store, inventory, inventory.usable)
-        except ChangedError:
-            continue
-        return len(inventory.usable)
-    raise RefusedError(f"{store.url}: somebody else keeps writing the index; try again later")
-
-
-def _has_damaged_index(store: Store) -> bool:
-    return any(file.damage for file in survey(store).inventory.indexes)

@@ -129,7 +129,8 @@ def rows_of_specs(inventory: Inventory, hashes: Iterable[str]) -> list[tuple[str
         signed = "signed" if all(entry.is_signed for entry in copies) else "unsigned"
         age = f"{inventory.age(hash_):.0f} d"
         size = shown_size(inventory.size([hash_]))
-        rows.append((spec.name, spec.version, hash_[:7], spec.target, age, size, layouts, signed))
+        views = [" ".join(inventory.views_of(hash_)) or "-"] if inventory.views else []
+        rows.append((spec.name, spec.version, hash_[:7], spec.target, age, size, layouts, signed, *views))
     return rows
 
 
@@ -146,6 +147,12 @@ def total_line(inventory: Inventory) -> str:
     size = shown_size(inventory.size(inventory.usable))
     others = f", {inventory.unrecognised} of them not recognised" if inventory.unrecognised else ""
     return f"{inventory.url}: {len(inventory.usable)} specs, {size}; {inventory.objects} objects{others}"
+
+
+def lines_of_views(inventory: Inventory) -> Iterator[str]:
+    """A line for each view, with what it lists; what several views list is in the size of each."""
+    for name, hashes in sorted(inventory.views.items()):
+        yield f"view {name}: {len(hashes)} specs, {shown_size(inventory.size(hashes))}"
 
 
 @contextmanager

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from foundation.command_line import Command, console, json_option
 from spackitor.cli.options import MIRROR, mirror, store_of
+
+if TYPE_CHECKING:
+    from spackitor.removal.indexes import IndexesMade
 
 
 @click.command("list", cls=Command, exit_codes=MIRROR)
@@ -40,7 +44,8 @@ def list_specs(
         click.echo(json.dumps(contents.spec_values(inventory, chosen), indent=2))
         return
     heading = ("package", "version", "hash", "target", "age", "size", "layout", "signature")
-    print_table(heading, report.rows_of_specs(inventory, chosen), console())
+    # An empty column would tell most people of something that they have never heard of.
+    print_table((*heading, "views") if inventory.views else heading, report.rows_of_specs(inventory, chosen), console())
 
 
 @click.command("stats", cls=Command, exit_codes=MIRROR)
@@ -71,18 +76,24 @@ def stats(context: click.Context, /, mirror: str, endpoint_url: str | None, by: 
             "bytes": inventory.size(inventory.usable),
             "objects": inventory.objects,
             "unrecognised": inventory.unrecognised,
+            "views": {
+                name: {"specs": len(hashes), "bytes": inventory.size(hashes)}
+                for name, hashes in sorted(inventory.views.items())
+            },
             "groups": [asdict(group) for group in groups],
         }
         click.echo(json.dumps(value, indent=2))
         return
     print_table((by, "specs", "size", "youngest", "oldest"), report.rows_of_groups(groups), console())
     click.echo(report.total_line(inventory))
+    for line in report.lines_of_views(inventory):
+        click.echo(line)
 
 
 @click.command("check", cls=Command, exit_codes=MIRROR)
 @mirror
 @click.option("--deep", is_flag=True, help="Read every archive: checksums and padding.")
-@click.option("--fix", is_flag=True, help="Make the index fit what is there.")
+@click.option("--fix", is_flag=True, help="Make the index fit what is there; drop views that cannot be read.")
 @json_option
 @click.pass_context
 def check(
@@ -100,7 +111,8 @@ def check(
       spackitor check /shared/cache --fix
     """
     from foundation.errors import DamagedError
-    from spackitor import commands
+    from spackitor import report
+    from spackitor.removal.indexes import make_indexes_fit
     from spackitor.survey import check as checks
     from spackitor.survey.survey import survey
 
@@ -117,10 +129,13 @@ def check(
         if not findings:
             how = "every archive was read" if deep else "archives were not read, see --deep"
             click.echo(f"{store.url}: nothing is wrong with its {len(seen.inventory.usable)} specs; {how}")
+        for line in report.lines_of_views(seen.inventory):
+            click.echo(line)
     left = [one for one in findings if one.kind is not checks.CacheFault.INDEX]
     if fix and len(left) < len(findings):
-        commands.make_indexes_fit(store)
+        made = make_indexes_fit(store)
         click.echo("the index lists what is there now", err=True)
+        _tell_dropped(made)
         findings = left
     if findings:
         raise DamagedError(f"{store.url}: {len(findings)} findings")
@@ -133,11 +148,28 @@ def check(
 def reindex(context: click.Context, /, mirror: str, endpoint_url: str | None, as_json: bool) -> None:
     """Make the index anew from every spec file. Whatever it listed before.
 
+    Views list what they listed, as far as it is there; one that cannot be read is dropped. Where there are only views,
+    no other index is made.
+
     \b
     Example:
       spackitor reindex s3://cache/amd64
     """
-    from spackitor import commands
+    from spackitor.removal.indexes import make_indexes_fit
 
-    count = commands.make_indexes_fit(store_of(context, mirror, endpoint_url), anew=True)
-    click.echo(json.dumps({"specs": count}) if as_json else f"{count} specs are in the index")
+    made = make_indexes_fit(store_of(context, mirror, endpoint_url), anew=True)
+    if as_json:
+        click.echo(json.dumps({"specs": made.specs, "dropped_views": made.dropped}))
+    else:
+        indexes = "the index" if made.has_main else "the cache, which has views only"
+        click.echo(f"{made.specs} specs are in {indexes}")
+    _tell_dropped(made)
+
+
+def _tell_dropped(made: IndexesMade) -> None:
+    for name in made.dropped:
+        click.echo(
+            f"view {name}: could not be read, so that nobody knows what it listed, and is dropped; its owner makes it "
+            f"again with: spack buildcache update-index --name {name} MIRROR ENVIRONMENT",
+            err=True,
+        )

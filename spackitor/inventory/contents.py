@@ -64,6 +64,7 @@ def spec_values(inventory: Inventory, hashes: Iterable[str]) -> list[dict[str, A
             "age_days": round(inventory.age(hash_), 2),
             "layouts": sorted({entry.layout for entry in inventory.copies[hash_]}),
             "signed": all(entry.is_signed for entry in inventory.copies[hash_]),
+            "views": inventory.views_of(hash_),
         }
         for hash_ in chosen
     ]

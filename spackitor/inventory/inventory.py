@@ -58,7 +58,8 @@ class IndexFile:
     """An index where it is stored. `tag` is that of the object at `key`; `None` if there is no index.
 
     `view` is the name of one that lists only some specs (Spack 1.2); `is_consistent` is false where the index of
-    layout v2 and its checksum beside it do not fit. `blob` is the key of its content in layout v3.
+    layout v2 and its checksum beside it do not fit. `blob` is the key of its content in layout v3, and `size` are the
+    bytes of that; 0 if it is not there.
     """
 
     layout: Layout
@@ -69,6 +70,7 @@ class IndexFile:
     is_consistent: bool = True
     blob: str = ""
     damage: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,9 @@ class Inventory:
     """How many the mirror has, of all kinds."""
     unrecognised: int = 0
     """How many of them are nothing that Spack writes; these are never touched."""
+    stood: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """DAG hashes that belong into views though these do not list them now, by the key of the view: what a run took out
+    of them and what is to come back, or what they listed before their records are made anew."""
 
     @cached_property
     def copies(self) -> Mapping[str, tuple[Entry, ...]]:
@@ -112,11 +117,33 @@ class Inventory:
 
     @cached_property
     def unlisted(self) -> frozenset[str]:
-        """The usable specs that no index lists, although there is one in their layout."""
-        main = {one.layout: one.index.listed for one in self.indexes if not one.view and one.index}
-        listed = {entry.hash for entry in self.entries if entry.hash in main.get(entry.layout, frozenset())}
-        indexed = {entry.hash for entry in self.entries if entry.layout in main}
+        """The usable specs that neither the main index of their layout nor any view lists.
+
+        Views are selections: where there is no main index, or where some index cannot be read, nothing is known to be
+        left out.
+        """
+        complete = {one.layout for one in self.indexes if not one.view and one.index}
+        complete -= {one.layout for one in self.indexes if one.damage}
+        indexed = {entry.hash for entry in self.entries if entry.layout in complete}
+        listed = {hash_ for one in self.indexes if one.index for hash_ in self.listed(one)}
         return self.usable & (indexed - listed)
+
+    @cached_property
+    def views(self) -> Mapping[str, frozenset[str]]:
+        """The usable specs of each view that can be read, by its name."""
+        return {one.view: self.listed(one) & self.usable for one in self.indexes if one.view and not one.damage}
+
+    def views_of(self, hash_: str) -> tuple[str, ...]:
+        """The names of the views that list a spec."""
+        return tuple(sorted(name for name, hashes in self.views.items() if hash_ in hashes))
+
+    def has_views(self, layout: Layout) -> bool:
+        """Whether there are indexes that list only some specs; a mirror may have these and no main index."""
+        return any(one.view for one in self.indexes if one.layout is layout)
+
+    def listed(self, file: IndexFile) -> frozenset[str]:
+        """The DAG hashes that an index lists, and what belongs into it beyond that."""
+        return (file.index.listed if file.index else frozenset()) | self.stood.get(file.key, frozenset())
 
     def modified(self, hash_: str) -> float:
         """When the youngest copy of a spec was written."""
@@ -135,7 +162,7 @@ class Inventory:
         """The bytes of everything that a plan may remove: specs, what belongs to nothing, and blobs of indexes."""
         found = {one.key: one.size for hash_ in self.copies for one in self.objects_of(hash_)}
         found |= {one.object.key: one.object.size for one in self.orphans}
-        found |= {one.blob: len(one.index.text) for one in self.indexes if one.index and one.blob}
+        found |= {one.blob: one.size for one in self.indexes if one.size}
         return sum(found.values())
 
     def objects_of(self, hash_: str) -> tuple[StoredObject, ...]:

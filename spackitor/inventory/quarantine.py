@@ -8,8 +8,8 @@ nothing leads Spack to it any more, and no gigabyte is moved twice.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -41,6 +41,8 @@ class Run:
     size: int
     """The bytes of everything that it removed."""
     is_finished: bool = False
+    views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The DAG hashes that it took out of views, by the key of the view."""
 
     @property
     def is_of_sources(self) -> bool:
@@ -78,6 +80,7 @@ def run_as_json(run: Run) -> bytes:
         "hashes": run.hashes,
         "moved": run.moved,
         "left": run.left,
+        "views": dict(run.views),
     }
     return json.dumps(value, indent=0).encode()
 
@@ -97,6 +100,7 @@ def read_run(content: Content, place: str) -> Run:
             tuple(value["hashes"]),
             int(value["size"]),
             bool(value["finished"]),
+            {key: tuple(hashes) for key, hashes in value.get("views", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DamagedError(f"{place}: not a record of a run; is it truncated?") from None

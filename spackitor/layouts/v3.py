@@ -83,13 +83,14 @@ def _entry(hash_: str, one: StoredObject, manifest: SpecManifest, there: Mapping
 def index_file(key: str, manifest: SpecManifest, view: str, content: Content | None) -> IndexFile:
     """An index. One that cannot be read is told of, not raised; a version that is not known is refused."""
     blob = index_blob(manifest)
+    size = len(content.data) if content else 0
     damage = manifest.damage or ("" if content else f"{key}: leads to {blob or 'nothing'}, which is not there")
     if content and not damage:
         try:
-            return IndexFile(Layout.V3, key, manifest.tag, read_index(content.data, blob), view, blob=blob)
+            return IndexFile(Layout.V3, key, manifest.tag, read_index(content.data, blob), view, blob=blob, size=size)
         except DamagedError as error:
             damage = str(error)
-    return IndexFile(Layout.V3, key, manifest.tag, None, view, blob=blob, damage=damage)
+    return IndexFile(Layout.V3, key, manifest.tag, None, view, blob=blob, damage=damage, size=size)
 
 
 def index_writes(file: IndexFile, data: bytes, version: int) -> tuple[Write, ...]:

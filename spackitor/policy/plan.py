@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from foundation.spack import layout_v2, layout_v3
@@ -84,6 +84,8 @@ class CachePlan:
     """How many stay. `protected` of them no rule may touch: roots, young specs, and what these need."""
     protected: int
     things: str = "specs"
+    views: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The DAG hashes that leave views, by the key of the view, whether this run took them out or an attempt before."""
 
     @property
     def metadata(self) -> tuple[str, ...]:
@@ -134,6 +136,7 @@ def make_plan(
         tuple(run for run in inventory.runs if run.is_over(now)) if orphans else (),
         len(verdict.kept),
         len(verdict.protected & inventory.copies.keys()),
+        views=_leaving_views(inventory, verdict.kept),
     )
 
 
@@ -141,16 +144,17 @@ def make_emptying_plan(inventory: Inventory, now: float) -> CachePlan:
     """The plan that only deletes for good what has been in the quarantine long enough."""
     everything = Verdict(frozenset(inventory.copies), frozenset(), {})
     plan = make_plan(inventory, everything, command="empty-quarantine", now=now, min_age=0)
-    return replace(plan, indexes=(), leftovers=())
+    return replace(plan, indexes=(), leftovers=(), views={})
 
 
 def replaced_blobs(inventory: Inventory, changes: Iterable[IndexChange]) -> Iterator[Leftover]:
     """The blobs of indexes that are written anew; clients may still be reading the old ones."""
     changed = {change.key for change in changes}
     staying = {file.blob for file in inventory.indexes if file.key not in changed}
-    for file in inventory.indexes:
-        if file.key in changed and file.index and file.blob and file.blob not in staying:
-            yield Leftover(file.blob, "the index before this run", len(file.index.text))
+    sizes = {file.blob: file.size for file in inventory.indexes if file.key in changed and file.size}
+    for blob, size in sizes.items():
+        if blob not in staying:
+            yield Leftover(blob, "the index before this run", size)
 
 
 def _removals(
@@ -210,12 +214,18 @@ def index_changes(inventory: Inventory, kept: Iterable[str]) -> tuple[IndexChang
     return tuple(change for change in changes if change)
 
 
+def _leaving_views(inventory: Inventory, kept: Iterable[str]) -> dict[str, frozenset[str]]:
+    staying = frozenset(kept)
+    leaving = {file.key: inventory.listed(file) - staying for file in inventory.indexes if file.view}
+    return {key: hashes for key, hashes in leaving.items() if hashes}
+
+
 def _index_change(inventory: Inventory, file: IndexFile, keep: frozenset[str]) -> IndexChange | None:
     listed = file.index.listed if file.index else frozenset()
-    whole = {entry.hash for entry in inventory.entries if entry.layout is file.layout and entry.is_whole}
-    wanted = keep & whole & (listed if file.view else whole)
-    if file.index is None and (file.view or not whole):
-        return None  # no index where there is nothing to list; a view is for its owner to mend
+    whole = frozenset(one.hash for one in inventory.entries if one.layout is file.layout and one.is_whole)
+    wanted = keep & whole & (inventory.listed(file) if file.view else whole)
+    if not _is_to_be(inventory, file, whole):
+        return None
     known = file.index.records.keys() if file.index else frozenset()
     nodes = _nodes(inventory, file) if not wanted <= known else {}
     wanted &= known | nodes.keys()
@@ -226,6 +236,15 @@ def _index_change(inventory: Inventory, file: IndexFile, keep: frozenset[str]) -
     data = write_index(file.index, version, wanted, nodes)
     writes = v2.index_writes(file, data) if file.layout is Layout.V2 else v3.index_writes(file, data, version)
     return IndexChange(file.key, len(listed - wanted), len(wanted - listed), writes)
+
+
+def _is_to_be(inventory: Inventory, file: IndexFile, whole: frozenset[str]) -> bool:
+    """Whether there has to be this index: one that is there, or a main one for specs that have no other."""
+    if file.index is not None:
+        return True
+    if file.view:  # of one that cannot be read, nobody knows what to list
+        return file.key in inventory.stood and not file.damage
+    return bool(whole) and (file.tag is not None or not inventory.has_views(file.layout))
 
 
 def _nodes(inventory: Inventory, file: IndexFile) -> dict[str, tuple[int, Node]]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from typing import Final
-from uuid import uuid4
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from foundation.errors import CouldNotAskError, DamagedError, FileAccessError, RefusedError
 from foundation.spack import layout_v2, layout_v3
@@ -13,23 +12,21 @@ from foundation.spack.specs import spec_of
 from foundation.stores.store import ChangedError, Store, StoredObject, read_all
 from spackitor.inventory import remembered
 from spackitor.inventory.inventory import Inventory
-from spackitor.inventory.quarantine import Run, run_as_json, run_id
-from spackitor.policy.plan import CachePlan, index_changes, replaced_blobs
+from spackitor.inventory.quarantine import Run
+from spackitor.policy.plan import CachePlan
 from spackitor.removal.effects import Look, RunReport
+from spackitor.removal.indexes import ATTEMPTS, write_indexes
 from spackitor.survey.survey import CacheSurvey, read_manifests, spec_file_of, survey
-
-_ATTEMPTS: Final = 5
-_GRACE_OF_INDEXES: Final = 7 * 86400.0
 
 logger = logging.getLogger(__name__)
 
 
 class Binaries:
-    """The binaries of a mirror, as a survey saw them."""
+    """The binaries of a mirror, as a survey saw them; `stood` is what earlier attempts took out of views."""
 
-    def __init__(self, store: Store, seen: CacheSurvey) -> None:
+    def __init__(self, store: Store, seen: CacheSurvey, stood: Mapping[str, frozenset[str]] | None = None) -> None:
         self._store, self._seen = store, seen
-        self.inventory = seen.inventory
+        self.inventory = replace(seen.inventory, stood=stood or {})
 
     @property
     def now(self) -> float:
@@ -38,21 +35,33 @@ class Binaries:
 
     def require_readable(self) -> None:
         """Raise `DamagedError` if there is an index that cannot be read."""
+        url = self.inventory.url
         for file in self.inventory.indexes:
+            if file.damage and file.view:
+                raise DamagedError(
+                    f"{url}: {file.damage}; the view {file.view} has to be written anew by who owns it, with 'spack "
+                    f"buildcache update-index --force --name {file.view}', or dropped: spackitor reindex {url}"
+                )
             if file.damage:
-                url = self.inventory.url
                 raise DamagedError(f"{url}: {file.damage}; to make it anew: spackitor reindex {url}")
 
-    def look(self, plan: CachePlan, tags: Mapping[str, str]) -> Look:
-        """Look again at what Spack finds specs by, and at what new ones need."""
-        del tags
+    def look(self, plan: CachePlan, tags: Mapping[str, str] | None = None) -> Look:
+        """Look again at what Spack finds specs by, and at what new ones need.
+
+        With the `tags` of the indexes that were just written, raises `ChangedError` if somebody has written another
+        since the plan was made: it may list what is to go.
+        """
         inventory, store = self.inventory, self._store
         going = set(plan.metadata)
         if not going and not plan.archives and not plan.expired:
             return Look()
         before = {one.key: one.tag for entry in inventory.entries for one in entry.metadata}
-        listed = _metadata(store, inventory)
-        new = [one for one in listed if before.get(one.key) != one.tag]
+        before |= {key: manifest.tag for key, manifest in self._seen.manifests.items()} | dict(tags or {})
+        new = [one for one in _metadata(store, inventory) if before.get(one.key) != one.tag]
+        if tags is not None:
+            for one in new:
+                if layout_v3.INDEX_MANIFEST.fullmatch(one.key):
+                    raise ChangedError(one.key)
         manifests = read_manifests(store, [one for one in new if one.key.startswith(layout_v3.MANIFESTS)], {})
         spec_files = {one.key for one in new if one.key.startswith(layout_v2.FOLDER)}
         spec_files |= {blob.key for manifest in manifests.values() if (blob := layout_v3.spec_blob(manifest))}
@@ -85,18 +94,34 @@ class Binaries:
 
         Raises `RefusedError` if somebody else writes the index each time.
         """
-        del plan, run
-        store = self._store
-        for _ in range(_ATTEMPTS):
-            inventory = survey(store).inventory if report.spared or _changed(store, tags) else None
-            if inventory is None:
+        del run
+        store, gone = self._store, frozenset(going)
+        stood = {key: hashes - gone for key, hashes in plan.views.items()}
+        for _ in range(ATTEMPTS):
+            if not report.spared and not self._indexes_changed(plan, tags):
                 return
+            inventory = replace(survey(store).inventory, stood=stood)
             try:
-                write_indexes(store, inventory, inventory.usable - set(going))
+                write_indexes(store, inventory, inventory.usable - gone)
             except ChangedError:
                 continue
             return
         raise RefusedError(f"{store.url}: somebody else keeps writing the index; run 'spackitor check --fix' later")
+
+    def _indexes_changed(self, plan: CachePlan, tags: Mapping[str, str]) -> bool:
+        """Whether somebody has written an index, or a view that was not there, since this run wrote its own."""
+        if not plan.metadata and not tags:
+            return False
+        for key in tags.keys() & {layout_v2.INDEX}:
+            content = self._store.read(key)
+            if content is None or content.tag != tags[key]:
+                return True
+        before = {file.key: file.tag for file in self.inventory.indexes if file.tag} | dict(tags)
+        expected = {(key, tag) for key, tag in before.items() if key.startswith(layout_v3.INDEXES)}
+        if not expected and not any(key.startswith(layout_v3.FOLDER) for key in plan.metadata):
+            return False
+        found = self._store.list(layout_v3.INDEXES)
+        return expected != {(one.key, one.tag) for one in found if layout_v3.INDEX_MANIFEST.fullmatch(one.key)}
 
     def remember(self, plan: CachePlan, report: RunReport) -> None:
         """Keep what manifests said for the next run. Where that cannot be written, things go on without."""
@@ -133,26 +158,3 @@ def _needed(store: Store, spec_files: Collection[str]) -> frozenset[str]:
                 needed.add(hash_)
                 todo += specs[hash_].dependencies if hash_ in specs else ()
     return frozenset(needed)
-
-
-def _changed(store: Store, tags: Mapping[str, str]) -> bool:
-    contents = {key: store.read(key) for key in tags}
-    return any(content is None or content.tag != tags[key] for key, content in contents.items())
-
-
-def write_indexes(store: Store, inventory: Inventory, kept: Iterable[str]) -> int:
-    """Write the indexes so that they list what is kept; returns how many had to be. Raises `ChangedError`.
-
-    The blobs of those before, which clients may still be reading, are left for a time of grace.
-    """
-    changes = index_changes(inventory, kept)
-    blobs = tuple(replaced_blobs(inventory, changes))
-    if blobs:
-        name = run_id(inventory.now, uuid4().hex[:4])
-        until, size = inventory.now + _GRACE_OF_INDEXES, sum(one.size for one in blobs)
-        run = Run(name, "index", until, (), tuple(one.key for one in blobs), (), size, is_finished=True)
-        store.write(run.key, run_as_json(run))
-    for change in changes:
-        for write in change.writes:
-            store.write(write.key, write.data, replaces=write.replaces, no_cache=write.no_cache)
-    return len(changes)

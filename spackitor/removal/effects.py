@@ -73,8 +73,11 @@ class Half(Protocol):
     def require_readable(self) -> None:
         """Raise `DamagedError` if there is no telling what is in use."""
 
-    def look(self, plan: CachePlan, tags: Mapping[str, str]) -> Look:
-        """Look again, before anything is deleted. `tags` are those of the indexes that were just written."""
+    def look(self, plan: CachePlan, tags: Mapping[str, str] | None = None) -> Look:
+        """Look again, before anything is deleted. `tags` are those of the indexes that were just written.
+
+        With `tags`, raises `ChangedError` if what the plan rests on has changed, so that there has to be another.
+        """
 
     def rewritten(self, keys: Collection[str]) -> frozenset[str]:
         """Which of these archives somebody wrote again."""
@@ -88,52 +91,73 @@ class Half(Protocol):
         """Keep what the next run would otherwise have to read again."""
 
 
-def apply(store: Store, plan: CachePlan, half: Half, run: Run | None, progress: StageProgress) -> RunReport:
-    """Carry a plan out; with a `run`, what goes can be brought back.
+def apply(
+    store: Store, plan: CachePlan, half: Half, run: Run | None, tags: dict[str, str], progress: StageProgress
+) -> RunReport:
+    """Carry a plan out; with a `run`, what goes can be brought back. `tags` gets those of the indexes that it writes.
 
     Raises `RefusedError` before the first effect if the store may not be written, and `ChangedError` before anything is
-    deleted if somebody wrote an index meanwhile: then it is time for another plan.
+    deleted if somebody wrote an index meanwhile: then it is time for another plan, whose run has the same record. In
+    the end this tells what the run itself moved or left; of a run that came too late for everything, none stays.
     """
     report = RunReport()
     if not plan.is_empty:
         store.require_writable((*plan.metadata, *plan.archives, *(write.key for write in _writes(plan))))
         if run:
             store.write(run.key, run_as_json(run))
-        tags = _write_indexes(store, plan, run, progress)
+        _write_indexes(store, plan, run, tags, progress)
         look = half.look(plan, tags)
         removals, metadata = _still_going(plan, look)
         going = {one.hash for one in removals}
         report.spared = tuple(one.hash for one in plan.removals if one.hash not in going)
-        _remove_metadata(store, metadata, run, report, lambda *how: progress(f"removing {plan.things}", *how))
+        moved = _remove_metadata(store, metadata, run, report, lambda *how: progress(f"removing {plan.things}", *how))
+        if run:
+            # What somebody else removed a moment earlier is for the record of that run.
+            removals = tuple(one for one in removals if not moved.isdisjoint(one.metadata))
         report.removed = sum(report.failed.keys().isdisjoint(one.metadata) for one in removals)
-        archives = _archives(plan, going, look)
+        archives = _archives(plan, {one.hash for one in removals}, look)
+        done = _record(run, plan, moved, archives, removals) if run else None
         if run:
             report.left = len(archives)
-            moved = (*(change.key for change in plan.indexes if change.is_kept), *metadata)
-            done = replace(run, moved=moved, left=tuple(archives), hashes=tuple(sorted(going)), is_finished=True)
             archives = []
         _remove_for_good(store, half, plan, archives, report, progress)
-        if run:
-            store.write(run.key, run_as_json(done))
+        if done:
+            store.write(done.key, run_as_json(done))
+        elif run:
+            store.delete([run.key, *(run.quarantined(change.key) for change in plan.indexes if change.is_kept)])
         half.mend(plan, tags, going, run, report)
     half.remember(plan, report)
     return report
+
+
+def _record(
+    run: Run, plan: CachePlan, moved: Collection[str], left: Collection[str], removals: Collection[SpecRemoval]
+) -> Run | None:
+    """What the run did in the end; `None` if that is nothing."""
+    if not moved and not left:
+        return None
+    kept = (change.key for change in plan.indexes if change.is_kept)
+    hashes = {one.hash for one in removals}
+    views = {key: tuple(sorted(leaving & hashes)) for key, leaving in plan.views.items() if leaving & hashes}
+    every = (*kept, *(key for key in plan.metadata if key in moved))
+    return replace(run, moved=every, left=tuple(left), hashes=tuple(sorted(hashes)), views=views, is_finished=True)
 
 
 def _writes(plan: CachePlan) -> Iterable[Write]:
     return (write for change in plan.indexes for write in change.writes)
 
 
-def _write_indexes(store: Store, plan: CachePlan, run: Run | None, progress: StageProgress) -> dict[str, str]:
-    """Write the indexes; returns the tags that they have then."""
-    tags: dict[str, str] = {}
+def _write_indexes(
+    store: Store, plan: CachePlan, run: Run | None, tags: dict[str, str], progress: StageProgress
+) -> None:
     for number, change in enumerate(plan.indexes, 1):
         if run and change.is_kept:
             store.copy(change.key, run.quarantined(change.key))
         for write in change.writes:
-            tags[write.key] = store.write(write.key, write.data, replaces=write.replaces, no_cache=write.no_cache)
+            tag = store.write(write.key, write.data, replaces=write.replaces, no_cache=write.no_cache)
+            if write.key == change.key:
+                tags[write.key] = tag
         progress("writing indexes", number, len(plan.indexes))
-    return {change.key: tags[change.key] for change in plan.indexes}
 
 
 def _still_going(plan: CachePlan, look: Look) -> tuple[tuple[SpecRemoval, ...], list[str]]:
@@ -150,15 +174,20 @@ def _archives(plan: CachePlan, going: Collection[str], look: Look) -> list[str]:
 
 def _remove_metadata(
     store: Store, keys: list[str], run: Run | None, report: RunReport, progress: Callable[[int, int], None]
-) -> None:
+) -> set[str]:
+    """Returns the keys of what was there, and with a `run` is in its quarantine now."""
     done = 0
+    moved: set[str] = set()
     for group in in_groups(keys, _GROUP):
         if run:
             vanished = copy_all(store, [(key, run.quarantined(key)) for key in group])
-            report.quarantined += len(group) - len(vanished)
+            group = tuple(key for key in group if key not in vanished)
+            report.quarantined += len(group)
+        moved.update(group)
         _delete(store, group, report)
         done += len(group)
         progress(done, len(keys))
+    return moved
 
 
 def _remove_for_good(
@@ -168,7 +197,7 @@ def _remove_for_good(
     doomed = [*archives, *(one.key for one in plan.expired)]
     if doomed:
         # At the last moment: a push may have brought the same content again, or something that leads to it.
-        used = half.look(plan, {}).blobs | half.rewritten(doomed)
+        used = half.look(plan).blobs | half.rewritten(doomed)
         doomed = [key for key in doomed if key not in used]
     copies = [run.quarantined(key) for run in plan.expired_runs for key in run.moved]
     records = [run.key for run in plan.expired_runs]

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import Final
 
-from foundation.errors import CouldNotAskError, NotThereError, RefusedError
+from foundation.errors import CouldNotAskError, NotThereError
 from foundation.spack import layout_v2, layout_v3
 from foundation.spack.releases import Layout
-from foundation.stores.store import ChangedError, Content, Store, read_all
+from foundation.stores.store import Content, Store, read_all
 from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run, run_as_json
 from spackitor.inventory.sources import ARCHIVES
-from spackitor.removal.binaries import write_indexes
+from spackitor.removal.indexes import list_again
 from spackitor.removal.sources import restore_sources
 from spackitor.survey.survey import survey
-
-_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def restore(store: Store, run_id: str | None) -> Restored:
         if content and key not in there:
             store.write(key, content.data)
         back.append(key)
-    _list_again(store, set(run.hashes))
+    list_again(store, run.hashes, run.views)
     _drop(store, run, back)
     return Restored(run, len(back), failed)
 
@@ -91,17 +88,6 @@ def _obstacle(key: str, content: Content | None, blobs: Collection[str], hashes:
     return "" if layout_v2.hash_of(key) in hashes else "its archive is gone"
 
 
-def _list_again(store: Store, hashes: Collection[str]) -> None:
-    for _ in range(_ATTEMPTS):
-        inventory = survey(store).inventory
-        try:
-            write_indexes(store, inventory, (inventory.usable - inventory.unlisted).union(hashes))
-        except ChangedError:
-            continue
-        return
-    raise RefusedError(f"{store.url}: somebody else keeps writing the index; run 'spackitor check --fix' later")
-
-
 def _drop(store: Store, run: Run, back: Collection[str]) -> None:
     """Take what is back out of the quarantine. The record stays for the rest, such as the index before that run."""
     failed = store.delete([run.quarantined(key) for key in back])
@@ -109,4 +95,5 @@ def _drop(store: Store, run: Run, back: Collection[str]) -> None:
         key, reason = next(iter(failed.items()))
         raise CouldNotAskError(f"all is back, but {key} could not be taken out of the quarantine: {reason}")
     left = tuple(key for key in run.moved if key not in back)
-    store.write(run.key, run_as_json(replace(run, moved=left, hashes=run.hashes if left else ())))
+    rest = replace(run, moved=left) if left else replace(run, moved=(), hashes=(), views={})
+    store.write(run.key, run_as_json(rest))

@@ -66,10 +66,10 @@ class MirroredSources:
     def require_readable(self) -> None:
         """The survey reads everything or raises."""
 
-    def look(self, plan: CachePlan, tags: Mapping[str, str]) -> Look:
+    def look(self, plan: CachePlan, tags: Mapping[str, str] | None = None) -> Look:
         """Which archives were written again. Raises `ChangedError` if somebody has recorded other needs meanwhile."""
         content = self._store.read(NEEDS_KEY)
-        if (content.tag if content else None) != tags.get(NEEDS_KEY, self.inventory.needs_tag):
+        if tags is not None and (content.tag if content else None) != tags.get(NEEDS_KEY, self.inventory.needs_tag):
             raise ChangedError(NEEDS_KEY)
         return Look(changed=self.rewritten(plan.metadata))
 

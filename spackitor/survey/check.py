@@ -69,7 +69,7 @@ def _indexes(inventory: Inventory) -> Iterator[CacheFinding]:
         whole = {one.hash for one in inventory.entries if one.layout is file.layout and one.hash in inventory.usable}
         whole &= {one.hash for one in inventory.entries if one.layout is file.layout and one.is_whole}
         if file.index is None:
-            if whole:
+            if whole and not inventory.has_views(file.layout):
                 yield CacheFinding(CacheFault.INDEX, file.key, f"there is none, for {len(whole)} specs")
             continue
         if not file.is_consistent:

@@ -58,8 +58,9 @@ class _Found:
 def survey(store: Store, *, every_spec_file: bool = False) -> CacheSurvey:
     """Look at a mirror. An empty one gives an empty inventory.
 
-    With `every_spec_file`, what the indexes say of the specs is not relied on. Raises `NotThereError` where there is
-    something, but no build cache, and `RefusedError` for layouts and versions that are not known.
+    With `every_spec_file`, what the indexes say of the specs is not relied on, only which ones the views list. Raises
+    `NotThereError` where there is something, but no build cache, and `RefusedError` for layouts and versions that are
+    not known.
     """
     folders = store.folders()
     now = store.now()
@@ -70,7 +71,9 @@ def survey(store: Store, *, every_spec_file: bool = False) -> CacheSurvey:
     if {layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")} & set(folders):
         _survey_v3(store, found, remember=SPACKITOR_FOLDER.rstrip("/") in folders)
     runs, roots = read_side_folder(store) if SPACKITOR_FOLDER.rstrip("/") in folders else ((), ())
+    stood = {}
     if every_spec_file:
+        stood = {one.key: one.index.listed for one in found.indexes if one.view and one.index}
         found.indexes = [replace(one, index=None) for one in found.indexes]
     specs, nodes, entries = _specs(store, found)
     inventory = Inventory(
@@ -87,6 +90,7 @@ def survey(store: Store, *, every_spec_file: bool = False) -> CacheSurvey:
         roots,
         found.objects,
         found.unrecognised,
+        stood,
     )
     return CacheSurvey(inventory, found.manifests, found.is_remembered)
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from foundation.spack.index import Index
 from foundation.stores.folder import FileSystemStore
-from spackitor.commands import make_indexes_fit
+from spackitor.commands import CleanRules
 from spackitor.inventory.roots import RootSet
+from spackitor.removal.indexes import make_indexes_fit
 from spackitor.removal.recovery import restore
 from spackitor.survey.survey import survey
 from tests.integration.real_spack import recipes
@@ -26,11 +28,12 @@ KEPT = {"app-y", "libc-toy", "liba"}
 class Spack:
     """A Spack that sees one mirror, and keeps what it writes in a folder of its own."""
 
-    def __init__(self, root: Path, home: Path, mirror: Path, repository: Path | None = None) -> None:
+    def __init__(self, root: Path, home: Path, mirror: Path, repository: Path | None = None, *, view: str = "") -> None:
         self._program, self._home = root / "bin" / "spack", home
         scope = home / "scope"
         scope.mkdir(parents=True)
-        (scope / "mirrors.yaml").write_text(f"mirrors:\n  one: file://{mirror}\n")
+        settings = {"url": f"file://{mirror}", **({"view": view} if view else {})}
+        (scope / "mirrors.yaml").write_text(json.dumps({"mirrors": {"one": settings}}))
         tree = home / "opt"
         (scope / "config.yaml").write_text(f"config:\n  install_tree:\n    root: {tree}\n")
         if repository:
@@ -129,3 +132,53 @@ def test_the_quarantine_is_invisible_to_spack(root: Path, layout: LayoutName, tm
     spack("buildcache", "prune", "--dry-run", "--keeplist", str(kept), "one")
     spack("buildcache", "update-index", f"file://{mirror}")
     assert spack.listed() == KEPT
+
+
+def environment(folder: Path, index: Index, root: str) -> Path:
+    """An environment with one root, out of what an index knows."""
+    nodes = {hash_: json.loads(index.text[one.start : one.end])["spec"] for hash_, one in index.records.items()}
+    needed = [root]
+    for hash_ in needed:
+        needed += [one for one in index.records[hash_].spec.counted if one not in needed]
+    lock = {
+        "_meta": {"file-type": "spack-lockfile", "lockfile-version": 6, "specfile-version": 5},
+        "roots": [{"hash": root, "spec": index.records[root].spec.name}],
+        "concrete_specs": {hash_: nodes[hash_] for hash_ in needed},
+    }
+    folder.mkdir()
+    (folder / "spack.yaml").write_text(f"spack: {{specs: [{index.records[root].spec.name}]}}\n")
+    (folder / "spack.lock").write_text(json.dumps(lock))
+    return folder
+
+
+def test_environments_stay_in_the_view_that_spack_appends_them_to(
+    root: Path, layout: LayoutName, tmp_path: Path
+) -> None:
+    """A mirror that has a view and no main index, cleaned after each environment that comes into it."""
+    mirror = recorded(layout, tmp_path / "mirror", now=time.time())
+    store = FileSystemStore(mirror)
+    repository = recipes(mirror, tmp_path / "recipes")
+    spack = Spack(root, tmp_path / "home", mirror, repository, view="prod")
+    if layout == "v2" or "--append" not in spack("buildcache", "update-index", "--help"):
+        pytest.skip("this Spack has no views")
+    (file,) = survey(store).inventory.indexes
+    assert file.index is not None
+    first, second = (environment(tmp_path / name, file.index, hash_of(store, name)) for name in ("app-y", "app-z"))
+    (mirror / file.key).unlink()
+    (mirror / file.blob).unlink()
+    everything = survey(store).inventory.usable
+    spack("buildcache", "update-index", "--name", "prod", "one", str(first))
+    assert run_clean(store, CleanRules()).plan.removals == ()
+    spack("buildcache", "update-index", "--yes-to-all", "--append", "--name", "prod", "one", str(second))
+    assert run_clean(store, CleanRules()).plan.removals == ()
+    inventory = survey(store).inventory
+    assert inventory.usable == everything
+    assert not (mirror / file.key).exists()
+    both = {inventory.specs[hash_].name for hash_ in inventory.views["prod"]}
+    assert {"app-y", "app-z"} < both
+    assert Spack(root, tmp_path / "both", mirror, view="prod").listed() == both
+    run_clean(store, roots=(RootSet("r", (hash_of(store, "app-y"),)),))
+    assert Spack(root, tmp_path / "cleaned", mirror, view="prod").listed() == KEPT
+    spack("buildcache", "check-index", "--verify", "all", "--name", "prod", "one")
+    restore(store, None)
+    assert Spack(root, tmp_path / "restored", mirror, view="prod").listed() == both

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,11 @@ RECORDED = REPOSITORY / "tests" / "data" / "buildcache"
 LayoutName = Literal["v2", "v3"]
 LAYOUTS: tuple[LayoutName, ...] = ("v2", "v3")
 SIGNATURE = "-----BEGIN PGP SIGNATURE-----\n\nmade up\n-----END PGP SIGNATURE-----\n"
+
+
+def index_key(view: str = "") -> str:
+    """Where the manifest of the main index, or of a view, is in layout v3."""
+    return f"v3/manifests/index/{view + '/' if view else ''}index.manifest.json"
 
 
 def dag_hash(name: str) -> str:
@@ -145,9 +150,11 @@ class MadeMirror:
         value = {"spec": {"_meta": {"version": self.specfile}, "nodes": nodes}, "buildcache_layout_version": 2}
         return {**value, "binary_cache_checksum": checksum} if self.layout == "v2" else value
 
-    def write_index(self, age: float = 20.0) -> None:
-        """Write the index as Spack does."""
-        listed = {spec.name: None for spec in self.specs.values() if spec.is_listed and spec.is_cached}
+    def write_index(self, age: float = 20.0, *, view: str = "", names: Collection[str] | None = None) -> None:
+        """Write the index as Spack does, or a view of some specs (Spack 1.2)."""
+        cached = [spec for spec in self.specs.values() if spec.is_cached]
+        chosen = {spec.name for spec in cached if (spec.is_listed if names is None else spec.name in names)}
+        listed = dict.fromkeys(spec.name for spec in cached if spec.name in chosen)
         todo = list(listed)
         while todo:
             spec = self.specs[todo.pop()]
@@ -161,7 +168,7 @@ class MadeMirror:
             dag_hash(name): {
                 "spec": node_of(self.specs[name], self.specfile),
                 "ref_count": counts[name],
-                "in_buildcache": self.specs[name].is_listed and self.specs[name].is_cached,
+                "in_buildcache": name in chosen,
             }
             for name in listed
         }
@@ -172,7 +179,7 @@ class MadeMirror:
             self.put("build_cache/index.json.hash", hashlib.sha256(data).hexdigest().encode(), age)
             return
         record = {**self.blob(data, f"application/vnd.spack.db.v{version}+json", age), "compression": "none"}
-        self.put("v3/manifests/index/index.manifest.json", json.dumps({"version": 3, "data": [record]}).encode(), age)
+        self.put(index_key(view), json.dumps({"version": 3, "data": [record]}).encode(), age)
         self.put("v3/layout.json", b'{"signing": "gpg"}', age)
 
     def blob(self, data: bytes, media_type: str, age: float) -> dict[str, Any]:

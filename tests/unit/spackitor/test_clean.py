@@ -25,11 +25,11 @@ from spackitor.commands import (
     empty_quarantine,
     forget,
     keep,
-    make_indexes_fit,
     purge,
 )
 from spackitor.inventory.roots import RootSet, SpecNeeds
 from spackitor.policy.repositories import Packages
+from spackitor.removal.indexes import make_indexes_fit
 from spackitor.removal.recovery import restore
 from spackitor.survey.survey import survey
 from tests.unit.spackitor.cleaning import ALL, TREE, names, roots, run_clean
@@ -638,33 +638,12 @@ def test_a_damaged_index_is_told_of_and_can_be_made_anew(tmp_path: Path) -> None
     (tmp_path / "mirror/build_cache/index.json").write_text('{"database":{"version":"7","inst')
     with pytest.raises(DamagedError, match="spackitor reindex"):
         run_clean(store)
-    assert make_indexes_fit(store, anew=True) == len(TREE)
+    assert make_indexes_fit(store, anew=True).specs == len(TREE)
     assert list(listed(store).values()) == [{dag_hash(spec.name) for spec in TREE}]
 
 
 def test_an_empty_mirror_is_no_error(tmp_path: Path) -> None:
     assert run_clean(FileSystemStore(tmp_path)).plan.is_empty
-
-
-def test_views_lose_what_goes_and_gain_nothing(tmp_path: Path) -> None:
-    """Spack 1.2: further indexes that list only some specs."""
-    store = made(tmp_path)
-    (file,) = survey(store).inventory.indexes
-    view = tmp_path / "mirror" / "v3/manifests/index/small/index.manifest.json"
-    view.parent.mkdir()
-    assert file.index is not None
-    part = json.loads(file.index.text)
-    part["database"]["installs"] = {
-        hash_: record for hash_, record in part["database"]["installs"].items() if record["spec"]["name"] != "new"
-    }
-    mirror = MadeMirror(tmp_path / "mirror", "v3", (), now=time.time(), has_index=False)
-    record = {**mirror.blob(json.dumps(part).encode(), "application/vnd.spack.db.v8+json", 0), "compression": "none"}
-    view.write_text(json.dumps({"version": 3, "data": [record]}))
-    run_clean(store)
-    assert listed(store) == {
-        "v3/manifests/index/index.manifest.json": {dag_hash("new"), dag_hash("base")},
-        "v3/manifests/index/small/index.manifest.json": {dag_hash("base")},
-    }
 
 
 def test_purging_takes_dependents_only_if_told(tmp_path: Path) -> None:
