@@ -26,7 +26,8 @@ from spackitor.removal.binaries import Binaries
 from spackitor.removal.effects import Half, RunReport, apply
 from spackitor.removal.indexes import list_again
 from spackitor.removal.sources import MirroredSources, survey_sources
-from spackitor.survey.survey import read_side_folder, survey
+from spackitor.survey.side_folder import read_side_folder
+from spackitor.survey.survey import survey
 
 _ATTEMPTS = 5
 
@@ -48,6 +49,7 @@ class RunOptions:
     has_quarantine: bool = True
     is_dry_run: bool = False
     plan_file: Path | None = None
+    may_be_empty: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,24 @@ class CleanRules:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What was planned and, unless that was all, what was done. `requests` counts them by kind."""
+    """What was planned and, unless that was all, what was done. `requests` counts them by kind.
+
+    With `keeps_versions`, what is deleted for good goes on to take space.
+    """
 
     plan: CachePlan
     report: RunReport | None
     requests: Mapping[str, int]
     half: Half
+    keeps_versions: bool = False
 
     def as_value(self) -> dict[str, object]:
         """What was planned and done, as JSON has it."""
-        value: dict[str, object] = {"plan": plan_as_json(self.plan), "requests": dict(sorted(self.requests.items()))}
+        value: dict[str, object] = {
+            "plan": plan_as_json(self.plan),
+            "requests": dict(sorted(self.requests.items())),
+            "keeps_versions": self.keeps_versions,
+        }
         if self.report:
             value["report"] = self.report.as_value()
         return value
@@ -117,7 +127,10 @@ def clean(
         verdict = judge(inventory, recorded, wanted)
         return make_plan(inventory, verdict, command="clean", now=now, min_age=wanted.min_age)
 
-    return _carry_out(store, _binaries, decide, options, show, progress)
+    def look(store: Store, stood: Mapping[str, frozenset[str]]) -> Binaries:
+        return Binaries(store, survey(store, may_be_empty=options.may_be_empty), stood)
+
+    return _carry_out(store, look, decide, options, show, progress)
 
 
 def clean_sources(
@@ -136,9 +149,10 @@ def clean_sources(
         age = None if max_age is None else max_age * DAY
         return make_source_plan(inventory, kept, now=now, min_age=options.min_age * DAY, max_age=age)
 
-    return _carry_out(
-        store, lambda store, _: MirroredSources(store, survey_sources(store)), decide, options, show, progress
-    )
+    def look(store: Store, _: Mapping[str, frozenset[str]]) -> MirroredSources:
+        return MirroredSources(store, survey_sources(store, may_be_empty=options.may_be_empty))
+
+    return _carry_out(store, look, decide, options, show, progress)
 
 
 def purge(
@@ -206,7 +220,8 @@ def _carry_out(
         half.require_readable()
         now = now or half.now
         plan = decide(half, now)
-        planned = RunOutcome(plan, None, dict(store.requests), half)
+        keeps = plan.frees_space(at_once=not options.has_quarantine) and store.keeps_versions()
+        planned = RunOutcome(plan, None, dict(store.requests), half, keeps)
         write_json(options.plan_file, planned.as_value()["plan"])
         show(planned)
         require_moderate(plan, options.max_delete)
@@ -222,7 +237,7 @@ def _carry_out(
             continue
         if recorded and not run:
             store.delete([recorded.key])
-        done = RunOutcome(plan, report, dict(store.requests), half)
+        done = RunOutcome(plan, report, dict(store.requests), half, keeps)
         write_json(_report_file(options.plan_file), done.as_value())
         return done
     if recorded:  # nothing of it was removed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -45,6 +46,12 @@ def print_outcome(outcome: RunOutcome, console: Console, *, is_dry_run: bool) ->
         _print(console, f"... and {len(plan.leftovers) - _SHOWN} more objects")
     for line in _summary(plan, "would go" if is_dry_run else "go"):
         _print(console, line)
+    if outcome.keeps_versions:
+        _print(
+            console,
+            "  this bucket is versioned: what is deleted goes on to take space as a noncurrent version, until a "
+            "lifecycle rule of the bucket (NoncurrentVersionExpiration) removes that",
+        )
 
 
 def _summary(plan: CachePlan, verb: str) -> Iterator[str]:
@@ -105,7 +112,9 @@ def print_roots(roots: Iterable[RootSet], now: float, console: Console) -> None:
     rows = []
     for one in roots:
         until = (
-            "for good"
+            "cannot be read"
+            if one.damage
+            else "for good"
             if one.until is None
             else f"{'until' if not one.is_over(now) else 'over since'} {_day(one.until)}"
         )
@@ -180,6 +189,8 @@ def _log(what: str, done: int, total: int) -> None:
 
 
 def _day(when: float) -> str:
+    if not math.isfinite(when):
+        return "not known"
     return f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M} UTC"
 
 

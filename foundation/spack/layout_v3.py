@@ -134,6 +134,12 @@ def is_manifest(key: str) -> bool:
     return key.startswith(MANIFESTS) and key.endswith(".manifest.json")
 
 
+def hash_of(key: str) -> str:
+    """The DAG hash in the name of the manifest of a spec; empty if it is none."""
+    match = SPEC_MANIFEST.fullmatch(key)
+    return match[1] if match else ""
+
+
 def index_manifests(read: Mapping[str, SpecManifest]) -> dict[str, str]:
     """The manifests of indexes by key, with the names of their views (empty for the main one)."""
     matches = {key: INDEX_MANIFEST.fullmatch(key) for key in read}

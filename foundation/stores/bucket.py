@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from threading import Lock
@@ -46,6 +47,7 @@ _KINDS: Final = {
     "PutObject": "PUT",
     "CopyObject": "COPY",
     "DeleteObjects": "DELETE",
+    "GetBucketVersioning": "GET",
 }
 
 
@@ -266,6 +268,14 @@ class S3Store:
         for group in in_groups(keys, self._keys_per_request):
             failed.update(self._delete(group))
         return failed
+
+    def keeps_versions(self) -> bool:
+        """Whether the bucket is versioned; who may not ask is not told."""
+        from botocore.exceptions import ClientError
+
+        with asking(self.url), suppress(ClientError):
+            return self._client.get_bucket_versioning(Bucket=self._bucket).get("Status") == "Enabled"
+        return False
 
     def _delete(self, keys: Iterable[str]) -> dict[str, str]:
         final: dict[str, str] = {}

@@ -1,8 +1,9 @@
 """Mirrors in folders, such as those that a site shares over a network file system.
 
 Permissions and group are those of the mirror, whoever runs this: a file that is replaced keeps its own, a new one takes
-after the folder that it is made in. Links are never followed: a link to a file counts as always new, and as a link it
-is copied; a link to a folder is refused, because what it leads to cannot be known to be ours.
+after the folder that it is made in. Links are never followed, unless who reads asks for what one leads to: a link to a
+file counts as always new, and as a link it is copied; a link to a folder is refused, because what it leads to cannot be
+known to be ours.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from foundation.stores.store import ANYTHING, ChangedError, Content, StoredObjec
 
 _BLOCK = 1 << 20
 _PREFIX = ".spackitor-"
+_LINK = "link"
+"""The tag of links."""
 _ALWAYS_NEW = float("inf")
 _SHARED_BITS = stat.S_ISGID | 0o777
 
@@ -165,6 +168,10 @@ class FileSystemStore:
                 failed[key] = error.strerror or str(error)
         return failed
 
+    def keeps_versions(self) -> bool:
+        """Snapshots of file systems are nothing that a program could know of."""
+        return False
+
     def _path(self, key: str) -> Path:
         path = self._root / key
         if ".." in path.parts:
@@ -172,7 +179,7 @@ class FileSystemStore:
         return path
 
     def _link(self, key: str) -> StoredObject:
-        return StoredObject(key, 0, _ALWAYS_NEW, "link", self._target(key))
+        return StoredObject(key, 0, _ALWAYS_NEW, _LINK, self._target(key))
 
     def _target(self, key: str) -> str:
         """What a link leads to: a key, or an absolute path outside of the mirror."""
@@ -240,7 +247,7 @@ def _require_tag(path: Path, tag: str | None) -> None:
     if tag == ANYTHING:
         return
     try:
-        found = _tag(path.lstat())
+        found = _LINK if path.is_symlink() else _tag(path.lstat())
     except FileNotFoundError:
         found = None
     if found != tag:

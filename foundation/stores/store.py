@@ -104,6 +104,9 @@ class Store(Protocol):
     def delete(self, keys: Iterable[str]) -> Mapping[str, str]:
         """Delete objects; what is not there counts as deleted. Returns the reasons of those that could not be."""
 
+    def keeps_versions(self) -> bool:
+        """Whether what is deleted goes on to take space, as a version that only the owner of the bucket can remove."""
+
 
 def in_groups(items: Iterable[_Item], size: int) -> Iterator[tuple[_Item, ...]]:
     """The items in groups of `size`, the last of which may be smaller."""
@@ -135,12 +138,12 @@ def look_at_all(store: Store, keys: Iterable[str]) -> tuple[StoredObject, ...]:
         return tuple(found for found in pool.map(store.look, keys) if found)
 
 
-def copy_all(store: Store, pairs: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Copy many objects at once, and return the keys of those that are no longer there."""
+def copy_all(store: Store, pairs: Iterable[tuple[str, str]], *, as_new: bool = False) -> tuple[str, ...]:
+    """Copy many objects at once as `Store.copy` does, and return the keys of those that are no longer there."""
 
     def copy(pair: tuple[str, str]) -> bool:
         try:
-            store.copy(*pair)
+            store.copy(*pair, as_new=as_new)
         except NotThereError:
             return False
         return True

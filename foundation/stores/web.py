@@ -101,5 +101,9 @@ class HttpStore:
         """Raise `RefusedError`: nothing can be written over HTTP."""
         self._refuse("written")
 
+    def keeps_versions(self) -> bool:
+        """Nothing is deleted over HTTP."""
+        return False
+
     def _refuse(self, what: str) -> NoReturn:
         raise RefusedError(f"{self.url}: cannot be {what} over HTTP; name its folder or its bucket instead")

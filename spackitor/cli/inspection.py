@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from foundation.command_line import Command, console, json_option
-from spackitor.cli.options import MIRROR, mirror, store_of
+from spackitor.cli.options import MIRROR, may_be_empty, mirror, store_of
 
 if TYPE_CHECKING:
     from spackitor.removal.indexes import IndexesMade
@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
 @click.command("list", cls=Command, exit_codes=MIRROR)
 @mirror
+@may_be_empty
 @click.argument("specs", nargs=-1, metavar="[SPEC]...")
 @json_option
 @click.pass_context
 def list_specs(
-    context: click.Context, /, mirror: str, endpoint_url: str | None, specs: tuple[str, ...], as_json: bool
+    context: click.Context,
+    /,
+    mirror: str,
+    endpoint_url: str | None,
+    may_be_empty: bool,
+    specs: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """List the specs in the cache.
 
@@ -37,7 +44,7 @@ def list_specs(
     from spackitor.inventory.selection import select
     from spackitor.survey.survey import survey
 
-    inventory = survey(store_of(context, mirror, endpoint_url)).inventory
+    inventory = survey(store_of(context, mirror, endpoint_url), may_be_empty=may_be_empty).inventory
     usable = {hash_: inventory.specs[hash_] for hash_ in inventory.usable}
     chosen = select(usable, specs) if specs else usable
     if as_json:
@@ -50,10 +57,13 @@ def list_specs(
 
 @click.command("stats", cls=Command, exit_codes=MIRROR)
 @mirror
+@may_be_empty
 @click.option("--by", type=click.Choice(["package", "version", "target", "age"]), default="package", show_default=True)
 @json_option
 @click.pass_context
-def stats(context: click.Context, /, mirror: str, endpoint_url: str | None, by: str, as_json: bool) -> None:
+def stats(
+    context: click.Context, /, mirror: str, endpoint_url: str | None, may_be_empty: bool, by: str, as_json: bool
+) -> None:
     """Say what takes the space.
 
     \b
@@ -68,7 +78,7 @@ def stats(context: click.Context, /, mirror: str, endpoint_url: str | None, by: 
     from spackitor.inventory import contents
     from spackitor.survey.survey import survey
 
-    inventory = survey(store_of(context, mirror, endpoint_url)).inventory
+    inventory = survey(store_of(context, mirror, endpoint_url), may_be_empty=may_be_empty).inventory
     groups = contents.grouped(inventory, by)
     if as_json:
         value = {
@@ -92,12 +102,20 @@ def stats(context: click.Context, /, mirror: str, endpoint_url: str | None, by: 
 
 @click.command("check", cls=Command, exit_codes=MIRROR)
 @mirror
+@may_be_empty
 @click.option("--deep", is_flag=True, help="Read every archive: checksums and padding.")
 @click.option("--fix", is_flag=True, help="Make the index fit what is there; drop views that cannot be read.")
 @json_option
 @click.pass_context
 def check(
-    context: click.Context, /, mirror: str, endpoint_url: str | None, deep: bool, fix: bool, as_json: bool
+    context: click.Context,
+    /,
+    mirror: str,
+    endpoint_url: str | None,
+    may_be_empty: bool,
+    deep: bool,
+    fix: bool,
+    as_json: bool,
 ) -> None:
     """Look for what is broken or missing.
 
@@ -117,7 +135,7 @@ def check(
     from spackitor.survey.survey import survey
 
     store = store_of(context, mirror, endpoint_url)
-    seen = survey(store)
+    seen = survey(store, may_be_empty=may_be_empty)
     findings = list(checks.check(seen))
     if deep:
         findings += checks.check_deeply(store, seen.inventory)
@@ -143,9 +161,12 @@ def check(
 
 @click.command("reindex", cls=Command, exit_codes=MIRROR)
 @mirror
+@may_be_empty
 @json_option
 @click.pass_context
-def reindex(context: click.Context, /, mirror: str, endpoint_url: str | None, as_json: bool) -> None:
+def reindex(
+    context: click.Context, /, mirror: str, endpoint_url: str | None, may_be_empty: bool, as_json: bool
+) -> None:
     """Make the index anew from every spec file. Whatever it listed before.
 
     Views list what they listed, as far as it is there; one that cannot be read is dropped. Where there are only views,
@@ -157,7 +178,7 @@ def reindex(context: click.Context, /, mirror: str, endpoint_url: str | None, as
     """
     from spackitor.removal.indexes import make_indexes_fit
 
-    made = make_indexes_fit(store_of(context, mirror, endpoint_url), anew=True)
+    made = make_indexes_fit(store_of(context, mirror, endpoint_url), anew=True, may_be_empty=may_be_empty)
     if as_json:
         click.echo(json.dumps({"specs": made.specs, "dropped_views": made.dropped}))
     else:

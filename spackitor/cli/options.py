@@ -33,6 +33,13 @@ def mirror(command: Decorated) -> Decorated:
     return click.argument("mirror")(option(command))
 
 
+def may_be_empty(command: Decorated) -> Decorated:
+    """The option for mirrors that may have nothing yet; without it, these are refused."""
+    return click.option("--may-be-empty", is_flag=True, help="It is fine if there is nothing in the mirror yet.")(
+        command
+    )
+
+
 def roots(command: Decorated) -> Decorated:
     """The options that say what is in use."""
     keep_file = click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -11,7 +12,17 @@ import click
 
 from foundation.command_line import Command, Size, console, json_option
 from foundation.errors import ExitCode
-from spackitor.cli.options import FOLDER, MIRROR, CarefulOptions, careful, mirror, options_of, roots, store_of
+from spackitor.cli.options import (
+    FOLDER,
+    MIRROR,
+    CarefulOptions,
+    careful,
+    may_be_empty,
+    mirror,
+    options_of,
+    roots,
+    store_of,
+)
 
 if TYPE_CHECKING:
     from spackitor.commands import RunOutcome
@@ -19,6 +30,7 @@ if TYPE_CHECKING:
 
 @click.command("clean", cls=Command, exit_codes=(*MIRROR, ExitCode.INVALID_INPUT))
 @mirror
+@may_be_empty
 @roots
 @click.option("--keep-build-deps", is_flag=True, help="Keep what is needed to build, too.")
 @click.option("--max-age", type=click.FloatRange(min=0), metavar="DAYS", help="Remove what is older and in no use.")
@@ -45,6 +57,7 @@ def clean(
     /,
     mirror: str,
     endpoint_url: str | None,
+    may_be_empty: bool,
     lockfiles: tuple[Path, ...],
     keep_files: tuple[Path, ...],
     keep_build_deps: bool,
@@ -71,6 +84,8 @@ def clean(
       spackitor clean /shared/cache --max-size 2TiB --plan plan.json
       spackitor clean --sources /shared/mirror -e spack.lock --dry-run
     """
+    from dataclasses import replace
+
     from spackitor import commands, report
 
     if sources and (keep_files or keep_build_deps or max_size is not None or folders):
@@ -79,7 +94,7 @@ def clean(
             "--keep-file, --keep-build-deps, --max-size and --spack-directory are for binaries"
         )
     given = commands.read_roots(lockfiles, keep_files)
-    options = options_of(values)
+    options = replace(options_of(values), may_be_empty=may_be_empty)
     show = _shown(is_dry_run=options.is_dry_run, as_json=as_json)
     store = store_of(context, mirror, endpoint_url)
     with report.progress() as progress:
@@ -157,13 +172,14 @@ def restore(
     from foundation.errors import DamagedError
     from spackitor import report
     from spackitor.removal import recovery
-    from spackitor.survey import survey
+    from spackitor.survey.side_folder import read_side_folder
 
     store = store_of(context, mirror, endpoint_url)
     if only_list:
-        runs = [run for run in survey.read_side_folder(store)[0] if run.moved]
+        runs = [run for run in read_side_folder(store)[0] if run.moved]
         if as_json:
-            click.echo(json.dumps([asdict(run) for run in runs], indent=2))
+            values = [{**asdict(run), "until": run.until if math.isfinite(run.until) else None} for run in runs]
+            click.echo(json.dumps(values, indent=2))
         else:
             report.print_runs(runs, console())
         return

@@ -99,12 +99,22 @@ def show_roots(context: click.Context, /, mirror: str, endpoint_url: str | None,
       spackitor roots s3://cache/amd64
     """
     from spackitor import report
-    from spackitor.survey import survey
+    from spackitor.inventory.roots import require_readable
+    from spackitor.survey.side_folder import read_side_folder
 
     store = store_of(context, mirror, endpoint_url)
-    _, recorded = survey.read_side_folder(store)
+    _, recorded = read_side_folder(store)
     if as_json:
-        values = [{"name": one.name, "hashes": one.hashes, "until": one.until} for one in recorded]
+        values = [
+            {
+                "name": one.name,
+                "hashes": one.hashes,
+                "until": one.until,
+                **({"damage": one.damage} if one.damage else {}),
+            }
+            for one in recorded
+        ]
         click.echo(json.dumps(values, indent=2))
     else:
         report.print_roots(recorded, store.now(), console())
+    require_readable(store.url, recorded)

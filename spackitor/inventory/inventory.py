@@ -38,6 +38,11 @@ class Entry:
         return not self.missing and not self.damage
 
     @property
+    def spec_object(self) -> StoredObject:
+        """What describes the spec."""
+        return next(one for one in (*self.metadata, *self.archives) if one.key == self.spec_file)
+
+    @property
     def modified(self) -> float:
         """When it was last written, in seconds since 1970. Blobs do not count: others may share them."""
         own = self.metadata if self.layout is Layout.V3 else (*self.metadata, *self.archives)

@@ -43,6 +43,8 @@ class Run:
     is_finished: bool = False
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The DAG hashes that it took out of views, by the key of the view."""
+    is_readable: bool = True
+    """Otherwise only what is in its quarantine is known."""
 
     @property
     def is_of_sources(self) -> bool:
@@ -61,6 +63,11 @@ class Run:
     def is_over(self, now: float) -> bool:
         """Whether the time of grace has passed."""
         return self.until <= now
+
+
+def original_of(run: str, copy: str) -> str:
+    """The key that an object in the quarantine of a run had."""
+    return copy.removeprefix(f"{QUARANTINE_FOLDER}{run}/").removesuffix(_SUFFIX)
 
 
 def run_id(now: float, letters: str) -> str:
@@ -103,7 +110,7 @@ def read_run(content: Content, place: str) -> Run:
             {key: tuple(hashes) for key, hashes in value.get("views", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DamagedError(f"{place}: not a record of a run; is it truncated?") from None
+        raise DamagedError(f"{place}: not a record of a run (is it truncated?)") from None
 
 
 def spared(runs: Iterable[Run], now: float) -> frozenset[str]:

@@ -42,6 +42,8 @@ class RootSet:
     edges: Mapping[str, SpecNeeds] = field(default_factory=dict)
     until: float | None = None
     externals: frozenset[str] = frozenset()
+    damage: str = ""
+    """Why it cannot be read, and what to do; what it holds is not known then."""
 
     def is_over(self, now: float) -> bool:
         """Whether it no longer counts."""
@@ -51,6 +53,11 @@ class RootSet:
 def key_of(name: str) -> str:
     """Where a root set is stored; any name of a branch will do."""
     return f"{ROOTS_FOLDER}{quote(name, safe='')}.json"
+
+
+def name_of(key: str) -> str:
+    """The name of the root set that is stored there."""
+    return unquote(key.removeprefix(ROOTS_FOLDER).removesuffix(".json"))
 
 
 def roots_of_lockfile(content: bytes, path: str) -> RootSet:
@@ -79,6 +86,13 @@ def roots_of_keep_list(content: bytes, path: str) -> RootSet:
     if faults or not hashes:
         raise InvalidInputError(faults or [Fault(path, 1, 1, "no DAG hash in it", "nothing would be kept")])
     return RootSet(path, tuple(dict.fromkeys(hashes)))
+
+
+def require_readable(url: str, roots: Iterable[RootSet]) -> None:
+    """Raise `DamagedError` if it is not known what some roots hold."""
+    for one in roots:
+        if one.damage:
+            raise DamagedError(f"{url}: what is in use is not known, so nothing is removed: {one.damage}")
 
 
 def union(name: str, sets: Iterable[RootSet], until: float | None) -> RootSet:
@@ -114,8 +128,10 @@ def read_root_set(content: Content, key: str) -> RootSet:
         externals = frozenset(value.get("externals", ()))
         return RootSet(value["name"], tuple(value["hashes"]), edges, value["until"], externals)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        name = unquote(key.removeprefix(ROOTS_FOLDER).removesuffix(".json"))
-        raise DamagedError(f"{key}: not a root set; record it again: spackitor keep … --as {name}") from None
+        raise DamagedError(
+            f"{key}: not a root set (is it truncated?); record it again: spackitor keep … --as {name_of(key)}, "
+            f"or drop it: spackitor forget … {name_of(key)}"
+        ) from None
 
 
 def _needs(spec: LockedSpec) -> SpecNeeds:

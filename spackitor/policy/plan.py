@@ -109,6 +109,10 @@ class CachePlan:
         """Which part of the specs goes, from 0 to 1."""
         return len(self.removals) / self.total if self.total else 0.0
 
+    def frees_space(self, *, at_once: bool) -> bool:
+        """Whether something is deleted for good: what had waited for it, or `at_once` all that goes."""
+        return bool(self.expired or (at_once and (self.archives or self.metadata)))
+
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
@@ -189,7 +193,8 @@ def _leftovers(
 ) -> Iterator[Leftover]:
     """What belongs to nothing, and what is left of incomplete entries of specs that have a better one."""
     untouchable = spared(inventory.runs, now)
-    for orphan in inventory.orphans:
+    orphans = inventory.orphans if all(run.is_readable for run in inventory.runs) else ()
+    for orphan in orphans:
         one = orphan.object
         hidden = inventory.has_unreadable_manifests and one.key.startswith(layout_v3.BLOBS)
         if is_old(one.modified) and one.key not in untouchable and orphan.hash not in verdict.protected and not hidden:

@@ -13,6 +13,7 @@ from foundation.stores.store import ChangedError, Store, StoredObject, read_all
 from spackitor.inventory import remembered
 from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run
+from spackitor.inventory.roots import require_readable
 from spackitor.policy.plan import CachePlan
 from spackitor.removal.effects import Look, RunReport
 from spackitor.removal.indexes import ATTEMPTS, write_indexes
@@ -34,8 +35,9 @@ class Binaries:
         return self.inventory.now
 
     def require_readable(self) -> None:
-        """Raise `DamagedError` if there is an index that cannot be read."""
+        """Raise `DamagedError` if there is an index, or a root set, that cannot be read."""
         url = self.inventory.url
+        require_readable(url, self.inventory.roots)
         for file in self.inventory.indexes:
             if file.damage and file.view:
                 raise DamagedError(

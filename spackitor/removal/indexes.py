@@ -61,16 +61,16 @@ def _run(inventory: Inventory, blobs: Mapping[str, int]) -> Run | None:
     return Run(name, "index", until, (), tuple(blobs), (), sum(blobs.values()), is_finished=True)
 
 
-def make_indexes_fit(store: Store, *, anew: bool = False) -> IndexesMade:
+def make_indexes_fit(store: Store, *, anew: bool = False, may_be_empty: bool = True) -> IndexesMade:
     """Make the indexes of a mirror fit its objects, with the records of all specs read anew if `anew`.
 
     A main index lists every spec that can be used, a view those that it listed before. Of a view that cannot be read,
     nobody knows what it listed: half of one that looks whole would be worse than none, so it is dropped.
 
-    Raises `RefusedError` if somebody else writes the index each time, and `CouldNotAskError`.
+    Raises `RefusedError` if somebody else writes the index each time, `CouldNotAskError`, and what `survey` does.
     """
     for _ in range(ATTEMPTS):
-        inventory = survey(store).inventory
+        inventory = survey(store, may_be_empty=may_be_empty).inventory
         damaged = [file for file in inventory.indexes if file.damage]
         if anew or damaged:
             inventory = survey(store, every_spec_file=True).inventory

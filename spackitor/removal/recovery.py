@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from foundation.errors import CouldNotAskError, NotThereError
 from foundation.spack import layout_v2, layout_v3
 from foundation.spack.releases import Layout
-from foundation.stores.store import Content, Store, read_all
+from foundation.stores.store import Content, Store, copy_all, read_all
 from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run, run_as_json
 from spackitor.inventory.sources import ARCHIVES
@@ -36,12 +36,13 @@ def restore(store: Store, run_id: str | None) -> Restored:
     store.require_writable((*run.moved, *(file.key for file in inventory.indexes)))
     if run.is_of_sources:
         sources, lost = restore_sources(store, run)
-        _drop(store, run, sources if lost else run.moved)
+        _drop(store, run, frozenset(sources if lost else run.moved))
         return Restored(run, sum(key.startswith(ARCHIVES) for key in sources), lost)
     there = {one.key for entry in inventory.entries for one in entry.metadata}
     originals = {run.quarantined(key): key for key in run.moved}
     blobs, hashes = _archives(inventory)
-    back: list[str] = []
+    back: dict[str, None] = {}
+    missing: dict[str, str] = {}
     failed: dict[str, str] = {}
     for copy, content in read_all(store, originals):
         key = originals[copy]
@@ -49,11 +50,15 @@ def restore(store: Store, run_id: str | None) -> Restored:
         if reason:
             failed[key] = reason
             continue
-        if content and key not in there:
-            store.write(key, content.data)
-        back.append(key)
+        back[key] = None
+        if key not in there:
+            missing[copy] = key
+    for copy in copy_all(store, missing.items(), as_new=True):
+        failed[missing[copy]] = "is no longer in the quarantine"
+        del back[missing[copy]]
     list_again(store, run.hashes, run.views)
-    _drop(store, run, back)
+    # Of a record that could not be read, nobody knows any more how long it would have counted.
+    _drop(store, run if run.is_readable else replace(run, until=inventory.now), back)
     return Restored(run, len(back), failed)
 
 

@@ -12,10 +12,11 @@ from foundation.spack.source_needs import NEEDS_FOLDER as NEEDS_FOLDER
 from foundation.spack.source_needs import NEEDS_KEY, SourceNeeds, read_needs
 from foundation.stores.store import SPACKITOR_FOLDER, ChangedError, Store, StoredObject
 from spackitor.inventory.quarantine import Run
+from spackitor.inventory.roots import require_readable
 from spackitor.inventory.sources import ARCHIVES, SourceInventory
 from spackitor.policy.plan import CachePlan
 from spackitor.removal.effects import Look, RunReport
-from spackitor.survey.survey import read_side_folder
+from spackitor.survey.side_folder import read_side_folder, require_something
 
 OTHERS: Final = {
     name.rstrip("/")
@@ -33,9 +34,13 @@ OTHERS: Final = {
 """The folders of a mirror that are not named after a package."""
 
 
-def survey_sources(store: Store) -> SourceInventory:
-    """Look at the sources of a mirror. A mirror without any gives an empty inventory."""
+def survey_sources(store: Store, *, may_be_empty: bool = True) -> SourceInventory:
+    """Look at the sources of a mirror. A mirror without any gives an empty inventory.
+
+    Raises `NotThereError` for one without anything, unless it may be empty.
+    """
     folders = store.folders()
+    require_something(store, folders, may_be_empty=may_be_empty)
     now = store.now()
     content = store.read(NEEDS_KEY)
     needs = read_needs(content.data, f"{store.url}/{NEEDS_KEY}") if content else SourceNeeds()
@@ -64,7 +69,8 @@ class MirroredSources:
         return self.inventory.now
 
     def require_readable(self) -> None:
-        """The survey reads everything or raises."""
+        """Raise `DamagedError` if there is a root set that cannot be read."""
+        require_readable(self.inventory.url, self.inventory.roots)
 
     def look(self, plan: CachePlan, tags: Mapping[str, str] | None = None) -> Look:
         """Which archives were written again. Raises `ChangedError` if somebody has recorded other needs meanwhile."""

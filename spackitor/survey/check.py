@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,11 +18,12 @@ from ruamel.yaml.error import YAMLError
 from foundation.errors import DamagedError, NotThereError
 from foundation.spack import layout_v3
 from foundation.spack.releases import Layout
-from foundation.stores.store import Store, read_all
+from foundation.stores.store import Store
 from spackitor.inventory.inventory import Entry, Inventory
 from spackitor.inventory.quarantine import spared
+from spackitor.inventory.roots import key_of
 from spackitor.policy.verdicts import DAY
-from spackitor.survey.survey import CacheSurvey, spec_file_of
+from spackitor.survey.survey import CacheSurvey, read_objects, spec_file_of
 
 _BUILD_INFO: Final = "/.spack/binary_distribution"
 _PADDING: Final = "__spack_path_placeholder__"
@@ -37,6 +39,8 @@ class CacheFault(StrEnum):
     UNSIGNED = "unsigned"
     DEPENDENCY = "dependency"
     PADDING = "padding"
+    RECORD = "record"
+    TIME = "time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ def check(seen: CacheSurvey) -> tuple[CacheFinding, ...]:
         *_orphans(inventory),
         *_signatures(inventory),
         *_dependencies(inventory),
+        *_records(inventory),
+        *_times(inventory),
     )
 
 
@@ -89,7 +95,7 @@ def _entries(inventory: Inventory) -> Iterator[CacheFinding]:
 
 
 def _sizes(inventory: Inventory, manifests: Mapping[str, layout_v3.SpecManifest]) -> Iterator[CacheFinding]:
-    sizes = {one.key: one.size for entry in inventory.entries for one in entry.archives}
+    sizes = {one.key: one.size for entry in inventory.entries for one in entry.archives if not one.leads_to}
     for key, manifest in manifests.items():
         for blob in manifest.blobs:
             if sizes.get(blob.key, blob.size) != blob.size:
@@ -124,6 +130,27 @@ def _dependencies(inventory: Inventory) -> Iterator[CacheFinding]:
                 yield CacheFinding(CacheFault.DEPENDENCY, str(spec), f"needs {name}, which is not in the cache")
 
 
+def _records(inventory: Inventory) -> Iterator[CacheFinding]:
+    """What spackitor itself has recorded and cannot read any more."""
+    for run in inventory.runs:
+        if not run.is_readable:
+            yield CacheFinding(CacheFault.RECORD, run.key, "not a record of a run; see 'spackitor empty-quarantine'")
+    for one in inventory.roots:
+        if one.damage:
+            yield CacheFinding(CacheFault.RECORD, key_of(one.name), one.damage)
+
+
+def _times(inventory: Inventory) -> Iterator[CacheFinding]:
+    """What is dated in the future would be too young to go until that day."""
+    for entry in inventory.entries:
+        for one in entry.metadata:
+            if inventory.now + DAY < one.modified < math.inf:
+                days = (one.modified - inventory.now) / DAY
+                yield CacheFinding(
+                    CacheFault.TIME, one.key, f"is dated {days:.0f} days in the future, and stays as long"
+                )
+
+
 def check_deeply(store: Store, inventory: Inventory) -> Iterator[CacheFinding]:
     """Read every archive: checksums, and whether some install prefixes are padded and others are not."""
     prefixes: dict[str, str] = {}
@@ -147,19 +174,19 @@ def check_deeply(store: Store, inventory: Inventory) -> Iterator[CacheFinding]:
 
 def _expected(store: Store, inventory: Inventory) -> Iterator[tuple[str, str]]:
     """The keys of all archives, with the sha256 that they should have."""
-    archives = {one.key for entry in inventory.entries if entry.layout is Layout.V3 for one in entry.archives}
-    for key in sorted(archives):
-        yield key, key.rpartition("/")[2]
+    archives = {one for entry in inventory.entries if entry.layout is Layout.V3 for one in entry.archives}
+    for one in sorted(archives, key=lambda one: one.key):
+        yield one.leads_to or one.key, one.key.rpartition("/")[2]
     v2_entries: dict[str, Entry] = {
         entry.spec_file: entry for entry in inventory.entries if entry.layout is Layout.V2 and entry.is_whole
     }
-    for key, content in read_all(store, v2_entries):
+    for key, content in read_objects(store, (entry.spec_object for entry in v2_entries.values())):
         try:
             sha256 = spec_file_of(content, v2_entries[key].hash, key).archive_sha256
         except DamagedError:
             continue  # told of already
         for one in v2_entries[key].archives if sha256 else ():
-            yield one.key, sha256
+            yield one.leads_to or one.key, sha256
 
 
 def _read_archive(store: Store, key: str) -> tuple[str, str]:

@@ -6,11 +6,11 @@ import gzip
 import logging
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from foundation.errors import DamagedError, NotThereError, RefusedError
+from foundation.errors import DamagedError, FileAccessError, NotThereError, RefusedError
 from foundation.spack import layout_v2, layout_v3
 from foundation.spack.releases import DATABASE_OF_SPECFILE, Layout
 from foundation.spack.source_needs import NEEDS_FOLDER as NEEDS_FOLDER
@@ -18,10 +18,9 @@ from foundation.spack.specs import Node, Spec, SpecFile, read_spec_file, spec_of
 from foundation.stores.store import SPACKITOR_FOLDER, Content, Store, StoredObject, read_all
 from spackitor.inventory import remembered
 from spackitor.inventory.inventory import Entry, IndexFile, Inventory, Orphan
-from spackitor.inventory.quarantine import RUNS_FOLDER, Run, read_run
-from spackitor.inventory.roots import ROOTS_FOLDER, RootSet, read_root_set
 from spackitor.inventory.sources import ARCHIVES
 from spackitor.layouts import v2, v3
+from spackitor.survey.side_folder import read_side_folder, require_something
 
 _LAYOUT_FOLDER: Final = re.compile(r"v\d+")
 _SOURCES: Final = {ARCHIVES.rstrip("/"), NEEDS_FOLDER.rstrip("/")}
@@ -55,8 +54,8 @@ class _Found:
     is_remembered: bool = True
 
 
-def survey(store: Store, *, every_spec_file: bool = False) -> CacheSurvey:
-    """Look at a mirror. An empty one gives an empty inventory.
+def survey(store: Store, *, every_spec_file: bool = False, may_be_empty: bool = True) -> CacheSurvey:
+    """Look at a mirror. An empty one gives an empty inventory, if it may be empty, and else raises `NotThereError`.
 
     With `every_spec_file`, what the indexes say of the specs is not relied on, only which ones the views list. Raises
     `NotThereError` where there is something, but no build cache, and `RefusedError` for layouts and versions that are
@@ -64,6 +63,7 @@ def survey(store: Store, *, every_spec_file: bool = False) -> CacheSurvey:
     """
     folders = store.folders()
     now = store.now()
+    require_something(store, folders, may_be_empty=may_be_empty)
     _require_known(store, folders)
     found = _Found()
     if layout_v2.FOLDER.rstrip("/") in folders:
@@ -95,15 +95,6 @@ def survey(store: Store, *, every_spec_file: bool = False) -> CacheSurvey:
     return CacheSurvey(inventory, found.manifests, found.is_remembered)
 
 
-def read_side_folder(store: Store) -> tuple[tuple[Run, ...], tuple[RootSet, ...]]:
-    """The records of earlier runs and the root sets. Raises `DamagedError`: what they protect would be lost."""
-    keys = [one.key for folder in (RUNS_FOLDER, ROOTS_FOLDER) for one in store.list(folder)]
-    contents = {key: content for key, content in read_all(store, keys) if content is not None}
-    runs = [read_run(contents[key], f"{store.url}/{key}") for key in sorted(contents) if key.startswith(RUNS_FOLDER)]
-    roots = [read_root_set(contents[key], key) for key in sorted(contents) if key.startswith(ROOTS_FOLDER)]
-    return tuple(runs), tuple(roots)
-
-
 def _require_known(store: Store, folders: Iterable[str]) -> None:
     known = {layout_v2.FOLDER.rstrip("/"), layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")}
     for name in folders:
@@ -121,9 +112,11 @@ def _survey_v2(store: Store, found: _Found) -> None:
     found.orphans += result.orphans
     found.unrecognised += result.unrecognised
     found.objects += len(objects)
-    keys = {one.key for one in objects}
-    content = store.read(layout_v2.INDEX) if layout_v2.INDEX in keys else None
-    checksum = store.read(layout_v2.INDEX_CHECKSUM) if layout_v2.INDEX_CHECKSUM in keys else None
+    there = {one.key: one for one in objects}
+    content, checksum = (
+        (_behind(store, there[key]) if there[key].leads_to else store.read(key)) if key in there else None
+        for key in (layout_v2.INDEX, layout_v2.INDEX_CHECKSUM)
+    )
     found.indexes.append(v2.index_file(content, checksum))
 
 
@@ -142,10 +135,12 @@ def _survey_v3(store: Store, found: _Found, *, remember: bool) -> None:
     found.unrecognised += result.unrecognised
     found.objects += len(manifests) + len(blobs)
     indexes = layout_v3.index_manifests(found.manifests)
+    links = {one.key: one for one in blobs if one.leads_to}
     for key, view in indexes.items():
         manifest = found.manifests[key]
         blob = layout_v3.index_blob(manifest)
-        found.indexes.append(v3.index_file(key, manifest, view, store.read(blob) if blob else None))
+        content = _behind(store, links[blob]) if blob in links else store.read(blob) if blob else None
+        found.indexes.append(v3.index_file(key, manifest, view, content))
     if layout_v3.INDEX not in indexes:
         found.indexes.append(IndexFile(Layout.V3, layout_v3.INDEX, None, None))
 
@@ -155,19 +150,42 @@ def read_manifests(
 ) -> dict[str, layout_v3.SpecManifest]:
     """The manifests among some objects, by key; what is known and unchanged is not read again."""
     result: dict[str, layout_v3.SpecManifest] = {}
-    new: list[str] = []
+    new: dict[str, StoredObject] = {}
     for one in objects:
         if not layout_v3.is_manifest(one.key):
             continue
         before = known.get(one.key)
-        if before and before.tag == one.tag:
+        if before and before.tag == one.tag and not one.leads_to:
             result[one.key] = before
         else:
-            new.append(one.key)
-    for key, content in read_all(store, new):
-        if content:  # otherwise it has just been removed
+            new[one.key] = one
+    for key, content in read_objects(store, new.values()):
+        if content:
             result[key] = layout_v3.read_manifest(content, key)
+        elif new[key].leads_to:  # otherwise it has just been removed
+            result[key] = layout_v3.SpecManifest(new[key].tag, False, (), f"{key}: a link to what cannot be read")
     return result
+
+
+def read_objects(store: Store, objects: Iterable[StoredObject]) -> Iterator[tuple[str, Content | None]]:
+    """Read many objects at once; of a link what it leads to, as Spack does, with the tag that links have.
+
+    What cannot be read through a link is told of, and is not there.
+    """
+    every = tuple(objects)
+    yield from read_all(store, [one.key for one in every if not one.leads_to])
+    for one in every:
+        if one.leads_to:
+            yield one.key, _behind(store, one)
+
+
+def _behind(store: Store, link: StoredObject) -> Content | None:
+    try:
+        content = store.read(link.leads_to)
+    except (FileAccessError, RefusedError) as error:
+        logger.warning("%s: a link to what cannot be read: %s", link.key, error)
+        return None
+    return Content(content.data, link.tag) if content else None
 
 
 def _specs(store: Store, found: _Found) -> tuple[dict[str, Spec], dict[str, tuple[int, Node]], tuple[Entry, ...]]:
@@ -179,7 +197,7 @@ def _specs(store: Store, found: _Found) -> tuple[dict[str, Spec], dict[str, tupl
     nodes: dict[str, tuple[int, Node]] = {}
     unknown = {entry.spec_file: entry for entry in found.entries if entry.hash not in specs and entry.is_whole}
     damage: dict[str, str] = {}
-    for key, content in read_all(store, unknown):
+    for key, content in read_objects(store, (entry.spec_object for entry in unknown.values())):
         try:
             file = spec_file_of(content, unknown[key].hash, key)
         except DamagedError as error:

@@ -283,6 +283,10 @@ class WatchedStore:
         """Whether the store may be written."""
         self._store.require_writable(keys)
 
+    def keeps_versions(self) -> bool:
+        """Whether what is deleted goes on to take space."""
+        return self._store.keeps_versions()
+
     def write(self, key: str, data: bytes, *, replaces: str | None = ANYTHING, no_cache: bool = False) -> str:
         """Write an object."""
         self._effect("write", key)
