@@ -52,6 +52,8 @@ class Document:
     keys: Mapping[Location, Position] = field(default_factory=dict, repr=False)
     written: Mapping[Location, str] = field(default_factory=dict, repr=False)
     """How numbers were written that would be written otherwise again, as `3.10` and `010`."""
+    texts: Mapping[Location, int] = field(default_factory=dict, repr=False)
+    """Where the text of a value begins, seen from its place, for values that stand in one line letter for letter."""
 
     def position(self, location: Location, *, of_key: bool = False) -> Position:
         """Where the value at `location` stands (or its key), or else the closest thing around it."""
@@ -65,6 +67,13 @@ class Document:
     def fault(self, location: Location, message: str, hint: str = "", *, of_key: bool = False) -> Fault:
         """A fault at the place of `location`."""
         return Fault(self.path, *self.position(location, of_key=of_key), message, hint)
+
+    def fault_in_text(self, location: Location, column: int, message: str, hint: str = "") -> Fault:
+        """A fault at a column of a text, counted from 1, or at the beginning of one that is written otherwise."""
+        place = self.position(location)
+        if location in self.texts:
+            place = Position(place.line, place.column + self.texts[location] + column - 1)
+        return Fault(self.path, *place, message, hint)
 
 
 def parse(content: bytes, path: str) -> Document:
@@ -176,6 +185,7 @@ class _NodeReader:
         self.values: dict[Location, Position] = {}
         self.keys: dict[Location, Position] = {}
         self.written: dict[Location, str] = {}
+        self.texts: dict[Location, int] = {}
         self.faults: list[Fault] = []
         self.constructor = _parser(pure=False).constructor
         self.count = 0
@@ -185,7 +195,7 @@ class _NodeReader:
         value = None if node is None else self._value(node, ())
         if self.faults:
             raise InvalidInputError(self.faults)
-        return Document(self.path, value, self.values, self.keys, self.written)
+        return Document(self.path, value, self.values, self.keys, self.written, self.texts)
 
     def _value(self, node: Node, location: Location) -> Any:
         self.count += 1
@@ -193,6 +203,7 @@ class _NodeReader:
             raise InvalidInputError([*self.faults, self._fault(node, f"expands to over {MAX_VALUES} values")])
         self.values[location] = Position(node.start_mark.line + 1, node.start_mark.column + 1)
         if isinstance(node, ScalarNode):
+            self._note_text(node, location)
             scalar = self._scalar(node)
             if isinstance(scalar, int | float) and not isinstance(scalar, bool) and str(scalar) != node.value:
                 self.written[location] = node.value
@@ -242,6 +253,14 @@ class _NodeReader:
             return self.constructor.construct_object(node)
         self.faults.append(self._fault(node, f"the tag {node.tag!r} has no meaning here"))
         return None
+
+    def _note_text(self, node: ScalarNode, location: Location) -> None:
+        quotes = {None: 0, "": 0, "'": 1, '"': 1}.get(node.style)
+        start, end = node.start_mark, node.end_mark
+        if quotes is None or start.line != end.line:
+            return
+        if end.column - start.column == len(node.value) + 2 * quotes:
+            self.texts[location] = quotes
 
     def _text(self, node: ScalarNode) -> str:
         text = str(node.value)

@@ -18,6 +18,7 @@ from job_creator import __version__, project_files
 from job_creator.engines.gitlab import names
 from job_creator.mirrors.cli import mirror
 from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, Options
+from job_creator.package_index.cli import index
 from job_creator.pipelines.cli import COMMANDS as CONTAINERS
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
@@ -128,10 +129,18 @@ def plan_command(
 
 @main.command("check", exit_codes=READING)
 @format_option("gitlab")
+@click.option(
+    "--package-index",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    envvar="SPACKTAINERS_PACKAGE_INDEX",
+    help=f"What 'jc index packages' wrote. [default: {project_files.PACKAGE_INDEX}, if the repository has it; "
+    "variable: SPACKTAINERS_PACKAGE_INDEX]",
+)
 @click.pass_obj
-def check_command(options: Options, form: str) -> None:
+def check_command(options: Options, form: str, package_index: Path | None) -> None:
     """Validate everything that you wrote. That is the site file, the environment template and all definitions.
 
+    Names of packages and variants are held against an index of the package repository, if there is one.
     '--format gitlab' is the code quality report that merge requests show.
 
     \b
@@ -143,7 +152,7 @@ def check_command(options: Options, form: str) -> None:
     from job_creator.reports import text as report
 
     try:
-        written = inputs.read_all(options.directory, options.site_file)
+        written = inputs.read_all(options.directory, options.site_file, package_index)
     except InvalidInputError as error:
         if form == "text":
             raise
@@ -318,7 +327,7 @@ def stand_in_spack(arguments: tuple[str, ...]) -> None:
     stand_in.run(arguments, os.environ, click.echo)
 
 
-for command in (*CONTAINERS, *PUBLISHING, *REHEARSAL, mirror):
+for command in (*CONTAINERS, *PUBLISHING, *REHEARSAL, index, mirror):
     main.add_command(command)
 
 

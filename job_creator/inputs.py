@@ -9,6 +9,7 @@ from typing import Any
 
 from foundation.doors.files import read_file
 from foundation.errors import Fault, FileAccessError, InvalidInputError
+from foundation.spack.package_index import PackageIndex, read_package_index
 from foundation.yaml_io import Document, parse
 from job_creator import project_files
 from job_creator.checks.checks import Checked, check
@@ -33,10 +34,11 @@ class Written:
     """What could not be checked, and why."""
 
 
-def read_all(root: Path, site_file: str) -> Written:
+def read_all(root: Path, site_file: str, package_index: Path | None = None) -> Written:
     """Read site file, template and definitions, and see that every base image can be built.
 
-    Raises `InvalidInputError` with the faults of all of them, and `FileAccessError`.
+    Names of packages are held against `package_index`, or else that of the repository, if it has one. Raises
+    `InvalidInputError` with the faults of all of them, and `FileAccessError`.
     """
     faults = list(_image_faults(root))
     site: Site | None = None
@@ -60,7 +62,7 @@ def read_all(root: Path, site_file: str) -> Written:
     definitions, faults = survey.definitions, [*faults, *survey.faults]
     checked = Checked()
     if site:
-        checked = check(site, template, definitions, root)
+        checked = check(site, template, definitions, root, _package_index(root, package_index))
         faults += checked.faults
     if faults or site is None or template is None:
         raise InvalidInputError(faults)
@@ -83,6 +85,11 @@ def read_all(root: Path, site_file: str) -> Written:
 def read_site_file(root: Path, site_file: str) -> Site:
     """Read the site file alone. Raises `InvalidInputError`."""
     return read_site(_site_document(root, site_file))
+
+
+def _package_index(root: Path, named: Path | None) -> PackageIndex | None:
+    path = named or root / project_files.PACKAGE_INDEX
+    return read_package_index(read_file(path), str(path)) if named or path.is_file() else None
 
 
 def _site_document(root: Path, site_file: str) -> Document:

@@ -13,6 +13,10 @@ SITE_FILE: Final = "spacktainers.yaml"
 TEMPLATE_FILE: Final = "spack.yaml"
 
 
+PACKAGE_INDEX: Final = "package_index.json"
+"""What the package repository has, as `jc index packages` writes it; needed by nothing, so a repository may lack it."""
+
+
 EXTRA_FILES_FOLDER: Final = "spacktainer"
 
 

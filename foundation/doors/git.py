@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.doors.processes import ProcessError, run, without_credentials
@@ -47,3 +48,28 @@ def live_refs(remote: str, checkout: Path) -> frozenset[str]:
         raise CouldNotAskError(f"cannot list the branches of {without_credentials(remote)!r}: {error}") from None
     # Not splitlines: names of refs may hold what Unicode calls the end of a line.
     return frozenset(name for _, _, name in (line.partition("\t") for line in answer.split("\n")) if name)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOut:
+    """What a folder of a git checkout is at."""
+
+    commit: str
+    refs: tuple[str, ...]
+    """Short names of the tags and branches that name the commit."""
+    is_changed: bool
+    """Whether files in the folder differ from the commit."""
+
+
+def checked_out(folder: Path) -> CheckedOut | None:
+    """What a folder is at; `None` if it is in no git checkout."""
+    git = ["git", "-C", str(folder)]
+    try:
+        commit = run([*git, "rev-parse", "HEAD"], seconds=TIMEOUT_SECONDS, environment=_UNATTENDED).strip()
+        refs = run([*git, "for-each-ref", "--points-at=HEAD", "--format=%(refname)"], seconds=TIMEOUT_SECONDS)
+        changes = run([*git, "status", "--porcelain", "--", "."], seconds=TIMEOUT_SECONDS)
+    except ProcessError as error:
+        logger.info("%s", error)
+        return None
+    short = (re.sub(r"^refs/(heads|tags|remotes/[^/]+)/", "", name) for name in refs.split("\n"))
+    return CheckedOut(commit, tuple(sorted({name for name in short if name and name != "HEAD"})), bool(changes.strip()))

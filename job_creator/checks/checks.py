@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.errors import Fault
+from foundation.spack.package_index import PackageIndex
 from job_creator.checks.ci import ci_faults
 from job_creator.checks.container import container_faults
 from job_creator.checks.environment_file import Check, EnvironmentFile
@@ -18,6 +19,7 @@ from job_creator.checks.mirrors import mirror_faults
 from job_creator.checks.recipes import recipe_faults
 from job_creator.checks.sections import module_faults, refused_sections, sections_of_groups
 from job_creator.checks.shapes import list_name_faults, shape_faults
+from job_creator.checks.specs.faults import spec_faults
 from job_creator.definitions.definitions import Definition, SpackDefinition
 from job_creator.definitions.layers import Layers
 from job_creator.site.site import Site
@@ -36,6 +38,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     container_faults,
     spec_groups,
     sections_of_groups,
+    spec_faults,
 )
 """In the order in which faults at one place are told."""
 
@@ -52,18 +55,40 @@ class Checked:
     """What was not checked, and why, a sentence each."""
 
 
-def check(site: Site, template: Layers | None, definitions: Iterable[Definition], root: Path) -> Checked:
+def check(
+    site: Site,
+    template: Layers | None,
+    definitions: Iterable[Definition],
+    root: Path,
+    index: PackageIndex | None = None,
+) -> Checked:
     """Hold the template and all definitions, each valid by its outer form, against what Spack and GitLab accept.
 
     What they include is looked at as well, each file by itself. Without a template, since that is at fault itself,
-    nothing is said of what it makes together with definitions.
+    nothing is said of what it makes together with definitions. Names are held against `index` if that is of the
+    recipes which the site pins.
     """
-    subjects = [EnvironmentFile(document, site, root) for document in (template.documents if template else ())]
+    fitting = index if index and index.is_of(site.spack.recipes_ref) else None
+    subjects = [
+        EnvironmentFile(document, site, root, index=fitting) for document in (template.documents if template else ())
+    ]
     for one in definitions:
         if isinstance(one, SpackDefinition):
             documents = (one.document, *one.included)
-            subjects += [EnvironmentFile(document, site, root, one, template) for document in documents]
+            subjects += [EnvironmentFile(document, site, root, one, template, fitting) for document in documents]
     # What a file says alone is wrong for all that include it, and told once.
     faults = dict.fromkeys(fault for subject in subjects for rule in CHECKS for fault in rule(subject))
     not_checked = dict.fromkeys(text for subject in subjects for question in QUESTIONS for text in question(subject))
-    return Checked(tuple(faults), tuple(not_checked))
+    return Checked(tuple(faults), (*not_checked, *_unchecked_names(site, index, subjects)))
+
+
+def _unchecked_names(site: Site, index: PackageIndex | None, subjects: Iterable[EnvironmentFile]) -> Iterator[str]:
+    """Where names of packages and variants were not looked up, and why."""
+    names, ref = "names of packages and variants", site.spack.recipes_ref
+    if not index:
+        yield f"{names}: there is no package index of {ref}; 'jc index packages' makes one"
+    elif not index.is_of(ref):
+        found = ", ".join(sorted(index.refs)) or index.commit
+        yield f"{names}: the package index is of {found}, and the site pins {ref}; 'jc index packages' makes one"
+    elif own := sorted({one.document.path for one in subjects if one.names_own_repositories}):
+        yield f"{names} in {', '.join(own)}: there are package repositories that no index is of"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation.errors import Fault
+from foundation.spack.package_index import PackageIndex
 from foundation.spack.releases import SpackLine
 from foundation.yaml_io import Document, Location
 from job_creator.definitions.definitions import SpackDefinition
@@ -28,6 +29,13 @@ class EnvironmentFile:
     definition: SpackDefinition | None = None
     template: Layers | None = field(default=None, repr=False, compare=False)
     """The template that the definition is merged with."""
+    index: PackageIndex | None = field(default=None, repr=False, compare=False)
+    """What the package repository has that the site pins, if that is known."""
+
+    @property
+    def names_own_repositories(self) -> bool:
+        """Whether packages come from repositories that no index knows."""
+        return bool(self.merged.get("repos"))
 
     @property
     def line(self) -> SpackLine:
@@ -59,6 +67,10 @@ class EnvironmentFile:
     def fault(self, location: Location, message: str, hint: str = "", *, of_key: bool = False) -> Fault:
         """A fault at a place below `spack:`."""
         return self.document.fault(("spack", *location), message, hint, of_key=of_key)
+
+    def fault_in_text(self, location: Location, column: int, message: str, hint: str = "") -> Fault:
+        """A fault at a column of a text below `spack:`, counted from 1."""
+        return self.document.fault_in_text(("spack", *location), column, message, hint)
 
     def fault_of_merged(self, location: Location, message: str, hint: str = "") -> Fault:
         """A fault of `merged`, where it was written: in this file, what it includes, or the template.

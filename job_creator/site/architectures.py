@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from foundation.registries.published import PLATFORMS, SPELLINGS
+from foundation.spack.grammar.targets import meant_target, unknown_targets
 from foundation.validation import Form, Items, Value, did_you_mean
 from job_creator.site.places import BinaryMirror, BuildCache, ContainersBucket, SourceMirror
 from job_creator.site.runners import JobKind, JobSettings, Proxy
@@ -22,6 +23,8 @@ _COMPILER = re.compile(r"[a-z0-9-]+(@[A-Za-z0-9_.:=,-]+)?")
 def _target(text: str) -> str:
     if not _TARGET.fullmatch(text):
         raise ValueError(f"{text!r} is no Spack target; 'spack arch --known-targets' lists them")
+    if unknown_targets(text):
+        raise ValueError(f"{text!r} is no Spack target; {meant_target(text)}")
     return text
 
 

@@ -70,6 +70,11 @@ class Spack(Value):
         """The release line. Raises `ValueError` when it is unknown or unsupported."""
         return SpackLine.parse(self.version) if self.version else line_of_ref(self.ref)
 
+    @property
+    def recipes_ref(self) -> str:
+        """The ref that recipes come from: that of the package repository, or of a Spack that brings its own."""
+        return self.packages.ref if self.packages else self.ref
+
 
 class Signing(Value):
     """Names of the CI variables, of type file, that hold the key pair which packages are signed with."""

@@ -20,6 +20,11 @@ from tests.commands import jc
 from tests.locks import write_environment
 from tests.samples import REPOSITORY, SITE
 
+NOT_CHECKED = (
+    "not checked: names of packages and variants: there is no package index of v2025.11.0; "
+    "'jc index packages' makes one"
+)
+
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
@@ -64,6 +69,7 @@ def test_a_site_and_a_container_are_a_repository(bare: Path) -> None:
     assert result.stdout.splitlines() == [
         "all valid: 1 containers for amd64",
         f"not in this repository, so those of jc are used: {', '.join(PARTS_WITH_DEFAULTS)}",
+        NOT_CHECKED,
     ]
     for command in ("plan", "create-jobs"):
         options = ["-o", str(bare / "out" / "p.yaml")] if command == "create-jobs" else []
@@ -88,7 +94,7 @@ def test_jobs_find_what_the_repository_left_out(bare: Path, tmp_path: Path) -> N
 
 def test_a_copy_of_the_defaults_makes_the_same_images(bare: Path, whole: Path, tmp_path: Path) -> None:
     assert missing(whole) == ()
-    assert jc("-C", str(whole), "check").stdout == "all valid: 1 containers for amd64\n"
+    assert jc("-C", str(whole), "check").stdout == f"all valid: 1 containers for amd64\n{NOT_CHECKED}\n"
     of_jc, own = written(bare, tmp_path / "out"), written(whole, tmp_path / "own")
     assert not (own / DEFAULTS_FOLDER).exists()
     for name, job in jobs(own).items():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation.doors.git import resolve
+from foundation.doors.git import CheckedOut, checked_out, resolve
 from foundation.doors.processes import ProcessError, run
 from foundation.errors import CouldNotAskError, NotReadyError
 
@@ -76,3 +76,15 @@ def test_a_program_that_hangs_or_is_missing_ends_in_an_error() -> None:
         run(["sleep", "5"], seconds=0.1)
     with pytest.raises(NotReadyError, match="is not installed"):
         run(["no-such-program"], seconds=1)
+
+
+def test_a_checkout_says_where_it_is(remote: Path, tmp_path: Path) -> None:
+    git(remote, "checkout", "--quiet", "v1")
+    found = checked_out(remote)
+    assert found == CheckedOut(git(remote, "rev-parse", "v1^{}"), ("light", "v1"), is_changed=False)
+    (remote / "new").write_text("x")
+    changed = checked_out(remote)
+    assert changed is not None
+    assert changed.is_changed
+    (tmp_path / "elsewhere").mkdir()
+    assert checked_out(tmp_path / "elsewhere") is None

@@ -1,0 +1,99 @@
+"""Specs that Spack would refuse, and those that mean nothing where they stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from foundation.errors import Fault
+from foundation.spack.grammar.parser import parse_spec
+from foundation.spack.grammar.spec import AbstractSpec, Misspelt
+from foundation.spack.grammar.targets import meant_target, unknown_targets
+from foundation.yaml_io import Location
+from job_creator.checks.environment_file import EnvironmentFile
+from job_creator.checks.specs.names import name_problems
+from job_creator.checks.specs.places import REFERENCE, SpecPlace, Use, spec_places
+from job_creator.environments.marks import unmarked
+
+_TARGET_KEYS: Final = ("target", "arch", "architecture")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+def spec_faults(file: EnvironmentFile) -> Iterator[Fault]:
+    """Everything that is wrong with the specs of one file."""
+    toolchains = file.merged.get("toolchains")
+    names = frozenset(map(unmarked, toolchains)) if isinstance(toolchains, Mapping) else frozenset()
+    for place in spec_places(file.section):
+        for problem in _problems(place, file, names):
+            yield _fault(file, place, problem)
+    yield from _nameless_matrices(file)
+
+
+def _problems(place: SpecPlace, file: EnvironmentFile, toolchains: frozenset[str]) -> Iterator[Misspelt]:
+    if place.use is Use.TARGET:
+        yield from _targets(place.text, 1)
+        return
+    if place.use is Use.NAMED and not _NAME.fullmatch(place.text):
+        yield Misspelt(1, f"{place.text!r} is not the name of a package", "versions and variants stand in require:")
+        return
+    prefix = "%" if place.use is Use.COMPILER else ""
+    spec = parse_spec(prefix + place.text, file.line, toolchains)
+    if isinstance(spec, Misspelt):
+        column = max(1, spec.column - len(prefix))
+        yield Misspelt(column, f"Spack {file.line} refuses {place.text!r}: {spec.message}", spec.hint)
+        return
+    yield from _meaningless(spec, place)
+    if place.use is not Use.COMPILER and not file.names_own_repositories:
+        yield from name_problems(spec, place, file.line, file.index)
+
+
+def _meaningless(spec: AbstractSpec, place: SpecPlace) -> Iterator[Misspelt]:
+    if place.use is Use.ROOT and not spec.name and not spec.hash:
+        hint = "begin with the name of a package; what holds for all packages stands in packages: all: require:"
+        yield Misspelt(1, f"{place.text!r} names no package", hint)
+    for edge in spec.all_edges():
+        if edge.spec.says_nothing:
+            yield Misspelt(edge.column, f"{edge.sigil!r} is followed by no dependency", "write its name behind it")
+    for node in spec.nodes():
+        if node.hash and not place.may_have_hash:
+            hint = "write name, version and variants instead"
+            yield Misspelt(node.column, f"'/{node.hash}' names a package of one store, which jobs do not have", hint)
+        for setting in node.settings:
+            if setting.name in _TARGET_KEYS and isinstance(setting.value, str):
+                parts = setting.value.split("-")
+                target = parts[-1] if len(parts) == 3 or setting.name == "target" else setting.value
+                yield from _targets(target, setting.column)
+
+
+def _targets(text: str, column: int) -> Iterator[Misspelt]:
+    for name in unknown_targets(text):
+        yield Misspelt(column, f"{name!r} is no target", meant_target(name))
+
+
+def _nameless_matrices(file: EnvironmentFile) -> Iterator[Fault]:
+    """Matrices of `specs` in which no row has a name, so that no combination has one."""
+    for key, value in file.section.items():
+        if unmarked(key) != "specs" or not isinstance(value, list):
+            continue
+        for index, item in enumerate(value):
+            rows = item.get("matrix") if isinstance(item, Mapping) else None
+            if isinstance(rows, list) and rows and not any(_may_name(row, file) for row in rows):
+                location: Location = (key, index, "matrix")
+                yield file.fault(location, "no row of this matrix has names of packages", "add a row: - [hdf5]")
+
+
+def _may_name(row: Any, file: EnvironmentFile) -> bool:
+    """Whether anything in a row could be the name of a package. What cannot be read is told elsewhere."""
+    for one in row if isinstance(row, list) else ():
+        spec = parse_spec(one, file.line) if isinstance(one, str) and not REFERENCE.fullmatch(one) else None
+        if not isinstance(spec, AbstractSpec) or spec.name:
+            return True
+    return not isinstance(row, list)
+
+
+def _fault(file: EnvironmentFile, place: SpecPlace, problem: Misspelt) -> Fault:
+    if place.of_key:
+        return file.fault(place.location, problem.message, problem.hint, of_key=True)
+    return file.fault_in_text(place.location, problem.column, problem.message, problem.hint)

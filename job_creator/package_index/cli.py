@@ -1,0 +1,81 @@
+"""`jc index`: what checks know of packages without a Spack."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from foundation.command_line import Command, Group, json_option
+from foundation.errors import ExitCode
+from job_creator import project_files
+from job_creator.options import READING, Options
+
+
+@click.group(cls=Group, exit_codes=())
+def index() -> None:
+    """Write down what a package repository has.
+
+    \b
+    Examples:
+      jc index packages --spack ~/spack/bin/spack
+    """
+
+
+@index.command(cls=Command, exit_codes=(*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_READY, ExitCode.REFUSED))
+@click.option(
+    "-o",
+    "--output-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"Where it goes.  [default: {project_files.PACKAGE_INDEX} in the repository]",
+)
+@click.option("--spack", "program", default="spack", show_default=True, metavar="PROGRAM", help="The Spack to ask.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    multiple=True,
+    help="A folder with configuration for it, such as where its package repository is. May be repeated.",
+)
+@click.option("--ref", default="", metavar="REF", help="Of which the recipes are, if they are in no git checkout.")
+@json_option
+@click.pass_obj
+def packages(
+    options: Options, output_file: Path | None, program: str, scopes: tuple[Path, ...], ref: str, as_json: bool
+) -> None:
+    """Index packages, variants and their values. Then 'jc check' knows misspelt ones, and needs no Spack.
+
+    The index is of the commit that is checked out, and counts while the site file pins that commit or a tag of it.
+
+    \b
+    Examples:
+      jc index packages
+      jc index packages --spack ~/spack/bin/spack -o index.json
+    """
+    from foundation.doors.files import write_files
+    from foundation.spack.package_index import read_package_index
+    from foundation.spack.program import SpackProgram
+    from job_creator.inputs import read_site_file
+    from job_creator.package_index.building import build
+
+    pinned = read_site_file(options.directory, options.site_file).spack.recipes_ref
+    built = build(SpackProgram(program, scopes=scopes), ref)
+    path = output_file or options.directory / project_files.PACKAGE_INDEX
+    write_files(path.parent, {path.name: built.content})
+    is_pinned = read_package_index(built.content, str(path)).is_of(pinned)
+    if as_json:
+        value = {
+            "file": str(path),
+            "commit": built.commit,
+            "refs": list(built.refs),
+            "packages": built.packages,
+            "virtuals": built.virtuals,
+            "pinned": is_pinned,
+        }
+        click.echo(json.dumps(value, indent=2))
+    elif not options.quiet:
+        what = ", ".join(built.refs) or built.commit
+        click.echo(f"wrote {path}: {built.packages} packages and {built.virtuals} virtual ones of {what}")
+        if not is_pinned:
+            click.echo(f"the site file pins {pinned}, so 'jc check' cannot use it")
