@@ -32,12 +32,12 @@ class EnvironmentFile:
     index: PackageIndex | None = field(default=None, repr=False, compare=False)
     """What the package repository has that the site pins, if that is known."""
 
-    @property
+    @cached_property
     def names_own_repositories(self) -> bool:
         """Whether packages come from repositories that no index knows."""
         return bool(self.merged.get("repos"))
 
-    @property
+    @cached_property
     def line(self) -> SpackLine:
         """The line of Spack that the site builds with."""
         return self.site.spack.line
