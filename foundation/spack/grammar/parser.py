@@ -24,13 +24,13 @@ _TYPES: Final = ("build", "link", "run", "test")
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class _SpecToken:
     kind: Kind
     text: str
     start: int
 
 
-class _SyntaxError(Exception):
+class _SpecSyntaxError(Exception):
     def __init__(self, start: int, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.start, self.message, self.hint = start, message, hint
@@ -43,26 +43,26 @@ def parse_spec(text: str, line: SpackLine, toolchains: frozenset[str] = frozense
     Names behind `%` that are `toolchains` stand for those. Text without anything in it is a spec that says nothing.
     """
     try:
-        return _Parser(text, SYNTAXES[line], toolchains).spec()
-    except _SyntaxError as error:
+        return _SpecParser(text, SYNTAXES[line], toolchains).spec()
+    except _SpecSyntaxError as error:
         hint = error.hint or hint_for(text, error.start, SYNTAXES[line])
         return Misspelt(error.start + 1, error.message, hint)
 
 
 @dataclass
-class _Parser:
+class _SpecParser:
     text: str
     syntax: Syntax
     toolchains: frozenset[str]
-    tokens: list[_Token] = field(init=False)
+    tokens: list[_SpecToken] = field(init=False)
     """What is left to be read, the next one last."""
 
     def __post_init__(self) -> None:
         found = (match for match in self.syntax.tokens.finditer(self.text))
-        self.tokens = [_Token(Kind(str(one.lastgroup)), one[0], one.start()) for one in found]
+        self.tokens = [_SpecToken(Kind(str(one.lastgroup)), one[0], one.start()) for one in found]
         for token in self.tokens:
             if token.kind is Kind.UNKNOWN:
-                raise _SyntaxError(token.start, f"{token.text!r} has no meaning here")
+                raise _SpecSyntaxError(token.start, f"{token.text!r} has no meaning here")
         self.tokens = [one for one in self.tokens if one.kind is not Kind.SPACE][::-1]
 
     def spec(self) -> AbstractSpec:
@@ -92,43 +92,43 @@ class _Parser:
             try:
                 parent.add(edge, node, virtuals=virtuals, types=types, when=when)
             except NodeError as error:
-                raise _SyntaxError(token.start, error.message, error.hint) from None
+                raise _SpecSyntaxError(token.start, error.message, error.hint) from None
             if not edge.is_direct:
                 current = node
         if self.tokens:
             left = self.tokens[-1]
             if left.kind is Kind.CLOSED_EDGE:
-                raise _SyntaxError(left.start, "a bracket that nothing opened")
+                raise _SpecSyntaxError(left.start, "a bracket that nothing opened")
             hint = ""
             if last_was_toolchain:
                 hint = "nothing may follow a toolchain; write what is about the package before it"
-            raise _SyntaxError(left.start, f"a second spec begins at {left.text!r}", hint)
+            raise _SpecSyntaxError(left.start, f"a second spec begins at {left.text!r}", hint)
         return root.frozen()
 
-    def _accept(self, *kinds: Kind) -> _Token | None:
+    def _accept(self, *kinds: Kind) -> _SpecToken | None:
         return self.tokens.pop() if self.tokens and self.tokens[-1].kind in kinds else None
 
-    def _dependency(self, sigil: _Token) -> Node:
+    def _dependency(self, sigil: _SpecToken) -> Node:
         nothing = not self.tokens or self.tokens[-1].kind is Kind.EDGE
         if nothing and not self.syntax.direct_dependencies:
-            raise _SyntaxError(sigil.start, f"{sigil.text!r} is followed by no dependency")
+            raise _SpecSyntaxError(sigil.start, f"{sigil.text!r} is followed by no dependency")
         return Node(self.syntax, column=sigil.start + 2) if nothing else self._node()
 
     def _toolchain(self, edge: Edge, parent: Node) -> bool:
         """Whether a toolchain follows, which then is one of the dependencies of `parent`."""
         if not self.tokens:
-            raise _SyntaxError(edge.column - 1, f"{edge.sigil!r} is followed by no name")
+            raise _SpecSyntaxError(edge.column - 1, f"{edge.sigil!r} is followed by no name")
         following = self.tokens[-1]
         if following.text not in self.toolchains:
             return False
         if following.kind is not Kind.NAME:
-            raise _SyntaxError(following.start, f"the toolchain {following.text!r} has no legal name")
+            raise _SpecSyntaxError(following.start, f"the toolchain {following.text!r} has no legal name")
         self.tokens.pop()
         named = Node(self.syntax, name=following.text, column=following.start + 1)
         parent.add(edge, named, is_toolchain=True)
         return True
 
-    def _virtuals(self, token: _Token) -> tuple[str, ...]:
+    def _virtuals(self, token: _SpecToken) -> tuple[str, ...]:
         """The virtuals in `%c,cxx=gcc`; the package that provides them is left as the next token."""
         if token.kind is Kind.EDGE:
             pair = token.text.lstrip("%^")
@@ -140,10 +140,12 @@ class _Parser:
         if not found:
             return ()
         kind = Kind.FULL_NAME if "." in package else Kind.NAME
-        self.tokens.append(_Token(kind, package, token.start + len(token.text) - len(package)))
+        self.tokens.append(_SpecToken(kind, package, token.start + len(token.text) - len(package)))
         return tuple(names.split(","))
 
-    def _attributes(self, opening: _Token) -> tuple[tuple[str, ...], tuple[str, ...], AbstractSpec | None, _Token]:
+    def _attributes(
+        self, opening: _SpecToken
+    ) -> tuple[tuple[str, ...], tuple[str, ...], AbstractSpec | None, _SpecToken]:
         """Virtuals, types and condition that stand between brackets, and the closing one."""
         found: dict[str, tuple[str, ...]] = {}
         places: dict[str, int] = {}
@@ -152,24 +154,24 @@ class _Parser:
             name = name.removesuffix(":").strip("'\" " if not self.syntax.direct_dependencies else "")
             if name not in self.syntax.edge_keys:
                 known = " and ".join(sorted(self.syntax.edge_keys))
-                raise _SyntaxError(token.start, f"an edge has no attribute {name!r}", f"there are {known}")
+                raise _SpecSyntaxError(token.start, f"an edge has no attribute {name!r}", f"there are {known}")
             found[name] = tuple(value.strip("'\" ").split(","))
             places[name] = token.start
         closing = self._accept(Kind.CLOSED_EDGE)
         if not closing:
             place = self.tokens[-1] if self.tokens else opening
-            raise _SyntaxError(place.start, "only attributes such as virtuals=c may stand between the brackets")
+            raise _SpecSyntaxError(place.start, "only attributes such as virtuals=c may stand between the brackets")
         types = found.get("deptypes", ())
         for one in types:
             if one not in _TYPES:
-                raise _SyntaxError(
+                raise _SpecSyntaxError(
                     places["deptypes"], f"{one!r} is no type of dependencies", f"there are {', '.join(_TYPES)}"
                 )
         when = None
         if "when" in found:
             condition = parse_spec(found["when"][0], self.syntax.line, self.toolchains)
             if isinstance(condition, Misspelt):
-                raise _SyntaxError(places["when"], f"the condition: {condition.message}", condition.hint)
+                raise _SpecSyntaxError(places["when"], f"the condition: {condition.message}", condition.hint)
             when = condition
         return found.get("virtuals", ()), types, when, closing
 
@@ -183,18 +185,18 @@ class _Parser:
             node.namespace, _, node.name = token.text.rpartition(".")
         elif token := self._accept(Kind.FILE):
             hint = "write the spec itself; jobs have no such file"
-            raise _SyntaxError(start, f"{token.text!r} is read as a file with a concrete spec", hint)
+            raise _SpecSyntaxError(start, f"{token.text!r} is read as a file with a concrete spec", hint)
         for token in self._options():
             try:
                 self._set(node, token)
             except NodeError as error:
-                raise _SyntaxError(token.start, error.message, error.hint) from None
+                raise _SpecSyntaxError(token.start, error.message, error.hint) from None
             except ValueError as error:
                 message, _, hint = str(error).partition("; ")
-                raise _SyntaxError(token.start, message, hint) from None
+                raise _SpecSyntaxError(token.start, message, hint) from None
         return node
 
-    def _options(self) -> Iterator[_Token]:
+    def _options(self) -> Iterator[_SpecToken]:
         has_hash = False
         while self.tokens:
             kind = self.tokens[-1].kind
@@ -208,7 +210,7 @@ class _Parser:
             has_hash = has_hash or kind is Kind.HASH
             yield self.tokens.pop()
 
-    def _set(self, node: Node, token: _Token) -> None:
+    def _set(self, node: Node, token: _SpecToken) -> None:
         column = token.start + 1
         match token.kind:
             case Kind.VERSION:
@@ -230,7 +232,7 @@ class _Parser:
             case _:
                 node.hash = token.text[1:]
 
-    def _pair(self, token: _Token, sign: str) -> Attribute:
+    def _pair(self, token: _SpecToken, sign: str) -> Attribute:
         name, _, value = token.text.partition(sign)
         if self.syntax.spaced_pairs:
             value = value.strip("'\" ")
