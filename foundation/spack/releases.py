@@ -39,6 +39,8 @@ class Novelty(Enum):
     """`config: installer` chooses between the old and the new one (lib/spack/spack/schema/config.py)."""
     SPEC_GROUPS = auto()
     """Entries of `specs` may be groups (lib/spack/spack/schema/spec_list.py)."""
+    NEW_INSTALLER = auto()
+    """The new installer also takes what no index lists yet (spack#52073), as it is while a pipeline fills a cache."""
     INDEX_VIEWS = auto()
     """`buildcache update-index` takes `--name` and environments (lib/spack/spack/cmd/buildcache.py)."""
 
@@ -61,6 +63,19 @@ class SpackLine(NamedTuple):
     def __str__(self) -> str:
         """`1.1`."""
         return f"{self.major}.{self.minor}"
+
+    def why_no_installer(self, installer: object) -> str:
+        """Why packages cannot be built by this installer (`old` or `new`); empty if they can."""
+        if not self.has(Novelty.INSTALLERS):
+            since = since_of(Novelty.INSTALLERS)
+            return f"a choice of installers needs Spack {since} or newer; this site builds with {self}"
+        if installer == "new" and not self.has(Novelty.NEW_INSTALLER):
+            since = since_of(Novelty.NEW_INSTALLER)
+            return (
+                f"the new installer of Spack {self} only finds packages that the index of the cache lists already, "
+                f"which no pipeline has while it fills the cache; it can be used from Spack {since} on"
+            )
+        return ""
 
     def has(self, novelty: Novelty) -> bool:
         """Whether this line has what came with it or with an older one."""
@@ -155,7 +170,7 @@ RELEASES: Final = (
         specfile=5,
         database=8,
         layout=Layout.V3,
-        new=frozenset({Novelty.SPEC_GROUPS, Novelty.INDEX_VIEWS}),
+        new=frozenset({Novelty.SPEC_GROUPS, Novelty.NEW_INSTALLER, Novelty.INDEX_VIEWS}),
     ),
 )
 """All release lines that this project knows, in the order of their release."""

@@ -15,6 +15,7 @@ from job_creator.checks.environment_file import Check, EnvironmentFile
 from job_creator.checks.externals import unseen_externals, unseen_recipes
 from job_creator.checks.folders import config_path_faults, install_tree_faults, view_faults
 from job_creator.checks.groups import spec_groups
+from job_creator.checks.installers import installer_faults
 from job_creator.checks.mirrors import mirror_faults
 from job_creator.checks.recipes import recipe_faults
 from job_creator.checks.sections import module_faults, refused_sections, sections_of_groups
@@ -31,6 +32,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     ci_faults,
     install_tree_faults,
     config_path_faults,
+    installer_faults,
     view_faults,
     mirror_faults,
     recipe_faults,

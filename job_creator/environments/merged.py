@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from foundation.spack.releases import Novelty
 from job_creator.environments.marks import key_of, merge, replaces, without_order_marks
 from job_creator.environments.requirements import SiteRequirements, with_requirements
 from job_creator.environments.setting import Setting, mirrors, with_destination
@@ -23,6 +24,7 @@ def merged_environment(setting: Setting, template: Mapping[str, Any], definition
         "packages": {},
         "mirrors": mirrors(setting),
         "ci": pipeline_generation(setting),
+        **({"config": {"installer": setting.installer}} if setting.installer else {}),
     }
     environment = without_order_marks(merge(merge(generated, template), definition))
     mirrors_key = key_of(environment, "mirrors")
@@ -49,7 +51,9 @@ def pipeline_generation(setting: Setting) -> dict[str, Any]:
         "before_script": [render("spack_setup.sh.j2", public_key=setting.public_key_variable)],
         **({"variables": variables} if variables else {}),
     }
-    build_job: dict[str, Any] = {"script:": [render("spack_rebuild.sh.j2")]}
+    build_job: dict[str, Any] = {
+        "script:": [render("spack_rebuild.sh.j2", new_installer=setting.line.has(Novelty.NEW_INSTALLER))]
+    }
     if setting.signs:
         build_job["before_script-"] = [render("spack_sign.sh.j2", private_key=setting.signing_key_variable)]
     return {"target": "gitlab", "pipeline-gen": [{"any-job": any_job}, {"build-job": build_job}]}

@@ -41,6 +41,8 @@ class Setting:
     public_key_variable: str
     branch: str = ""
     """The branch of this run; empty for merge requests and tags."""
+    installer: str | None = None
+    """Which of Spack's installers the site wants."""
 
     @property
     def signs(self) -> bool:

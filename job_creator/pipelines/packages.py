@@ -100,6 +100,7 @@ def preparation(site: Site, environment: Mapping[str, str], name: str) -> Packag
         signing_key_variable=site.signing.private_key_variable,
         public_key_variable=site.signing.public_key_variable,
         branch=context.pushing_branch,
+        installer=site.spack.installer,
     )
     return PackagePlace(name, architecture, site, setting, context.pipeline_id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, model_validator
 
@@ -53,6 +53,11 @@ class Spack(Value):
     """Branch, tag or commit."""
     version: Text | None = None
     """Release line such as `"1.1"`, needed where `ref` does not say it."""
+    installer: Literal["old", "new"] | None = None
+    """Which of Spack's installers builds and installs packages, from Spack 1.1 on; without, Spack's own choice.
+
+    A `config: installer` of the template or of a definition is stronger.
+    """
     packages: GitSource | None = None
     """Package repository; Spack 0.23 and older bring their own."""
 
@@ -63,6 +68,8 @@ class Spack(Value):
             raise ValueError(f"Spack {line} has its recipes in a repository of its own; add 'packages:' with its ref")
         if not line.recipes_apart and self.packages:
             raise ValueError(f"Spack {line} brings its own recipes; remove 'packages:'")
+        if self.installer and (reason := line.why_no_installer(self.installer)):
+            raise ValueError(reason)
         return self
 
     @property

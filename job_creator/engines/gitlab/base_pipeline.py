@@ -149,6 +149,7 @@ def _workplace(architecture: str, inputs: Inputs, images: Mapping[str, DecidedIm
         signing_key_variable=inputs.site.signing.private_key_variable,
         public_key_variable=inputs.site.signing.public_key_variable,
         branch=inputs.context.pushing_branch,
+        installer=inputs.site.spack.installer,
     )
     need = needs_of(builder) if builder else ()
     return EnvironmentPlace(architecture, setting.architecture, inputs.site, setting, need)
