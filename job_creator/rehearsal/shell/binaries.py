@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from foundation.spack.layout_v3 import BLOBS, INDEX, INDEX_TYPE, MANIFESTS, SPEC_TYPE
+from foundation.spack.layout_v3 import BLOBS, INDEX, INDEX_TYPE, INDEXES, MANIFESTS, SPEC_TYPE
 
 SPEC_MANIFESTS: Final = f"{MANIFESTS}spec/"
 _ARCHIVE_TYPE: Final = "application/vnd.spack.install.v2.tar+gzip"
@@ -44,14 +44,15 @@ def manifest_key(node: Mapping[str, Any]) -> str:
     return f"{SPEC_MANIFESTS}{node['name']}/{node['name']}-{node['version']}-{node['hash']}.spec.manifest.json"
 
 
-def index(nodes: Iterable[Mapping[str, Any]]) -> Objects:
-    """What an update of the index writes for the specs that are in the cache."""
+def index(nodes: Iterable[Mapping[str, Any]], view: str = "") -> Objects:
+    """What an update of the index, or of a view of it, writes for specs that are in the cache."""
     installs = {
         str(node["hash"]): {"spec": node, "ref_count": 0, "in_buildcache": True}
         for node in sorted(nodes, key=lambda node: str(node["hash"]))
     }
     content = json.dumps({"database": {"version": "8", "installs": installs}}).encode()
-    return [_blob(content), (INDEX, _manifest([_record(f"{INDEX_TYPE}v8+json", content, "none")]))]
+    key = f"{INDEXES}{view}/{INDEX.removeprefix(INDEXES)}" if view else INDEX
+    return [_blob(content), (key, _manifest([_record(f"{INDEX_TYPE}v8+json", content, "none")]))]
 
 
 def _archive(node: Mapping[str, Any]) -> bytes:

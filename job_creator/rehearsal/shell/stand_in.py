@@ -13,6 +13,7 @@ from typing import Any, Final
 from foundation.doors.files import read_file, write_files
 from foundation.errors import DamagedError, Fault, InvalidInputError, NotThereError, RefusedError
 from foundation.spack.layout_v3 import read_manifest, spec_blob
+from foundation.spack.lockfile import read_lockfile
 from foundation.spack.specs import read_spec_file
 from foundation.stores.bucket import S3Store
 from foundation.stores.s3_client import endpoint_of, parse_s3_url
@@ -111,13 +112,18 @@ def _rebuild(arguments: Sequence[str], environment: Mapping[str, str], say: Say)
 
 
 def _update_index(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
-    """`spack buildcache update-index --keys URL`."""
-    store = S3Store(parse_s3_url(arguments[-1]), endpoint_of(environment))
+    """`spack buildcache update-index --keys URL`, or `--force --name VIEW URL FOLDER` for what a lockfile has."""
+    view = arguments[arguments.index("--name") + 1] if "--name" in arguments else ""
+    store = S3Store(parse_s3_url(arguments[-2 if view else -1]), endpoint_of(environment))
     manifests = [one.key for one in store.list(binaries.SPEC_MANIFESTS)]
     nodes = [_node_of(store, content.data) for _, content in read_all(store, manifests) if content is not None]
-    for key, content in binaries.index(nodes):
+    if view:
+        path = Path(arguments[-1]) / "spack.lock"
+        wanted = read_lockfile(read_file(path), str(path)).specs
+        nodes = [node for node in nodes if node["hash"] in wanted]
+    for key, content in binaries.index(nodes, view):
         store.write(key, content)
-    say(f"the index lists {len(nodes)} specs")
+    say(f"the {f'view {view}' if view else 'index'} lists {len(nodes)} specs")
 
 
 def _node_of(store: Store, manifest: bytes) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.spack.layout_v3 import INDEX, index_blob, read_manifest, spec_blob
+from foundation.spack.layout_v3 import INDEX, index_blob, index_manifests, read_manifest, spec_blob
 from foundation.spack.lockfile import read_lockfile
 from foundation.spack.specs import read_spec_file
 from foundation.stores.store import Content
@@ -72,3 +72,6 @@ def test_an_entry_of_the_cache_is_one_that_is_read_as_such() -> None:
     index = dict(binaries.index([nodes[hash_]]))
     database = index_blob(read_manifest(Content(index[INDEX], ""), INDEX))
     assert list(json.loads(index[database])["database"]["installs"]) == [hash_]
+    # A view has a manifest of its own.
+    (_, (key, _)) = binaries.index([nodes[hash_]], "tool-set")
+    assert index_manifests({key: manifest}) == {key: "tool-set"}
