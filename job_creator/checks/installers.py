@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from foundation.errors import Fault
+from foundation.spack.releases import Novelty
 from job_creator.checks.environment_file import EnvironmentFile
 from job_creator.environments.marks import unmarked
 
 
 def installer_faults(subject: EnvironmentFile) -> Iterator[Fault]:
-    """`config: installer` where the line of Spack lacks it, or lacks it for packages that are built in a pipeline."""
+    """`config: installer` that cannot build packages in a pipeline; that a line lacks the key is for `shapes`."""
+    if not subject.line.has(Novelty.INSTALLERS):
+        return
     for section, config in subject.section.items():
         if unmarked(section) == "config" and isinstance(config, Mapping):
             for key, value in config.items():
