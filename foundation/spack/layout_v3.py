@@ -12,6 +12,7 @@ Source: `BuildcacheManifest` and `BlobRecord` in lib/spack/spack/url_buildcache.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -138,6 +139,30 @@ def hash_of(key: str) -> str:
     """The DAG hash in the name of the manifest of a spec; empty if it is none."""
     match = SPEC_MANIFEST.fullmatch(key)
     return match[1] if match else ""
+
+
+def index_objects(data: bytes, version: int) -> tuple[str, bytes, bytes]:
+    """An index with this version of the database: the key of its blob, the blob, and the manifest that leads to it."""
+    return _objects(data, f"{INDEX_TYPE}v{version}+json")
+
+
+def key_index_objects(data: bytes) -> tuple[str, bytes, bytes]:
+    """The index of keys: the key of its blob, the blob, and the manifest that leads to it."""
+    return _objects(data, f"{KEY_INDEX_TYPE}v1+json")
+
+
+def _objects(data: bytes, media_type: str) -> tuple[str, bytes, bytes]:
+    """The manifest is laid out as Spack does it."""
+    checksum = hashlib.sha256(data).hexdigest()
+    record = {
+        "contentLength": len(data),
+        "mediaType": media_type,
+        "compression": "none",
+        "checksumAlgorithm": "sha256",
+        "checksum": checksum,
+    }
+    manifest = json.dumps({"version": VERSION, "data": [record]}, indent=0, separators=(",", ":"))
+    return f"{BLOBS}sha256/{checksum[:2]}/{checksum}", data, manifest.encode()
 
 
 def index_manifests(read: Mapping[str, SpecManifest]) -> dict[str, str]:

@@ -29,8 +29,9 @@ _LISTS_OTHERS: Final = re.compile(
 
 
 def is_carried(key: str) -> bool:
-    """Whether a file belongs to what a bundle takes along: not what is unfinished, and no records of a cleaning."""
-    return not key.startswith((STAGING, SPACKITOR_FOLDER)) and not _TEMPORARY.fullmatch(key.rpartition("/")[2])
+    """Whether a file belongs to what a bundle takes along: not what is unfinished, nor notes about this very mirror."""
+    is_own = key in OF_ONE_PLACE or key.startswith((STAGING, SPACKITOR_FOLDER))
+    return not is_own and not _TEMPORARY.fullmatch(key.rpartition("/")[2])
 
 
 def sha256_in_name(key: str) -> str:
@@ -76,5 +77,11 @@ def why_no_link(key: str, target: str) -> str:
     return ""
 
 
+VERIFIED_KEY: Final = f"{NEEDS_FOLDER}verified.json"
+"""Which files were read and found right, with what tells whether they were changed since."""
+IMPORTS_KEY: Final = f"{NEEDS_FOLDER}imports.json"
+"""The sha256 of the lists of all bundles that came into this mirror, or that these were made to add to."""
+OF_ONE_PLACE: Final = {VERIFIED_KEY, IMPORTS_KEY}
+"""What says something of one mirror only, and stays there."""
 COMMITS_KEY: Final = f"{NEEDS_FOLDER}recipes.json"
 """Which commits the repositories were filled for, the latest one first: `{"spack": [...], "packages": [...]}`."""

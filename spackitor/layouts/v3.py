@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from foundation.errors import DamagedError
 from foundation.spack.index import read_index
 from foundation.spack.layout_v3 import (
-    BLOBS,
     FOLDER,
-    INDEX_TYPE,
     SPEC_MANIFEST,
     SPEC_TYPE,
-    VERSION,
     SpecManifest,
     index_blob,
+    index_objects,
 )
 from foundation.spack.releases import Layout
 from foundation.spack.specs import intern
@@ -95,16 +91,5 @@ def index_file(key: str, manifest: SpecManifest, view: str, content: Content | N
 
 def index_writes(file: IndexFile, data: bytes, version: int) -> tuple[Write, ...]:
     """How an index is written: the blob, then the manifest that leads to it, laid out as Spack does."""
-    checksum = hashlib.sha256(data).hexdigest()
-    record = {
-        "contentLength": len(data),
-        "mediaType": f"{INDEX_TYPE}v{version}+json",
-        "compression": "none",
-        "checksumAlgorithm": "sha256",
-        "checksum": checksum,
-    }
-    manifest = json.dumps({"version": VERSION, "data": [record]}, indent=0, separators=(",", ":"))
-    return (
-        Write(f"{BLOBS}sha256/{checksum[:2]}/{checksum}", data),
-        Write(file.key, manifest.encode(), replaces=file.tag, no_cache=True),
-    )
+    blob, data, manifest = index_objects(data, version)
+    return (Write(blob, data), Write(file.key, manifest, replaces=file.tag, no_cache=True))

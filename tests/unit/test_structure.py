@@ -125,7 +125,7 @@ PURE: Final = {
     "job_creator/environments": ("*",),
     "job_creator/images": ("*",),
     "job_creator/mirrors": ("contents", "findings"),
-    "job_creator/mirrors/bundles": ("bundle", "parts"),
+    "job_creator/mirrors/bundles": ("bundle", "merging", "parts"),
     "job_creator/mirrors/configuration": ("scope",),
     "job_creator/mirrors/needs": ("answers", "binaries", "plan", "plan_report"),
     "job_creator/mirrors/verification": ("binary_checks", "registry_checks", "source_checks"),

@@ -8,22 +8,33 @@ that was ended anywhere leaves a mirror that is right as far as it goes, and the
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 from uuid import uuid4
 
-from foundation.doors.blocks import Progress, read, sha256
+from foundation.doors.blocks import Progress, sha256
 from foundation.errors import DamagedError, NotReadyError, NotThereError, RefusedError, naming
 from job_creator.mirrors.bundles.bundle import KEY, LIST, SIGNATURE, Bundle, File, read_bundle
-from job_creator.mirrors.contents import STAGING, lists_others, sha256_in_name
+from job_creator.mirrors.bundles.merges import (
+    Merge,
+    bundle_id,
+    content_of,
+    imported,
+    make_merge,
+    specs_of_both,
+    state_of,
+)
+from job_creator.mirrors.bundles.merging import is_merged
+from job_creator.mirrors.contents import IMPORTS_KEY, OF_ONE_PLACE, STAGING, lists_others, sha256_in_name
 from job_creator.mirrors.keys.signatures import require_signature
 from job_creator.mirrors.permissions import Permissions
 from job_creator.mirrors.sharing import share
@@ -37,7 +48,7 @@ _NOTHING: Final = "Nothing was imported"
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """What an import will write: files and links that are not there, or are of an older state."""
+    """What an import will write: files and links that are not there or of an older state, and what is merged."""
 
     source: Path
     root: Path
@@ -45,11 +56,22 @@ class ImportPlan:
     files: tuple[File, ...]
     links: Mapping[str, str]
     folders: tuple[str, ...]
+    merges: tuple[Merge, ...] = ()
+    kept: tuple[str, ...] = ()
+    """Files that differ, and stay because this bundle, or one that adds to it, came into the mirror before."""
+    specs: frozenset[str] = frozenset()
+    """The DAG hashes of all binaries that mirror or bundle have."""
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The keys of all files that will be written."""
+        return (*(file.key for file in self.files), *(key for merge in self.merges for key in merge.writes))
 
     @property
     def size(self) -> int:
         """The bytes that will be written."""
-        return sum(file.size for file in self.files)
+        merged = sum(len(data) for merge in self.merges for data in merge.writes.values())
+        return sum(file.size for file in self.files) + merged
 
 
 def open_bundle(source: Path, fingerprint: str | None) -> Bundle:
@@ -98,21 +120,30 @@ def compare(source: Path, bundle: Bundle, root: Path, progress: Progress, *, dee
     """What has to be written. Nothing, if the mirror is not what the bundle can be put into.
 
     Of files that the bundle builds on, those that are named by their content only have to have the right size, unless
-    this goes `deep`; others could be of another state. Raises `DamagedError`, `NotReadyError`, `RefusedError` and
-    `FileAccessError`.
+    this goes `deep`; others could be of another state. Of what a mirror and a bundle both list, nothing is taken back.
+    Raises `DamagedError`, `NotReadyError`, `RefusedError` and `FileAccessError`.
     """
     files: list[File] = []
     missing: list[str] = []
     wrong: list[str] = []
+    merged: list[str] = []
+    kept: list[str] = []
     with naming(root):
         _require_folders(root, bundle)
+        is_known = bundle_id(source) in imported(root)
         for file in bundle.files:
+            if is_merged(file.key) and (file.key in OF_ONE_PLACE or _is_file(root / file.key)):
+                if file.pieces and not _is_same(root / file.key, file, progress, reads=True):
+                    merged.append(file.key)
+                continue
             named = bool(sha256_in_name(file.key))
             is_same = _is_same(root / file.key, file, progress, reads=deep or not named or bool(file.pieces))
             if is_same is None and not file.pieces:
                 missing.append(file.key)
             elif is_same is False and (named or not file.pieces):
                 wrong.append(file.key)
+            elif is_same is False and is_known:
+                kept.append(file.key)
             elif not is_same:
                 files.append(file)
         links = {key: target for key, target in bundle.links.items() if _link(root / key) != target}
@@ -121,7 +152,11 @@ def compare(source: Path, bundle: Bundle, root: Path, progress: Progress, *, dee
         raise DamagedError(f"{root}: not what this bundle was made for: {_some(wrong)}. {_NOTHING}")
     if missing:
         raise NotReadyError(f"{root}: import the earlier bundles first; there is no {_some(missing)}. {_NOTHING}")
-    plan = ImportPlan(source, root, bundle, tuple(files), links, folders)
+    with naming(root):
+        specs = specs_of_both(root, bundle) if merged else frozenset()
+        plan = ImportPlan(source, root, bundle, tuple(files), links, folders, kept=tuple(kept), specs=specs)
+        merges = (_merge(plan, key) for key in merged)
+        plan = replace(plan, merges=tuple(merge for merge in merges if merge.writes))
     _require_room(plan)
     return plan
 
@@ -142,6 +177,19 @@ def carry_out(plan: ImportPlan, permissions: Permissions, progress: Progress) ->
             _put_link(plan.root / key, target, staging, permissions, plan.root)
         for file in last:
             _put(plan, file, staging, permissions, progress)
+        for merge in plan.merges:
+            # Whoever wrote it meanwhile has listed something of his own.
+            current = merge
+            if state_of(plan.root / merge.key) != merge.state:
+                current = _merge(replace(plan, specs=specs_of_both(plan.root, plan.bundle)), merge.key)
+            for key, data in current.writes.items():
+                _put_bytes(plan.root / key, data, staging, permissions, plan.root)
+                progress(len(data))
+        known = imported(plan.root)
+        both = dict.fromkeys((*known, *filter(None, [plan.bundle.since]), bundle_id(plan.source)))
+        if set(both) != set(known):
+            note = json.dumps({"version": 1, "bundles": list(both)}, indent=1).encode() + b"\n"
+            _put_bytes(plan.root / IMPORTS_KEY, note, staging, permissions, plan.root)
         _remove_if_empty(staging)
     share(plan.root, permissions)
 
@@ -173,6 +221,10 @@ def _is_same(path: Path, file: File, progress: Progress, *, reads: bool) -> bool
         progress(file.size)
         return True
     return sha256(path, progress) == file.sha256
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _link(path: Path) -> str | None:
@@ -209,7 +261,7 @@ def _put(plan: ImportPlan, file: File, staging: Path, permissions: Permissions, 
     handle, name = tempfile.mkstemp(dir=staging, prefix=_PREFIX)
     digest = hashlib.sha256()
     with os.fdopen(handle, "wb") as stream:
-        for block in _content(plan, file):
+        for block in content_of(plan.source, plan.bundle, file):
             digest.update(block)
             stream.write(block)
             progress(len(block))
@@ -219,13 +271,17 @@ def _put(plan: ImportPlan, file: File, staging: Path, permissions: Permissions, 
     Path(name).replace(path)
 
 
-def _content(plan: ImportPlan, file: File) -> Iterator[bytes]:
-    for piece in file.pieces:
-        path = plan.source / plan.bundle.parts[piece.part - 1].name
-        try:
-            yield from read(path, piece.offset, piece.size)
-        except EOFError:
-            raise DamagedError(f"{path}: changed since it was verified; import the bundle again") from None
+def _put_bytes(path: Path, data: bytes, staging: Path, permissions: Permissions, root: Path) -> None:
+    permissions.make_folders(path.parent, root)
+    handle, name = tempfile.mkstemp(dir=staging, prefix=_PREFIX)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)
+    permissions.of_file(Path(name), path.parent)
+    Path(name).replace(path)
+
+
+def _merge(plan: ImportPlan, key: str) -> Merge:
+    return make_merge(plan.source, plan.bundle, plan.root, key, plan.specs)
 
 
 def _put_link(path: Path, target: str, staging: Path, permissions: Permissions, root: Path) -> None:

@@ -128,7 +128,8 @@ def import_(
     """Put a bundle into a mirror. All of it is verified, then what is not there is written.
 
     Nothing is written unless signature, checksums and the files that an incremental bundle builds on are right. No file
-    is ever removed. This can be interrupted anywhere and run again.
+    is ever removed. Indexes and the like take what the bundle has beside what they have: an older bundle, or that of
+    another mirror, takes nothing back. This can be interrupted anywhere and run again.
 
     \b
     Examples:
@@ -156,9 +157,14 @@ def import_(
     elif not options.quiet:
         from foundation.shown import shown_size
 
-        there = len(bundle.files) - len(plan.files)
+        there = len(bundle.files) - len(plan.files) - len(plan.merges)
         said = "would be written" if dry_run else "written"
-        click.echo(f"{root}: {len(plan.files)} files ({shown_size(plan.size)}) {said}, {there} were there")
+        click.echo(f"{root}: {len(plan.written)} files ({shown_size(plan.size)}) {said}, {there} were there")
+        for merge in plan.merges:
+            click.echo(f"{merge.key}: what the bundle has {'would be' if dry_run else 'is'} added to what is there")
+        if plan.kept:
+            some = ", ".join(plan.kept[:3])
+            click.echo(f"{len(plan.kept)} files stay as later bundles brought them, such as {some}")
 
 
 COMMANDS: tuple[click.Command, ...] = (export, import_)
@@ -215,9 +221,11 @@ def _imported(plan: ImportPlan, *, dry_run: bool) -> dict[str, Any]:
     """What an import wrote, for JSON."""
     return {
         "mirror": str(plan.root),
-        "written": [file.key for file in plan.files],
+        "written": list(plan.written),
+        "merged": [merge.key for merge in plan.merges],
+        "kept": list(plan.kept),
         "links": sorted(plan.links),
         "bytes": plan.size,
-        "there": len(plan.bundle.files) - len(plan.files),
+        "there": len(plan.bundle.files) - len(plan.files) - len(plan.merges),
         "dry_run": dry_run,
     }

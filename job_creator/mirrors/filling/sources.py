@@ -22,14 +22,13 @@ from foundation.doors.blocks import sha256
 from foundation.doors.processes import ProcessError
 from foundation.errors import CouldNotAskError, naming
 from foundation.spack.program import SpackProgram
-from foundation.spack.source_needs import NEEDS_FOLDER, NEEDS_KEY, SourceNeeds, read_needs
+from foundation.spack.source_needs import NEEDS_KEY, SourceNeeds, read_needs
 from foundation.stores.store import ChangedError, StoredObject
+from job_creator.mirrors.contents import VERIFIED_KEY
 from job_creator.mirrors.filling.destinations import Destination
 from job_creator.mirrors.needs.plan import MirrorItem
 from job_creator.mirrors.needs.questions import SCRIPT
 
-VERIFIED_KEY: Final = f"{NEEDS_FOLDER}verified.json"
-"""Which files were read and found right, with what tells whether they were changed since."""
 _ATTEMPTS: Final = 10
 
 logger = logging.getLogger(__name__)

@@ -9,6 +9,7 @@ from pathlib import Path
 from job_creator.mirrors.bundles import SMALLEST_PART, exports, imports
 from job_creator.mirrors.bundles.bundle import LIST, Bundle, read_bundle
 from job_creator.mirrors.bundles.folder import look
+from job_creator.mirrors.contents import IMPORTS_KEY
 from job_creator.mirrors.permissions import Permissions
 
 INDEX = "v3/manifests/index/index.manifest.json"
@@ -86,6 +87,8 @@ def content(root: Path) -> dict[str, bytes | str | None]:
     found: dict[str, bytes | str | None] = {}
     for path in sorted(root.rglob("*")):
         key = path.relative_to(root).as_posix()
+        if key in (IMPORTS_KEY, IMPORTS_KEY.partition("/")[0]):
+            continue  # a note of the one who receives
         if path.is_symlink():
             found[key] = str(path.readlink())
         elif path.is_file():
