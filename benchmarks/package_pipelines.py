@@ -25,12 +25,12 @@ from job_creator.builds.durations import default_durations
 from job_creator.builds.merge import Merged
 from job_creator.builds.steps import Demand
 from job_creator.engines.gitlab.generated import Generated
-from job_creator.engines.gitlab.jobs.packages import PackagePlace, job_name
-from job_creator.engines.gitlab.limits import parsed_size
+from job_creator.engines.gitlab.jobs.packages import PackagePlace, step_of
 from job_creator.engines.gitlab.packing.partition import RUNNERS, lower_bound
 from job_creator.engines.gitlab.packing.pipelines import Packed, PackRequest, pack, package_work
 from job_creator.engines.gitlab.packing.summary import files_by_path
 from job_creator.engines.gitlab.simulation import prepare
+from job_creator.engines.gitlab.sizes import parsed_size
 from job_creator.pipelines.packages import preparation, read_folder
 from tests.samples import SITE, site
 from tests.spack_ci import RECORDINGS, lockfile, pipeline
@@ -58,8 +58,7 @@ def expecting(merged: Merged, seconds: Mapping[str, float]) -> Merged:
 
 def ratios(merged: Merged, packed: Packed, seconds: Mapping[str, float]) -> list[float]:
     """Makespan against the lower bound for each number of runners; service jobs take no time."""
-    expected = {job_name(step): seconds[key] for key, step in merged.steps.items()}
-    simulation = prepare(files_by_path(packed), packed.files[0].name, lambda name, _: expected.get(name, 0.0))
+    simulation = prepare(files_by_path(packed), packed.files[0].name, lambda name, _: seconds.get(step_of(name), 0.0))
     return [simulation.run(runners).makespan / lower_bound(merged.edges, seconds, runners) for runners in RUNNERS]
 
 

@@ -119,7 +119,7 @@ def _over_the_limit(arrivals: Sequence[Arrival], limit: int) -> list[Spacktainer
     }
     if not sizes:
         return []
-    from job_creator.engines.gitlab.limits import archive_size  # takes longer to import than what else is needed
+    from job_creator.engines.gitlab.sizes import archive_size  # takes longer to import than what else is needed
 
     archive = archive_size(dict.fromkeys(sizes, b"")) + sum(file.compressed for file in sizes.values())
     found = {"the archive of these artifacts": archive, **{name: file.bytes for name, file in sizes.items()}}

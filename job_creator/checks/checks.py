@@ -9,7 +9,7 @@ from typing import Final
 
 from foundation.errors import Fault
 from foundation.spack.package_index import PackageIndex
-from job_creator.checks.ci import ci_faults
+from job_creator.checks.ci import ci_faults, pipeline_generation_faults
 from job_creator.checks.container import container_faults
 from job_creator.checks.environment_file import Check, EnvironmentFile
 from job_creator.checks.externals import unseen_externals, unseen_recipes
@@ -30,6 +30,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     shape_faults,
     list_name_faults,
     ci_faults,
+    pipeline_generation_faults,
     install_tree_faults,
     config_path_faults,
     installer_faults,

@@ -1,4 +1,4 @@
-"""What stands below `ci:` and would never reach a job."""
+"""What stands below `ci:` and would never reach a job, or would be refused by GitLab there."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from foundation.errors import Fault
+from foundation.validation import did_you_mean
 from foundation.yaml_io import Location
 from job_creator.checks.environment_file import EnvironmentFile
+from job_creator.engines.gitlab.verdict.keywords import JOB, OF_EDITION
 from job_creator.environments.marks import replaces, unmarked
 
 _ORDER: Final = frozenset({"stage", "needs", "dependencies", "when", "rules", "only", "except", "interruptible"})
@@ -19,17 +21,30 @@ _NEVER_WRITTEN: Final = {
 _SCRIPTS_OF_SPACK: Final = frozenset({"reindex", "cleanup"})
 """Jobs whose script Spack sets itself."""
 
+_LOOKED_AT_BY_SPACK: Final = frozenset({"tags", "variables", "before_script", "script", "after_script"})
+"""Keywords whose kinds of values are in Spack's schema, so that `shape_faults` tells them."""
+
 
 def ci_faults(file: EnvironmentFile) -> Iterator[Fault]:
     """Keywords that Spack or this project sets, and scripts of the site that would be lost."""
+    for location, kind, keywords in _said_of_jobs(file):
+        yield from _of_job(file, location, kind, keywords)
+
+
+def _reaches_jobs(kind: str, keyword: str) -> bool:
+    """Whether a keyword that is said of a kind of jobs comes to stand in one."""
+    return kind not in _NEVER_WRITTEN and keyword not in _ORDER
+
+
+def _said_of_jobs(file: EnvironmentFile) -> Iterator[tuple[Location, str, Mapping[str, Any]]]:
+    """Every mapping of keywords for a kind of jobs (`build`), with its place below `spack:`."""
     for key, section in file.section.items():
         if unmarked(key) != "ci" or not isinstance(section, Mapping):
             continue
         for inner, entries in section.items():
             if unmarked(str(inner)) == "pipeline-gen" and isinstance(entries, list):
                 for index, entry in enumerate(entries):
-                    for location, kind, keywords in _jobs(entry, (key, inner, index)):
-                        yield from _of_job(file, location, kind, keywords)
+                    yield from _jobs(entry, (key, inner, index))
 
 
 def _jobs(entry: Any, location: Location) -> Iterator[tuple[Location, str, Mapping[str, Any]]]:
@@ -63,3 +78,67 @@ def _of_job(file: EnvironmentFile, location: Location, kind: str, keywords: Mapp
         elif name in ("before_script", "script") and replaces(str(key)) and kind in ("any", "build", "reindex"):
             lost = "what sets Spack up and trusts keys" if name == "before_script" else "what builds the package"
             yield file.fault(place, f"{str(key) + ':'!r} drops {lost}", f"write '{name}:' or '{name}-:'", of_key=True)
+
+
+def pipeline_generation_faults(file: EnvironmentFile) -> Iterator[Fault]:
+    """Keywords of jobs that GitLab does not have, and values that it does not take.
+
+    What is missing is no fault: other sections, the template and the site bring the rest of each job. What reaches no
+    job is told by `ci_faults`.
+    """
+    for place, kind, attributes in _said_of_jobs(file):
+        said = {key: value for key, value in attributes.items() if _reaches_jobs(kind, unmarked(key))}
+        yield from _attributes(file, place, said)
+
+
+def _attributes(file: EnvironmentFile, place: Location, attributes: Mapping[str, Any]) -> Iterator[Fault]:
+    for key, value in attributes.items():
+        keyword = unmarked(key)
+        if keyword == "extends":
+            message = "'extends' has nothing to extend: pipelines that Spack generates have no hidden jobs"
+            yield file.fault((*place, key), message, "write out what it should bring", of_key=True)
+        elif keyword not in JOB:
+            if keyword not in OF_EDITION or file.site.gitlab.limits.edition == "ce":
+                yield file.fault((*place, key), _unknown(keyword), did_you_mean(keyword, JOB), of_key=True)
+        elif value is not None and keyword not in _LOOKED_AT_BY_SPACK:
+            for problem in JOB[keyword](_unmarked(value)):
+                if not problem.is_gap and not isinstance(_value(value, problem.path), float):  # `shape_faults` tells
+                    path = ":".join((keyword, *(str(part) for part in problem.path)))
+                    location = _location(value, problem.path)
+                    yield file.fault((*place, key, *location), f"GitLab would refuse '{path}': {problem.message}")
+
+
+def _unknown(keyword: str) -> str:
+    if keyword in OF_EDITION:
+        return f"{keyword!r} is for GitLab's Enterprise Edition alone ('gitlab: limits: edition: ee' if you have it)"
+    return f"GitLab has no keyword {keyword!r} for jobs"
+
+
+def _unmarked(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {unmarked(key): _unmarked(inner) for key, inner in value.items()}
+    return [_unmarked(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _value(value: Any, path: tuple[Any, ...]) -> Any:
+    for key in _location(value, path):
+        value = value[key]
+    return value
+
+
+def _location(value: Any, path: tuple[Any, ...]) -> Location:
+    """The keys as they are written, as far as they lead to something."""
+    found: list[str | int] = []
+    for part in path:
+        if isinstance(value, Mapping):
+            key = next((key for key in value if unmarked(key) == part), None)
+            if key is None:
+                break
+            found.append(key)
+            value = value[key]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            found.append(part)
+            value = value[part]
+        else:
+            break
+    return tuple(found)

@@ -1,16 +1,17 @@
-"""The commands around the container pipeline: `jc generate-spacktainer-workflow`, `jc tag-image`.
+"""Commands around pipelines: `jc check-pipeline`, `jc generate-spacktainer-workflow`, `jc tag-image`.
 
 Imports stand in the commands, so that `jc --help` answers at once.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from foundation.command_line import Command, console, json_option
+from foundation.command_line import Command, console, format_option, json_option
 from foundation.errors import ExitCode
 from job_creator.engines.gitlab import names
 from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, Options
@@ -94,4 +95,42 @@ def tag_image(options: Options, image: str, sources: tuple[str, ...], skip_missi
         click.echo(f"{image} for {architecture} is {digest}")
 
 
-COMMANDS = (generate_spacktainer_workflow, tag_image)
+@click.command("check-pipeline", cls=Command, exit_codes=(*READING, ExitCode.LIMIT_EXCEEDED))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE...")
+@format_option()
+@click.pass_obj
+def check_pipeline(options: Options, files: tuple[Path, ...], form: str) -> None:
+    """Say whether GitLab would accept a pipeline. Asks no server; works on any .gitlab-ci.yml, whoever wrote it.
+
+    The limits are those of the site file, where there is one. Exit code 4 means that a file would be refused.
+
+    \b
+    Examples:
+      jc check-pipeline .gitlab-ci.yml
+      jc check-pipeline --format json generated_pipeline.yaml spack.artifacts.amd64/*.yaml
+    """
+    import json
+
+    from foundation.doors.files import read_file
+    from job_creator import inputs
+    from job_creator.engines.gitlab.verdict.files import NOT_CHECKED, judge_file
+    from job_creator.site.gitlab import Limits
+
+    has_site = (options.directory / options.site_file).is_file()
+    limits = inputs.read_site_file(options.directory, options.site_file).gitlab.limits if has_site else Limits()
+    verdicts = [judge_file(str(path), read_file(path), limits) for path in files]
+    if form == "json":
+        click.echo(json.dumps([verdict.as_value() for verdict in verdicts], indent=2))
+    else:
+        for verdict in verdicts:
+            for line in verdict.lines():
+                click.echo(line)
+            if verdict.is_accepted and not options.quiet:
+                click.echo(f"{verdict.name}: GitLab would accept it")
+        for reason in () if options.quiet else NOT_CHECKED:
+            click.echo(f"not checked: {reason}")
+    if not all(verdict.is_accepted for verdict in verdicts):
+        sys.exit(ExitCode.LIMIT_EXCEEDED)
+
+
+COMMANDS = (check_pipeline, generate_spacktainer_workflow, tag_image)

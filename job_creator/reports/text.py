@@ -76,7 +76,7 @@ def plan_as_json(
         "environments": sorted(environments),
         "limits": [{"name": room.name, "used": room.used, "limit": room.limit} for room in limits.headroom],
         "findings": [
-            {"rule": finding.rule, "job": finding.job or None, "message": finding.message}
+            {"job": finding.job or None, "keyword": finding.keyword or None, "message": finding.message}
             for finding in limits.findings
         ],
     }

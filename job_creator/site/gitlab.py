@@ -19,12 +19,17 @@ class Limits(Value):
     Source: GitLab docs, "CI/CD limits" and "CI/CD YAML syntax reference".
     """
 
+    edition: Literal["ce", "ee"] = "ce"
+    """`ee` for GitLab.com and other Enterprise Editions, which take a few more keywords than the Community Edition:
+    `secrets`, `identity`, `dast_configuration` and `needs:project`."""
     max_yaml_bytes: Count = 2 * 1024 * 1024
     """`max_yaml_size_bytes`: memory of one parsed file, not its size on disk; 1 MiB before GitLab 17.3."""
     max_yaml_depth: Count = 100
     """`max_yaml_depth`: levels that mappings and lists may nest."""
     max_needs: Annotated[int, Field(ge=3)] = 50
     """`ci_needs_size_limit`; with fewer than 3 no graph could be written."""
+    max_needed_name: Annotated[int, Field(ge=64, le=255)] = 128
+    """Characters of a job's name that other jobs need: 255 from GitLab 18 on, 128 before."""
     max_artifact_bytes: Count = MAX_ARTIFACT_BYTES
     """Size of the artifacts archive, and of the YAML file in it, that a trigger may include."""
     max_jobs: Count | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from foundation.validation import Form, Items, Value
-from job_creator.site.words import Duration, Text, Url, VariableName
+from job_creator.site.words import Text, Timeout, Url, VariableName
 
 JobKind = Literal["images", "environments", "packages", "containers", "tools"]
 """What a job does, for settings that depend on it: build base images, concretize, compile, build containers, run
@@ -47,7 +47,7 @@ class Resources(Value):
 class JobSettings(Value):
     """How jobs of one kind run."""
 
-    timeout: Duration | None = None
+    timeout: Timeout | None = None
     """How long a job may take, as in `90 minutes`."""
     runner_tags: Items[Text] | None = None
     """Runner tags instead of the architecture's."""

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from foundation.gitlab import MAX_JOB_TIMEOUT, duration_seconds
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -31,6 +33,14 @@ def variable_name(text: str) -> str:
 def _duration(text: str) -> str:
     if not _DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is no duration; write for example '90 minutes' or '2h 30m'")
+    if duration_seconds(text) <= 0:
+        raise ValueError(f"{text!r} is nothing, which GitLab takes for no duration")
+    return text
+
+
+def _timeout(text: str) -> str:
+    if duration_seconds(_duration(text)) > MAX_JOB_TIMEOUT:
+        raise ValueError(f"{text!r} is longer than a month, the most that GitLab lets a job run")
     return text
 
 
@@ -51,6 +61,10 @@ VariableName = Annotated[str, AfterValidator(variable_name)]
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
+
+
+Timeout = Annotated[str, AfterValidator(_timeout)]
+"""A duration of at most a month."""
 
 
 Url = Annotated[str, AfterValidator(url_without_credentials)]

@@ -39,6 +39,8 @@ LAYERS: Final = (
         "job_creator/scripts/templates",
         "job_creator/definitions",
     },
+    {"job_creator/engines/gitlab/sizes"},
+    {"job_creator/engines/gitlab/verdict"},
     {"job_creator/engines/gitlab/limits", "job_creator/environments", "job_creator/schemas"},
     {"job_creator/checks/environment_file"},
     {"job_creator/checks/specs"},
@@ -92,7 +94,7 @@ A room is a folder without the folders in it. Modules that are named are rooms o
 SHARED: Final = {
     "job_creator",  # the version
     "job_creator/engines/gitlab/names",
-    "job_creator/engines/gitlab/limits",  # how large an archive of artifacts may be
+    "job_creator/engines/gitlab/sizes",  # how large an archive of artifacts may be
     "job_creator/project_files",  # the name of the site file
     "job_creator/site",  # the same limit, as a site sets it
 }
@@ -122,6 +124,7 @@ PURE: Final = {
     "job_creator/engines/gitlab": ("*",),
     "job_creator/engines/gitlab/jobs": ("*",),
     "job_creator/engines/gitlab/packing": ("*",),
+    "job_creator/engines/gitlab/verdict": ("*",),
     "job_creator/environments": ("*",),
     "job_creator/images": ("*",),
     "job_creator/mirrors": ("contents", "findings"),

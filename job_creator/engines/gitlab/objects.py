@@ -6,6 +6,7 @@ Source of the keywords: GitLab docs, "CI/CD YAML syntax reference".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -22,6 +23,17 @@ INFRASTRUCTURE_FAILURES = (
     "unknown_failure",
 )
 """Failures that say nothing about the job itself (`retry:when`); only these are worth another try."""
+
+
+MAX_RESOURCE_GROUP = 255
+
+
+def resource_group(text: str) -> str:
+    """A name for a resource group that GitLab takes, whatever the text is; equal texts give equal names.
+
+    Letters, digits, spaces and `-_/${}.`, no `/` at either end (GitLab docs, `resource_group`); others become `-`.
+    """
+    return re.sub(r"[^A-Za-z0-9_/${}. -]", "-", text)[:MAX_RESOURCE_GROUP].strip("/") or "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,11 @@ class Job:
     run: RunCondition = "on_success"
     may_fail: bool = False
     """Whether the pipeline counts as passed although this job failed; it shows a warning then."""
+
+    def __post_init__(self) -> None:
+        """Whatever place a resource group is called after, its name is one that GitLab takes."""
+        if self.resource_group is not None:
+            object.__setattr__(self, "resource_group", resource_group(self.resource_group))
 
     def document(self) -> dict[str, Any]:
         """All keywords of the job, in the order in which people read them."""

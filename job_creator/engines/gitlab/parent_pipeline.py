@@ -14,6 +14,7 @@ from typing import Any, Final
 from job_creator import project_files
 from job_creator.definitions.definitions import Definition, SpackDefinition
 from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.objects import resource_group
 from job_creator.scripts.rendering import render
 from job_creator.site.site import Site
 
@@ -173,7 +174,7 @@ def _clean_jobs(site: Site, architectures: Sequence[str]) -> Iterator[tuple[str,
                 "rules": rules,
                 "needs": [],
                 "script": _cleaning(bucket.url),
-                "resource_group": f"clean {place}",
+                "resource_group": resource_group(f"clean {place}"),
             },
         )
     for name, cluster in site.publish.clusters.items():
@@ -187,7 +188,7 @@ def _clean_jobs(site: Site, architectures: Sequence[str]) -> Iterator[tuple[str,
                 "rules": rules,
                 "needs": [],
                 "script": [*([cluster.setup] if cluster.setup else []), *_cleaning(cluster.directory)],
-                "resource_group": f"clean {name}",
+                "resource_group": resource_group(f"clean {name}"),
             },
         )
 

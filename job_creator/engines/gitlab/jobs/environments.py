@@ -9,7 +9,6 @@ from foundation.stores.schemes import split_url
 from job_creator import project_files
 from job_creator.definitions.definitions import SpackDefinition
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.jobs.packages import resource_group
 from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.environments.from_spack import FILE
@@ -163,7 +162,7 @@ def mirror_job(needed: Sequence[str], mirror: SourceMirror, place: EnvironmentPl
         image=place.setting.builder,  # What a package needs is asked of the Spack that builds it.
         timeout=place.timeout("tools", "4 hours"),
         interruptible=False,
-        resource_group=resource_group(f"mirror {split_url(mirror.target)[1]}"),
+        resource_group=f"mirror {split_url(mirror.target)[1]}",
         run="always",
         may_fail=True,
     )
@@ -196,5 +195,5 @@ def clean_job(needed: Sequence[str], place: EnvironmentPlace, environments: int)
         job,
         timeout=place.timeout("tools", "4 hours"),
         interruptible=False,
-        resource_group=f"build cache {cache.bucket}/{cache.prefix}".rstrip("/"),
+        resource_group=f"build cache {cache.bucket}/{cache.prefix}",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,8 +14,7 @@ from job_creator.builds.steps import Demand, Demands, Step
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE, SPACK_RETRIES, Generated
 from job_creator.engines.gitlab.jobs.place import JobPlace
-from job_creator.engines.gitlab.limits import MAX_NEEDED_NAME
-from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob
+from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob, resource_group
 from job_creator.environments.merged import usual_variables
 from job_creator.environments.setting import Setting
 from job_creator.scripts.rendering import render
@@ -61,10 +59,15 @@ class PackagePlace(JobPlace):
         return demand
 
 
-def job_name(step: Step) -> str:
+def job_name(step: Step, place: JobPlace) -> str:
     """Unique, and short enough to be needed by others: Spack's own name from 1.0 on, its version cut if it must be."""
     end = f" /{step.hash}"
-    return step.named[: MAX_NEEDED_NAME - len(end)] + end
+    return step.named[: place.site.gitlab.limits.max_needed_name - len(end)] + end
+
+
+def step_of(job: str) -> str:
+    """The DAG hash that a package job's name ends with; of other names whatever stands last."""
+    return job.rpartition(" /")[2]
 
 
 def package_job(step: Step, origin: Generated, needs: Sequence[Any], place: PackagePlace) -> RawJob:
@@ -85,7 +88,7 @@ def package_job(step: Step, origin: Generated, needs: Sequence[Any], place: Pack
         NAME_VARIABLE: step.package,
     }
     return RawJob(
-        job_name(step),
+        job_name(step, place),
         step.environment,
         {
             "stage": STAGE_BUILD,
@@ -216,11 +219,6 @@ def _job_at_mirror(name: str, mirror: str, keywords: Mapping[str, Any], place: P
             **keywords,
         },
     )
-
-
-def resource_group(text: str) -> str:
-    """With what GitLab allows in the name of a resource group: letters, digits, space and a few marks, no `/` last."""
-    return re.sub(r"[^A-Za-z0-9_/${}. -]", "-", text).rstrip("/")
 
 
 def _origin(step: Step, origin: Generated, place: PackagePlace) -> dict[str, Any]:

@@ -25,11 +25,12 @@ from job_creator.engines.gitlab.jobs.packages import (
     service_jobs,
     view_jobs,
 )
-from job_creator.engines.gitlab.limits import PARSED_SIZE_SAFETY, LimitReport, check, parsed_size
+from job_creator.engines.gitlab.limits import LimitReport, check
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, Pipeline, RawJob
 from job_creator.engines.gitlab.packing.cuts import Capacity, Weighted
 from job_creator.engines.gitlab.packing.orders import by_urgency
 from job_creator.engines.gitlab.packing.partition import Partition, part_dependencies, partition
+from job_creator.engines.gitlab.sizes import PARSED_SIZE_SAFETY, parsed_size
 from job_creator.scripts.rendering import render
 
 STAGE_COLLECT: Final = "collect"
@@ -125,7 +126,7 @@ def pack(work: PackageWork, request: PackRequest) -> Packed:
 def _split(work: PackageWork, request: PackRequest, document: Mapping[str, Any], most: int) -> Packed:
     """Children that fit, and the root that triggers them in order."""
     merged, place = work.merged, work.place
-    weights = {key: _weight(job_name(step), document) for key, step in merged.steps.items()}
+    weights = {key: _weight(job_name(step, place), document) for key, step in merged.steps.items()}
     hidden = sum(parsed_size(name) + parsed_size(value) for name, value in document.items() if name.startswith("."))
     room = place.site.gitlab.limits.max_yaml_bytes / PARSED_SIZE_SAFETY - hidden - parsed_size(list(STAGES))
     graph = Weighted(merged.edges, merged.seconds, weights)
@@ -237,8 +238,8 @@ def _package_jobs(part: Sequence[str], work: PackageWork) -> list[RawJob]:
     most = work.place.site.gitlab.limits.max_needs - 1  # one is the job that generated the environment
     jobs: list[RawJob] = []
     for key in part:
-        needed = sorted(job_name(steps[other]) for other in work.merged.edges[key] & inside)
-        gates, waited = _gates(job_name(steps[key]), needed, most, STAGE_BUILD, work.place)
+        needed = sorted(job_name(steps[other], work.place) for other in work.merged.edges[key] & inside)
+        gates, waited = _gates(job_name(steps[key], work.place), needed, most, STAGE_BUILD, work.place)
         needs = waited if gates else [{"job": need, "artifacts": False} for need in needed]
         jobs += [*gates, work.job(key, needs)]
     return jobs

@@ -11,7 +11,7 @@ from job_creator.builds.durations import default_durations
 from job_creator.builds.merge import merge
 from job_creator.builds.steps import Step
 from job_creator.engines.gitlab.generated import SPACK_RETRIES, read_generated
-from job_creator.engines.gitlab.jobs.packages import PackagePlace, index_jobs, job_name, package_job
+from job_creator.engines.gitlab.jobs.packages import PackagePlace, index_jobs, job_name, package_job, step_of
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES
 from job_creator.environments.setting import Setting
 from job_creator.site.site import Site
@@ -19,11 +19,15 @@ from tests.samples import SITE, site
 from tests.spack_ci import pipeline
 
 
-def test_long_versions_are_cut_out_of_names_and_hashes_are_not() -> None:
-    step = Step("a" * 32, "zlib", "git." + "f" * 200, "x", ())
-    assert len(job_name(step)) == 128
-    assert job_name(step).startswith("zlib@git.")
-    assert job_name(step).endswith(f" /{'a' * 32}")
+@pytest.mark.parametrize(
+    ("text", "longest"), [(SITE, 128), (f"{SITE}gitlab: {{limits: {{max_needed_name: 255}}}}\n", 255)]
+)
+def test_long_versions_are_cut_out_of_names_and_hashes_are_not(text: str, longest: int) -> None:
+    place = place_of(site(text))
+    name = job_name(Step("a" * 32, "zlib", "git." + "f" * 300, "x", ()), place)
+    assert len(name) == longest
+    assert name.startswith("zlib@git.")
+    assert step_of(name) == "a" * 32
 
 
 LINES = ["0.21.3", "0.23.1", "1.1.0"]
@@ -42,17 +46,15 @@ def jobs(text: str, version: str, **written: Any) -> tuple[dict[str, Any], dict[
             variables = {**one.get("variables", {}), **written.get("variables", {})}
             one.update({**written, "variables": variables})
     found = site(text)
-    place = PackagePlace(
-        "amd64",
-        found.architectures["amd64"],
-        found,
-        setting_of(found),
-        "4712",
-    )
+    place = place_of(found)
     read = read_generated("x", "x/pipeline.yml", dump(document).encode())
     (step,) = merge([read.builds], place.demands(default_durations())).steps.values()
     (index,) = index_jobs([read], place)
     return dict(package_job(step, read, [], place).keywords), dict(index.keywords)
+
+
+def place_of(found: Site) -> PackagePlace:
+    return PackagePlace("amd64", found.architectures["amd64"], found, setting_of(found), "4712")
 
 
 def setting_of(found: Site) -> Setting:
