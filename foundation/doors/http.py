@@ -6,6 +6,7 @@ and GitLab's API (`get_artifacts.gitlab_api`) have libraries of their own; that 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,6 +29,7 @@ NoAnswer: Final = (requests.RequestException, HTTPError)
 
 _TRANSIENT: Final = (429, 500, 502, 503, 504, *range(520, 531))
 """States of a server that pass; the numbers from 520 on are those of proxies before it."""
+_BLOCK: Final = 1 << 16
 _REPEATABLE: Final = ("GET", "HEAD", "PUT")
 
 
@@ -39,6 +41,8 @@ class Patience:
     """For a connection."""
     read: float = 60.0
     """Between two pieces of an answer."""
+    whole: float = 120.0
+    """For all of an answer that is small."""
     attempts: int = 4
     silent_attempts: int = 4
     """So many of these may end in silence; then it has lasted long enough."""
@@ -97,6 +101,27 @@ class _Anonymous(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
+
+
+def whole_content(answer: Answer, most: int, patience: Patience) -> bytes | None:
+    """The content of an answer that was asked for as a stream, of `most` bytes. Raises `NoAnswer`.
+
+    `None` where it is longer, or is still coming when the patience for all of it is at an end.
+    """
+    end = time.monotonic() + patience.whole
+    content = bytearray()
+    while len(content) <= most and time.monotonic() < end:
+        try:
+            # Not `read`, which waits for as much as it was asked for.
+            block = answer.raw.read1(_BLOCK, decode_content=True)
+        except ReadTimeoutError as error:
+            raise requests.ConnectionError(error, request=answer.request) from None
+        except HTTPError as error:
+            raise requests.exceptions.ChunkedEncodingError(error, request=answer.request) from None
+        if not block:
+            return bytes(content)
+        content += block
+    return None
 
 
 def challenge(answer: Answer) -> tuple[str, Mapping[str, str | None]]:

@@ -95,7 +95,7 @@ class OciRepository:
         # What is packed stays packed, and sizes are those of the blobs.
         headers = {"Accept": accept, "Accept-Encoding": "identity"}
         try:
-            with self._client.ask(self._reference, what, headers, method=method, stream=True) as answer:
+            with self._client.ask(self._reference, what, headers, method=method) as answer:
                 yield _found(answer)
         except CouldNotAskError as error:
             raise CouldNotAskError(f"{self.url}: {error}") from None

@@ -23,7 +23,7 @@ from job_creator.publishing.record import PublicationRecord
 from job_creator.scripts.rendering import render, render_text
 from job_creator.site.run import Context
 
-RECIPE_VERSION: Final = "1"
+RECIPE_VERSION: Final = "2"
 """To be raised whenever the jobs of containers make something else from the same inputs."""
 
 DIGEST_PLACEHOLDER: Final = "@IMAGE_DIGEST@"
@@ -85,6 +85,8 @@ class Container:
     has_tests: bool = False
     lock: str = ""
     """Where its lockfile is, seen from the checkout."""
+    upstream: str = ""
+    """The image that it is a copy of, by digest; empty where it is built."""
 
     @property
     def reference(self) -> str:
@@ -160,14 +162,10 @@ def imported_container(definition: ImportedDefinition, image: ImageReference, re
         "image": str(image),
         "definition": hashlib.sha256(definition.text.encode()).hexdigest(),
     }
-    files = {
-        "Dockerfile": f"FROM {image}\n".encode(),
-        "container.def": with_image(definition.text, f"{repository}@{DIGEST_PLACEHOLDER}").encode(),
-        "secrets": b"",
-    }
+    files = {"container.def": with_image(definition.text, f"{repository}@{DIGEST_PLACEHOLDER}").encode()}
     version = image_version(definition.image)
     record = _record(definition.name, version, recipe, fingerprint(inputs))
-    return _container(record, recipe, inputs, files, base=str(image))
+    return replace(_container(record, recipe, inputs, files, base=str(image)), upstream=str(image))
 
 
 def _record(name: str, version: str, recipe: Recipe, checksum: str, lock_sha256: str = "") -> PublicationRecord:

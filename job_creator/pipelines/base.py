@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from foundation.doors.files import list_files, read_file
-from foundation.errors import FileAccessError, InvalidInputError
+from foundation.errors import Fault, FileAccessError, InvalidInputError
 from foundation.fingerprints import files_fingerprint
-from foundation.registries.reference import parse_reference
+from foundation.registries.reference import DOCKER_HUB, parse_reference
 from foundation.yaml_io import dump
 from job_creator import project_files
 from job_creator.definitions.choice import EVERYTHING, Choice
@@ -89,9 +89,34 @@ def tag_image(
     """
     from foundation.registries.images import RegistryClient
 
+    return RegistryClient(logins(site, environment)).put_index(image, sources, skip_missing=skip_missing)
+
+
+def copy_image(site: Site, environment: Mapping[str, str], source: str, target: str, labels: Path) -> str:
+    """Copy an image and add the labels of a file, `name=value` on each line. Returns the digest of the copy.
+
+    Raises `NotThereError`, `CouldNotAskError`, `InvalidInputError` and `FileAccessError`.
+    """
+    from foundation.registries.connections import RegistryConnections
+    from foundation.registries.copies import copy_image
+
+    added: dict[str, str] = {}
+    for number, line in enumerate(read_file(labels).decode().splitlines(), start=1):
+        name, equals, value = line.partition("=")
+        if not name or not equals:
+            raise InvalidInputError([Fault(str(labels), number, 1, f"{line!r} is no label; write 'name=value'")])
+        added[name] = value
+    return copy_image(RegistryConnections(logins(site, environment)), source, target, added)
+
+
+def logins(site: Site, environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """User and password by registry host: of the one that images are pushed to, and of Docker Hub."""
     own = registry_of(site, Context.from_environment(environment))
-    logins = {} if own.startswith("$") else credentials(site.registry, own, environment)
-    return RegistryClient(logins).put_index(image, sources, skip_missing=skip_missing)
+    found = {} if own.startswith("$") else credentials(site.registry, own, environment)
+    hub = site.publish.dockerhub
+    if hub and environment.get(hub.user_variable) and environment.get(hub.password_variable):
+        found[DOCKER_HUB] = environment[hub.user_variable], environment[hub.password_variable]
+    return found
 
 
 def credentials(registry: Registry, image: str, environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:

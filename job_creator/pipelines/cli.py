@@ -1,4 +1,4 @@
-"""Commands around pipelines: `jc check-pipeline`, `jc generate-spacktainer-workflow`, `jc tag-image`.
+"""Commands around pipelines: `jc check-pipeline`, `jc generate-spacktainer-workflow`, `jc tag-image`, `jc copy-image`.
 
 Imports stand in the commands, so that `jc --help` answers at once.
 """
@@ -133,4 +133,59 @@ def check_pipeline(options: Options, files: tuple[Path, ...], form: str) -> None
         sys.exit(ExitCode.LIMIT_EXCEEDED)
 
 
-COMMANDS = (check_pipeline, generate_spacktainer_workflow, tag_image)
+@click.command(
+    "copy-image",
+    cls=Command,
+    exit_codes=(*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE),
+)
+@click.argument("source")
+@click.argument("image")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    required=True,
+    help="Labels to add: name=value on each line.",
+)
+@click.option(
+    "--digest-file", type=click.Path(path_type=Path, dir_okay=False), help="Write the digest of the copy there."
+)
+@json_option
+@click.pass_obj
+def copy_image(
+    options: Options, source: str, image: str, labels: Path, digest_file: Path | None, as_json: bool
+) -> None:
+    """Copy an image to a registry, and add labels. Nothing of it is run.
+
+    SOURCE is the image of one architecture. Its layers stay what they are; commands that it holds for whoever builds
+    on it (ONBUILD) are left out. User and password are those that the site file names variables for.
+
+    \b
+    Examples:
+      jc copy-image ubuntu:24.04 registry.example.org/group/ubuntu:24.04-amd64 --labels labels
+      jc copy-image quay.io/group/tool@sha256:<64 hex digits> registry.example.org/group/tool:1 --labels labels
+    """
+    import json
+
+    from foundation.doors.files import write_files
+    from foundation.registries.reference import parse_reference
+    from job_creator import inputs
+    from job_creator.pipelines import base
+
+    for reference, argument in ((source, "SOURCE"), (image, "IMAGE")):
+        try:
+            parsed = parse_reference(reference)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint=argument) from None
+    if parsed.digest:
+        raise click.BadParameter("what is copied there has a digest of its own; name a tag", param_hint="IMAGE")
+    site = inputs.read_site_file(options.directory, options.site_file)
+    digest = base.copy_image(site, options.environment, source, image, labels)
+    if digest_file:
+        write_files(digest_file.parent, {digest_file.name: f"{digest}\n".encode()})
+    if as_json:
+        click.echo(json.dumps({"image": image, "digest": digest}, indent=2))
+        return
+    click.echo(f"{image} is {digest}")
+
+
+COMMANDS = (check_pipeline, generate_spacktainer_workflow, tag_image, copy_image)

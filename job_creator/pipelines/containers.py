@@ -9,7 +9,7 @@ from pathlib import Path
 from foundation.doors.files import list_files, read_file, write_files
 from foundation.errors import InvalidInputError, NotThereError
 from foundation.registries.published import Published, Query
-from foundation.registries.reference import DOCKER_HUB, parse_reference
+from foundation.registries.reference import parse_reference
 from foundation.yaml_io import dump
 from job_creator import project_files
 from job_creator.containers.identity import Container, Recipe, Unbuildable, imported_container, spacktainer
@@ -23,7 +23,7 @@ from job_creator.environments.concrete import ConcreteEnvironment
 from job_creator.environments.from_spack import FILE
 from job_creator.images.knowledge import Knowledge, registry_of
 from job_creator.inputs import Written
-from job_creator.pipelines.base import HEADER, credentials
+from job_creator.pipelines.base import HEADER, logins
 from job_creator.pipelines.packages import preparation
 from job_creator.repository import default, part
 from job_creator.site.run import Context
@@ -119,11 +119,7 @@ class _Registries:
     def look_up(self, queries: Iterable[Query]) -> dict[Query, Published | None]:
         from foundation.registries.images import RegistryClient
 
-        logins = credentials(self.site.registry, self.own, self.environment)
-        hub = self.site.publish.dockerhub
-        if hub and self.environment.get(hub.user_variable) and self.environment.get(hub.password_variable):
-            logins[DOCKER_HUB] = self.environment[hub.user_variable], self.environment[hub.password_variable]
-        return RegistryClient(logins).look_up(tuple(queries))
+        return RegistryClient(logins(self.site, self.environment)).look_up(tuple(queries))
 
     def knowledge(self, wanted: WantedContainers, choice: Choice) -> Knowledge:
         forced = [one.name for one in wanted.containers if choice.forces(one.name)]

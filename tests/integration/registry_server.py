@@ -60,6 +60,7 @@ class Request:
     path: str
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
+    method: str = "GET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class LoopbackServer:
 
 @contextmanager
 def serve(answer: Callable[[Request], Answer | None]) -> Iterator[LoopbackServer]:
-    """A server that answers GET; for `None` it says nothing until it ends."""
+    """A server that answers GET and POST; for `None` it says nothing until it ends."""
     seen: list[Request] = []
     ending = Event()
 
@@ -99,7 +100,7 @@ def serve(answer: Callable[[Request], Answer | None]) -> Iterator[LoopbackServer
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(parts.path, parse_qs(parts.query), headers)
+            request = Request(parts.path, parse_qs(parts.query), headers, self.command)
             seen.append(request)
             found = answer(request)
             if found is None:
@@ -110,6 +111,8 @@ def serve(answer: Callable[[Request], Answer | None]) -> Iterator[LoopbackServer
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(found.body)
+
+        do_POST = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Say nothing."""
@@ -250,15 +253,19 @@ def push_image(
     labels: Mapping[str, str] | None,
     *,
     docker: bool = False,
+    config: Mapping[str, Any] | None = None,
 ) -> str:
-    """Put an image of one tiny layer into a registry, in Docker's format or OCI's. Returns its digest."""
+    """Put an image of one tiny layer into a registry, in Docker's format or OCI's. Returns its digest.
+
+    `config` is what its configuration says besides labels: `Env`, `OnBuild`.
+    """
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("empty"))
     configuration = {
         "architecture": architecture,
         "os": "linux",
-        "config": {} if labels is None else {"Labels": dict(labels)},
+        "config": {**(config or {}), **({} if labels is None else {"Labels": dict(labels)})},
         "rootfs": {"type": "layers", "diff_ids": [digest_of(archive.getvalue())]},
         "history": [{"created_by": "test"}],
     }
@@ -289,6 +296,11 @@ def read_manifest(registry: Registry, repository: str, reference: str) -> dict[s
     accept = ", ".join((OCI_INDEX, DOCKER_INDEX, OCI_MANIFEST, DOCKER_MANIFEST))
     response = _Api(registry, repository).send("GET", f"manifests/{reference}", headers={"Accept": accept})
     return dict(response.json())
+
+
+def read_blob(registry: Registry, repository: str, digest: str) -> bytes:
+    """The content of a layer or configuration."""
+    return _Api(registry, repository).send("GET", f"blobs/{digest}").content
 
 
 def delete_manifest(registry: Registry, repository: str, digest: str) -> None:

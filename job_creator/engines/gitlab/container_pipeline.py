@@ -9,11 +9,11 @@ from job_creator.containers.identity import Container, Unbuildable
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, installed_key
 from job_creator.engines.gitlab.jobs.containers import (
-    build_job,
     cluster_job,
     docker_hub_job,
     docker_hub_reference,
     failing_job,
+    image_job,
     nothing_job,
     sif_job,
     tag_job,
@@ -74,7 +74,7 @@ def _steps(
     action, reason, digest = images.judge(container.name, container.reference, container.platform, container.identity)
     build = _Step(
         _decision(Subject.CONTAINER, container, action, reason),
-        build_job(container, place) if action is Action.BUILD else None,
+        image_job(container, place) if action is Action.BUILD else None,
     )
     yield build
     made = build.job_names

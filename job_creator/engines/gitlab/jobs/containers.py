@@ -39,8 +39,35 @@ class ContainerPlace(JobPlace):
         return Need(names.containers_job(self.name), pipeline=self.base_pipeline)
 
 
-def build_job(container: Container, place: ContainerPlace) -> Job:
-    """Builds the image, runs the smoke tests in it, pushes it, and leaves its digest for others."""
+def image_job(container: Container, place: ContainerPlace) -> Job:
+    """Builds the image, or copies the one that is wrapped, and leaves the digest of what it pushed for others."""
+    return _copy_job(container, place) if container.upstream else _build_job(container, place)
+
+
+def _copy_job(container: Container, place: ContainerPlace) -> Job:
+    """Copies an image from registry to registry, and adds labels. Nothing of it is run or unpacked."""
+    return Job(
+        name=names.build_container_job(container.name, place.name),
+        kind=f"copy {place.name}",
+        stage=names.STAGE_CONTAINERS,
+        image=place.site.images.job_creator,
+        tags=place.architecture.tags("containers"),
+        needs=(place.files_need(),),
+        script=(render("install_job_creator.sh.j2", command="jc"), render("copy_image.sh.j2")),
+        variables={
+            **place.architecture.job_variables("containers"),
+            "SOURCE": container.upstream,
+            "IMAGE": container.reference,
+            "FOLDER": f"{place.folder}/{container.name}",
+        },
+        artifacts=Artifacts(expire_in=place.site.gitlab.artifact_expiry, dotenv="container.env"),
+        timeout=place.timeout("containers", "3 hours"),
+        resource_group=f"container {container.name} {container.record.tag}",
+    )
+
+
+def _build_job(container: Container, place: ContainerPlace) -> Job:
+    """Runs the smoke tests in the image before it is pushed."""
     site = place.site
     script = render(
         "build_container.sh.j2",
