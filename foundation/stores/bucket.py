@@ -15,7 +15,7 @@ from uuid import uuid4
 from foundation.doors.blocks import Progress
 from foundation.errors import NotThereError, RefusedError
 from foundation.stores import s3_parts
-from foundation.stores.s3_client import S3Location, asking, has_keys, is_missing, reason, s3_client
+from foundation.stores.s3_client import S3Location, asking, has_keys, is_missing, reason, require, s3_client
 from foundation.stores.s3_parts import UnfinishedUpload, Uploaded
 from foundation.stores.store import ANYTHING, SPACKITOR_FOLDER, ChangedError, Content, StoredObject, in_groups
 
@@ -91,6 +91,7 @@ class S3Store:
             )
             try:
                 for page in pages:
+                    require(page, self.url, "IsTruncated")
                     self._look_at_clock(page["ResponseMetadata"]["HTTPHeaders"].get("date"))
                     found += [one["Prefix"] for one in page.get("CommonPrefixes", ())]
             except ClientError as error:
@@ -109,6 +110,8 @@ class S3Store:
                 PaginationConfig=self._pages,
             )
             for page in pages:
+                # Without it a page of a web server would be an empty bucket.
+                require(page, f"{self.url}/{prefix}", "IsTruncated")
                 for one in page.get("Contents", ()):
                     key = one["Key"].removeprefix(self._prefix)
                     yield StoredObject(key, one["Size"], one["LastModified"].timestamp(), one["ETag"])
@@ -124,6 +127,7 @@ class S3Store:
                 if is_missing(error):
                     return None
                 raise
+        require(answer, f"{self.url}/{key}", "ContentLength", "ETag", "LastModified")
         size, modified = answer["ContentLength"], answer["LastModified"].timestamp()
         metadata = {name.lower(): text for name, text in answer["Metadata"].items()}
         return StoredObject(key, size, modified, answer["ETag"], metadata=metadata)
@@ -135,6 +139,7 @@ class S3Store:
         with asking(f"{self.url}/{key}"):
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+                require(answer, f"{self.url}/{key}", "ETag")
                 return Content(answer["Body"].read(), answer["ETag"])
             except ClientError as error:
                 if is_missing(error):

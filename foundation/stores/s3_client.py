@@ -128,6 +128,15 @@ def asking(what: str) -> Iterator[None]:
         raise CouldNotAskError(f"{what}: {reason(error)}") from None
     except (BotoCoreError, Boto3Error) as error:
         raise CouldNotAskError(f"{what}: {error}") from None
+    except RecursionError:
+        # botocore asks for the region of a bucket that moved, with a request that it asks the region of.
+        raise CouldNotAskError(f"{what}: the server redirects, and does not say where to") from None
+
+
+def require(answer: Mapping[str, Any], what: str, *fields: str) -> None:
+    """Raises `CouldNotAskError` where an answer lacks a field: a web server has said "200 OK", and none of S3."""
+    if missing := [field for field in fields if field not in answer]:
+        raise CouldNotAskError(f"{what}: the answer is not that of an S3 server; it has no {' and no '.join(missing)}")
 
 
 def is_missing(error: ClientError) -> bool:
