@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A file as it counts for a fingerprint: git's mode (100644, 100755 or 120000) and the sha256 of its content.
+    """A file as it counts for a fingerprint: git's mode and the sha256 of its content.
+
+    The mode is 100644, 100755, 120000 of a link, or 040000 of a folder with nothing in it.
 
     Only the executable bit of the permissions counts, as in git: the others depend on the umask of the checkout.
     """

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from foundation.errors import naming
+from foundation.errors import FileAccessError, naming
 from foundation.fingerprints import FileEntry
 
 _BLOCK = 1 << 20
@@ -21,15 +21,34 @@ def read_file(path: Path) -> bytes:
 
 
 def list_files(path: Path) -> tuple[FileEntry, ...]:
-    """Every file and link below a folder, sorted by name, or the one file that `path` is.
+    """Every file, link and empty folder below a folder, sorted by name, or the one file that `path` is.
 
     What Python keeps beside its sources, also those of an installed package, is no part of them. Raises
-    `FileAccessError`.
+    `FileAccessError`, also for pipes, sockets and devices.
     """
     with naming(path):
         if path.is_file():
             return (_file_entry(path, path.name),)
         return tuple(sorted(_entries(path, path), key=lambda entry: entry.path))
+
+
+def strange_entries(path: Path) -> Iterator[tuple[Path, str]]:
+    """What cannot be copied as it is from a folder, or the one file that `path` is, each with the reason.
+
+    That is a link that leads out of the folder, by whatever way, or to nothing; and a pipe, a socket or a device.
+    """
+    with naming(path):
+        # Not `resolve`, which does not take circles.
+        whole = Path(os.path.realpath(path))
+        for entry in [path, *sorted(path.rglob("*"))] if path.is_dir() else [path]:
+            if entry.is_symlink():
+                leads_to = Path(os.path.realpath(entry))
+                if entry.readlink().is_absolute() or not leads_to.is_relative_to(whole):
+                    yield entry, f"leads to {entry.readlink()}, which is not copied with it"
+                elif not os.path.exists(entry):  # noqa: PTH110 - does take circles
+                    yield entry, f"leads to {entry.readlink()}, which is not there"
+            elif not entry.is_file() and not entry.is_dir():
+                yield entry, "is neither a file nor a folder"
 
 
 def write_files(folder: Path, files: Mapping[str, bytes], stale: str = "") -> None:
@@ -49,19 +68,27 @@ def write_files(folder: Path, files: Mapping[str, bytes], stale: str = "") -> No
 
 
 def _entries(folder: Path, root: Path) -> Iterator[FileEntry]:
+    is_empty = True
     with os.scandir(folder) as found:
         for entry in found:
+            is_empty = False
+            if entry.name == "__pycache__":
+                continue
             path = Path(entry.path)
             name = path.relative_to(root).as_posix()
             if entry.is_symlink():
                 yield FileEntry(name, "120000", hashlib.sha256(os.fsencode(path.readlink())).hexdigest())
             elif entry.is_dir():
-                yield from _entries(path, root) if entry.name != "__pycache__" else ()
+                yield from _entries(path, root)
             else:
                 yield _file_entry(path, name)
+    if is_empty:
+        yield FileEntry(folder.relative_to(root).as_posix(), "040000", hashlib.sha256().hexdigest())
 
 
 def _file_entry(path: Path, name: str) -> FileEntry:
+    if not path.is_file():
+        raise FileAccessError(f"{path}: is neither a file nor a folder")
     mode = "100755" if path.stat().st_mode & 0o100 else "100644"
     return FileEntry(name, mode, _sha256(path))
 

@@ -28,18 +28,22 @@ class RegistryClient(RegistryConnections):
 
         Raises `CouldNotAskError` naming every reference that got no answer.
         """
-        answers: dict[Query, Published | None] = {}
-        problems: set[str] = set()
-        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-            pending = {query: pool.submit(self._published, query) for query in dict.fromkeys(queries)}
-            for query, future in pending.items():
-                try:
-                    answers[query] = future.result()
-                except (CouldNotAskError, *NoAnswer) as error:
-                    problems.add(f"{query.reference}: {self.reason(error)}")
+        answers = self.answers(queries)
+        problems = {str(one) for one in answers.values() if isinstance(one, CouldNotAskError)}
         if problems:
             raise CouldNotAskError("\n".join(["the registry gave no answer", *sorted(problems)]))
-        return answers
+        return {query: one for query, one in answers.items() if not isinstance(one, CouldNotAskError)}
+
+    def answers(self, queries: Collection[Query]) -> dict[Query, Published | CouldNotAskError | None]:
+        """What is published for each query, `None` where nothing is, and the error where there was no answer."""
+        with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+            return dict(zip(queries, pool.map(self._answer_to, queries), strict=True))
+
+    def _answer_to(self, query: Query) -> Published | CouldNotAskError | None:
+        try:
+            return self._published(query)
+        except (CouldNotAskError, *NoAnswer) as error:
+            return CouldNotAskError(f"{query.reference}: {self.reason(error)}")
 
     def put_index(self, target: str, sources: Collection[str], *, skip_missing: bool = False) -> dict[str, str]:
         """Let the tag `target` point to images of its own repository, one for each architecture.

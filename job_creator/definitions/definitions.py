@@ -15,22 +15,15 @@ from foundation.spack.sections.table import FORMER_SECTIONS, SECTIONS
 from foundation.validation import Value, validate
 from foundation.yaml_io import Document, Location, Position, parse
 from job_creator.definitions.epilogue import epilogue_faults
+from job_creator.definitions.extra_files import ExtraFile, read_extra_files, read_files_of_sections
 from job_creator.definitions.file import DefinitionFile, Spacktainer, TemplateFile
 from job_creator.definitions.folder import Candidate, Stray, look
 from job_creator.definitions.header import read_imported_image
 from job_creator.definitions.layers import Layers, read_layers
-from job_creator.project_files import BASE_IMAGES, DEFINITIONS_FOLDER, EXTRA_FILES_FOLDER, MAX_CONTAINER_NAME
+from job_creator.project_files import BASE_IMAGES, DEFINITIONS_FOLDER, MAX_CONTAINER_NAME
 
 _MARK = re.compile(r"[:+-]$")
 """Spack's marks for keys that override (`key::` in the file), prepend (`key+:`) or append (`key-:`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExtraFile:
-    """A file or folder that is copied into the container; `source` is relative to `spacktainer/`."""
-
-    source: str
-    target: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +58,8 @@ class ImportedDefinition:
     image: ImageReference
     text: str = ""
     """The whole definition file."""
+    files: tuple[ExtraFile, ...] = ()
+    """What its sections copy from the repository into the SIF file."""
 
 
 Definition = SpackDefinition | ImportedDefinition
@@ -154,7 +149,9 @@ def _read(found: Candidate, root: Path, line: SpackLine | None) -> _Read:
         content = found.path.read_bytes()
         if found.path.suffix == ".def":
             image = read_imported_image(content, shown)
-            definition = ImportedDefinition(found.name, found.architecture, shown, image, content.decode("utf-8-sig"))
+            text = content.decode("utf-8-sig")
+            files = read_files_of_sections(text, shown, root)
+            definition = ImportedDefinition(found.name, found.architecture, shown, image, text, files)
         else:
             document = parse(content, shown)
             layers = _layers(document, DefinitionFile, root, line, faults)
@@ -177,7 +174,7 @@ def _definition(found: Candidate, layers: Layers, root: Path) -> SpackDefinition
         found.architecture,
         document.path,
         layers.environment,
-        _extra_files(extra, document, root),
+        read_extra_files(extra, document, root),
         _relative(found.epilogue, root) if found.epilogue else None,
         extra.test,
         extra.source_builds,
@@ -241,18 +238,6 @@ def _name_faults(name: str, path: str) -> Iterable[Fault]:
         )
     elif name in BASE_IMAGES:
         yield Fault(path, 1, 1, f"{name!r} is the name of a base image", "give the container another name")
-
-
-def _extra_files(written: Spacktainer, document: Document, root: Path) -> tuple[ExtraFile, ...]:
-    files = tuple(ExtraFile(*pair.split(":")) for pair in written.files)
-    faults = [
-        document.fault(("spacktainer", "files", index), f"there is no {EXTRA_FILES_FOLDER}/{file.source}")
-        for index, file in enumerate(files)
-        if not (root / EXTRA_FILES_FOLDER / file.source).exists()
-    ]
-    if faults:
-        raise InvalidInputError(faults)
-    return files
 
 
 def _without_override_marks(document: Document, section: Location) -> Document:

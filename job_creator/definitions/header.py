@@ -60,11 +60,11 @@ def read_imported_image(content: bytes, path: str) -> ImageReference:
         raise InvalidInputError([Fault(path, image.line, image.column, str(error))]) from None
 
 
-def with_image(text: str, image: str) -> str:
-    """The definition with another image under it: a header of its own, and all sections as they are."""
+def with_unpacked_image(text: str, folder: str) -> str:
+    """The definition for an image that is unpacked already: a header of its own, and all sections as they are."""
     lines = text.split("\n")
     first = next((index for index, line in enumerate(lines) if begins_section(line)), len(lines))
-    return "\n".join(["Bootstrap: docker", f"From: {image}", "", *lines[first:]])
+    return "\n".join(["Bootstrap: localimage", f"From: {folder}", "", *lines[first:]])
 
 
 def _header(text: str, path: str) -> tuple[dict[str, _Entry], list[Fault]]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foundation.doors.files import list_files, read_file, write_files
-from foundation.errors import InvalidInputError, NotThereError
+from foundation.errors import CouldNotAskError, InvalidInputError, NotThereError
+from foundation.fingerprints import FileEntry
 from foundation.registries.published import Published, Query
 from foundation.registries.reference import parse_reference
 from foundation.yaml_io import dump
@@ -31,6 +32,9 @@ from job_creator.site.site import Site
 
 _OFFLINE = "not asked whether it is published (--offline)"
 _NO_REGISTRY = "no registry is configured, so nothing counts as published"
+
+
+_Upstream = Mapping[Query, Published | CouldNotAskError | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,16 @@ class _Registries:
 
         return RegistryClient(logins(self.site, self.environment)).look_up(tuple(queries))
 
+    def look_upstream(self, queries: Iterable[Query]) -> _Upstream:
+        """What the registries of others say, each of which may fail by itself; this project's own may not."""
+        from foundation.registries.images import RegistryClient
+
+        answers = RegistryClient(logins(self.site, self.environment)).answers(tuple(queries))
+        for query, answer in answers.items():
+            if isinstance(answer, CouldNotAskError) and query.reference.startswith(f"{self.own}/"):
+                raise answer
+        return answers
+
     def knowledge(self, wanted: WantedContainers, choice: Choice) -> Knowledge:
         forced = [one.name for one in wanted.containers if choice.forces(one.name)]
         if self.why_unknown:
@@ -155,28 +169,32 @@ def _containers(
 ) -> Iterator[Container | Unbuildable]:
     """What the definitions describe. One that cannot be made does not keep the others from being made."""
     imported = [one for one in definitions if isinstance(one, ImportedDefinition)]
-    upstream: Mapping[Query, Published | None] = {}
+    upstream: _Upstream = {}
     if imported and registries.asks:
-        upstream = registries.look_up(Query(str(one.image), recipe.platform) for one in imported)
+        upstream = registries.look_upstream(Query(str(one.image), recipe.platform) for one in imported)
     for definition in definitions:
         if isinstance(definition, ImportedDefinition):
-            yield _imported(definition, recipe, upstream, asks=registries.asks)
+            yield _imported(definition, recipe, root, upstream if registries.asks else None)
         else:
             yield _spacktainer(definition, recipe, root, environments)
 
 
 def _imported(
-    definition: ImportedDefinition, recipe: Recipe, upstream: Mapping[Query, Published | None], *, asks: bool
+    definition: ImportedDefinition, recipe: Recipe, root: Path, upstream: _Upstream | None
 ) -> Container | Unbuildable:
-    if not asks:
-        return imported_container(definition, definition.image, recipe)
+    """The container of an image about which its registry was asked, unless `upstream` is `None`."""
+    extra_files = _extra_files(definition, root)
+    if upstream is None:
+        return imported_container(definition, definition.image, recipe, extra_files)
     published = upstream[Query(str(definition.image), recipe.platform)]
+    if isinstance(published, CouldNotAskError):
+        return Unbuildable(definition.name, definition.architecture, f"{definition.path}: {published}")
     if published is None or published.architecture != recipe.platform:
         has = f"is for {published.architecture}" if published else "does not exist"
         reason = f"{definition.path}: {definition.image} {has}; it is wanted for {recipe.platform}"
         return Unbuildable(definition.name, definition.architecture, reason)
     image = replace(definition.image, tag=None, digest=published.digest)
-    return imported_container(definition, image, recipe)
+    return imported_container(definition, image, recipe, extra_files)
 
 
 def _spacktainer(
@@ -193,14 +211,18 @@ def _spacktainer(
             str(folder),
             read_file(folder / FILE) if (folder / FILE).is_file() else None,
         )
-        extra_files = {
-            file.source: list_files(root / project_files.EXTRA_FILES_FOLDER / file.source) for file in definition.files
-        }
+        extra_files = _extra_files(definition, root)
         recipes = {folder: list_files(root / folder) for folder in environment.recipes}
         epilogue = read_file(root / definition.epilogue).decode("utf-8-sig") if definition.epilogue else None
         return spacktainer(definition, environment, recipe, extra_files, epilogue, recipes)
     except InvalidInputError as error:
         return Unbuildable(definition.name, definition.architecture, str(error))
+
+
+def _extra_files(definition: Definition, root: Path) -> dict[str, tuple[FileEntry, ...]]:
+    """What is behind each source of the definition's files."""
+    folder = root / project_files.EXTRA_FILES_FOLDER
+    return {file.source: list_files(folder / file.source) for file in definition.files}
 
 
 def _publications(wanted: WantedContainers, offline: bool) -> Publications:

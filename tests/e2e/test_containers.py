@@ -5,14 +5,17 @@ buildah, a registry with tokens and TLS, Apptainer and an S3 server; a stand-in 
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -34,7 +37,7 @@ from job_creator.site.site import read_site
 from tests.integration.apptainer import Apptainer, apptainer_for
 from tests.integration.base_images import buildah_in, debian_root, import_root, shared_folder
 from tests.integration.components import require
-from tests.integration.registry_server import GROUP, Registry, TokenService, run_registry
+from tests.integration.registry_server import GROUP, Registry, TokenService, read_blob, read_manifest, run_registry
 from tests.integration.runner import Done, machine, run_pipeline, run_script
 from tests.integration.s3_server import new_bucket, s3_server
 from tests.locks import ENVIRONMENT, lockfile, write_environment
@@ -49,7 +52,32 @@ SECRETS = {
     "AWS_CACHE_SECRET_ACCESS_KEY": "planted/cache+secret",
     "AWS_INFRASTRUCTURE_ACCESS_KEY_ID": "planted-bucket-id",
     "AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY": "planted/bucket+secret",
+    # No job of these containers needs what follows, and GitLab gives all of it to each of them.
+    "CI_JOB_TOKEN": "planted-job-token",
+    "DOCKERHUB_PASSWORD": "planted-hub-password",
+    "GITLAB_API_TOKEN": "planted-api-token",
+    "SPACK_DEPLOYMENT_KEY_PRIVATE": "planted-signing-key",
+    "APPTAINERENV_PLANTED": "planted-for-apptainer",
+    "SINGULARITYENV_PLANTED": "planted-for-singularity",
+    "SOMETHING_ELSE": "planted-something",
 }
+CHECKOUT_TOKEN = "planted-checkout-token"
+"""Stands in the checkout's .git/config, where GitLab puts the token of a job."""
+KEPT_BESIDE = "planted-file-variable"
+"""Stands in a file beside the checkout, where GitLab puts variables of the type "File"."""
+SPY = """\
+(
+  echo "spying as $0 in $PWD"
+  env
+  for file in /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/[0-9]*/mountinfo; do tr '\\0' '\\n' < "$file"; done
+  for place in "" /proc/[0-9]*/root /proc/[0-9]*/cwd; do
+    cat "$place{checkout}/.git/config" "$place/.git/config" "$place{checkout}.tmp/KEY" "$place/checkout/.git/config"
+  done
+  cat /proc/[0-9]*/root{machine}/tmp.*/*/* /proc/[0-9]*/root{machine}/tmp.*/* {machine}/tmp.*/*/*
+  find / -xdev -path /proc -prune -o \\( -path '*/.git/config' -o -name auth.json -o -name KEY \\) -exec cat {{}} +
+) >&2 2> /dev/null || :
+"""
+"""What foreign code prints of all that it can see. It can be run and sourced."""
 SITE = """\
 registry: {{image: "{host}/group/containers", label_prefix: org.example}}
 spack:
@@ -70,10 +98,15 @@ APP = f"""\
 spack:
   specs: [app@1.2]
 spacktainer:
-  files: [files/app/greeting:/opt/greeting]
+  files: [files/app/greeting:/opt/greeting, files/app/spy.sh:/opt/spy.sh]
   test:
     - {BINARY} "smoke test"
+    - sh /opt/spy.sh
     - test "$(cat /opt/greeting)" = hello
+"""
+EPILOGUE = """\
+RUN sh /opt/spy.sh
+LABEL org.example.from-the-epilogue="yes"
 """
 WRAPPED = """\
 Bootstrap: docker
@@ -81,9 +114,28 @@ From: {host}/public/upstream:2.0
 
 %labels
     from-the-definition yes
+%files
+    spacktainer/files/app/greeting /opt/greeting
+%post
+    sh /spy.sh
+    mkdir /made-by-post
+%test
+    sh /spy.sh
+    test -d /made-by-post
+    test "$(cat /opt/greeting)" = hello
 %runscript
     echo "wrapped: $1"
 """
+UPSTREAM = """\
+FROM localhost/runtime
+COPY spy.sh /spy.sh
+RUN mkdir -p /.singularity.d/env && cp /spy.sh /.singularity.d/env/99-spy.sh
+ENV BASH_ENV=/spy.sh ENV=/spy.sh
+ENTRYPOINT ["/bin/sh", "/spy.sh"]
+ONBUILD COPY . /checkout
+ONBUILD RUN sh /spy.sh
+"""
+"""An image of somebody who would like to know more of those who wrap it."""
 STAND_IN = f"""\
 FROM localhost/runtime
 COPY spack /usr/local/bin/spack
@@ -123,6 +175,11 @@ class Site:
         """Run its jobs."""
         return run_pipeline(pipeline, self.root, self.environment)
 
+    @property
+    def secrets(self) -> list[str]:
+        """What nobody may see but the jobs, and of those no foreign code."""
+        return [*SECRETS.values(), self.environment["CI_REGISTRY_PASSWORD"], CHECKOUT_TOKEN, KEPT_BESIDE]
+
     def published(self, image: str) -> Published | None:
         """What the registry has for a reference."""
         query = Query(f"{self.registry.host}/{GROUP}{image}", "amd64")
@@ -154,6 +211,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         with run_registry(folder / "registry", TokenService(), tls=True) as registry:
             patch.setenv("REQUESTS_CA_BUNDLE", str(registry.certificate))
             driver = _push_base_images(folder, registry, shared_folder(tmp_path_factory))
+            (folder / "checkout.tmp").mkdir()
+            (folder / "checkout.tmp" / "KEY").write_text(KEPT_BESIDE)
             bucket, cluster = new_bucket(s3_client(s3)), folder / "cluster"
             cluster.mkdir()
             values = {"host": registry.host, "driver": driver, "bucket": bucket, "s3": s3, "cluster": cluster}
@@ -182,10 +241,14 @@ def _push_base_images(folder: Path, registry: Registry, shared: Path) -> str:
     (context / "spack").chmod(0o755)
     (context / "Dockerfile").write_text(STAND_IN)
     buildah("build", "--quiet", "--pull-never", "--tag", "localhost/builder", context)
+    (context / "spy.sh").write_text(SPY.format(checkout=folder / "checkout", machine=folder / "machine"))
+    (context / "Dockerfile").write_text(UPSTREAM)
+    buildah("build", "--quiet", "--pull-never", "--tag", "localhost/upstream", context)
     login = f"{registry.tokens.user}:{registry.tokens.password}"
     for image, target in {
         "builder": f"{GROUP}containers/builder:latest",
         "runtime": f"{GROUP}containers/runtime:latest",
+        "upstream": f"{GROUP}containers/upstream:latest",
     }.items():
         buildah("push", "--quiet", "--creds", login, f"localhost/{image}", f"docker://{registry.host}/{target}")
     _copy_to_public(registry, buildah.environment)
@@ -193,9 +256,9 @@ def _push_base_images(folder: Path, registry: Registry, shared: Path) -> str:
 
 
 def _copy_to_public(registry: Registry, environment: Mapping[str, str]) -> None:
-    """The runtime image as one that somebody else published; the token service lets nobody write there but us."""
+    """An image as somebody else published it; the token service lets nobody write there but us."""
     assert registry.tokens is not None
-    source = f"docker://{registry.host}/{GROUP}containers/runtime:latest"
+    source = f"docker://{registry.host}/{GROUP}containers/upstream:latest"
     target = f"docker://{registry.host}/public/upstream:2.0"
     token = registry.tokens.authorization("public/upstream").removeprefix("Bearer ")
     command = ["skopeo", "copy", "--src-creds", f"{registry.tokens.user}:{registry.tokens.password}"]
@@ -207,9 +270,11 @@ def _copy_to_public(registry: Registry, environment: Mapping[str, str]) -> None:
 def _repository(root: Path, values: Mapping[str, Any]) -> Path:
     files = {
         "container_definitions/amd64/app/spack.yaml": APP,
-        "container_definitions/amd64/app/Dockerfile.epilogue": 'LABEL org.example.from-the-epilogue="yes"\n',
+        "container_definitions/amd64/app/Dockerfile.epilogue": EPILOGUE,
         "container_definitions/amd64/wrapped.def": WRAPPED.format(**values),
         "spacktainer/files/app/greeting": "hello",
+        "spacktainer/files/app/spy.sh": SPY.format(checkout=root, machine=root.parent / "machine"),
+        ".git/config": f"[http]\n\textraHeader = {CHECKOUT_TOKEN}\n",
     }
     write_repository(root, files, SITE.format(**values))
     for name in ("Dockerfile.j2", "image"):
@@ -220,9 +285,29 @@ def _repository(root: Path, values: Mapping[str, Any]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(site: Site) -> dict[str, Done]:
-    """The whole pipeline, run once."""
-    return site.run(site.generate())
+def listed() -> set[str]:
+    """All command lines that a process list showed while the pipeline ran."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def done(site: Site, listed: set[str]) -> dict[str, Done]:
+    """The whole pipeline, run once, while somebody looks at the list of processes."""
+    pipeline, ended = site.generate(), Event()
+
+    def look() -> None:
+        while not ended.wait(0.05):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with suppress(OSError):
+                    listed.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+
+    watching = Thread(target=look)
+    watching.start()
+    try:
+        return site.run(pipeline)
+    finally:
+        ended.set()
+        watching.join()
 
 
 def test_all_jobs_of_both_containers_succeed(done: dict[str, Done]) -> None:
@@ -295,22 +380,58 @@ def test_an_imported_image_has_what_its_definition_adds(site: Site, done: dict[s
     assert len(labels["org.example.container_checksum"]) == 64
 
 
-def test_no_secret_is_in_a_log_an_image_a_file_or_a_record(site: Site, done: dict[str, Done], tmp_path: Path) -> None:
-    secrets = [*SECRETS.values(), site.environment["CI_REGISTRY_PASSWORD"]]
+def test_foreign_code_sees_no_secret(site: Site, done: dict[str, Done]) -> None:
+    """What an upstream image, a definition and a test see in each of the jobs stands in its log."""
+    spied = {name: one.log.count("spying as") for name, one in done.items()}
+    # In the epilogue and as a smoke test; as a smoke test; as %post, %test, and when either of them starts.
+    assert spied["build app container for amd64"] >= 2
+    assert spied["create app sif file for amd64"] >= 1
+    assert spied["create wrapped sif file for amd64"] >= 3
+    assert spied["build wrapped container for amd64"] == 0
     logs = "".join(one.log for one in done.values())
     assert "smoke test" in logs
-    image = f"docker://{site.registry.host}/{GROUP}containers/app:1.2.3-amd64"
-    login = f"{site.environment['CI_REGISTRY_USER']}:{site.environment['CI_REGISTRY_PASSWORD']}"
-    command = ["skopeo", "copy", "--dest-decompress", "--src-creds", login, image, f"dir:{tmp_path}/image"]
-    copied = subprocess.run(command, env=dict(site.environment), capture_output=True, text=True, check=False)
-    assert copied.returncode == 0, copied.stderr
-    contents = [path.read_bytes() for path in (tmp_path / "image").iterdir()]
+    assert [secret for secret in site.secrets if secret in logs] == []
+
+
+def test_no_secret_is_in_an_image_or_a_record(site: Site, done: dict[str, Done]) -> None:
+    blobs = [path for path in (site.registry.certificate.parent / "data").rglob("data") if path.is_file()]  # type: ignore[union-attr]
+    contents = [path.read_bytes() for path in blobs]
+    contents = [gzip.decompress(one) if one.startswith(b"\x1f\x8b") else one for one in contents]
     assert any(b"opt/greeting" in content for content in contents)
     records = repr(site.objects())
-    for secret in secrets:
-        assert secret not in logs
+    for secret in site.secrets:
         assert secret not in records
         assert not any(secret.encode() in content for content in contents)
+
+
+@pytest.mark.parametrize("name", ["app", "wrapped"])
+def test_no_secret_is_in_a_sif_file(site: Site, done: dict[str, Done], name: str) -> None:
+    sif = site.cluster / name / "current"
+    words = "|".join(secret.replace("+", ".") for secret in site.secrets)
+    search = f"grep -rlsE '{words}' / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev; echo searched"
+    assert site.apptainer("exec", "--containall", sif, "/bin/sh", "-c", search).strip() == "searched"
+    metadata = site.apptainer("inspect", "--all", sif)
+    assert not [secret for secret in site.secrets if secret in metadata]
+
+
+def test_no_process_list_shows_a_secret(site: Site, done: dict[str, Done], listed: set[str]) -> None:
+    assert any("buildah" in line for line in listed)
+    assert [line for line in listed if any(secret in line for secret in site.secrets)] == []
+
+
+def test_an_image_that_is_wrapped_keeps_its_layers_and_loses_its_triggers(site: Site, done: dict[str, Done]) -> None:
+    ours = read_manifest(site.registry, f"{GROUP}containers/wrapped", "2.0-amd64")
+    theirs = read_manifest(site.registry, "public/upstream", "2.0")
+    assert ours["layers"] == theirs["layers"]
+    config = json.loads(read_blob(site.registry, f"{GROUP}containers/wrapped", ours["config"]["digest"]))["config"]
+    assert config["Entrypoint"] == ["/bin/sh", "/spy.sh"]
+    assert "OnBuild" not in config
+
+
+def test_the_jobs_leave_no_login_and_no_folder(site: Site, done: dict[str, Done]) -> None:
+    home = Path(site.environment["HOME"])
+    assert not list(home.rglob("auth.json"))
+    assert not [path for path in home.glob("tmp.*") if not (path / "bin" / "jc").exists()]
 
 
 def test_the_docker_hub_job_copies_all_architectures_without_a_change(site: Site, done: dict[str, Done]) -> None:

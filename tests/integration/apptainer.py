@@ -32,7 +32,7 @@ for file in hosts resolv.conf; do
   mount --bind "/etc/$file" "$root/etc/$file"
 done
 mkdir -p "$root$folder" "$root/tmp/.host"
-mount --bind "$folder" "$root$folder"
+mount --rbind "$folder" "$root$folder"
 directory=$PWD
 cd "$root"
 pivot_root . tmp/.host

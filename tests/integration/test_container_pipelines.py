@@ -11,12 +11,22 @@ import pytest
 from click.testing import CliRunner, Result
 
 from foundation.errors import ExitCode
+from foundation.registries.connections import LARGEST_DOCUMENT
 from foundation.stores.s3_client import S3Location, s3_client
 from foundation.yaml_io import parse
 from job_creator.__main__ import main
 from job_creator.engines.gitlab.names import NOTHING_TO_DO
 from job_creator.publishing.record import PublicationRecord
-from tests.integration.registry_server import GROUP, Registry, TokenService, push_image, push_index, run_registry
+from tests.integration.registry_server import (
+    GROUP,
+    Answer,
+    Registry,
+    TokenService,
+    push_image,
+    push_index,
+    run_registry,
+    serve,
+)
 from tests.integration.s3_server import new_bucket, s3_environment_fixture, s3_url_fixture
 from tests.locks import lockfile, write_environment
 from tests.samples import DEFAULT_BRANCH, MERGE_REQUEST, write_repository
@@ -194,6 +204,72 @@ def test_an_upstream_image_that_is_gone_fails_alone(project: Project) -> None:
     assert result.exit_code == ExitCode.OK, result.output
     assert project.job_names() == [ALL[3], *ALL[:3]]
     assert "does not exist" in result.output
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(401), "HTTP 401: the registry wants a user and password"),
+        (Answer(403), "HTTP 403 Forbidden"),
+        (Answer(429), "HTTP 429 Too Many Requests"),
+        (Answer(500), "HTTP 500 Internal Server Error"),
+        (Answer(301), "HTTP 301 Moved Permanently"),
+        (Answer(302, headers={"Location": "/v2/"}), "redirected in a circle by"),
+        (Answer(200, b"<html>Welcome</html>"), "the answer is no JSON"),
+        (Answer(200, b"[" * 100_000), "the answer is no JSON"),
+        (Answer(200, bytes(LARGEST_DOCUMENT + 1)), "the answer is larger than 4 MiB"),
+        (None, "cannot connect to 127.0.0.1:1"),
+    ],
+)
+def test_an_upstream_registry_that_gives_no_answer_fails_alone(
+    project: Project, answer: Answer | None, said: str
+) -> None:
+    with serve(lambda _: answer) as upstream:
+        host = upstream.host if answer else "127.0.0.1:1"
+        definition = project.root / "container_definitions" / "amd64" / "nexus.def"
+        definition.write_text(f"Bootstrap: docker\nFrom: {host}/group/other:1\n")
+        result = project.jc()
+    assert result.exit_code == ExitCode.OK, result.output
+    assert project.job_names() == [ALL[3], *ALL[:3]]
+    written = parse((project.out / "spacktainer_pipeline.yaml").read_bytes(), "p").value
+    (script,) = written[ALL[3]]["script"]
+    assert f"container_definitions/amd64/nexus.def: {host}/group/other:1: {said}" in script
+
+
+def test_an_upstream_image_of_this_project_is_not_left_out_without_an_answer(project: Project) -> None:
+    definition = project.root / "container_definitions" / "amd64" / "nexus.def"
+    definition.write_text(f"Bootstrap: docker\nFrom: {project.registry.host}/{project.group}/other:1\n")
+    result = project.jc(environment={"CI_REGISTRY_PASSWORD": "wrong"})
+    assert result.exit_code == ExitCode.COULD_NOT_ASK
+
+
+def test_the_record_of_an_image_that_stays_names_the_lockfile_in_it(project: Project) -> None:
+    project.jc()
+    before = (project.out / "hdf5" / "record.json").read_bytes()
+    project.publish_all()
+    lock = project.root / "jobs_scratch_dir.amd64" / "hdf5" / "concrete_environment" / "spack.lock"
+    lock.write_bytes(lockfile(commit="other"))
+    client = s3_client(project.s3)
+    (found,) = [one for one in client.list_objects_v2(Bucket=project.bucket)["Contents"] if "hdf5" in one["Key"]]
+    client.delete_object(Bucket=project.bucket, Key=found["Key"])
+    project.jc()
+    assert project.job_names() == [ALL[1]]
+    assert (project.out / "hdf5" / "record.json").read_bytes() == before
+
+
+def test_a_comment_in_a_definition_or_an_epilogue_builds_nothing(project: Project) -> None:
+    folder = project.root / "container_definitions" / "amd64"
+    (folder / "hdf5").mkdir()
+    (folder / "hdf5.yaml").rename(folder / "hdf5" / "spack.yaml")
+    (folder / "hdf5" / "Dockerfile.epilogue").write_text("LABEL a=b\n")
+    definition = (folder / "nexus.def").read_text()
+    (folder / "nexus.def").write_text(f"{definition}%post\n  true\n")
+    project.jc()
+    project.publish_all()
+    (folder / "hdf5" / "Dockerfile.epilogue").write_text("# why\nLABEL a=b\n\n")
+    (folder / "nexus.def").write_text(f"# who\n{definition}# when\n%post\n  # how\n  true # and what\n")
+    result = project.jc()
+    assert project.job_names() == [NOTHING_TO_DO], result.output
 
 
 def test_an_architecture_of_imported_images_only_needs_no_spack(project: Project) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import logging
 import socket
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -566,3 +570,36 @@ def test_credentials_do_not_follow_a_redirect_of_the_token_service() -> None:
         assert authorizations(tokens)
         assert thief.requests
         assert not authorizations(thief)
+
+
+def test_an_answer_that_unpacks_without_end_is_read_no_further_than_documents_are_large() -> None:
+    packed = gzip.compress(bytes(1 << 30), compresslevel=1)
+    with serve(lambda _: Answer(body=packed, headers={"Content-Encoding": "gzip"})) as server:
+        begin = time.monotonic()
+        assert "larger than 4 MiB" in refusal(server.host)
+    assert time.monotonic() - begin < 5
+
+
+def test_an_answer_that_drips_is_given_up() -> None:
+    ended = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            with suppress(OSError):
+                while not ended.wait(0.02):
+                    connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,))
+        thread.start()
+        try:
+            host = f"127.0.0.1:{listening.getsockname()[1]}"
+            client = RegistryClient(patience=Patience(whole=0.3, attempts=1, silent_attempts=1))
+            with pytest.raises(CouldNotAskError, match="or takes too long"):
+                client.look_up([Query(f"{host}/{IMAGE}:1", "amd64")])
+        finally:
+            ended.set()
+            thread.join()

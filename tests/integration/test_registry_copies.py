@@ -88,6 +88,39 @@ def test_copying_again_gives_the_same_digest_and_fetches_no_layer(registry: Regi
     assert f"GET {UPSTREAM} blobs/{layer}" not in asked
 
 
+def test_a_copy_may_end_before_any_request_and_be_run_again(registry: Registry) -> None:
+    """The tag comes last, so that it points to all of the copy, or is as it was."""
+    push_image(registry, UPSTREAM, "5", "amd64", {"own": "1"}, config=CONFIG)
+    source = f"{registry.host}/{UPSTREAM}:5"
+
+    class EndsError(Exception):
+        """Stands for the end of the process."""
+
+    class Ending(RegistryConnections):
+        left = 0
+
+        def ask(self, reference, what, headers, *, method="GET", content=None):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+            if not self.left:
+                raise EndsError
+            self.left -= 1
+            return super().ask(reference, what, headers, method=method, content=content)
+
+    digests = set()
+    # Manifest, configuration; the layer asked for, fetched, sent in two requests; the new configuration, the manifest.
+    for left in range(9):
+        target = f"{registry.host}/{GROUP}ends-{left}:1"
+        ending = Ending(registry.credentials)
+        ending.left = left
+        with pytest.raises(EndsError):
+            copy_image(ending, source, target, {"a": "b"})
+        connections = RegistryClient(registry.credentials)
+        assert connections.look_up([Query(target, "amd64")]) == {Query(target, "amd64"): None}
+        digests.add(copy_image(connections, source, target, {"a": "b"}))
+    ending.left = 9
+    digests.add(copy_image(ending, source, f"{registry.host}/{GROUP}ends-not:1", {"a": "b"}))
+    assert len(digests) == 1
+
+
 def test_what_is_not_there_or_is_no_single_image_is_said(registry: Registry) -> None:
     digest = push_image(registry, UPSTREAM, "3", "amd64", None)
     index = push_index(registry, UPSTREAM, "all", {"amd64": digest})

@@ -42,7 +42,8 @@ def plan(wanted: WantedContainers, images: Knowledge, publications: Publications
     for broken in wanted.unbuildable:
         decisions.append(_decision(Subject.CONTAINER, broken, Action.FAIL, broken.reason))
         jobs.append(failing_job(broken, wanted.place))
-    for container in wanted.containers:
+    for planned in wanted.containers:
+        container = _as_published(planned, wanted, images)
         steps = tuple(_steps(container, wanted, images, publications))
         decisions += [step.decision for step in steps]
         needed = [step.job for step in steps if step.job]
@@ -52,6 +53,15 @@ def plan(wanted: WantedContainers, images: Knowledge, publications: Publications
     return ContainerPlan(
         tuple(decisions), Pipeline(names.CONTAINER_STAGES, tuple(jobs) or (nothing_job(wanted.place),)), files
     )
+
+
+def _as_published(container: Container, wanted: WantedContainers, images: Knowledge) -> Container:
+    """The container, with the lockfile of the image that is there already, if that stays."""
+    _, _, digest = images.judge(container.name, container.reference, container.platform, container.identity)
+    there = images.of(container.reference, container.platform)
+    if digest is None or there is None or not container.lock:
+        return container
+    return container.with_lock_of(there.labels, wanted.place.site.registry.label_prefix)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 
 from foundation.yaml_io import dump, parse
 from job_creator.containers.identity import Unbuildable
-from job_creator.definitions.definitions import ExtraFile
+from job_creator.definitions.extra_files import ExtraFile
 from job_creator.engines.gitlab.container_pipeline import plan
 from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.names import CONTAINER_PIPELINE

@@ -14,11 +14,11 @@ from foundation.spack.releases import SpackLine
 from foundation.yaml_io import dump
 from job_creator.definitions.definitions import (
     Definition,
-    ExtraFile,
     ImportedDefinition,
     SpackDefinition,
     read_definitions,
 )
+from job_creator.definitions.extra_files import ExtraFile
 from job_creator.definitions.header import read_imported_image
 from tests.samples import FROZEN_SITE, write_repository
 from tests.strategies import trees

@@ -30,6 +30,8 @@ def faults(text: str) -> list[str]:
         "COPY --from=docker.io/library/busybox:1 /bin/true /bin/\nONBUILD RUN x\nHEALTHCHECK NONE\n",
         "\ufeffRUN x\r\nLABEL a=b \\\r\n  c=d\r\n",
         "RUN echo \\",
+        "ADD https://example.org/x.tar /opt/\nADD --chown=1 git@example.org:x.git#main /opt/x\n",
+        'COPY --chmod=755 --from=tools ["/bin/a b", "/bin/"]\n',
     ],
 )
 def test_what_buildah_takes_is_no_fault(text: str) -> None:
@@ -48,6 +50,11 @@ def test_what_buildah_takes_is_no_fault(text: str) -> None:
         ("ONBUILD RNU x\n", "e:1:1: 'RNU' is no instruction of a Dockerfile; did you mean RUN?"),
         ("ONBUILD FROM x\n", "e:1:1: 'ONBUILD FROM' is not allowed"),
         ("RUN a\nRUN <<EOF\nx\n", "e:2:1: the text after '<<EOF' does not end; end it by a line that is EOF alone"),
+        ("COPY a /b\n", "e:1:1: 'COPY' takes 'a' from the checkout, which the build does not see; name it below"),
+        ("add --chown=1 . /b\n", "e:1:1: 'add' takes '.' from the checkout"),
+        ('COPY ["a b", "/c"]\n', "e:1:1: 'COPY' takes 'a b' from the checkout"),
+        ("COPY <<A b /c\nx\nA\n", "e:1:1: 'COPY' takes 'b' from the checkout"),
+        ("ONBUILD COPY . /checkout\n", "e:1:1: 'COPY' takes '.' from the checkout"),
         ("# escape=`\nRUN a\n", "e:1:1: 'escape' only counts at the top of a Dockerfile"),
     ],
 )
@@ -67,7 +74,8 @@ def test_a_definition_with_a_bad_epilogue_is_refused(tmp_path: Path) -> None:
 
 
 _GOOD = st.tuples(
-    st.sampled_from(sorted(INSTRUCTIONS - {"FROM", "ONBUILD"})), st.sampled_from(["a=b", "a=b \\\n  c=d", "a=<<x"])
+    st.sampled_from(sorted(INSTRUCTIONS - {"ADD", "COPY", "FROM", "ONBUILD"})),
+    st.sampled_from(["a=b", "a=b \\\n  c=d", "a=<<x"]),
 )
 
 

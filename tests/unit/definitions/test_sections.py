@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import InvalidInputError
-from job_creator.definitions.header import read_imported_image, with_image
+from job_creator.definitions.header import read_imported_image, with_unpacked_image
 from job_creator.definitions.sections import APP_SECTIONS, SECTIONS, begins_section, filled, sections
 
 HEADER = "Bootstrap: docker\nFrom: a:1\n"
@@ -81,8 +81,8 @@ def test_the_image_may_hang_on_arguments() -> None:
     (undefined,) = faults(text.replace("TAG=", "TOG="))
     assert undefined.startswith("x.def:2:18: '{{TAG}}' has no default")
     # The sections go on to Apptainer with their arguments.
-    built = with_image(text, "registry.example.org/app@sha256:1")
-    assert built == "Bootstrap: docker\nFrom: registry.example.org/app@sha256:1\n\n" + text[text.index("%arguments") :]
+    built = with_unpacked_image(text, "image")
+    assert built == "Bootstrap: localimage\nFrom: image\n\n" + text[text.index("%arguments") :]
 
 
 @given(st.text(alphabet="%{} \n\tpostfilearguments=#N", max_size=80))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from job_creator import project_files
-from job_creator.containers.identity import DIGEST_PLACEHOLDER, Container, Unbuildable
+from job_creator.containers.identity import UNPACKED_IMAGE, Container, Unbuildable
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.jobs.place import JobPlace
+from job_creator.engines.gitlab.jobs.place import JobPlace, variables_for_foreign_code
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.scripts.rendering import render
 from job_creator.site.places import ContainersBucket
@@ -18,7 +17,7 @@ from job_creator.site.runners import JobKind
 ENTRY_POINT = "/opt/spack-environment/entrypoint.sh"
 """Sets the environment of the container up and runs what it is given (spacktainer/Dockerfile.j2)."""
 SMOKE_TESTS = "/.singularity.d/test"
-"""Where the smoke tests are in the image; `apptainer test` looks there, too."""
+"""Where the smoke tests are in the image; `apptainer test` runs what is there."""
 IMAGE_DIGEST = "IMAGE_DIGEST"
 """The variable in which the digest of a container's image reaches the jobs after it."""
 
@@ -72,25 +71,25 @@ def _build_job(container: Container, place: ContainerPlace) -> Job:
     script = render(
         "build_container.sh.j2",
         registry=site.registry,
-        copied=(project_files.EXTRA_FILES_FOLDER, place.folder),
+        variables=variables_for_foreign_code(place.architecture, "containers"),
         entry_point=ENTRY_POINT,
         smoke_tests=SMOKE_TESTS,
     )
     environment = names.environment_job(container.name, place.name)
-    lock = (Need(environment, pipeline=place.base_pipeline),) if container.lock else ()
     return Job(
         name=names.build_container_job(container.name, place.name),
         kind=f"build {place.name}",
         stage=names.STAGE_CONTAINERS,
         image=site.images.buildah.image,
         tags=place.architecture.tags("containers"),
-        needs=(place.files_need(), *lock),
+        needs=(place.files_need(), Need(environment, pipeline=place.base_pipeline)),
         script=(script,),
         variables={
             **_variables(container, place, "containers"),
             **site.images.buildah.variables(),
             "ARCHITECTURE": container.platform,
-            **({"LOCK": container.lock, "LOCK_SHA256": container.record.spack_lock_sha256} if container.lock else {}),
+            "LOCK": container.lock,
+            "LOCK_SHA256": container.record.spack_lock_sha256,
         },
         artifacts=Artifacts(expire_in=site.gitlab.artifact_expiry, dotenv="container.env"),
         timeout=place.timeout("containers", "3 hours"),
@@ -105,9 +104,8 @@ def sif_job(container: Container, place: ContainerPlace, bucket: ContainersBucke
     """
     script = render(
         "create_sif.sh.j2",
-        placeholder=DIGEST_PLACEHOLDER,
-        entry_point=ENTRY_POINT,
-        smoke_tests=SMOKE_TESTS,
+        variables=variables_for_foreign_code(place.architecture, "containers"),
+        base=UNPACKED_IMAGE,
         bucket=bucket.url,
         retention=bucket.retention,
     )

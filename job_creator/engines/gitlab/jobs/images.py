@@ -7,6 +7,7 @@ from typing import Final
 
 from foundation.fingerprints import fingerprint
 from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.jobs.place import variables_for_foreign_code
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.images.base_images import DecidedImage, PlannedImage
 from job_creator.scripts.rendering import render
@@ -24,6 +25,7 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
     script = render(
         "build_image.sh.j2",
         registry=site.registry,
+        variables=variables_for_foreign_code(architecture, "images"),
         arguments=image.build_arguments,
         labels={**image.labels, f"{site.registry.label_prefix}.fingerprint": fingerprint(image.labels)},
         digest_variable=digest_variable(image),

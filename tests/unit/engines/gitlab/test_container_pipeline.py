@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from foundation.registries.published import Published, Query
 from job_creator.containers.identity import Container, Unbuildable
-from job_creator.definitions.definitions import ExtraFile
+from job_creator.definitions.extra_files import ExtraFile
 from job_creator.engines.gitlab.container_pipeline import ContainerPlan, plan
 from job_creator.engines.gitlab.container_questions import (
     Publications,
@@ -26,7 +27,18 @@ from job_creator.engines.gitlab.objects import Job
 from job_creator.images.decisions import Action, Subject
 from job_creator.images.knowledge import Knowledge
 from job_creator.site.gitlab import Limits
-from tests.containers import DIGEST, container, images_of, imported, recipe, records_of, unknown, wanted
+from tests.containers import (
+    BUILDER,
+    DIGEST,
+    RUNTIME,
+    container,
+    images_of,
+    imported,
+    recipe,
+    records_of,
+    unknown,
+    wanted,
+)
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, imported_definition, site, spack_definition
 
 BUILD = "build hdf5 container for amd64"
@@ -191,7 +203,7 @@ def test_smoke_tests_run_before_anything_is_pushed_or_published() -> None:
     script = job(built, BUILD).script[0]
     assert script.index("buildah run") < script.index("buildah push")
     script = job(built, CREATE).script[-1]
-    assert script.index("singularity exec") < script.index("jc publish-sif")
+    assert script.index("singularity test") < script.index("jc publish-sif")
     assert b"h5dump --version" in built.files["hdf5/smoke_tests.sh"]
 
 
@@ -250,10 +262,28 @@ def test_what_is_built_says_what_it_is() -> None:
     assert one.record.file_name == "hdf5__1.14.5-amd64.sif"
 
 
-def test_the_definition_of_an_imported_image_starts_from_the_pushed_image() -> None:
+def test_the_definition_of_an_imported_image_starts_from_the_unpacked_image() -> None:
     text = imported().files["container.def"].decode()
-    assert text.startswith("Bootstrap: docker\nFrom: registry.example.org/group/containers/nexus@@IMAGE_DIGEST@\n")
+    assert text.startswith("Bootstrap: localimage\nFrom: image\n")
     assert text.endswith("%startscript\n    serve\n")
+    assert not imported().has_tests
+    tested = replace(imported_definition(), text="Bootstrap: docker\nFrom: x\n%test\n  true\n")
+    assert imported(tested).has_tests
+    bare = replace(imported_definition(), text="Bootstrap: docker\nFrom: x\n")
+    assert "container.def" not in imported(bare).files
+
+
+def test_the_context_of_a_build_is_what_its_dockerfile_names() -> None:
+    one = container()
+    named = {
+        word
+        for line in one.files["Dockerfile"].decode().splitlines()
+        if line.startswith("COPY [")
+        for word in [json.loads(line.removeprefix("COPY "))[0].rstrip("/")]
+    }
+    listed = one.files["context"].decode().splitlines()
+    assert {*named, "spacktainer.artifacts.amd64/hdf5/Dockerfile"} == {*listed}
+    assert one.files["images"].decode().splitlines() == [BUILDER, RUNTIME]
 
 
 def test_secrets_are_named_and_never_written() -> None:
