@@ -11,6 +11,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,6 +24,8 @@ from foundation.registries.connections import INDEXES, MANIFESTS, RegistryConnec
 from foundation.registries.reference import ImageReference, parse_reference
 
 _BLOCK: Final = 1 << 20
+_AT_ONCE: Final = 4
+_ATTEMPTS: Final = 3
 
 
 def copy_image(registries: RegistryConnections, source: str, target: str, labels: Mapping[str, str]) -> str:
@@ -41,11 +44,8 @@ def copy_image(registries: RegistryConnections, source: str, target: str, labels
         manifest = mapping(found)
         configuration = _labelled(registries.configuration(here, manifest), labels)
         layers = [_descriptor(layer) for layer in manifest.get("layers") or []]
-    for layer in dict.fromkeys(layers):
-        with _naming(registries, target):
-            is_there = _has(registries, there, layer.digest)
-        if not is_there:
-            _copy_layer(registries, here, there, layer)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(lambda layer: _copy_layer(registries, here, there, layer), dict.fromkeys(layers)))
     written = _written(configuration)
     config = {**manifest["config"], "digest": _digest(written), "size": len(written)}
     config.pop("data", None)
@@ -80,16 +80,28 @@ def _descriptor(value: Any) -> _Layer:
 
 
 def _copy_layer(registries: RegistryConnections, here: ImageReference, there: ImageReference, layer: _Layer) -> None:
-    """Through a file, so that what is not whole is never sent on, and can be sent again."""
+    """Through a file, so that what is not whole is never sent on, and can be sent again. Not if it is there already."""
+    with _naming(registries, str(there)):
+        if _has(registries, there, layer.digest):
+            return
     with tempfile.TemporaryFile() as spooled:
         with _naming(registries, str(here)):
-            _fetch(registries, here, layer, spooled)
+            for left in reversed(range(_ATTEMPTS)):
+                try:
+                    _fetch(registries, here, layer, spooled)
+                    break
+                except NoAnswer:
+                    # Large layers take long, and connections break.
+                    if not left:
+                        raise
         with _naming(registries, str(there)):
             _put_blob(registries, there, layer.digest, spooled)
 
 
 def _fetch(registries: RegistryConnections, here: ImageReference, layer: _Layer, spooled: BinaryIO) -> None:
     checksum, size = hashlib.sha256(), 0
+    spooled.seek(0)
+    spooled.truncate()
     # What is packed stays packed.
     headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
     with registries.ask(here, f"blobs/{layer.digest}", headers) as answer:

@@ -170,6 +170,21 @@ def test_a_layer_that_is_not_what_the_manifest_says_is_not_sent_on(
         copied(registry, f"{GROUP}evil:1", "other", {})
 
 
+def test_a_layer_is_fetched_again_where_the_connection_breaks(registry: Registry) -> None:
+    broken = Answer(body=LAYER[:3], headers={"Content-Length": str(len(LAYER)), "Connection": "close"})
+    asked: list[str] = []
+
+    def answer(request: Request) -> Answer | None:
+        asked.append(request.path)
+        is_first = asked.count(request.path) == 1 and request.path.endswith(digest_of(LAYER))
+        return broken if is_first else hostile(Answer(body=LAYER))(request)
+
+    with serve(answer) as upstream:
+        target = f"{registry.host}/{GROUP}broken:1"
+        copy_image(RegistryConnections(registry.credentials), f"{upstream.host}/evil:1", target, {})
+    assert read_blob(registry, f"{GROUP}broken", digest_of(LAYER)) == LAYER
+
+
 def test_a_hostile_layer_is_read_no_further_than_its_size(registry: Registry) -> None:
     with serve(hostile(Answer(body=LAYER + bytes(64 << 20)))) as upstream, pytest.raises(CouldNotAskError):
         copy_image(
