@@ -187,8 +187,12 @@ def main(
     variable, max_archive_bytes = _settings(site_file)
     credentials = _credentials(private_token, private_token_file, variable)
     request = _request(parent_pipeline, project, max_archive_bytes, options)
-    server = GitLabServer(_checked_url(api_url), credentials, PATIENCE)
-    with _ending_on_sigterm(), closing(server):
+    url = _checked_url(api_url)
+    with (
+        _ending_on_sigterm(),
+        _authorities() as authorities,
+        closing(GitLabServer(url, credentials, PATIENCE, authorities=authorities)) as server,
+    ):
         outcome = gather(server, request, PATIENCE, Console(stderr=True))
     if as_json:
         click.echo(report.as_json(parent_pipeline, outcome.arrivals, [str(error) for error in outcome.errors]))
@@ -260,6 +264,22 @@ def _checked_url(url: str) -> str:
     if not good:
         raise click.UsageError("CI_API_V4_URL or --api-url: must be an http(s) URL without user and password")
     return url
+
+
+@contextmanager
+def _authorities() -> Iterator[str | None]:
+    """Whom to trust besides the usual authorities: that of the GitLab server, where its runner was told one.
+
+    Source: "CI_SERVER_TLS_CA_FILE" in GitLab's docs, "Predefined CI/CD variables".
+    """
+    from foundation.doors.http import authorities_with
+
+    path = os.environ.get("CI_SERVER_TLS_CA_FILE", "")
+    if not path or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"):
+        yield None
+        return
+    with authorities_with(path) as found:
+        yield found
 
 
 @contextmanager

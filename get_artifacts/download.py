@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -86,12 +87,11 @@ class Fetcher:
             return before
         archive = self.store.staging(f"{item.folder}.zip")
         self.display.begin(item)
-        self._download(item, archive)
+        folder = self.store.staging(item.folder)
+        files = self._download(item, archive, folder)
         if not self.unpacks:
             self._require_interest()
             return Arrival(item, self.store.publish(item, archive, None), (), is_new=True)
-        folder = self.store.staging(item.folder)
-        files = unpack(archive, folder, item.folder, item.paths, self.limits)
         self._require_files(item, archive, files)
         archive.unlink()
         self._require_interest()
@@ -111,19 +111,30 @@ class Fetcher:
             return None
         return Arrival(item, path, (), is_new=False)
 
-    def _download(self, item: Archive, archive: Path) -> None:
-        """The whole archive, tried again from its start where it broke off or came damaged."""
-        for attempt in range(1, self.patience.attempts + 1):
+    def _download(self, item: Archive, archive: Path, folder: Path) -> tuple[Unpacked, ...]:
+        """The whole archive, unpacked if that is wanted; begun again where it broke off or is damaged."""
+        attempt = 1
+        while True:
+            received = 0
             try:
                 received = self._stream(item, archive)
                 self._require_whole(item, archive, received)
+                return self._unpacked(item, archive, folder)
             except (BrokenOffError, DamagedError) as error:
+                self.display.advance(-received)
+                shutil.rmtree(folder, ignore_errors=True)
                 if attempt == self.patience.attempts:
                     raise
                 logger.info("%s; trying again", error)
                 self._stop.wait(self.patience.backoff * 2 ** (attempt - 1))
-            else:
-                return
+            attempt += 1
+
+    def _unpacked(self, item: Archive, archive: Path, folder: Path) -> tuple[Unpacked, ...]:
+        """What is in an archive; what is kept as it is, is only held against its checksums."""
+        if self.unpacks:
+            return unpack(archive, folder, item.folder, item.paths, self.limits)
+        verify(archive, self.limits)
+        return ()
 
     def _stream(self, item: Archive, archive: Path) -> int:
         """One try; returns how many bytes came."""
@@ -150,7 +161,6 @@ class Fetcher:
 
     def _require_whole(self, item: Archive, archive: Path, received: int) -> None:
         if received != item.job.archive_bytes:
-            self.display.advance(-received)
             message = f"its archive has {item.job.archive_bytes:,} bytes, {received:,} came"
             raise DamagedError(f"job {item.job.name!r}: {message}")
         read_directory(archive, self.limits)

@@ -27,7 +27,9 @@ from get_artifacts.session import ANONYMOUS, Credential, Session
 _API: Final = "/api/v4"
 _PER_PAGE: Final = 100
 _CHUNK: Final = 1 << 20
-_REFUSED: Final = (401, 403, 404)
+_SENT_AWAY: Final = (301, 302, 303, 307, 308)
+"""To a page that asks people to sign in, since all other redirects are followed."""
+_REFUSED: Final = (401, 403, 404, *_SENT_AWAY)
 _LONGEST_MESSAGE: Final = 200
 
 T = TypeVar("T")
@@ -57,17 +59,24 @@ class BrokenOffError(CouldNotAskError):
 class GitLabServer:
     """A GitLab server, asked with the first of some credentials that it accepts.
 
+    `authorities` names a file of the certificates to trust, instead of the usual ones.
+
     All methods raise `CouldNotAskError` when no answer is to be had with any of them, and `NotThereError` when the
     answer is that there is no such thing.
     """
 
     def __init__(
-        self, api_url: str, credentials: Sequence[Credential], patience: Patience, connections: int = 16
+        self,
+        api_url: str,
+        credentials: Sequence[Credential],
+        patience: Patience,
+        connections: int = 16,
+        authorities: str | None = None,
     ) -> None:
         self._patience = patience
         base = api_url.rstrip("/").removesuffix(_API)
         self._all = tuple(
-            (credential.name, _client(base, Session(base, credential, patience, connections)))
+            (credential.name, _client(base, Session(base, credential, patience, connections), authorities))
             for credential in credentials or (ANONYMOUS,)
         )
         self._clients = self._all
@@ -141,9 +150,9 @@ class GitLabServer:
             raise CouldNotAskError(f"{subject}: what answered is no GitLab; check CI_API_V4_URL") from None
 
 
-def _client(base: str, session: Session) -> Gitlab:
+def _client(base: str, session: Session, authorities: str | None) -> Gitlab:
     # Following pages to the server's own idea of its name would be asking somebody else.
-    return Gitlab(base, session=session, keep_base_url=True)
+    return Gitlab(base, session=session, keep_base_url=True, ssl_verify=authorities or True)
 
 
 def _list(client: Gitlab, path: str) -> list[dict[str, Any]]:
@@ -170,13 +179,19 @@ def _refused(subject: str, refusals: Sequence[tuple[str, GitlabError]]) -> Could
     said = _message(last)
     if last.response_code == 404 and "Project" not in said:
         return NotThereError(f"{subject}: GitLab has no such thing (HTTP 404{said})")
-    answers = "; ".join(f"{name} got HTTP {error.response_code}{_message(error)}" for name, error in refusals)
+    answers = "; ".join(f"{name} {_answer(error)}" for name, error in refusals)
     return CouldNotAskError(
         f"{subject}: GitLab does not let this be asked ({answers})\n"
         "  A job token may list pipelines from about GitLab 19.2 on, in other projects only where their job token\n"
         "  allowlist has this one. Otherwise create a project access token with the role Reporter and the scope\n"
         f"  read_api, and put it into the masked CI/CD variable {API_TOKEN_VARIABLE} or a file (--private-token-file)."
     )
+
+
+def _answer(error: GitlabError) -> str:
+    if error.response_code in _SENT_AWAY:
+        return "was sent to sign in"
+    return f"got HTTP {error.response_code}{_message(error)}"
 
 
 def _message(error: GitlabError) -> str:

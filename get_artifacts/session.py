@@ -10,6 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from foundation.doors.http import Answer, Authorization, HttpSession, Patience, Request
 
+SIGN_IN: Final = "/users/sign_in"
+"""The path of GitLab's page for that, below the server's own."""
 _TOKEN_HEADERS: Final = ("Authorization", "JOB-TOKEN", "PRIVATE-TOKEN")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
@@ -48,6 +50,13 @@ class Session(HttpSession):
         self._home = urlsplit(home)
         self.auth = _OnlyAtHome(self._home, credential.header)
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+
+    def get_redirect_target(self, resp: Answer) -> str | None:
+        """A page that asks people to sign in is no answer; being sent there is a refusal."""
+        target: str | None = super().get_redirect_target(resp)
+        if target and urlsplit(target).path.endswith(SIGN_IN):
+            return None
+        return target
 
     def rebuild_auth(self, prepared_request: Request, response: Answer) -> None:
         """Called for each redirect: an object store is told no token."""

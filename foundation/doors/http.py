@@ -6,18 +6,24 @@ and GitLab's API (`get_artifacts.gitlab_api`) have libraries of their own; that 
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
-from requests.utils import parse_dict_header
-from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, parse_dict_header
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry
+
+from foundation.errors import naming
 
 Answer = requests.Response
 Request = requests.PreparedRequest
@@ -66,7 +72,7 @@ class HttpSession(requests.Session):
         self._finds_logins = finds_logins
         if not finds_logins:
             self.auth = _Anonymous()
-        retry = Retry(
+        retry = _Retry(
             total=patience.attempts - 1,
             read=min(patience.silent_attempts, patience.attempts) - 1,
             backoff_factor=patience.backoff,
@@ -94,6 +100,28 @@ class HttpSession(requests.Session):
     def reason(self, error: Exception) -> str:
         """Why there was no answer to a request of this session."""
         return reason(error, self.patience)
+
+
+class _Retry(Retry):
+    """One that waits as always where a server says what is no time to wait."""
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        """In seconds; `None` where nothing usable is said."""
+        try:
+            return super().get_retry_after(response)
+        except InvalidHeader:
+            return None
+
+
+@contextmanager
+def authorities_with(path: str) -> Iterator[str]:
+    """A file of the certificates that are trusted anyway, and of those in another file. Raises `FileAccessError`."""
+    with naming(Path(path)):
+        data = Path(path).read_bytes()
+    with tempfile.NamedTemporaryFile(prefix="authorities-", suffix=".pem") as file:
+        file.write(Path(DEFAULT_CA_BUNDLE_PATH).read_bytes() + b"\n" + data)
+        file.flush()
+        yield file.name
 
 
 class _Anonymous(AuthBase):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import io
 import re
+import ssl
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -133,6 +134,7 @@ class FakeGitLab:
         *,
         redirects: bool = False,
         totals: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.version = version
         self.redirects = redirects
@@ -147,7 +149,7 @@ class FakeGitLab:
         self._faults: list[tuple[str, Answer | Cut]] = []
         self._lock = Lock()
         self._last_id = 100
-        self._api = LoopbackServer("127.0.0.1", self._answer)
+        self._api = LoopbackServer("127.0.0.1", self._answer, tls)
         # The same machine under another name, which makes it another host for clients.
         self.store = LoopbackServer("localhost", self._answer_of_store)
         self.url = self._api.url

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,7 +62,7 @@ class _Server(ThreadingHTTPServer):
 class LoopbackServer:
     """A server on a port of this machine, and what it was asked so far."""
 
-    def __init__(self, host: str, answer: Callable[[Request], Answer]) -> None:
+    def __init__(self, host: str, answer: Callable[[Request], Answer], tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         self._ending = Event()
         seen, ending = self.requests, self._ending
@@ -104,7 +105,9 @@ class LoopbackServer:
                 """Say nothing."""
 
         self._server = _Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://{host}:{self._server.server_port}"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://{host}:{self._server.server_port}"
         self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
     def __enter__(self) -> LoopbackServer:

@@ -456,6 +456,7 @@ def test_a_bridge_that_has_no_pipeline(scene: Scene) -> None:
         [Answer(502), Answer(503)],
         [Answer(429, headers={"Retry-After": "0"})],
         [Answer(429, headers={"Retry-After": "1"})],
+        [Answer(429, headers={"Retry-After": "soon"}), Answer(503, headers={"Retry-After": "-7"})],
         [Answer(500), Answer(520)],
     ],
 )
@@ -542,6 +543,53 @@ def test_downloads_that_break_off_start_again(scene: Scene, redirects: bool) -> 
     assert result.exit_code == ExitCode.OK, result.output
     assert "trying again" in result.stderr
     assert set(scene.files) == {*BOTH, "build.env"}
+
+
+@pytest.mark.parametrize("unpacks", [True, False])
+def test_what_turns_out_to_be_damaged_when_it_is_unpacked_comes_again(scene: Scene, unpacks: bool) -> None:
+    """Of the right size and with a good directory, but what a file holds is not what was packed."""
+    scene.add("amd64", packages=False)
+    (job,) = scene.base.jobs
+    assert isinstance(job.archive, bytes)
+    name = names.CONTAINER_PIPELINE.encode()
+    start = job.archive.index(name) + len(name) + 2
+    damaged = job.archive[:start] + bytes([job.archive[start] ^ 0xFF]) + job.archive[start + 1 :]
+    scene.gitlab.fail("/artifacts$", Answer(200, damaged))
+    result = scene.ga(*([] if unpacks else ["--no-unpack"]))
+    assert result.exit_code == ExitCode.OK, result.output
+    assert scene.downloads == 2
+    if unpacks:
+        assert scene.files.keys() > {f"{names.container_artifacts('amd64')}/{names.CONTAINER_PIPELINE}"}
+
+
+@pytest.mark.parametrize("path", ["trigger_jobs", "pipelines/\\d+/jobs", "artifacts$"])
+def test_being_sent_to_sign_in_is_no_answer(scene: Scene, path: str) -> None:
+    """As before GitLabs that let nobody in without a browser, and for what a token may not see."""
+    scene.add("amd64", packages=False)
+    away = Answer(302, headers={"Location": f"{scene.gitlab.url}/users/sign_in"})
+    scene.gitlab.fail(path, *[away] * 20)
+    result = scene.ga()
+    assert result.exit_code == ExitCode.COULD_NOT_ASK, result.output
+    assert "the job token was sent to sign in" in result.stderr
+
+
+def test_the_authority_that_the_runner_was_told_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.integration.certificates import own_authority
+
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    tls, certificate = own_authority(tmp_path)
+    with FakeGitLab(tls=tls) as gitlab:
+        project = gitlab.project()
+        parent = project.pipeline()
+        (tmp_path / "out").mkdir()
+        scene = Scene(gitlab, project, parent, parent.child(names.BASE_BRIDGE), tmp_path / "out")
+        scene.add("amd64")
+        assert "is not trusted" in scene.ga().stderr
+        done = scene.ga(CI_SERVER_TLS_CA_FILE=str(certificate))
+        assert done.exit_code == ExitCode.OK, done.output
+        assert set(scene.files) == {*BOTH, "build.env"}
+        assert scene.ga(CI_SERVER_TLS_CA_FILE=str(tmp_path / "nothing")).exit_code == ExitCode.CANNOT_ACCESS_FILE
 
 
 def test_what_always_comes_damaged_is_an_error(scene: Scene) -> None:
