@@ -6,6 +6,7 @@ Source: OCI distribution specification, "Pulling" and "Listing Tags".
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,27 +52,30 @@ class OciRepository:
 
     def tags(self, page: int = 1000) -> tuple[str, ...] | None:
         """All tags, asked for in pages; `None` if there is no such repository. Raises `CouldNotAskError`."""
-        found: list[str] = []
+        found: set[str] = set()
         what = f"tags/list?n={page}"
         while what:
             with self._answer("GET", what) as answer:
                 if answer is None:
                     return None
                 try:
-                    found += answer.json()["tags"] or ()
+                    more = {*(json.loads(self._client.content(answer))["tags"] or ())}
                 except (ValueError, KeyError, TypeError):
                     raise CouldNotAskError("the answer is no list of tags") from None
                 # Only its query, so that no answer can lead to another host.
                 query = urlsplit(answer.links.get("next", {}).get("url", "")).query
                 what = f"tags/list?{query}" if query else ""
-        return tuple(sorted(set(found)))
+            if what and more <= found:
+                raise CouldNotAskError(f"{self.url}: the list of tags does not end")
+            found |= more
+        return tuple(sorted(found))
 
     def manifest(self, which: str) -> TaggedManifest | None:
         """What a tag or a digest leads to."""
         with self._answer("GET", f"manifests/{which}", _MANIFESTS) as answer:
             if answer is None:
                 return None
-            return TaggedManifest(answer.content, answer.headers.get("Docker-Content-Digest", ""))
+            return TaggedManifest(self._client.content(answer), answer.headers.get("Docker-Content-Digest", ""))
 
     def blob_size(self, digest: str) -> int | None:
         """The size of a blob in bytes, -1 if the registry does not say it."""

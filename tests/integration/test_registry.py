@@ -20,6 +20,7 @@ from foundation.doors.http import Patience
 from foundation.errors import CouldNotAskError
 from foundation.registries.images import RegistryClient
 from foundation.registries.published import Published, Query
+from foundation.registries.repository import OciRepository
 from job_creator.images.decisions import Action, compare_labels
 from tests.integration.registry_server import (
     GROUP,
@@ -603,3 +604,12 @@ def test_an_answer_that_drips_is_given_up() -> None:
         finally:
             ended.set()
             thread.join()
+
+
+@pytest.mark.parametrize("tags", [["a", "b"], [], None])
+def test_a_list_of_tags_that_does_not_end_is_no_list(tags: list[str] | None) -> None:
+    page = Answer(body=json.dumps({"tags": tags}).encode(), headers={"Link": '</v2/x?last=b>; rel="next"'})
+    with serve(lambda _: page) as server:
+        with pytest.raises(CouldNotAskError, match="the list of tags does not end"):
+            OciRepository(f"oci+http://{server.host}/{IMAGE}").tags()
+        assert len(server.requests) <= 2
