@@ -54,6 +54,7 @@ def read_all(root: Path, site_file: str, package_index: Path | None = None) -> W
         content = read_file(part(root, project_files.TEMPLATE_FILE).path)
         template_document = parse(content, project_files.TEMPLATE_FILE)
         template = read_template(template_document, root, line)
+        faults += template.faults
     except InvalidInputError as error:
         faults += error.faults
     # Without a valid site file its architectures are unknown, and every folder would seem to be one too many.
@@ -62,8 +63,10 @@ def read_all(root: Path, site_file: str, package_index: Path | None = None) -> W
     definitions, faults = survey.definitions, [*faults, *survey.faults]
     checked = Checked()
     if site:
-        checked = check(site, template, definitions, root, _package_index(root, package_index))
-        faults += checked.faults
+        checked = check(site, template, survey, root, _package_index(root, package_index))
+        # What a place is told for its outer form says more than what follows from that further down.
+        told = {(fault.path, fault.line, fault.column) for fault in faults}
+        faults += [one for one in checked.faults if (one.path, one.line, one.column) not in told]
     if faults or site is None or template is None:
         raise InvalidInputError(faults)
     if not definitions:

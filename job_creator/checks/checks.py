@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from foundation.doors.files import read_file
 from foundation.errors import Fault
 from foundation.spack.package_index import PackageIndex
 from job_creator.checks.ci import ci_faults, pipeline_generation_faults
-from job_creator.checks.container import container_faults
+from job_creator.checks.container import container_faults, dockerfile_faults
 from job_creator.checks.environment_file import Check, EnvironmentFile
 from job_creator.checks.externals import unseen_externals, unseen_recipes
 from job_creator.checks.folders import config_path_faults, install_tree_faults, view_faults
@@ -18,11 +19,14 @@ from job_creator.checks.groups import spec_groups
 from job_creator.checks.installers import installer_faults
 from job_creator.checks.mirrors import mirror_faults
 from job_creator.checks.recipes import recipe_faults
-from job_creator.checks.sections import module_faults, refused_sections, sections_of_groups
+from job_creator.checks.sections import module_faults, refused_sections
 from job_creator.checks.shapes import list_name_faults, shape_faults
 from job_creator.checks.specs.faults import spec_faults
-from job_creator.definitions.definitions import Definition, SpackDefinition
+from job_creator.definitions.definitions import DefinitionSurvey, SpackDefinition
 from job_creator.definitions.layers import Layers
+from job_creator.environments.dockerfile_template import DockerfileTemplate
+from job_creator.project_files import DOCKERFILE_TEMPLATE
+from job_creator.repository import part
 from job_creator.site.site import Site
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -39,8 +43,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     recipe_faults,
     module_faults,
     container_faults,
+    dockerfile_faults,
     spec_groups,
-    sections_of_groups,
     spec_faults,
 )
 """In the order in which faults at one place are told."""
@@ -61,28 +65,37 @@ class Checked:
 def check(
     site: Site,
     template: Layers | None,
-    definitions: Iterable[Definition],
+    survey: DefinitionSurvey,
     root: Path,
     index: PackageIndex | None = None,
 ) -> Checked:
-    """Hold the template and all definitions, each valid by its outer form, against what Spack and GitLab accept.
+    """Hold the template and all definitions against what Spack and GitLab accept.
 
-    What they include is looked at as well, each file by itself. Without a template, since that is at fault itself,
-    nothing is said of what it makes together with definitions. Names are held against `index` if that is of the
+    What they include is looked at as well, each file by itself. Where the template or a definition is at fault by its
+    outer form, nothing is said of what they would make together. Names are held against `index` if that is of the
     recipes which the site pins.
     """
     fitting = index if index and index.is_of(site.spack.recipes_ref) else None
     subjects = [
         EnvironmentFile(document, site, root, index=fitting) for document in (template.documents if template else ())
     ]
-    for one in definitions:
-        if isinstance(one, SpackDefinition):
-            documents = (one.document, *one.included)
-            subjects += [EnvironmentFile(document, site, root, one, template, fitting) for document in documents]
+    own_template = _dockerfile_template(root)
+    fits_together = bool(template and not template.faults)
+    valid = (one for one in survey.definitions if isinstance(one, SpackDefinition))
+    for one, fits in (*((one, fits_together) for one in valid), *((one, False) for one in survey.faulty)):
+        subjects += [
+            EnvironmentFile(document, site, root, one, template, fitting, own_template, fits_together=fits)
+            for document in (one.document, *one.included)
+        ]
     # What a file says alone is wrong for all that include it, and told once.
     faults = dict.fromkeys(fault for subject in subjects for rule in CHECKS for fault in rule(subject))
     not_checked = dict.fromkeys(text for subject in subjects for question in QUESTIONS for text in question(subject))
     return Checked(tuple(faults), (*not_checked, *_unchecked_names(site, index, subjects)))
+
+
+def _dockerfile_template(root: Path) -> DockerfileTemplate | None:
+    found = part(root, DOCKERFILE_TEMPLATE)
+    return None if found.is_default else DockerfileTemplate(found.name, read_file(found.path).decode())
 
 
 def _unchecked_names(site: Site, index: PackageIndex | None, subjects: Iterable[EnvironmentFile]) -> Iterator[str]:

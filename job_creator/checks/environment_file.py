@@ -14,6 +14,7 @@ from foundation.spack.releases import SpackLine
 from foundation.yaml_io import Document, Location
 from job_creator.definitions.definitions import SpackDefinition
 from job_creator.definitions.layers import Layers
+from job_creator.environments.dockerfile_template import DockerfileTemplate
 from job_creator.environments.marks import merge, replaces, unmarked
 from job_creator.site.site import Site
 
@@ -31,6 +32,10 @@ class EnvironmentFile:
     """The template that the definition is merged with."""
     index: PackageIndex | None = field(default=None, repr=False, compare=False)
     """What the package repository has that the site pins, if that is known."""
+    dockerfile: DockerfileTemplate | None = field(default=None, repr=False, compare=False)
+    """The repository's own template of Dockerfiles, if it has one."""
+    fits_together: bool = True
+    """Whether template and definition are valid by their outer form, so that it is known what they make together."""
 
     @cached_property
     def names_own_repositories(self) -> bool:
@@ -55,7 +60,7 @@ class EnvironmentFile:
     @property
     def is_whole(self) -> bool:
         """Whether it is a definition, which makes an environment together with the template and what both include."""
-        return bool(self.template and self.definition and self.document is self.definition.document)
+        return bool(self.fits_together and self.definition and self.document is self.definition.document)
 
     @cached_property
     def merged(self) -> Mapping[str, Any]:

@@ -8,9 +8,12 @@ from typing import Any, Final
 from foundation.errors import Fault
 from foundation.spack.groups import DEFAULT_GROUP, GROUP_KEYS, GroupError, in_order, is_group, needs_of_groups
 from foundation.spack.releases import Novelty, since_of
+from foundation.spack.sections.section import Rule
+from foundation.spack.sections.table import SECTIONS
 from foundation.validation import did_you_mean
 from foundation.yaml_io import Location
 from job_creator.checks.environment_file import EnvironmentFile
+from job_creator.environments.install_tree import install_tree
 from job_creator.environments.marks import unmarked
 
 _MATRIX: Final = frozenset({"matrix", "exclude"})
@@ -25,10 +28,11 @@ _SHAPES: Final[Mapping[str, tuple[type, str]]] = {
 }
 
 
-_CONCRETIZING: Final = frozenset(
-    {"compilers", "concretizer", "config", "develop", "mirrors", "packages", "repos", "toolchains", "upstreams"}
-)
+_CONCRETIZING: Final = frozenset({"compilers", "concretizer", "config", "mirrors", "packages", "repos", "toolchains"})
 """Sections that say something while Spack concretizes; only then does it look at `override`."""
+
+
+_OF_THE_WHOLE: Final = frozenset({"mirrors", "repos"})
 
 
 def spec_groups(subject: EnvironmentFile) -> Iterator[Fault]:
@@ -80,10 +84,24 @@ def _without_effect(subject: EnvironmentFile, place: Location, entry: Mapping[st
             message = f"{name!r} has no effect on specs without a group"
             yield subject.fault((*place, name), message, "give the group a name: group: …", of_key=True)
     override = entry.get("override")
-    for marked in override if isinstance(override, Mapping) else ():
-        if (name := unmarked(marked)) not in _CONCRETIZING:
-            message = f"{name!r} has no effect on a group; 'override' only counts while Spack concretizes"
-            yield subject.fault((*place, "override", marked), message, did_you_mean(name, _CONCRETIZING), of_key=True)
+    for key, value in override.items() if isinstance(override, Mapping) else ():
+        if found := _why_not_of_a_group(unmarked(key), value):
+            yield subject.fault((*place, "override", key), *found, of_key=True)
+
+
+def _why_not_of_a_group(section: str, value: Any) -> tuple[str, str] | None:
+    """Why a section cannot stand in `override`, and what to do; none if it can."""
+    row = SECTIONS.get(section)
+    if row and row.rule is Rule.REFUSED:
+        return (f"{section!r} cannot be used: {row.why}", row.instead) if value else None
+    if section not in _CONCRETIZING:
+        message = f"{section!r} has no effect on a group; 'override' only counts while Spack concretizes"
+        return message, did_you_mean(section, _CONCRETIZING)
+    if section in _OF_THE_WHOLE:
+        return f"{section!r} cannot differ between groups: the image has one environment", "write it beside 'specs:'"
+    if section == "config" and install_tree(value):
+        return "the install tree cannot differ between groups: the image has one", "write it beside 'specs:'"
+    return None
 
 
 def _faults_between(
@@ -99,9 +117,11 @@ def _faults_between(
             seen[name] = place
         needed = entry.get("needs")
         for index, one in enumerate(needed if isinstance(needed, list) else ()):
-            if one not in needs:
+            if not isinstance(one, str):
+                yield subject.fault((*place, "needs", index), "'needs' lists names of groups", "write text")
+            elif one not in needs:
                 message = f"there is no group {one!r}"
-                yield subject.fault((*place, "needs", index), message, did_you_mean(str(one), seen.keys() | needs))
+                yield subject.fault((*place, "needs", index), message, did_you_mean(one, seen.keys() | needs))
     try:
         in_order(needs)
     except GroupError as error:

@@ -32,7 +32,7 @@ def shape_faults(file: EnvironmentFile) -> Iterator[Fault]:
 
 def list_name_faults(file: EnvironmentFile) -> Iterator[Fault]:
     """Names of lists of specs, as `$compilers`, that nothing defines."""
-    if file.definition is None:
+    if file.definition is None or not file.fits_together:
         return
     defined = set(_defined(file.merged.get("definitions")))
     for key, value in file.section.items():
@@ -81,5 +81,5 @@ def _references(value: Any, location: Location) -> Iterator[tuple[Location, str]
             yield from _references(item, (*location, index))
     elif isinstance(value, Mapping):
         for key, inner in value.items():
-            if unmarked(str(key)) not in ("when", "exclude"):
+            if unmarked(str(key)) not in ("when", "exclude", "override"):
                 yield from _references(inner, (*location, key))

@@ -73,6 +73,8 @@ class DefinitionSurvey:
     """Those without faults, sorted by architecture and name."""
     faults: tuple[Fault, ...]
     """Those of all other files."""
+    faulty: tuple[SpackDefinition, ...] = ()
+    """Those of the other files in which sections were found, for what else may be wrong in them."""
 
 
 def read_definitions(
@@ -100,6 +102,7 @@ def survey_definitions(
     folder = root / DEFINITIONS_FOLDER
     definitions: dict[tuple[str, str], Definition] = {}
     faults: list[Fault] = []
+    faulty: list[SpackDefinition] = []
     with naming(folder):
         found = list(look(folder, architectures))
         read = [_read(one, root, line) for one in found if isinstance(one, Candidate)]
@@ -109,23 +112,21 @@ def survey_definitions(
                 # Another definition includes it, so it is none itself.
                 continue
             faults += one.faults
-            if definition := one.definition:
+            if isinstance(one.definition, SpackDefinition) and one.faults:
+                faulty.append(one.definition)
+            elif definition := one.definition:
                 key = definition.architecture, definition.name
                 if key in definitions:
                     message = f"{definition.name!r} is already defined in {definitions[key].path}"
                     faults.append(Fault(definition.path, 1, 1, message, "give one of them another name"))
                 definitions.setdefault(key, definition)
         faults += [fault for one in found if isinstance(one, Stray) for fault in one.faults(folder, named)]
-    return DefinitionSurvey(tuple(definitions[key] for key in sorted(definitions)), tuple(faults))
+    return DefinitionSurvey(tuple(definitions[key] for key in sorted(definitions)), tuple(faults), tuple(faulty))
 
 
 def read_template(document: Document, root: Path, line: SpackLine | None = None) -> Layers:
-    """The environment template, as it was written, and what it includes. Raises `InvalidInputError`."""
-    faults: list[Fault] = []
-    layers = _layers(document, TemplateFile, root, line, faults)
-    if faults:
-        raise InvalidInputError(faults)
-    return layers
+    """The environment template, as it was written, and what it includes, with the faults of their outer form."""
+    return _layers(document, TemplateFile, root, line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ class _Read:
 
     path: str
     definition: Definition | None
+    """With faults, only its environment counts."""
     faults: list[Fault]
     used: frozenset[str] = frozenset()
     """Files and folders of the repository that it names."""
@@ -154,38 +156,49 @@ def _read(found: Candidate, root: Path, line: SpackLine | None) -> _Read:
             definition = ImportedDefinition(found.name, found.architecture, shown, image, text, files)
         else:
             document = parse(content, shown)
-            layers = _layers(document, DefinitionFile, root, line, faults)
+            layers = _layers(document, DefinitionFile, root, line)
             used = layers.used
+            faults += layers.faults
+            definition = _environment_of(found, layers)
             if found.epilogue:
                 faults += epilogue_faults(found.epilogue.read_bytes(), _relative(found.epilogue, root))
             if not faults:
-                definition = _definition(found, layers, root)
+                definition = _definition(found, definition, root)
     except InvalidInputError as error:
         faults.extend(error.faults)
-    return _Read(shown, None if faults else definition, faults, used)
+    return _Read(shown, definition, faults, used)
 
 
-def _definition(found: Candidate, layers: Layers, root: Path) -> SpackDefinition:
-    """The definition of a file without faults."""
+def _environment_of(found: Candidate, layers: Layers) -> SpackDefinition:
+    """A file's environment, valid or not, without what else goes into the container."""
     document, *included = layers.documents
-    extra = validate(DefinitionFile, _without_override_marks(document, ("spack",))).spacktainer or Spacktainer()
     return SpackDefinition(
         found.name,
         found.architecture,
         document.path,
         layers.environment,
-        read_extra_files(extra, document, root),
-        _relative(found.epilogue, root) if found.epilogue else None,
-        extra.test,
-        extra.source_builds,
-        document,
-        tuple(included),
+        document=document,
+        included=tuple(included),
     )
 
 
-def _layers(document: Document, model: type[Value], root: Path, line: SpackLine | None, faults: list[Fault]) -> Layers:
-    """A file of this model with all that it includes. What is wrong in any of them is added to `faults`."""
-    layers = read_layers(document, root, faults)
+def _definition(found: Candidate, environment: SpackDefinition, root: Path) -> SpackDefinition:
+    """The definition of a file without faults. Raises `InvalidInputError` for files that it names."""
+    document = environment.document
+    extra = validate(DefinitionFile, _without_override_marks(document, ("spack",))).spacktainer or Spacktainer()
+    return replace(
+        environment,
+        files=read_extra_files(extra, document, root),
+        epilogue=_relative(found.epilogue, root) if found.epilogue else None,
+        tests=extra.test,
+        source_builds=extra.source_builds,
+    )
+
+
+def _layers(document: Document, model: type[Value], root: Path, line: SpackLine | None) -> Layers:
+    """A file of this model with all that it includes, and what is wrong with any of them."""
+    layers = read_layers(document, root)
+    faults = list(layers.faults)
     for one in layers.documents:
         known, former = _without_former_sections(one)
         faults += former
@@ -195,7 +208,7 @@ def _layers(document: Document, model: type[Value], root: Path, line: SpackLine 
             faults += error.faults
         else:
             faults += _unknown_sections(known, line)
-    return layers
+    return replace(layers, faults=tuple(faults))
 
 
 def _without_former_sections(document: Document) -> tuple[Document, list[Fault]]:

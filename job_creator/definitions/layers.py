@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from foundation.errors import Fault, InvalidInputError
 from foundation.spack.sections.table import SECTIONS
@@ -26,6 +26,7 @@ from job_creator.environments.marks import merge, unmarked
 
 _MOVE_IT: Final = "put a copy of it into the repository, and name that by a path relative to this file"
 _YAML: Final = (".yaml", ".yml")
+Found = TypeVar("Found")
 _NOT_FOR_US: Final = {
     "when": ("its condition is only known where Spack runs", "keep one file for each container"),
     "path_override_env_var": ("the variable is only known where Spack runs", "name one 'path'"),
@@ -41,6 +42,8 @@ class Layers:
     """The strongest first, which is the file itself."""
     used: frozenset[str]
     """Files and folders of the repository that were read or are named, seen from its top."""
+    faults: tuple[Fault, ...] = ()
+    """What is wrong with the outer form of any of them."""
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -50,21 +53,21 @@ class Layers:
         return {key: value for key, value in together.items() if unmarked(key) != "include"}
 
 
-def read_layers(document: Document, root: Path, faults: list[Fault]) -> Layers:
-    """A file and all that it includes, and what those include. What is wrong on the way is added to `faults`."""
-    reader = _Reader(root, faults)
+def read_layers(document: Document, root: Path) -> Layers:
+    """A file and all that it includes, and what those include, with what is wrong on the way."""
+    reader = _Reader(root)
     documents = (document, *reader.included(document, (document.path,)))
     named = (path for one in documents for path in recipe_folders(_section(one), posixpath.dirname(one.path)))
-    return Layers(documents, frozenset((*reader.used, *named)))
+    return Layers(documents, frozenset((*reader.used, *named)), tuple(reader.faults))
 
 
 class _Reader:
     """Follows the section `include` of files, and collects what is wrong."""
 
-    def __init__(self, root: Path, faults: list[Fault]) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = root
         self.used: list[str] = []
-        self.faults = faults
+        self.faults: list[Fault] = []
 
     def included(self, document: Document, through: tuple[str, ...]) -> Iterator[Document]:
         """All files that a document includes, the strongest first. `through` are the files that lead to it."""
@@ -163,9 +166,15 @@ def _section(document: Document) -> Mapping[str, Any]:
 
 def _below_spack(document: Document) -> Document:
     """An included file as if it were one with an environment."""
+
+    def below(found: Mapping[Location, Found]) -> dict[Location, Found]:
+        return {("spack", *location): one for location, one in found.items()}
+
     return replace(
         document,
         value={"spack": document.value or {}},
-        values={("spack", *location): place for location, place in document.values.items()},
-        keys={("spack", *location): place for location, place in document.keys.items()},
+        values=below(document.values),
+        keys=below(document.keys),
+        written=below(document.written),
+        texts=below(document.texts),
     )

@@ -331,6 +331,8 @@ SHAPES: Final[Mapping[str, Shape]] = {
 }
 """By the name of the section. Specs and their matrices are in `SPECS`."""
 
-SPECS: Final[Shape] = ListOf(
-    Either((_MATRIX, Keys({"group": _TEXT}, others=Anything(), required=("group",)), _TEXT, Empty()))
+_GROUP: Final = Keys(
+    {"group": _TEXT, "override": Keys(SHAPES, others=Anything())}, others=Anything(), required=("group",)
 )
+
+SPECS: Final[Shape] = ListOf(Either((_MATRIX, _GROUP, _TEXT, Empty())))

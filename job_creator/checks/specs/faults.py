@@ -23,12 +23,23 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 def spec_faults(file: EnvironmentFile) -> Iterator[Fault]:
     """Everything that is wrong with the specs of one file."""
-    toolchains = file.merged.get("toolchains")
-    names = frozenset(map(unmarked, toolchains)) if isinstance(toolchains, Mapping) else frozenset()
+    names = frozenset(_toolchains(file))
     for place in spec_places(file.section):
         for problem in _problems(place, file, names):
             yield _fault(file, place, problem)
     yield from _nameless_matrices(file)
+
+
+def _toolchains(file: EnvironmentFile) -> Iterator[str]:
+    """Names that mean compilers and libraries after `%`, those of single groups among them."""
+    specs = file.merged.get("specs")
+    groups = [
+        entry.get("override") for entry in (specs if isinstance(specs, list) else ()) if isinstance(entry, Mapping)
+    ]
+    for sections in (file.merged, *groups):
+        for key, toolchains in sections.items() if isinstance(sections, Mapping) else ():
+            if unmarked(key) == "toolchains" and isinstance(toolchains, Mapping):
+                yield from map(unmarked, toolchains)
 
 
 def _problems(place: SpecPlace, file: EnvironmentFile, toolchains: frozenset[str]) -> Iterator[Misspelt]:

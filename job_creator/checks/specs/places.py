@@ -70,6 +70,9 @@ def _specs(value: Any, at: Location, use: Use = Use.ROOT) -> Iterator[SpecPlace]
                 yield from _matrix(item, location)
             if "specs" in item:
                 yield from _specs(item["specs"], (*location, "specs"), use)
+            if isinstance(item.get("override"), Mapping):
+                for place in spec_places(item["override"]):
+                    yield replace(place, location=(*location, "override", *place.location))
 
 
 def _matrix(matrix: Mapping[str, Any], at: Location) -> Iterator[SpecPlace]:

@@ -9,11 +9,16 @@ import pytest
 
 from job_creator.containers.identity import Container
 from job_creator.environments.container_section import PACKAGE_MANAGERS, PROVENANCE
+from job_creator.environments.dockerfile_template import VARIABLES
+from job_creator.project_files import DOCKERFILE_TEMPLATE as TEMPLATE_FILE
+from job_creator.repository import default
+from job_creator.scripts.rendering import used_variables
 from tests.containers import container
 from tests.locks import ENVIRONMENT, concrete
-from tests.unit.checks.environments import fault, faults
+from tests.unit.checks.environments import FOLDER, fault, faults
 
 SPECS = "spack:\n  specs: [curl]\n"
+OTHER = "spack:\n  specs: [zlib]\n"
 
 
 def made(section: dict[str, Any]) -> Container:
@@ -87,3 +92,31 @@ def test_no_label_of_the_project_can_be_taken() -> None:
     labels = [line.partition("=")[0] for line in container().files["labels"].decode().splitlines()]
     reserved = ("org.spacktainers", *PROVENANCE)
     assert [one for one in labels if not any(one == name or one.startswith(f"{name}.") for name in reserved)] == []
+
+
+def test_a_template_of_dockerfiles_that_leaves_out_what_is_asked_for_is_told(tmp_path: Path) -> None:
+    definition = (
+        "spack:\n  specs: [zlib]\n  container: {os_packages: {final: [tini]}, labels: {app: demo}}\n"
+        "  repos: [./recipes]\nspacktainer:\n  source_builds: true\n"
+    )
+    more = {
+        f"{FOLDER}x/spack.yaml": definition,
+        f"{FOLDER}x/recipes/repo.yaml": "repo: {namespace: own}\n",
+        f"{FOLDER}x/Dockerfile.epilogue": "ENV A=b\n",
+    }
+    whole = "{{ asked }}{{ epilogue }}{{ recipes }}{{ source_builds }}"
+    assert faults(tmp_path / "a", OTHER, **more, **{TEMPLATE_FILE: whole}) == []
+    left = faults(tmp_path / "b", OTHER, **more, **{TEMPLATE_FILE: "FROM {{ builder }}\nRUN {{ lokc }}\n"})
+    assert [one.removeprefix(f"{FOLDER}x/").partition("; ")[0] for one in left] == [
+        f"Dockerfile.epilogue:1:1: this has no effect: {TEMPLATE_FILE} does not use 'epilogue'",
+        f"spack.yaml:3:36: this has no effect: {TEMPLATE_FILE} does not use 'asked'",
+        f"spack.yaml:4:10: this has no effect: {TEMPLATE_FILE} does not use 'recipes'",
+        f"spack.yaml:6:3: this has no effect: {TEMPLATE_FILE} does not use 'source_builds'",
+        f"{TEMPLATE_FILE}:2:1: there is no variable 'lokc'",
+    ]
+    (broken,) = faults(tmp_path / "c", OTHER, **{TEMPLATE_FILE: "FROM\n{% for x in %}"})
+    assert broken.startswith(f"{TEMPLATE_FILE}:2:1: not readable as a Jinja template")
+
+
+def test_the_template_that_comes_with_jc_uses_every_variable() -> None:
+    assert used_variables(default(TEMPLATE_FILE).path.read_text()).keys() == VARIABLES

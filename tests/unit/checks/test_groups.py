@@ -51,9 +51,31 @@ def test_spack_that_knows_groups_takes_them(tmp_path: Path) -> None:
         ("- {group: a, specs: [{group: b, specs: [x]}]}", "here:3:26: a group within a group; write it beside"),
         ("- {group: default, needs: [], specs: [x]}", "here:3:24: 'needs' has no effect on specs without a group"),
         ("- {group: a, override: {view: x}, specs: [x]}", "here:3:29: 'view' has no effect on a group; 'over"),
+        ("- {group: a, needs: [[b]], specs: [x]}", "here:3:26: 'needs' lists names of groups; write text"),
         ("- {group: a, specs: [1]}", "here:3:26: a spec must be text"),
     ],
 )
 def test_what_is_wrong_with_a_group_has_its_place(tmp_path: Path, entries: str, found: str) -> None:
     (message,) = faults(tmp_path, f"spack:\n  specs:\n    {entries}\n", line="1.2")
     assert message.startswith(found)
+
+
+@pytest.mark.parametrize(
+    ("override", "found"),
+    [
+        ("packages: {zlib: {requires: +pic}}", "unknown key 'requires'; did you mean 'require'?"),
+        ("packages: {zlib: {version: [3.30]}}", "3.30 is the number 3.3 in YAML"),
+        ("packages: {zlib: {require: '@@1'}}", "Spack 1.2 refuses '@@1'"),
+        ("include_concrete: [a]", "'include_concrete' cannot be used"),
+    ],
+)
+def test_what_a_group_overrides_is_checked_as_elsewhere(tmp_path: Path, override: str, found: str) -> None:
+    text = f"spack:\n  specs:\n    - group: a\n      specs: [zlib]\n      override:\n        {override}\n"
+    (message,) = faults(tmp_path, text, line="1.2")
+    assert found in message
+
+
+def test_groups_may_have_toolchains_and_paths_of_spack(tmp_path: Path) -> None:
+    override = "{toolchains: {mine: '%c=gcc@13'}, config: {build_stage: $spack/stage}}"
+    entry = f"- {{group: a, specs: [zlib %mine], override: {override}}}"
+    assert faults(tmp_path, f"spack:\n  specs:\n    {entry}\n", line="1.2") == []

@@ -138,6 +138,8 @@ def test_an_optional_file_may_be_missing_and_a_checksum_is_meant(tmp_path: Path)
         ("view:\n  x: {root: /usr/local}\n", "2:13: the view's root /usr/local is a folder that exists"),
         ("concretization: together\n", "1:1: 'concretization' is a section of Spack 0.18"),
         ("mirrors: {source-mirror: x}\n", "1:11: the mirror 'source-mirror' is the site's"),
+        ("packages: {cmake: {version: [3.30]}}\n", "1:30: 3.30 is the number 3.3 in YAML; put it in quotes"),
+        ("packages:\n  all: {require: ['%gcc hdf5@']}\n", "2:29: Spack 1.1 refuses '%gcc hdf5@'"),
         ("include: [shared.yaml]\n", "1:11: container_definitions/_shared/shared.yaml is included by itself"),
         ("include: [other.yaml]\n", "1:11: there is no container_definitions/_shared/other.yaml"),
     ],

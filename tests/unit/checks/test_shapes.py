@@ -138,3 +138,22 @@ def test_the_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     found = faults(tmp_path, HEAD + "  packages: {zlib: {requires: '+pic'}}\n", **other)
     assert any("'packges'" in one for one in found)
     assert any("'requires'" in one for one in found)
+
+
+def test_a_file_with_a_fault_of_its_outer_form_is_looked_at_further(tmp_path: Path) -> None:
+    """What a whole environment would be is not said of it, and nothing is told twice."""
+    found = faults(
+        tmp_path,
+        HEAD + "  concretization: together\n  upstreams: {a: {}}\n  packages: []\n  definitons: [{a: [zlib]}]\n"
+        "  config: {build_jobs: many, install_tree: here}\n",
+        template="spack:\n  pakages: {}\n  config: {build_jobs: few}\n",
+    )
+    words = [
+        "'concretization' is",
+        "'upstreams' cannot",
+        "'packages' must be",
+        "unknown key 'definitons'",
+        "'build_jobs' must",
+    ]
+    assert [one.partition(": ")[2][: len(word)] for one, word in zip(found, words, strict=False)] == words
+    assert [one.split(": ")[0] for one in found[len(words) :]] == ["spack.yaml:2:3", "spack.yaml:3:24"]
