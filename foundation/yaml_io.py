@@ -7,9 +7,10 @@ strings that either version would take for something else are quoted on the way 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
@@ -30,6 +31,9 @@ MAX_DEPTH = 100
 
 MAX_VALUES = 100_000
 """More values than any definition has; aliases of aliases can otherwise expand to billions."""
+
+_BEFORE_A_BLOCK = re.compile(r"(?:^|[\r\n\x85\u2028\u2029])[\ufeff \t?:-]*")
+"""The end of a line, and what may stand in the next one before a key or an item."""
 
 _STRING, _TIMESTAMP = "tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp"
 _SCALARS = {f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float", "null")}
@@ -114,7 +118,7 @@ def load(content: bytes, path: str) -> Any:
 
 
 def _load(text: str, path: str, *, pure: bool) -> Any:
-    _check_depth(text, path, _parser(pure=pure))
+    _check_depth(text, path, pure=pure)
     return _parser(pure=pure).load(text)
 
 
@@ -138,21 +142,30 @@ def _compose(text: str, path: str) -> Node | None:
     mistake is read again by the parser in Python, some thirty times slower, whose verdict counts.
     """
     try:
-        _check_depth(text, path, _parser(pure=False))
+        _check_depth(text, path, pure=False)
         return _parser(pure=False).compose(text)  # type: ignore[no-any-return]
     except YAMLError:
-        _check_depth(text, path, _parser(pure=True))
+        _check_depth(text, path, pure=True)
         return _parser(pure=True).compose(text)  # type: ignore[no-any-return]
 
 
+class _Parser(YAML):
+    """Looks for no plug-ins, whose folder would be listed for each file."""
+
+    def official_plug_ins(self) -> list[str]:
+        return []
+
+
 def _parser(*, pure: bool) -> YAML:
-    return YAML(typ="safe", pure=pure)
+    return _Parser(typ="safe", pure=pure)
 
 
-def _check_depth(text: str, path: str, parser: YAML) -> None:
+def _check_depth(text: str, path: str, *, pure: bool) -> None:
     """Composing recurses, in C without a guard; so depth is measured on the flat stream of events before."""
+    if depth_at_most(text) <= MAX_DEPTH:
+        return
     depth = 0
-    for event in parser.parse(text):
+    for event in _parser(pure=pure).parse(text):
         if isinstance(event, CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
@@ -160,6 +173,16 @@ def _check_depth(text: str, path: str, parser: YAML) -> None:
                 raise InvalidInputError([Fault(path, mark.line + 1, mark.column + 1, f"nested over {MAX_DEPTH} deep")])
         elif isinstance(event, CollectionEndEvent):
             depth -= 1
+
+
+def depth_at_most(text: str) -> int:
+    """No text nests deeper than this; most of what is written by hand comes nowhere near the limit.
+
+    A level is opened by a bracket, which opens two in `[key: value]`, or begins further to the right than the one
+    around it. Only the items of a list may stand below the key that they belong to, so at most two begin at one column.
+    """
+    columns = max(len(found[0]) for found in _BEFORE_A_BLOCK.finditer(text))
+    return 2 * (text.count("[") + text.count("{") + columns + 1)
 
 
 def _syntax_fault(error: MarkedYAMLError, text: str, path: str) -> Fault:
@@ -187,9 +210,13 @@ class _NodeReader:
         self.written: dict[Location, str] = {}
         self.texts: dict[Location, int] = {}
         self.faults: list[Fault] = []
-        self.constructor = _parser(pure=False).constructor
         self.count = 0
         self.open: set[int] = set()
+
+    @cached_property
+    def constructor(self) -> Any:
+        """Made where a scalar is no text, or something is merged."""
+        return _parser(pure=False).constructor
 
     def read(self, node: Node | None) -> Document:
         value = None if node is None else self._value(node, ())

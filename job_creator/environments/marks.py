@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 _MARKS = (":", "+", "-")
@@ -77,6 +78,7 @@ def replaces(key: str) -> bool:
     return _split(key)[1] == ":"
 
 
+@lru_cache(maxsize=4096)
 def _split(key: str) -> tuple[str, str]:
     return (key[:-1], key[-1]) if len(key) > 1 and key.endswith(_MARKS) else (key, "")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from foundation.spack.grammar.spec import AbstractSpec, Attribute, Edge
@@ -40,7 +40,7 @@ class Node:
 
     def frozen(self) -> AbstractSpec:
         """What was read."""
-        edges = tuple(replace(edge, spec=node.frozen()) for edge, node in self.edges)
+        edges = tuple(edge.to(node.frozen()) for edge, node in self.edges)
         return AbstractSpec(
             self.name, self.namespace, self.versions, tuple(self.settings), self.hash, edges, self.column
         )
@@ -115,7 +115,7 @@ class Node:
         is_toolchain: bool = False,
     ) -> None:
         """Say something of a dependency. Raises `NodeError`."""
-        added = replace(edge, virtuals=virtuals, types=types, when=when, is_toolchain=is_toolchain)
+        added = Edge(edge.sigil, edge.spec, virtuals, types, when, is_toolchain, edge.column)
         earlier = [
             (one, its_node)
             for one, its_node in self.edges

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from foundation.spack.grammar.hints import hint_for
 from foundation.spack.grammar.node import Node, NodeError
@@ -20,11 +20,17 @@ from foundation.spack.grammar.versions import read_versions
 from foundation.spack.releases import SpackLine
 
 _QUOTES: Final = re.compile(r"(['\"])(.*)\1")
+_KINDS: Final[dict[str | None, Kind]] = {kind.value: kind for kind in Kind}
+_OF_A_NODE: Final = frozenset(
+    {
+        *(Kind.VERSION, Kind.FLAG, Kind.PROPAGATED_FLAG, Kind.PAIR, Kind.PROPAGATED_PAIR),
+        *(Kind.COMPILER, Kind.HASH),
+    }
+)
 _TYPES: Final = ("build", "link", "run", "test")
 
 
-@dataclass(frozen=True, slots=True)
-class _SpecToken:
+class _SpecToken(NamedTuple):
     kind: Kind
     text: str
     start: int
@@ -58,12 +64,14 @@ class _SpecParser:
     """What is left to be read, the next one last."""
 
     def __post_init__(self) -> None:
-        found = (match for match in self.syntax.tokens.finditer(self.text))
-        self.tokens = [_SpecToken(Kind(str(one.lastgroup)), one[0], one.start()) for one in found]
-        for token in self.tokens:
-            if token.kind is Kind.UNKNOWN:
-                raise _SpecSyntaxError(token.start, f"{token.text!r} has no meaning here")
-        self.tokens = [one for one in self.tokens if one.kind is not Kind.SPACE][::-1]
+        self.tokens = []
+        for match in self.syntax.tokens.finditer(self.text):
+            kind = _KINDS[match.lastgroup]
+            if kind is Kind.UNKNOWN:
+                raise _SpecSyntaxError(match.start(), f"{match[0]!r} has no meaning here")
+            if kind is not Kind.SPACE:
+                self.tokens.append(_SpecToken(kind, match[0], match.start()))
+        self.tokens.reverse()
 
     def spec(self) -> AbstractSpec:
         """The whole text as one spec."""
@@ -202,10 +210,7 @@ class _SpecParser:
             kind = self.tokens[-1].kind
             if kind is Kind.HASH and has_hash:
                 return
-            if kind not in (
-                *(Kind.VERSION, Kind.FLAG, Kind.PROPAGATED_FLAG, Kind.PAIR, Kind.PROPAGATED_PAIR),
-                *(Kind.COMPILER, Kind.HASH),
-            ):
+            if kind not in _OF_A_NODE:
                 return
             has_hash = has_hash or kind is Kind.HASH
             yield self.tokens.pop()

@@ -111,6 +111,10 @@ class Edge:
         """Whether it is about a direct dependency, or, before Spack 1.0, about the compiler."""
         return self.sigil.startswith("%")
 
+    def to(self, spec: AbstractSpec) -> Edge:
+        """The same for another dependency."""
+        return Edge(self.sigil, spec, self.virtuals, self.types, self.when, self.is_toolchain, self.column)
+
     def __str__(self) -> str:
         """As it is written in a spec, with the space that separates it."""
         attributes = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from foundation.spack.releases import SpackLine
@@ -74,7 +75,7 @@ class Keys:
     required: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Either:
     """One of several."""
 
@@ -110,7 +111,7 @@ def misfits(shape: Shape, value: Any, line: SpackLine, place: Place = ()) -> Ite
     if isinstance(shape, Anything):
         return
     if isinstance(shape, Either):
-        yield from _of_either([_here(one, line) for one in shape.shapes if _known(one, line)], value, line, place)
+        yield from _of_either(_choices(shape, line), value, line, place)
     elif not _fits_kind(shape, value):
         yield _wrong_kind([shape], value, place)
     elif isinstance(shape, ListOf):
@@ -135,7 +136,7 @@ def takes_numbers(shape: Shape, place: Place, line: SpackLine) -> bool:
     return any(isinstance(one, Whole) for one in kinds) and not any(isinstance(one, Text) for one in kinds)
 
 
-def _of_either(shapes: list[Shape], value: Any, line: SpackLine, place: Place) -> Iterator[Misfit]:
+def _of_either(shapes: Sequence[Shape], value: Any, line: SpackLine, place: Place) -> Iterator[Misfit]:
     fitting = [one for one in shapes if _fits_kind(one, value)]
     if not fitting:
         yield _wrong_kind(shapes, value, place)
@@ -193,12 +194,12 @@ def _why_unknown(name: str, shape: Keys, known: Mapping[str, Shape], line: Spack
     return did_you_mean(name, known)
 
 
-def _wrong_kind(shapes: list[Shape], value: Any, place: Place) -> Misfit:
+def _wrong_kind(shapes: Sequence[Shape], value: Any, place: Place) -> Misfit:
     words = dict.fromkeys(_word(one) for one in shapes if not isinstance(one, Empty))
     return Misfit(place, f"{_name(place)} must be {' or '.join(words)}", _how(shapes, value))
 
 
-def _how(shapes: list[Shape], value: Any) -> str:
+def _how(shapes: Sequence[Shape], value: Any) -> str:
     """How to write what was probably meant."""
     kinds = {type(one) for one in shapes}
     if Text in kinds and isinstance(value, bool | int | float):
@@ -264,6 +265,11 @@ def _known(shape: Shape, line: SpackLine) -> bool:
     if isinstance(shape, Until):
         return line <= shape.line and _known(shape.shape, line)
     return True
+
+
+@lru_cache(maxsize=1024)
+def _choices(shape: Either, line: SpackLine) -> tuple[Shape, ...]:
+    return tuple(_here(one, line) for one in shape.shapes if _known(one, line))
 
 
 def _here(shape: Shape, line: SpackLine) -> Shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from foundation.errors import InvalidInputError
 from foundation.validation import validate
-from foundation.yaml_io import MAX_VALUES, Position, dump, parse
+from foundation.yaml_io import MAX_DEPTH, MAX_VALUES, Position, depth_at_most, dump, parse
 from job_creator.definitions.file import DefinitionFile
 from tests.samples import REPOSITORY
 from tests.strategies import trees
@@ -53,6 +56,24 @@ def test_values_have_the_places_they_came_from() -> None:
 )
 def test_what_cannot_be_read_is_a_fault_with_a_place(content: bytes, message: str) -> None:
     assert message in fault(content)
+
+
+@given(
+    st.text("[]{}-?:,ab'\"&*!|>#% \n\t\r\x85\u2028\ufeff", max_size=60) | st.text("-?: \na[", max_size=40),
+    st.booleans(),
+)
+def test_no_text_nests_deeper_than_is_supposed_without_reading_it(text: str, pure: bool) -> None:
+    depth = deepest = 0
+    with suppress(YAMLError):
+        for event in YAML(typ="safe", pure=pure).parse(text):
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            deepest = max(deepest, depth)
+    assert deepest <= depth_at_most(text)
+
+
+@pytest.mark.parametrize("nested", ["- a:\n  - b:\n    - c: [d: [e: {f: g}]]\n", "? - ? - a\n", "a:\n- b:\n  - c\n"])
+def test_what_is_written_by_hand_is_known_to_be_flat_enough(nested: str) -> None:
+    assert depth_at_most(nested) <= MAX_DEPTH
 
 
 def test_aliases_of_aliases_do_not_fill_the_memory() -> None:
