@@ -70,8 +70,10 @@ def main(arguments: Sequence[str]) -> None:
         shutil.rmtree(STORE / "build-tool", ignore_errors=True)
     elif "env view regenerate" in words:
         view()
-    elif "env activate --sh" in words:
-        sys.stdout.write(f"export PATH={VIEW}/bin:$PATH;\n")
+    elif words.startswith("python "):
+        # What modifications.py says of the environment.
+        folder = f"{VIEW}/bin"
+        sys.stdout.write(json.dumps([{"name": "PATH", "steps": [["PrependPath", folder, ":"]], "alone": folder}]))
 
 
 main(sys.argv[1:])
