@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from foundation.errors import NotThereError, RefusedError, naming
-from foundation.stores.store import ANYTHING, ChangedError, Content, StoredObject
+from foundation.stores.store import ANYTHING, STAGING_FOLDER, ChangedError, Content, StoredObject
 
 _BLOCK = 1 << 20
 _PREFIX = ".spackitor-"
@@ -53,7 +53,7 @@ class FileSystemStore:
             return tuple(sorted(entry.name for entry in found if entry.is_dir()))
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """All files below a folder. Raises `RefusedError` for links to folders."""
+        """All files below a folder that are complete. Raises `RefusedError` for links to folders."""
         top = self._path(prefix.rstrip("/"))
         if top.is_symlink():
             raise RefusedError(f"{top}: is a link, and links are not followed; give the folder itself as the mirror")
@@ -66,6 +66,8 @@ class FileSystemStore:
         with os.scandir(folder) as found:
             for entry in found:
                 key = prefix + entry.name
+                if f"{key}/" == STAGING_FOLDER:
+                    continue
                 if entry.is_symlink() and entry.is_dir():
                     raise RefusedError(f"{entry.path}: is a link to a folder, and links are not followed")
                 if entry.is_dir():

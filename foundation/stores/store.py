@@ -16,6 +16,9 @@ ANYTHING: Final = "*"
 SPACKITOR_FOLDER: Final = ".spackitor/"
 """The start of the keys of what `spackitor` and `jc mirror` keep in a mirror for themselves. Spack takes every
 `*.manifest.json` in a mirror for one of its own, whatever its folder; so no name in here ends like that."""
+STAGING_FOLDER: Final = ".spacktainers/staging/"
+"""The start of the keys of files of a mirror that are not complete yet. In a folder they belong to who writes them, and
+whoever looks at the mirror does not look there."""
 _KEYS_PER_TASK: Final = 16
 _KEYS_IN_FLIGHT: Final = 4096
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from foundation.spack.source_needs import NEEDS_FOLDER
 from foundation.stores.store import SPACKITOR_FOLDER as SPACKITOR_FOLDER
+from foundation.stores.store import STAGING_FOLDER
 
-STAGING: Final = f"{NEEDS_FOLDER}staging/"
-"""The start of the keys of files that are not complete yet."""
+STAGING: Final = STAGING_FOLDER
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _TEMPORARY: Final = re.compile(r"\.spackitor-.*|\.[0-9a-f]{32}\.link")
@@ -77,6 +77,8 @@ def why_no_link(key: str, target: str) -> str:
     return ""
 
 
+RUNS: Final = f"{SPACKITOR_FOLDER}runs/"
+"""The records of cleanings."""
 VERIFIED_KEY: Final = f"{NEEDS_FOLDER}verified.json"
 """Which files were read and found right, with what tells whether they were changed since."""
 IMPORTS_KEY: Final = f"{NEEDS_FOLDER}imports.json"

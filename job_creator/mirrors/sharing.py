@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,7 @@ def share(root: Path, permissions: Permissions) -> None:
         return
     others = []
     with naming(root):
-        for path in _entries(root):
+        for path in entries(root):
             status = path.lstat()
             if _is_right(status, permissions.group):
                 continue
@@ -44,6 +44,22 @@ def share(root: Path, permissions: Permissions) -> None:
         logger.warning("%d entries belong to others and have another group or mode, such as %s", len(others), named)
 
 
+def adopt(root: Path, before: Collection[Path], permissions: Permissions) -> None:
+    """Give files and folders to a mirror that somebody else's program has put there, whatever its umask was.
+
+    `before` is what `entries` gave before that. Raises `FileAccessError`.
+    """
+    known = set(before)
+    with naming(root):
+        for path in entries(root):
+            if path in known or path.is_symlink() or path.lstat().st_uid != os.geteuid():
+                continue
+            if path.is_dir():
+                permissions.of_folder(path)
+            else:
+                permissions.of_file(path, path.parent)
+
+
 def _is_right(status: os.stat_result, group: int) -> bool:
     if status.st_gid != group:
         return False
@@ -52,16 +68,14 @@ def _is_right(status: os.stat_result, group: int) -> bool:
     return stat.S_IMODE(status.st_mode) == (FOLDER_MODE if stat.S_ISDIR(status.st_mode) else FILE_MODE)
 
 
-def _entries(root: Path) -> Iterator[Path]:
-    """The mirror's folder, and everything in it but what is not complete yet."""
+def entries(root: Path) -> Iterator[Path]:
+    """The mirror's folder, and everything in it but what is not complete yet: only the folder of that."""
     yield root
     left = [root]
     while left:
         with os.scandir(left.pop()) as found:
             for entry in found:
                 path = Path(entry.path)
-                if f"{path.relative_to(root).as_posix()}/" == STAGING:
-                    continue
                 yield path
-                if entry.is_dir(follow_symlinks=False):
+                if entry.is_dir(follow_symlinks=False) and f"{path.relative_to(root).as_posix()}/" != STAGING:
                     left.append(path)

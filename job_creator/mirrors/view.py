@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Final
 from foundation.errors import NotThereError
 from foundation.spack.openpgp import has_private_key
 from foundation.stores.store import Store, StoredObject, read_all
-from job_creator.mirrors.contents import is_carried
+from job_creator.mirrors.contents import RUNS, is_carried
 
 Digest = tuple[str, str]
 """The name of an algorithm of hashlib, and the hexadecimal digits that it should give."""
@@ -29,6 +30,8 @@ class View:
     store: Store
     objects: dict[str, StoredObject] = field(default_factory=dict)
     is_listed: bool = False
+    waiting: frozenset[str] = frozenset()
+    """The keys of what 'spackitor' has left in place until it can no longer be brought back."""
 
     def ask_for(self, keys: Iterable[str]) -> None:
         """Find out whether these are there, if that is not known yet."""
@@ -55,7 +58,19 @@ def look(store: Store) -> View:
     """What is in a mirror, without what is unfinished, and what 'spackitor' has removed and may still bring back."""
     if not store.can_be_listed:
         return View(store)
-    return View(store, {one.key: one for one in store.list("") if is_carried(one.key)}, is_listed=True)
+    found = {one.key: one for one in store.list("")}
+    records = [key for key in found if key.startswith(RUNS)]
+    left = (_left(content.data) for _, content in read_all(store, records) if content)
+    carried = {key: one for key, one in found.items() if is_carried(key)}
+    return View(store, carried, is_listed=True, waiting=frozenset().union(*left))
+
+
+def _left(record: bytes) -> frozenset[str]:
+    """What a run has left, by its record (`spackitor/inventory/quarantine.py`)."""
+    try:
+        return frozenset(map(str, json.loads(record)["left"]))
+    except (ValueError, KeyError, TypeError):
+        return frozenset()
 
 
 def look_into(store: Store, *folders: str) -> View:

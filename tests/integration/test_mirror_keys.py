@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from foundation.errors import ExitCode
+from foundation.errors import ExitCode, NotThereError, RefusedError
 from job_creator.__main__ import main
+from job_creator.mirrors.keys.spack_ring import SpackKeys
 from tests.integration.components import require
 from tests.integration.real_spack import recipes
 from tests.unit.spackitor.mirrors import RECORDED, LayoutName, recorded
@@ -190,6 +191,28 @@ def test_a_backup_never_lands_in_a_mirror_nor_on_another_file(
     assert (tmp_path / "there").read_text() == "something"
     assert site("keys", *command, tmp_path / "nowhere" / "key").exit_code == ExitCode.NOT_THERE
     assert site.trusted() == set()
+
+
+def test_whether_there_is_a_key_to_sign_with_is_known_before_anything_is_done(site: Site, tmp_path: Path) -> None:
+    spack = SpackKeys(str(site.program))
+    with pytest.raises(NotThereError, match="no key to sign binaries with; 'jc mirror keys create' makes one"):
+        spack.require_usable("", time.time())
+    environment = {**os.environ, "GNUPGHOME": str(site.home)}
+    for name in ("one", "other"):
+        make = ["--batch", "--faked-system-time", "20200101T000000", "--passphrase", "", "--quick-gen-key", name]
+        subprocess.run(["gpg", *make, "ed25519", "sign", "10d"], env=environment, check=True, capture_output=True)
+        if name == "one":
+            with pytest.raises(RefusedError, match=r"one\): has expired; make it valid again"):
+                spack.require_usable("", time.time())
+    first, _ = spack.signing()
+    with pytest.raises(RefusedError, match="there are 2 signing keys; name one with --key"):
+        spack.require_usable("", time.time())
+    spack.require_usable(first.fingerprint, 1577836800.0)
+    with pytest.raises(NotThereError, match="no signing key 0123; there are: "):
+        spack.require_usable("0123", time.time())
+    # What has expired can be kept, so that it can be made valid again.
+    done = site("keys", "backup", tmp_path / "backup")
+    assert done.exit_code == 0, done.output
 
 
 def test_there_is_no_backup_of_a_key_that_is_not_there(site: Site, tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ def look(root: Path) -> FolderSurvey:
                     raise RefusedError(f"{root / key}: neither file, folder nor link, so no bundle can carry it")
         except FileNotFoundError:
             raise NotReadyError(changed(root)) from None
+    if not files:
+        raise NotThereError(f"{root}: there is nothing in it that a bundle could carry; is it the right folder?")
     return FolderSurvey(files, links, tuple(folders))
 
 

@@ -170,9 +170,12 @@ def create(
       jc mirror create --all --to s3://mirrors/site -j 16 --dry-run
       jc mirror create spack.lock --to oci://registry.example.org/cache --no-sources --binaries --unsigned
     """
+    import time
+
     from foundation.progress import counted_progress
     from job_creator.mirrors import places
     from job_creator.mirrors.filling import creation, opening, pushes, results
+    from job_creator.mirrors.keys.spack_ring import SpackKeys
     from job_creator.mirrors.needs import comparison
 
     order = creation.Order(
@@ -184,6 +187,9 @@ def create(
         places.store_of(from_cache, about["endpoint_url"], options.environment) if from_cache else None,
     )
     creation.require_possible(order, target)
+    # What is copied is signed already; only if some of it is installed here as well does Spack need a key.
+    if binaries and not (unsigned or dry_run or from_cache):
+        SpackKeys(about["program"]).require_usable(key, time.time())
     spack = _spack(about)
     locks = _locks(options, spack, about)
     needs = _needs(options, spack, locks, about)

@@ -115,6 +115,7 @@ def backup(options: Options, /, file: Path, fingerprint: str | None, program: st
 @_FINGERPRINT
 @SPACK
 @ENDPOINT
+@click.option("--group", metavar="NAME", help="The group that shares the mirror, if it is a folder.")
 @json_option
 @click.pass_obj
 def publish(
@@ -124,6 +125,7 @@ def publish(
     fingerprint: str | None,
     program: str,
     endpoint_url: str | None,
+    group: str | None,
     as_json: bool,
 ) -> None:
     """Put the public half into a mirror. Spack and 'jc mirror trust' look for it there.
@@ -133,15 +135,27 @@ def publish(
       jc mirror keys publish /shared/mirror
       jc mirror keys publish s3://mirror/amd64 --fingerprint 9EE721CCD97E3821D94046C07D2B864358DE62A6
     """
+    from foundation.errors import RefusedError
+    from foundation.stores.folder import FileSystemStore
     from foundation.stores.opening import url_of
     from job_creator.mirrors.keys.keys import whole_fingerprint
     from job_creator.mirrors.keys.spack_ring import SpackKeys
+    from job_creator.mirrors.permissions import permissions_of
+    from job_creator.mirrors.sharing import adopt, entries, share
     from job_creator.mirrors.verification import trust_offers
 
     store = store_of(options, mirror, endpoint_url)
     variables = {"AWS_ENDPOINT_URL": endpoint_url, "S3_ENDPOINT_URL": endpoint_url} if endpoint_url else {}
     spack = SpackKeys(program, variables)
+    root = Path(store.url) if isinstance(store, FileSystemStore) else None
+    if group and not root:
+        raise RefusedError("--group: only folders have groups; leave it out")
+    permissions = permissions_of(group)
+    before = frozenset(entries(root)) if root else frozenset()
     key = spack.publish(url_of(store.url), whole_fingerprint(fingerprint) if fingerprint else None)
+    if root:
+        adopt(root, before, permissions)
+        share(root, permissions)
     trust_offers.require_offer(store, key)
     click.echo(json.dumps({**key.as_value(), "mirror": store.url}, indent=2) if as_json else key.fingerprint)
     click.echo(f"tell those who use {store.url}: jc mirror trust {store.url} --fingerprint {key.fingerprint}", err=True)

@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from foundation.errors import NotThereError, RefusedError
 from foundation.registries.repository import OciRepository
-from foundation.spack import layout_oci
+from foundation.spack import layout_oci, layout_v2, layout_v3
 from foundation.spack.releases import SpackLine
 from foundation.spack.source_needs import NEEDS_KEY
+from foundation.spack.specs import is_signed as has_signature
 from foundation.stores.opening import url_of
 from foundation.stores.schemes import BUCKET, REGISTRY, kind_of
-from foundation.stores.store import Store
+from foundation.stores.store import Store, read_all
 from foundation.yaml_io import dump
 from job_creator.mirrors import places
 from job_creator.mirrors.configuration import scope as pure
@@ -26,6 +27,7 @@ from job_creator.mirrors.places import present
 
 _TELLING: Final = (
     f"{pure.PACKAGES_REPOSITORY}/HEAD",
+    f"{pure.SPACK_REPOSITORY}/HEAD",
     f"{pure.SOURCES_METADATA}/metadata.yaml",
     f"{pure.BINARIES_METADATA}/metadata.yaml",
     "v3/layout.json",
@@ -88,9 +90,27 @@ def configuration(
         holdings = _holdings_of_registry(place)
     else:
         holdings = replace(_holdings(place), is_signed=is_signed)
+        if is_signed and holdings.has_binaries and not _may_be_signed(place):
+            raise RefusedError(
+                f"{place.url}: none of its binaries is signed, so that Spack would take none; if users shall take them "
+                "nevertheless, say --unsigned"
+            )
     url = url_of(mirror)
     server = (endpoint or _endpoint(environment)) if kind_of(url) is BUCKET else None
     return Configuration(url, pure.scope(url, line, holdings, server, only_this=only_this), holdings)
+
+
+def _may_be_signed(store: Store) -> bool:
+    """Whether there is a signed binary; where nothing can be listed, that is not known."""
+    if not store.can_be_listed:
+        return True
+    keys = [one.key for folder in (f"{layout_v3.MANIFESTS}spec/", layout_v2.FOLDER) for one in store.list(folder)]
+    if any(key.endswith(".spec.json.sig") for key in keys):
+        return True
+    manifests = [key for key in keys if layout_v3.hash_of(key)]
+    specs = manifests or [key for key in keys if layout_v2.is_spec_file(key)]
+    found = read_all(store, manifests)
+    return not specs or any(content is not None and has_signature(content.data) for _, content in found)
 
 
 def _endpoint(environment: Mapping[str, str]) -> str | None:

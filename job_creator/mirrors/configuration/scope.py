@@ -32,6 +32,8 @@ class Holdings:
     has_binaries: bool = True
     is_signed: bool = True
     has_packages: bool = False
+    has_spack: bool = False
+    """A repository of Spack itself."""
     packages_commit: str = ""
     has_bootstrap_sources: bool = False
     has_bootstrap_binaries: bool = False
@@ -48,6 +50,7 @@ def holdings_of(keys: Collection[str], *, is_signed: bool = True, packages_commi
         has_binaries=has("v3/", "build_cache/"),
         is_signed=is_signed,
         has_packages=has(PACKAGES_REPOSITORY),
+        has_spack=has(SPACK_REPOSITORY),
         packages_commit=packages_commit,
         has_bootstrap_sources=has(SOURCES_METADATA),
         has_bootstrap_binaries=has(BINARIES_METADATA),
@@ -121,9 +124,11 @@ def instructions(url: str, folder: str, holdings: Holdings) -> tuple[str, ...]:
 
 def admin_instructions(url: str, holdings: Holdings) -> tuple[str, ...]:
     """What the admin does once on each machine: git reads no repository of another user that nobody has allowed."""
-    if not holdings.has_packages or kind_of(url) is not FOLDER:
+    if kind_of(url) is not FOLDER:
         return ()
-    return (f"git config --system --add safe.directory {shlex.quote(f'{path_of(url)}/{PACKAGES_REPOSITORY}')}",)
+    there = ((PACKAGES_REPOSITORY, holdings.has_packages), (SPACK_REPOSITORY, holdings.has_spack))
+    paths = (shlex.quote(f"{path_of(url)}/{repository}") for repository, is_there in there if is_there)
+    return tuple(f"git config --system --add safe.directory {path}" for path in paths)
 
 
 def warnings(url: str, holdings: Holdings) -> tuple[str, ...]:

@@ -17,13 +17,13 @@ from job_creator.mirrors import contents
 from job_creator.mirrors.filling import bootstrap_mirror, pushes, recipes
 from job_creator.mirrors.filling.destinations import Destination, FolderDestination, RegistryDestination
 from job_creator.mirrors.filling.pushes import BinarySigning
-from job_creator.mirrors.filling.sources import Done, ItemOutcome, damaged, fill, record_needs
+from job_creator.mirrors.filling.sources import Done, ItemOutcome, damaged, fill, record_needs, tidy
 from job_creator.mirrors.needs import comparison
 from job_creator.mirrors.needs.comparison import MirrorScope
 from job_creator.mirrors.needs.plan import MirrorItem, MirrorPlan, Status
 from job_creator.mirrors.needs.present_binaries import present_binaries
 from job_creator.mirrors.needs.questions import Lock, write_environment
-from job_creator.mirrors.sharing import share
+from job_creator.mirrors.sharing import adopt, entries, share
 
 logger = logging.getLogger(__name__)
 
@@ -108,11 +108,15 @@ def create(
     """Do what was planned. Raises what Spack, the mirror and the file system make it raise; run again, it goes on."""
     if isinstance(destination, RegistryDestination):
         return Result((), *_binaries(spack, found, destination, order))
+    before = frozenset(entries(destination.root)) if isinstance(destination, FolderDestination) else frozenset()
     outcomes = _sources(spack, locks, found, destination, order, done)
     binaries, missing = _binaries(spack, found, destination, order)
     problems = []
     if isinstance(destination, FolderDestination):
         problems = _extras(spack, locks, destination, order)
+        if not any(one.problem for one in outcomes):
+            tidy(destination.staging)
+        adopt(destination.root, before, destination.permissions)
         share(destination.root, destination.permissions)
     return Result(outcomes, binaries, missing, tuple(problems))
 

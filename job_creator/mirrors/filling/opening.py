@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from foundation.errors import RefusedError
+from foundation.errors import RefusedError, naming
+from foundation.spack.source_needs import NEEDS_KEY
 from foundation.stores.schemes import BUCKET, REGISTRY, kind_of, path_of
 from job_creator.mirrors.contents import STAGING
 from job_creator.mirrors.filling.destinations import (
@@ -39,11 +40,12 @@ def open_destination(
         return BucketDestination(endpoint or endpoint_of(environment), _staging(cache, url), bucket)
     permissions = permissions_of(group)
     root = Path(path_of(url)).absolute()
-    permissions.make_folders(root, root)
     staging = root / STAGING / f"create-{os.geteuid()}"
-    permissions.make_folders(staging.parent, root)
+    with naming(root):
+        permissions.make_folders(root, root)
+        permissions.make_folders(staging, root)
     store = store_of(url, endpoint, environment)
-    store.require_writable((STAGING,))
+    store.require_writable((NEEDS_KEY, f"{STAGING}x", staging.relative_to(root).joinpath("x").as_posix()))
     return FolderDestination(root, staging, store, permissions)
 
 

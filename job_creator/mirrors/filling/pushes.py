@@ -61,6 +61,8 @@ def push(
                 "buildcache",
                 "push",
                 *signing.arguments,
+                # What is asked for is not there, or not whole; Spack only looks whether something of the name is.
+                "--force",
                 *(("--private",) if private and spack.line().pushes_privately else ()),
                 "--only",
                 "package",

@@ -81,7 +81,9 @@ def _put(repository: Path, wanted: WantedCommit) -> None:
         _git(repository, "config", key, value)
     # Without history, which is most of a repository and nothing that an installation needs. A tag keeps the commit.
     tag = f"refs/tags/lock-{wanted.commit}"
-    _git(repository, "fetch", "--quiet", "--depth=1", "--force", wanted.clone.as_uri(), f"{wanted.commit}:{tag}")
+    # A clone of another mirror has that tag, too, and git would bring it along by itself.
+    options = ("--quiet", "--no-tags", "--depth=1", "--force")
+    _git(repository, "fetch", *options, wanted.clone.as_uri(), f"{wanted.commit}:{tag}")
     _git(repository, "update-ref", "refs/heads/main", wanted.commit)
 
 

@@ -198,6 +198,15 @@ def _locked(staging: Path) -> Iterator[int | None]:
         yield stream.fileno()
 
 
+def tidy(staging: Path) -> None:
+    """Remove a staging folder, and those above it that are empty then; but not while another run is at work in it."""
+    with suppress(OSError), (staging / "lock").open("ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(staging)
+        staging.parent.rmdir()
+        staging.parent.parent.rmdir()
+
+
 def _verified(destination: Destination) -> dict[str, str]:
     content = destination.store.read(VERIFIED_KEY)
     try:

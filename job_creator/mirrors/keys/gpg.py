@@ -29,8 +29,10 @@ class KeyRing:
 
     def keys_in(self, data: bytes) -> tuple[Key, ...]:
         """The keys in a file that somebody published; none if it cannot be read. The ring stays as it is."""
+        # Of a key that has expired, gpg looks for its trust database, which it only makes for the usual model.
+        options = ("--trust-model", "pgp", "--with-colons", "--show-keys")
         try:
-            return read_listing(self._gpg("--with-colons", "--show-keys", self._file("shown", data)))
+            return read_listing(self._gpg(*options, self._file("shown", data)))
         except ProcessError:
             return ()
 

@@ -55,6 +55,26 @@ class SpackKeys:
             with key_ring() as ring:
                 return tuple(key for key in ring.keys_in(_read(path)) if key.fingerprint in wanted)
 
+    def require_usable(self, wanted: str, now: float) -> None:
+        """Whether this key, or the only one, can sign at a time in seconds since 1970.
+
+        Raises `NotThereError` if there is none, and `RefusedError` if it has expired, or there are several.
+        """
+        keys = self.signing()
+        chosen = [key for key in keys if _is_named(key, wanted)]
+        if not chosen:
+            known = "; there are: " + ", ".join(map(str, keys)) if keys else "; 'jc mirror keys create' makes one"
+            name = f"no signing key {wanted}" if wanted else "no key to sign binaries with"
+            raise NotThereError(f"{self._spack.program}: {name}{known}, and --unsigned does without")
+        if len(chosen) > 1:
+            names = "\n".join(f"  {key}" for key in chosen)
+            raise RefusedError(f"there are {len(chosen)} signing keys; name one with --key:\n{names}")
+        if chosen[0].is_over(now):
+            raise RefusedError(
+                f"{chosen[0]}: has expired; make it valid again (gpg --homedir … --quick-set-expire "
+                f"{chosen[0].fingerprint} 2y) and publish it again, so that what it has signed stays good"
+            )
+
     def trust(self, key: Key, data: bytes) -> None:
         """Let Spack accept the signatures of this key. Raises `CouldNotAskError` if it does not do so afterwards."""
         with _private_folder() as folder:
@@ -123,6 +143,12 @@ class SpackKeys:
             if "bootstrapping is currently disabled" in text:
                 text += "; 'spack gpg' works offline with 'bootstrap: {enable: true, sources:: []}' and gpg on PATH"
             raise CouldNotAskError(text) from None
+
+
+def _is_named(key: Key, wanted: str) -> bool:
+    """By its fingerprint or the end of it, or by a user, as gpg takes names of keys."""
+    digits = wanted.upper().removeprefix("0X").replace(" ", "")
+    return key.fingerprint.endswith(digits) or any(wanted in user for user in key.users)
 
 
 def require_place_of_backup(backup: Path) -> None:

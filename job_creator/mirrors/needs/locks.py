@@ -22,6 +22,7 @@ from job_creator.mirrors.needs.questions import Lock, read_lock
 from job_creator.site.site import Site
 
 LOCKFILE: Final = "spack.lock"
+_MANIFESTS: Final = (".yaml", ".yml")
 _NOT_FOR_MIRRORS: Final = ("ci", "mirrors", "view")
 """Sections of a container's environment that say nothing of what its packages are."""
 
@@ -52,7 +53,7 @@ def find_locks(
     and `FileAccessError`.
     """
     definitions = _Definitions(repository)
-    found = [(one, _file(one)) for one in wanted]
+    found = [(one, None if definitions.has(one) else _file(one)) for one in wanted]
     specs = [one for one, path in found if path is None and one not in definitions.environments]
     locks = [
         read_lock(path) if path else _concretized(spack, definitions.environments[one], one)
@@ -70,15 +71,24 @@ def find_locks(
 
 
 def _file(wanted: str) -> Path | None:
-    """The lockfile that was named, or that is in the folder that was. Raises `NotThereError`."""
+    """The lockfile that was named, or that is in the folder that was. Raises `NotThereError`.
+
+    Whatever lies under that name is meant, never a spec of the same name.
+    """
     path = Path(wanted)
+    if path.is_file() and path.suffix in _MANIFESTS:
+        beside = path.with_name(LOCKFILE)
+        what = f"name {beside}" if beside.is_file() else "concretize it first, and name its spack.lock"
+        raise NotThereError(f"{path}: is no lockfile; {what}")
     if path.is_file():
         return path
     if (path / LOCKFILE).is_file():
         return path / LOCKFILE
-    if "/" in wanted or wanted.endswith((".lock", ".yaml", ".yml")):
-        hint = "; concretize the environment first" if path.is_dir() else ""
-        raise NotThereError(f"{path / LOCKFILE if path.is_dir() else path}: no such file{hint}")
+    if path.is_dir():
+        hint = "" if "/" in wanted else f"; if the package is meant, say {wanted}@:"
+        raise NotThereError(f"{path / LOCKFILE}: no such file; concretize the environment first{hint}")
+    if "/" in wanted or wanted.endswith((".lock", *_MANIFESTS)):
+        raise NotThereError(f"{path}: no such file")
     return None
 
 
@@ -88,6 +98,11 @@ class _Definitions:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
         self.wanted = repository.architecture or own_architecture()
+
+    def has(self, name: str) -> bool:
+        """Whether a definition is meant where a folder of the same name has nothing to take."""
+        path = Path(name)
+        return path.is_dir() and not (path / LOCKFILE).is_file() and name in self.environments
 
     @cached_property
     def environments(self) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from threading import Lock as Mutex
 from typing import Final
 from urllib.parse import urlsplit
 
 from foundation.doors.http import HttpSession, NoAnswer, Patience
-from foundation.stores.schemes import WEB_SERVER, kind_of
+from foundation.stores.schemes import FOLDER, WEB_SERVER, kind_of, path_of
 from job_creator.mirrors.needs.comparison import logger
 from job_creator.mirrors.needs.plan import MirrorItem, Status
 
@@ -28,6 +30,9 @@ def remote_sizes(items: Collection[MirrorItem]) -> dict[str, int]:
 
     def size(item: MirrorItem) -> int | None:
         for url in item.source.urls if item.source else ():
+            if kind_of(url) is FOLDER:
+                with suppress(OSError):
+                    return Path(path_of(url)).stat().st_size
             host = urlsplit(url).hostname or ""
             if kind_of(url) is not WEB_SERVER or host in silent:
                 continue

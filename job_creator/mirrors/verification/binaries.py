@@ -48,7 +48,7 @@ def check_v3(view: View, found: Evidence, *, is_deep: bool) -> None:
         contents |= named
         manifests |= {key: _manifest(key, data, found) for key, data in named.items()}
     view.ask_for(blob.key for manifest in manifests.values() for blob in manifest.blobs)
-    found.findings += binary_checks.check_blobs(manifests, view.objects, is_listed=view.is_listed)
+    found.findings += binary_checks.check_blobs(manifests, view.objects, is_listed=view.is_listed, waiting=view.waiting)
     specs = binary_checks.specs_by_hash(manifests)
     for key in specs.values():
         found.sort(key, contents[key])
@@ -56,7 +56,7 @@ def check_v3(view: View, found: Evidence, *, is_deep: bool) -> None:
         if not index.version:
             continue  # told of already
         found.findings += binary_checks.check_index(key, index, specs, is_view=key != layout_v3.INDEX)
-    if specs and layout_v3.INDEX not in manifests:
+    if specs and not layout_v3.index_manifests(manifests):
         found.findings.append(
             MirrorFinding(FindingKind.MISSING, layout_v3.INDEX, f"there is no index of the {len(specs)} specs")
         )
@@ -147,6 +147,6 @@ def check_v2(view: View, found: Evidence) -> None:
         found.findings.append(
             MirrorFinding(FindingKind.MISSING, layout_v2.INDEX, f"there is no index of the {len(files)} specs")
         )
-    for hash_ in sorted(archives.keys() - files.values()):
+    for hash_ in sorted(hash_ for hash_ in archives.keys() - files.values() if archives[hash_] not in view.waiting):
         found.findings.append(MirrorFinding(FindingKind.LEFT_OVER, archives[hash_], "an archive without spec file"))
     found.specs |= {hash_: key for hash_, key in specs.items() if hash_ not in found.specs}

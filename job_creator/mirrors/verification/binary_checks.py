@@ -52,9 +52,16 @@ def check_manifest(key: str, data: bytes) -> tuple[layout_v3.SpecManifest, tuple
 
 
 def check_blobs(
-    manifests: Mapping[str, layout_v3.SpecManifest], objects: Mapping[str, StoredObject], *, is_listed: bool
+    manifests: Mapping[str, layout_v3.SpecManifest],
+    objects: Mapping[str, StoredObject],
+    *,
+    is_listed: bool,
+    waiting: Collection[str] = (),
 ) -> Iterator[MirrorFinding]:
-    """Whether all that manifests lead to is there, in the size that they say, and whether there is more."""
+    """Whether all that manifests lead to is there, in the size that they say, and whether there is more.
+
+    What is `waiting` for its time of grace to pass after a cleaning is nothing too much.
+    """
     used = {blob.key for manifest in manifests.values() for blob in manifest.blobs}
     rest = sorted(key for key in objects if key.startswith(layout_v3.BLOBS) and key not in used) if is_listed else []
     for key, manifest in manifests.items():
@@ -66,6 +73,7 @@ def check_blobs(
                 yield MirrorFinding(
                     FindingKind.SIZE, blob.key, f"has {there.size} bytes, not {blob.size} as {key} says"
                 )
+    rest = [key for key in rest if key not in waiting]
     if rest:
         more = f", nor to {len(rest) - 1} more" if len(rest) > 1 else ""
         yield MirrorFinding(FindingKind.LEFT_OVER, rest[0], f"no manifest leads to it{more}")

@@ -24,5 +24,7 @@ def print_report(report: VerificationReport) -> None:
         for one in report.findings:
             click.echo(str(one))
     click.echo(report.summary())
+    if report.counts.get("specs") and not report.counts.get("signed"):
+        click.echo("its binaries are not signed: Spack takes them only where its mirror says 'signed: false'")
     for fingerprint in report.signers:
         click.echo(f"signed by {fingerprint}")
