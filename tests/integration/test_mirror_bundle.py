@@ -60,6 +60,27 @@ def test_a_signed_bundle_is_imported_with_the_fingerprint_alone(
     assert "PRIVATE" not in "".join(path.read_text(errors="replace") for path in out.iterdir())
 
 
+def test_the_key_is_looked_for_where_spack_has_its_keys(tmp_path: Path, keys: tuple[Path, dict[str, str]]) -> None:
+    home, fingerprints = keys
+    spack = tmp_path / "spack"
+    spack.write_text(f'#!/bin/sh\n[ "$1" = python ] && echo "{home}"\n')
+    spack.chmod(0o755)
+    sent = small(tmp_path / "sent")
+    signed = ("--sign", fingerprints["Ada"], "--spack", spack)
+    (tmp_path / "empty").mkdir(mode=0o700)
+    elsewhere = {"SPACK_GNUPGHOME": "", "GNUPGHOME": str(tmp_path / "empty")}
+    assert jc("export", sent, "-o", tmp_path / "one", *signed, **elsewhere).exit_code == 0
+    # Where Spack's ring lacks it, or there is no Spack, gpg's is as good.
+    spack.write_text(f'#!/bin/sh\necho "{tmp_path}/empty"\n')
+    gpgs = {**elsewhere, "GNUPGHOME": str(home)}
+    assert jc("export", sent, "-o", tmp_path / "two", *signed, **gpgs).exit_code == 0
+    spack.unlink()
+    assert jc("export", sent, "-o", tmp_path / "three", *signed, **gpgs).exit_code == 0
+    done = jc("export", sent, "-o", tmp_path / "four", *signed, **elsewhere)
+    assert done.exit_code == ExitCode.NOT_THERE
+    assert f"has no private key {fingerprints['Ada']}" in done.stderr
+
+
 def test_another_key_and_another_list_are_told_apart(tmp_path: Path, keys: tuple[Path, dict[str, str]]) -> None:
     home, fingerprints = keys
     sent, out, arrived = small(tmp_path / "sent"), tmp_path / "bundle", tmp_path / "arrived"

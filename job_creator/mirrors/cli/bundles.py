@@ -11,12 +11,13 @@ import click
 
 from foundation.command_line import Command, Size, json_option
 from job_creator.mirrors.bundles import SMALLEST_PART
-from job_creator.mirrors.cli.options import EXIT_CODES
+from job_creator.mirrors.cli.options import EXIT_CODES, SPACK
 from job_creator.options import Options
 
 if TYPE_CHECKING:
     from job_creator.mirrors.bundles.bundle import Bundle
     from job_creator.mirrors.bundles.imports import ImportPlan
+    from job_creator.mirrors.keys.signatures import Signer
 
 _FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
@@ -40,7 +41,12 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--sign", "fingerprint", metavar="FINGERPRINT", help="Sign the list with this private key.")
 @click.option("--unsigned", is_flag=True, help="Do not sign the list, on purpose.")
-@click.option("--gpg-home", type=_FOLDER, help="Where that key is. [variables: SPACK_GNUPGHOME, GNUPGHOME]")
+@click.option(
+    "--gpg-home",
+    type=_FOLDER,
+    help="Where that key is. Without it, Spack's key ring, then gpg's. [variables: SPACK_GNUPGHOME, GNUPGHOME]",
+)
+@SPACK
 @json_option
 @click.pass_obj
 def export(
@@ -53,6 +59,7 @@ def export(
     fingerprint: str | None,
     unsigned: bool,
     gpg_home: Path | None,
+    program: str,
     as_json: bool,
 ) -> None:
     """Write a mirror as files that can be carried. Or what was added to it, for a site without internet.
@@ -69,13 +76,10 @@ def export(
     from job_creator.mirrors.bundles import exports
     from job_creator.mirrors.bundles.folder import look
     from job_creator.mirrors.keys.keys import whole_fingerprint
-    from job_creator.mirrors.keys.signatures import Signer
 
     if fingerprint and unsigned:
         raise click.UsageError("--sign or --unsigned, not both")
-    signer = Signer(whole_fingerprint(fingerprint), _gpg_home(options, gpg_home)) if fingerprint else None
-    if signer:
-        signer.require_key()
+    signer = _signer(options, whole_fingerprint(fingerprint), gpg_home, program) if fingerprint else None
     survey = look(folder)
     exports.require_usable(out, folder)
     before = _earlier(since) if since else None
@@ -170,9 +174,24 @@ def import_(
 COMMANDS: tuple[click.Command, ...] = (export, import_)
 
 
-def _gpg_home(options: Options, given: Path | None) -> str:
-    environment = options.environment
-    return str(given or environment.get("SPACK_GNUPGHOME") or environment.get("GNUPGHOME") or "")
+def _signer(options: Options, fingerprint: str, given: Path | None, program: str) -> Signer:
+    """The private key, from the first place that has it. Raises `NotThereError` and `CouldNotAskError`."""
+    from contextlib import suppress
+
+    from foundation.errors import CouldNotAskError, NotReadyError, NotThereError
+    from job_creator.mirrors.keys.signatures import Signer
+    from job_creator.mirrors.keys.spack_ring import SpackKeys
+
+    own = Signer(fingerprint, options.environment.get("GNUPGHOME", ""))
+    if given:
+        own = Signer(fingerprint, str(given))
+    else:
+        with suppress(CouldNotAskError, NotReadyError, NotThereError):
+            signer = Signer(fingerprint, options.environment.get("SPACK_GNUPGHOME") or SpackKeys(program).home())
+            signer.require_key()
+            return signer
+    own.require_key()
+    return own
 
 
 def _earlier(path: Path) -> tuple[Bundle, str]:

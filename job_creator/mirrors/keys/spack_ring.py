@@ -22,6 +22,8 @@ from job_creator.mirrors.keys.keys import Key
 
 _SECONDS: Final = 900.0
 """A machine with little entropy takes its time for a key; the first command of a Spack may bootstrap."""
+_HOME: Final = "import spack.util.gpg as gpg; gpg.init(); print(gpg.GNUPGHOME)"
+"""The same in lib/spack/spack/util/gpg.py of Spack v0.21 to v1.1."""
 _FINGERPRINT: Final = re.compile(r"^ {6}([0-9A-F]{40,64})$", re.MULTILINE)
 _KEY_LISTED: Final = re.compile(r"^(?=(?:pub|sec) )", re.MULTILINE)
 _PARTS_OF_MIRRORS: Final = (
@@ -54,6 +56,13 @@ class SpackKeys:
             self._gpg("export", str(path), *sorted(wanted))
             with key_ring() as ring:
                 return tuple(key for key in ring.keys_in(_read(path)) if key.fingerprint in wanted)
+
+    def home(self) -> str:
+        """The folder of its key ring. Raises `CouldNotAskError`."""
+        try:
+            return self._spack.run("python", "-c", _HOME).strip().splitlines()[-1]
+        except (ProcessError, IndexError) as error:
+            raise CouldNotAskError(f"{self._spack.program}: where its keys are cannot be told: {error}") from None
 
     def require_usable(self, wanted: str, now: float) -> None:
         """Whether this key, or the only one, can sign at a time in seconds since 1970.
