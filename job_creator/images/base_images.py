@@ -16,7 +16,7 @@ from job_creator.images.knowledge import Knowledge
 from job_creator.site.site import Site
 from job_creator.site.tools import Tool
 
-RECIPE_VERSION: Final = "1"
+RECIPE_VERSION: Final = "2"
 """To be raised whenever the jobs below build something else from the same inputs."""
 
 
@@ -53,6 +53,12 @@ class PlannedImage:
     """What identifies it: everything that it is built from."""
     is_default: bool = False
     """Whether its folder is not the repository's, but comes with `jc`."""
+    label_prefix: str = ""
+
+    @property
+    def libc_label(self) -> str:
+        """The label that says which C library it has, `glibc@2.36`; known when it is built."""
+        return f"{self.label_prefix}.libc"
 
     @property
     def tag(self) -> str:
@@ -77,6 +83,8 @@ class DecidedImage:
     image: PlannedImage
     decision: Decision
     digest: str | None
+    libc: str = ""
+    """The C library of one that is there, as its label says."""
 
     @property
     def is_built(self) -> bool:
@@ -94,9 +102,9 @@ def base_image(name: str, architecture: str, site: Site, sources: ImageSources, 
     inputs |= {key.lower(): value for key, value in arguments.items()}
     labels = {f"{prefix}.{key}": value for key, value in inputs.items()}
     where = f"{registry}/{name}"
-    return PlannedImage(
-        name, architecture, site.platform(architecture), where, arguments, labels, name in sources.defaults
-    )
+    is_default = name in sources.defaults
+    platform = site.platform(architecture)
+    return PlannedImage(name, architecture, platform, where, arguments, labels, is_default, prefix)
 
 
 def questions(images: Iterable[PlannedImage], moving_tag: str) -> tuple[Query, ...]:
@@ -114,7 +122,13 @@ def decide(image: PlannedImage, knowledge: Knowledge, moving_tag: str) -> Decide
         latest = knowledge.of(f"{image.repository}:{moving_tag}", image.platform)
         same, reason = compare_labels(image.labels, latest.labels if latest else None)
         reason = f"the tag {image.tag} is gone" if same is Action.REUSE else reason
-    return DecidedImage(image, Decision(Subject.BASE_IMAGE, image.name, image.architecture, action, reason), digest)
+    there = knowledge.of(image.reference, image.platform) if digest else None
+    return DecidedImage(
+        image,
+        Decision(Subject.BASE_IMAGE, image.name, image.architecture, action, reason),
+        digest,
+        there.labels.get(image.libc_label, "") if there else "",
+    )
 
 
 def decide_index(images: Collection[DecidedImage], knowledge: Knowledge, moving_tag: str) -> Decision:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -475,6 +476,10 @@ def test_the_build_of_the_builder_image_gets_the_key_and_labels_the_compilers(si
     built = site.published(f"containers/builder:{image.tag}")
     assert built is not None
     assert built.labels["org.spack.compilers"] == "gcc@12.2.0,llvm@17.0.6"
+    libc = built.labels[image.libc_label]
+    assert re.fullmatch(r"(glibc|musl)@[0-9]+\.[0-9.]+", libc)
+    handed_on = dict(line.split("=") for line in (site.root / "builder_amd64.env").read_text().splitlines())
+    assert handed_on == {"BUILDER_AMD64_DIGEST": built.digest, "BUILDER_AMD64_LIBC": libc}
     assert image.labels.items() <= built.labels.items()
 
 

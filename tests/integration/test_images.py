@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from job_creator.scripts.rendering import render_text
+from job_creator.environments.container_section import ContainerSection
+from job_creator.scripts.rendering import render, render_text
 from tests.integration.apptainer import Apptainer, apptainer_for
 from tests.integration.base_images import Buildah, buildah_in, debian_root, import_root, shared_folder
 from tests.samples import REPOSITORY
@@ -53,6 +54,8 @@ class Project:
             "lock": "jobs_scratch_dir/app/spack.lock",
             "folder": "artifacts/app",
             "image_files": "spacktainer/image",
+            "recipes": [],
+            "asked": ContainerSection(),
             "secrets": list(SECRETS),
             "paths": ["/opt/software", "/opt/view"],
             "path_directories": ["/opt/view/bin"],
@@ -198,6 +201,11 @@ def test_the_entry_point_keeps_arguments_as_they_are(built: Built) -> None:
 def test_programs_are_found_with_and_without_the_entry_point(built: Built, command: Sequence[str]) -> None:
     assert built.run(*command) == "app 1 x y\n"
     assert built.run_directly(*command) == "app 1 x y\n"
+
+
+def test_the_c_library_of_an_image_is_known(built: Built) -> None:
+    version = built.run_directly("getconf", "GNU_LIBC_VERSION").split()[1]
+    assert built.run_directly("sh", "-euc", f"{render('libc.sh.j2')}libc") == f"glibc@{version}\n"
 
 
 def test_the_environment_is_there_once_and_leaves_what_is_set_alone(built: Built) -> None:

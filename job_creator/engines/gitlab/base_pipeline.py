@@ -151,8 +151,7 @@ def _workplace(architecture: str, inputs: Inputs, images: Mapping[str, DecidedIm
         branch=inputs.context.pushing_branch,
         installer=inputs.site.spack.installer,
     )
-    need = needs_of(builder) if builder else ()
-    return EnvironmentPlace(architecture, setting.architecture, inputs.site, setting, need)
+    return EnvironmentPlace(architecture, setting.architecture, inputs.site, setting, images)
 
 
 def _jobs_of(place: EnvironmentPlace, inputs: Inputs, images: Mapping[str, DecidedImage]) -> Iterator[Job]:

@@ -1,8 +1,10 @@
-"""What only Spack knows of an environment that it concretized: `spack python inside_spack.py ENVIRONMENT OUTPUT`.
+"""What only Spack knows of an environment that it concretized, and what cannot be made of it.
+
+    spack python inside_spack.py ENVIRONMENT OUTPUT BUILDER_LIBC RUNTIME_LIBC
 
 OUTPUT is JSON, as `job_creator/environments/from_spack.py` reads it: `roots`, what the environment asks for, in its
 order, each `{"spec", "hash"}` with the DAG hash of the root that it became; and `faults`, what would fail once all is
-compiled.
+compiled. BUILDER_LIBC and RUNTIME_LIBC are the C libraries of the images, `glibc@2.36`, empty where nobody knows.
 
 This runs in Spack v0.21 to v1.2, so nothing of this project is imported here, and nothing of Spack before it is needed.
 """
@@ -74,6 +76,22 @@ def occupied(name: str, root: str) -> Iterator[str]:
         yield f"the view {name} cannot be made at {root}, where the builder image has something already"
 
 
+def runs_not(builder: str, runtime: str) -> Iterator[str]:
+    """A C library that cannot stand for another, by Spack's rule: the same library, as old or newer.
+
+    Source: `libc_is_compatible` in lib/spack/spack/solver/asp.py, since v0.22.
+    """
+    if not builder or not runtime:
+        return
+    version = importlib.import_module("spack.version").Version
+    (needed, since), (name, has) = (library.split("@") for library in (builder, runtime))
+    if name != needed or version(has) < version(since):
+        yield (
+            f"packages are built with {needed} {since} of the builder image, and the runtime image has {name} {has}; "
+            "take a newer base for the runtime image, or an older one for the builder"
+        )
+
+
 def view_of_specs(view: Any) -> Any:
     """The view that Spack would fill; nothing is written."""
     return view._view(view.root) if hasattr(view, "_view") else view.view(new=view.root)
@@ -90,7 +108,7 @@ def seen_in(view: Any, concrete: list[Any]) -> list[Any]:
 
 if __name__ == "__main__":
     opened = importlib.import_module("spack.environment").Environment(sys.argv[1])
-    wrong = list(faults(opened))
+    wrong = [*faults(opened), *runs_not(*sys.argv[3:5])]
     answer = {"roots": roots(opened), "faults": wrong}
     Path(sys.argv[2]).write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
     sys.stderr.write("".join(f"{os.environ.get('CONTAINER', sys.argv[1])}: {fault}\n" for fault in wrong))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from foundation.stores.schemes import split_url
 from job_creator import project_files
 from job_creator.definitions.definitions import SpackDefinition
 from job_creator.engines.gitlab import names
+from job_creator.engines.gitlab.jobs.images import libc_variable, needs_of
 from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.environments.from_spack import FILE
 from job_creator.environments.setting import Setting
+from job_creator.images.base_images import DecidedImage
 from job_creator.scripts.rendering import render
 from job_creator.site.places import SourceMirror
 
@@ -22,8 +24,8 @@ class EnvironmentPlace(JobPlace):
     """For which architecture and which run of the site the jobs around Spack are made."""
 
     setting: Setting
-    builder_need: tuple[Need, ...]
-    """The job that builds the builder image, if this pipeline does."""
+    images: Mapping[str, DecidedImage]
+    """Of this architecture, by name."""
 
     @property
     def folder(self) -> str:
@@ -39,7 +41,13 @@ class EnvironmentPlace(JobPlace):
 
 def environment_job(definition: SpackDefinition, place: EnvironmentPlace) -> Job:
     """Concretizes one environment, once, and generates its package jobs; everything after it reads its lockfile."""
-    script = render("generate_environment.sh.j2", folder=place.folder, answer=FILE)
+    images = {name: place.images[name] for name in ("builder", "runtime")}
+    script = render(
+        "generate_environment.sh.j2",
+        folder=place.folder,
+        answer=FILE,
+        libcs={name: libc_variable(decided.image) for name, decided in images.items()},
+    )
     mirror = place.architecture.binary_mirror
     keys = (render("require_keys.sh.j2", fingerprints=mirror.fingerprints),) if mirror and mirror.fingerprints else ()
     return Job(
@@ -48,13 +56,17 @@ def environment_job(definition: SpackDefinition, place: EnvironmentPlace) -> Job
         stage=names.STAGE_ENVIRONMENTS,
         image=place.setting.builder,
         tags=place.architecture.tags("environments"),
-        needs=(*place.builder_need, Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${names.PARENT_PIPELINE_ID}")),
+        needs=(
+            *(need for decided in images.values() for need in needs_of(decided, artifacts=True)),
+            Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${names.PARENT_PIPELINE_ID}"),
+        ),
         script=(render("spack_setup.sh.j2", public_key=place.setting.public_key_variable), *keys, script),
         variables={
             **place.setting.credentials(),
             **place.architecture.job_variables("environments"),
             "ARCHITECTURE": place.name,
             "CONTAINER": definition.name,
+            **{libc_variable(decided.image): decided.libc for decided in images.values() if decided.libc},
         },
         # Also after a failure: what arrives without a pipeline is reported by name further down.
         artifacts=Artifacts((f"{place.folder}/$CONTAINER/",), place.site.gitlab.artifact_expiry, when="always"),

@@ -32,6 +32,9 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
         dotenv=dotenv,
         public_key_variable=site.signing.public_key_variable if image.name == "builder" else None,
         compilers_file=COMPILERS_FILE if image.name == "builder" else None,
+        # What the one compiles has to run in the other.
+        libc_label=image.libc_label if image.name in ("builder", "runtime") else None,
+        libc_variable=libc_variable(image),
     )
     return Job(
         name=names.build_image_job(image.name, image.architecture),
@@ -56,6 +59,11 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
         # One at a time where two pipelines push the same tag.
         resource_group=f"{image.name} {image.architecture}",
     )
+
+
+def libc_variable(image: PlannedImage) -> str:
+    """The variable in which the C library of an image reaches later jobs, `glibc@2.36`; empty where it is unknown."""
+    return f"{image.name}_{image.architecture}_LIBC".upper()
 
 
 def needs_of(decided: DecidedImage, *, artifacts: bool = False) -> tuple[Need, ...]:

@@ -18,7 +18,7 @@ from job_creator.definitions.definitions import Definition
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.base_pipeline import BasePlan, Inputs, plan, wanted_images
 from job_creator.engines.gitlab.limits import check
-from job_creator.engines.gitlab.objects import Job, expand
+from job_creator.engines.gitlab.objects import Job, Need, expand
 from job_creator.images.base_images import ImageSources, PlannedImage, questions
 from job_creator.images.decisions import Action, Decision, Subject
 from job_creator.images.knowledge import Knowledge
@@ -27,6 +27,7 @@ from job_creator.site.gitlab import Limits
 from tests.samples import BRANCH, MERGE_REQUEST, SITE, imported_definition, inputs, spack_definition, two_zens
 
 UNKNOWN = Knowledge(None, "not asked")
+LIBC = "org.spacktainers.libc"
 
 
 def image(name: str, found: Inputs, architecture: str = "amd64") -> PlannedImage:
@@ -90,6 +91,22 @@ def test_an_image_of_the_wrong_architecture_is_built_again() -> None:
     answers[Query(wrong.reference, "amd64")] = Published("sha256:1", wrong.labels, "arm64")
     decision = base_decisions(plan(found, Knowledge(answers)))["runtime", "amd64"]
     assert (decision.action, decision.reason) == (Action.BUILD, "what is published is for arm64")
+
+
+def test_the_job_of_an_environment_knows_the_c_libraries_of_both_images() -> None:
+    """From the labels of images that are there, from the jobs of those that are built."""
+    found = inputs(spack_definition("hdf5"))
+    answers = published(found, ("runtime", "amd64"))
+    builder = image("builder", found)
+    answers[Query(builder.reference, "amd64")] = Published("sha256:1", {**builder.labels, LIBC: "glibc@2.39"}, "amd64")
+    built = jobs(plan(found, Knowledge(answers)))
+    job = built["generate build cache population job for hdf5 for amd64"]
+    assert job.variables["BUILDER_AMD64_LIBC"] == "glibc@2.39"
+    assert "RUNTIME_AMD64_LIBC" not in job.variables
+    assert Need("build runtime for amd64", artifacts=True) in job.needs
+    assert 'echo "RUNTIME_AMD64_LIBC=$libc" >> runtime_amd64.env' in built["build runtime for amd64"].script[0]
+    assert f'--label "{LIBC}=$libc"' in built["build runtime for amd64"].script[0]
+    assert '"${BUILDER_AMD64_LIBC:-}" "${RUNTIME_AMD64_LIBC:-}"' in job.script[-1]
 
 
 def test_a_forced_image_is_built_although_it_is_published() -> None:
