@@ -141,7 +141,8 @@ def check_command(options: Options, form: str, package_index: Path | None) -> No
     """Validate everything that you wrote. That is the site file, the environment template and all definitions.
 
     Names of packages and variants are held against an index of the package repository, if there is one.
-    '--format gitlab' is the code quality report that merge requests show.
+    '--format gitlab' is the code quality report that merge requests show. Whatever the format, what could not be
+    checked is told, too: below the text, or on standard error beside the others.
 
     \b
     Examples:
@@ -163,10 +164,10 @@ def check_command(options: Options, form: str, package_index: Path | None) -> No
         click.echo(f"all valid: {len(written.definitions)} containers for {', '.join(architectures)}")
         if written.defaults:
             click.echo(f"not in this repository, so those of jc are used: {', '.join(written.defaults)}")
-        for reason in written.not_checked:
-            click.echo(f"not checked: {reason}")
     else:
         click.echo("[]")
+    for reason in written.not_checked:
+        click.echo(f"not checked: {reason}", err=form != "text")
 
 
 @main.command("process-spack-pipeline", exit_codes=(*READING, ExitCode.LIMIT_EXCEEDED))

@@ -11,9 +11,9 @@ from foundation.doors.files import read_file
 from foundation.errors import Fault
 from foundation.spack.package_index import PackageIndex
 from job_creator.checks.ci import ci_faults, pipeline_generation_faults
-from job_creator.checks.container import container_faults, dockerfile_faults
+from job_creator.checks.container import argument_faults, container_faults, dockerfile_faults
 from job_creator.checks.environment_file import Check, EnvironmentFile
-from job_creator.checks.externals import unseen_externals, unseen_recipes
+from job_creator.checks.externals import unseen_externals, unseen_mirrors, unseen_recipes
 from job_creator.checks.folders import config_path_faults, install_tree_faults, view_faults
 from job_creator.checks.groups import spec_groups
 from job_creator.checks.installers import installer_faults
@@ -22,7 +22,7 @@ from job_creator.checks.recipes import recipe_faults
 from job_creator.checks.sections import module_faults, refused_sections
 from job_creator.checks.shapes import list_name_faults, shape_faults
 from job_creator.checks.specs.faults import spec_faults
-from job_creator.definitions.definitions import DefinitionSurvey, SpackDefinition
+from job_creator.definitions.definitions import DefinitionSurvey, ImportedDefinition, SpackDefinition
 from job_creator.definitions.layers import Layers
 from job_creator.environments.dockerfile_template import DockerfileTemplate
 from job_creator.project_files import DOCKERFILE_TEMPLATE
@@ -49,7 +49,11 @@ CHECKS: Final[tuple[Check, ...]] = (
 )
 """In the order in which faults at one place are told."""
 
-QUESTIONS: Final[tuple[Callable[[EnvironmentFile], Iterator[str]], ...]] = (unseen_externals, unseen_recipes)
+QUESTIONS: Final[tuple[Callable[[EnvironmentFile], Iterator[str]], ...]] = (
+    unseen_externals,
+    unseen_recipes,
+    unseen_mirrors,
+)
 """Each yields what nobody can know here."""
 
 
@@ -89,8 +93,25 @@ def check(
         ]
     # What a file says alone is wrong for all that include it, and told once.
     faults = dict.fromkeys(fault for subject in subjects for rule in CHECKS for fault in rule(subject))
-    not_checked = dict.fromkeys(text for subject in subjects for question in QUESTIONS for text in question(subject))
-    return Checked(tuple(faults), (*not_checked, *_unchecked_names(site, index, subjects)))
+    imported = [one for one in survey.definitions if isinstance(one, ImportedDefinition)]
+    faults |= dict.fromkeys(fault for one in imported for fault in argument_faults(site, one))
+    unseen: dict[str, list[str]] = {}
+    for subject in subjects:
+        for text in (text for question in QUESTIONS for text in question(subject)):
+            unseen.setdefault(text, []).append(subject.document.path)
+    not_checked = [f"{_some(paths)}: {text}" for text, paths in unseen.items()]
+    return Checked(tuple(faults), (*not_checked, *_unchecked_names(site, index, subjects), *_unseen_images(imported)))
+
+
+def _unseen_images(imported: Iterable[ImportedDefinition]) -> Iterator[str]:
+    if images := [str(one.image) for one in imported]:
+        yield f"whether registries have {_some(images)}"
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first of the names, and how many there are besides."""
+    first, *others = dict.fromkeys(names)
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _dockerfile_template(root: Path) -> DockerfileTemplate | None:
@@ -107,4 +128,4 @@ def _unchecked_names(site: Site, index: PackageIndex | None, subjects: Iterable[
         found = ", ".join(sorted(index.refs)) or index.commit
         yield f"{names}: the package index is of {found}, and the site pins {ref}; 'jc index packages' makes one"
     elif own := sorted({one.document.path for one in subjects if one.names_own_repositories}):
-        yield f"{names} in {', '.join(own)}: there are package repositories that no index is of"
+        yield f"{names} in {_some(own)}: there are package repositories that no index is of"

@@ -16,7 +16,9 @@ _ORDER: Final = frozenset({"stage", "needs", "dependencies", "when", "rules", "o
 """Keywords that say when a job runs, which follows from what packages need."""
 _NEVER_WRITTEN: Final = {
     "cleanup": "Spack writes no such job any more",
+    "copy": "it is for pipelines that only copy from one build cache to another, which are not run here",
     "noop": "a pipeline without packages gets a job of this project",
+    "signing": "the job that builds a package signs it",
 }
 _SCRIPTS_OF_SPACK: Final = frozenset({"reindex", "cleanup"})
 """Jobs whose script Spack sets itself."""
@@ -27,8 +29,24 @@ _LOOKED_AT_BY_SPACK: Final = frozenset({"tags", "variables", "before_script", "s
 
 def ci_faults(file: EnvironmentFile) -> Iterator[Fault]:
     """Keywords that Spack or this project sets, and scripts of the site that would be lost."""
+    yield from _beside_jobs(file)
     for location, kind, keywords in _said_of_jobs(file):
         yield from _of_job(file, location, kind, keywords)
+
+
+def _beside_jobs(file: EnvironmentFile) -> Iterator[Fault]:
+    """Other settings of `ci` that Spack would not look at (`ci_rebuild` in lib/spack/spack/cmd/ci.py)."""
+    for key, section in file.section.items():
+        if unmarked(key) != "ci" or not isinstance(section, Mapping):
+            continue
+        for inner, value in section.items():
+            name = unmarked(str(inner))
+            if name == "broken-tests-packages" and value:
+                message = f"{name!r} has no effect: jobs do not run the tests of packages"
+                yield file.fault((key, inner), message, "remove it", of_key=True)
+            elif name == "broken-specs-url" and isinstance(value, str) and value.startswith("http"):
+                message = f"{name!r} has no effect: Spack cannot list what is reached by http"
+                yield file.fault((key, inner), message, "name a bucket, as in s3://bucket/broken-specs")
 
 
 def _reaches_jobs(kind: str, keyword: str) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from foundation.errors import Fault
 from job_creator.checks.environment_file import EnvironmentFile
+from job_creator.definitions.definitions import ImportedDefinition
 from job_creator.definitions.recipes import recipe_folders
+from job_creator.definitions.sections import line_of_arguments
 from job_creator.environments.container_section import PROVENANCE, not_followed, read_container_section
+from job_creator.site.site import Site
 
 
 def container_faults(file: EnvironmentFile) -> Iterator[Fault]:
@@ -18,6 +22,20 @@ def container_faults(file: EnvironmentFile) -> Iterator[Fault]:
         reserved = (file.site.registry.label_prefix, *PROVENANCE)
         for location, message, hint in not_followed(file.merged.get("container"), reserved):
             yield file.fault_of_merged(("container", *location), message, hint)
+
+
+def argument_faults(site: Site, definition: ImportedDefinition) -> Iterator[Fault]:
+    """Arguments of a `.def` file that the program which makes SIF files of it would not replace."""
+    line = line_of_arguments(definition.text)
+    tools = site.images.singularitah
+    tool, name, since = (tools.apptainer, "Apptainer", (1, 2))
+    if tools.singularity_ce:
+        tool, name, since = (tools.singularity_ce, "SingularityCE", (4, 0))
+    version = tuple(int(number) for number in re.findall(r"\d+", tool.version)[:2])
+    if line and version < since:
+        message = f"{name} {tool.version}, which the site file names, knows no '%arguments'"
+        hint = f"write the values out, or name {since[0]}.{since[1]} or newer"
+        yield Fault(definition.path, line, 1, message, hint)
 
 
 def dockerfile_faults(file: EnvironmentFile) -> Iterator[Fault]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from job_creator.checks.environment_file import EnvironmentFile
+from job_creator.checks.mirrors import mirror_urls
 from job_creator.definitions.paths import PathKind, read_path
 from job_creator.definitions.recipes import written_repositories
 from job_creator.environments.marks import unmarked
@@ -22,7 +23,7 @@ def unseen_externals(file: EnvironmentFile) -> Iterator[str]:
         if isinstance(external, Mapping) and isinstance(external.get("prefix"), str)
     ]
     if found:
-        yield f"{file.document.path}: whether the builder and the runtime image have {', '.join(found)}"
+        yield f"whether the builder and the runtime image have {', '.join(found)}"
 
 
 def unseen_recipes(file: EnvironmentFile) -> Iterator[str]:
@@ -30,7 +31,15 @@ def unseen_recipes(file: EnvironmentFile) -> Iterator[str]:
     folder = posixpath.dirname(file.document.path)
     paths = [entry for _, entry in written_repositories(file.section) if isinstance(entry, str)]
     if found := [path for path in paths if read_path(path, folder).kind is PathKind.ABSOLUTE]:
-        yield f"{file.document.path}: whether the builder image has {', '.join(found)}"
+        yield f"whether the builder image has {', '.join(found)}"
+
+
+def unseen_mirrors(file: EnvironmentFile) -> Iterator[str]:
+    """Mirrors at absolute paths, which jobs could see if runners mount them."""
+    folder = posixpath.dirname(file.document.path)
+    urls = [url for _, url in mirror_urls(file.section)]
+    if found := [url for url in urls if read_path(url, folder).kind is PathKind.ABSOLUTE]:
+        yield f"whether jobs and the builds of images see {', '.join(dict.fromkeys(found))}"
 
 
 def _plain(value: Any) -> dict[str, Any]:

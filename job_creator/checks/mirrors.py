@@ -21,12 +21,20 @@ def mirror_faults(file: EnvironmentFile) -> Iterator[Fault]:
     for key, mirrors in file.section.items():
         if unmarked(key) != "mirrors" or not isinstance(mirrors, Mapping):
             continue
-        for name, mirror in mirrors.items():
+        for name in mirrors:
             if unmarked(str(name)) in SITE_MIRRORS:
                 message = f"the mirror {unmarked(str(name))!r} is the site's"
                 yield file.fault((key, name), message, "give yours another name", of_key=True)
-            for location, url in _urls((key, name), mirror):
-                yield from _not_everywhere(file, location, url)
+    for location, url in mirror_urls(file.section):
+        yield from _not_everywhere(file, location, url)
+
+
+def mirror_urls(section: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    """Every URL of a mirror in the sections of a file, and its place seen from `spack:`."""
+    for key, mirrors in section.items():
+        if unmarked(key) == "mirrors" and isinstance(mirrors, Mapping):
+            for name, mirror in mirrors.items():
+                yield from _urls((key, name), mirror)
 
 
 def _urls(location: Location, mirror: Any) -> Iterator[tuple[Location, str]]:

@@ -147,6 +147,9 @@ def _read(found: Candidate, root: Path, line: SpackLine | None) -> _Read:
     # What a file names that cannot be read is not known, so nothing beside it is too much.
     used = frozenset({shown.rpartition("/")[0]} if found.is_folder else ())
     definition: Definition | None = None
+    if not found.path.resolve().is_relative_to(root.resolve()) or not found.path.exists():
+        message = f"it is a link to {found.path.resolve()}, which no other checkout has"
+        return _Read(shown, None, [*faults, Fault(shown, 1, 1, message, "put the file itself here")], used)
     try:
         content = found.path.read_bytes()
         if found.path.suffix == ".def":

@@ -108,6 +108,11 @@ def filled(text: str, arguments: Mapping[str, str]) -> str:
     return _ARGUMENT.sub(lambda match: _ARGUMENT.sub(known, known(match)), text)
 
 
+def line_of_arguments(text: str) -> int:
+    """The line of the first section `%arguments`; 0 if there is none."""
+    return min((section.line for section in sections(text) if section.name == "arguments"), default=0)
+
+
 def argument_faults(text: str, path: str) -> Iterator[Fault]:
     """Arguments without a default, anywhere but in comments: Apptainer stops at them, and nobody gives them here."""
     known = default_arguments(text)

@@ -41,6 +41,17 @@ COMPILERS: Final = frozenset(
 RUNTIMES: Final = frozenset(["compiler-wrapper", "gcc-runtime", "glibc", "intel-oneapi-runtime", "musl"])
 """Packages that belong to compilers (tag `runtime`)."""
 
+VIRTUALS: Final = frozenset(
+    [
+        *("armci", "awk", "blas", "c", "cxx", "daal", "elf", "fftw-api", "flame", "fortran", "fortran-rt", "fuse"),
+        *("gl", "glu", "go-or-gccgo-bootstrap", "golang", "iconv", "ipp", "java", "jpeg", "lapack", "libc"),
+        *("libgfortran", "libglx", "libifcore", "libllvm", "lua-lang", "luajit", "mariadb-client", "mkl", "mpe", "mpi"),
+        *("mysql-client", "onedal", "opencl", "pbs", "pil", "pkgconfig", "qmake", "rpc", "scalapack", "sycl", "szip"),
+        *("tbb", "unwind", "uuid", "wasi-sdk", "xkbdata-api", "xxd", "yacc", "ziglang", "zlib-api"),
+    ]
+)
+"""Virtual packages of v2025.11 of the recipes. Others are known by the providers that are named for them."""
+
 _LANGUAGES: Final = ("c", "cxx", "fortran")
 _TARGET: Final = re.compile(r"(?:^|[\s\]])(?:target|arch|architecture)\s*=\s*\S")
 _COMPILER: Final = re.compile(
@@ -178,7 +189,12 @@ def _names_compiler(spec: str, line: SpackLine, toolchains: Collection[str]) -> 
 
 
 def _is_virtual(name: str, settings: Mapping[str, Any]) -> bool:
-    """Whether what is said is of providers: requirements of a virtual package name others."""
+    """Whether what is said is of providers: requirements of a virtual package name others, or itself with a version.
+
+    Spack refuses what names nobody there.
+    """
+    if name in VIRTUALS:
+        return True
     texts = [text for kind in ("require", "prefer") for text in _specs(settings.get(key_of(settings, kind)))]
     named = [found["name"] for text in texts if (found := _NAME.match(text))]
     return any(other != name for other in named)

@@ -20,6 +20,8 @@ def of(root: Path, entry: str, line: str = "1.1") -> list[str]:
         ("any-job: {rules: [{when: always}]}", "'rules' has no effect here"),
         ("submapping: [{match: [zlib], build-job: {needs: [x]}}]", "'needs' has no effect here"),
         ("cleanup-job: {tags: [x]}", "'cleanup-job' has no effect: Spack writes no such job any more"),
+        ("copy-job: {tags: [x]}", "'copy-job' has no effect"),
+        ("signing-job: {tags: [x]}", "'signing-job' has no effect: the job that builds a package signs it"),
         ("noop-job: {tags: [x]}", "'noop-job' has no effect"),
         ("reindex-job: {script: [x]}", "'script' of 'reindex-job' has no effect: Spack replaces it"),
         ("build-job: {'before_script:': [x]}", "'before_script::' drops what sets Spack up and trusts keys"),
@@ -30,6 +32,23 @@ def test_what_would_reach_no_job_is_a_fault(tmp_path: Path, entry: str, message:
     (found,) = of(tmp_path, entry)
     assert found.startswith("here:5:")
     assert message in found
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("broken-tests-packages: [x]", "here:4:5: 'broken-tests-packages' has no effect: jobs do not run"),
+        ("broken-specs-url: https://example.org/x", "here:4:23: 'broken-specs-url' has no effect: Spack cannot list"),
+    ],
+)
+def test_what_spack_would_not_look_at_is_a_fault(tmp_path: Path, setting: str, message: str) -> None:
+    (found,) = faults(tmp_path, f"spack:\n  specs: [zlib]\n  ci:\n    {setting}\n")
+    assert found.startswith(message)
+
+
+@pytest.mark.parametrize("setting", ["broken-tests-packages: []", "broken-specs-url: s3://a/b", "rebuild-index: false"])
+def test_what_spack_looks_at_is_no_fault(tmp_path: Path, setting: str) -> None:
+    assert faults(tmp_path, f"spack:\n  specs: [zlib]\n  ci:\n    {setting}\n") == []
 
 
 def test_retries_are_read_from_spack_1_on(tmp_path: Path) -> None:

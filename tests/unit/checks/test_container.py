@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
+from foundation.errors import InvalidInputError
 from job_creator.containers.identity import Container
 from job_creator.environments.container_section import PACKAGE_MANAGERS, PROVENANCE
 from job_creator.environments.dockerfile_template import VARIABLES
+from job_creator.inputs import read_all
 from job_creator.project_files import DOCKERFILE_TEMPLATE as TEMPLATE_FILE
 from job_creator.repository import default
 from job_creator.scripts.rendering import used_variables
 from tests.containers import container
 from tests.locks import ENVIRONMENT, concrete
+from tests.samples import SITE, TEMPLATE, write_repository
 from tests.unit.checks.environments import FOLDER, fault, faults
 
 SPECS = "spack:\n  specs: [curl]\n"
@@ -120,3 +123,24 @@ def test_a_template_of_dockerfiles_that_leaves_out_what_is_asked_for_is_told(tmp
 
 def test_the_template_that_comes_with_jc_uses_every_variable() -> None:
     assert used_variables(default(TEMPLATE_FILE).path.read_text()).keys() == VARIABLES
+
+
+@pytest.mark.parametrize(
+    ("tool", "known"),
+    [
+        ("apptainer: {version: 1.1.9}", False),
+        ("apptainer: {version: 1.2.0}", True),
+        ("singularity_ce: {version: 3.11.4}", False),
+        ("singularity_ce: {version: 4.0.0}", True),
+    ],
+)
+def test_arguments_of_def_files_need_a_program_that_knows_them(tmp_path: Path, tool: str, known: bool) -> None:
+    text = "Bootstrap: docker\nFrom: rockylinux:{{ VERSION }}\n\n%arguments\n    VERSION=9\n"
+    files = {"spack.yaml": TEMPLATE, "container_definitions/amd64/web.def": text}
+    write_repository(tmp_path, files, SITE + f"images: {{singularitah: {{{tool}}}}}\n")
+    if known:
+        assert read_all(tmp_path, "spacktainers.yaml").definitions
+        return
+    with pytest.raises(InvalidInputError, match="names, knows no '%arguments'; write the values out, or name") as error:
+        read_all(tmp_path, "spacktainers.yaml")
+    assert [(one.path, one.line) for one in error.value.faults] == [("container_definitions/amd64/web.def", 4)]

@@ -20,7 +20,7 @@ HEAD = "spack:\n  specs: [zlib]\n  ci:\n    pipeline-gen:\n"
         ("build-job: {cache: x}", "GitLab would refuse 'cache': must be a mapping or a list, not 'x'"),
         ("'build-job:': {timeout: 2 fortnights}", "GitLab would refuse 'timeout': must be a duration"),
         ("any-job: {'image:': {nam: x}}", "GitLab would refuse 'image:nam': is no keyword here"),
-        ("signing-job: {extends: .base}", "'extends' has nothing to extend"),
+        ("reindex-job: {extends: .base}", "'extends' has nothing to extend"),
         ("any-job: {trigger: x}", "GitLab has no keyword 'trigger' for jobs"),
         ("any-job: {secrets: {}}", "Enterprise Edition"),
     ],

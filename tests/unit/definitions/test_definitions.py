@@ -337,6 +337,25 @@ def test_a_header_that_cannot_be_used_says_why(header: str, message: str) -> Non
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("target", ["/nowhere/a.yaml", "nothing.yaml", "../../../outside.yaml"])
+def test_a_link_that_leads_to_nothing_in_the_repository_is_a_fault(tmp_path: Path, target: str) -> None:
+    """One such file hid the faults of all others."""
+    root = tmp_path / "repository"
+    write_repository(root, {"container_definitions/amd64/b.yaml": "spack: {}\n"})
+    (tmp_path / "outside.yaml").write_text(SPECS)
+    (root / "container_definitions/amd64/a.yaml").symlink_to(target)
+    first, second = faults(root, {})
+    assert first.startswith("amd64/a.yaml:1:1: it is a link to ")
+    assert second.startswith("amd64/b.yaml:1:8: ")
+
+
+def test_a_link_within_the_repository_is_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    write_repository(tmp_path, {"container_definitions/arm64/a.yaml": SPECS})
+    (tmp_path / "container_definitions/amd64").mkdir()
+    (tmp_path / "container_definitions/amd64/a.yaml").symlink_to("../arm64/a.yaml")
+    assert [one.architecture for one in read(tmp_path, {})] == ["amd64", "arm64"]
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_as_header_give_an_image_or_faults(content: bytes) -> None:
     try:

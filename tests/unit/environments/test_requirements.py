@@ -87,6 +87,8 @@ def test_what_is_required_of_all_packages_keeps_the_sites_part(
         {"require": ["mpich@4 +x"]},
         {"require": [{"one_of": ["mpich", "openmpi"]}]},
         {"prefer": ["mpich"]},
+        {"require": "mpi@3"},
+        {"require": [{"spec": "mpi@3:"}, "mpi@:4"]},
     ],
 )
 @pytest.mark.parametrize("line", [OLD, NEW])
