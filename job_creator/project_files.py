@@ -17,6 +17,11 @@ PACKAGE_INDEX: Final = "package_index.json"
 """What the package repository has, as `jc index packages` writes it; needed by nothing, so a repository may lack it."""
 
 
+PACKAGE_INDEX_CACHE: Final = ".package_index"
+"""The folder in which jobs keep the one that they made, so that none is overwritten that the repository has."""
+CACHED_PACKAGE_INDEX: Final = f"{PACKAGE_INDEX_CACHE}/{PACKAGE_INDEX}"
+
+
 EXTRA_FILES_FOLDER: Final = "spacktainer"
 
 

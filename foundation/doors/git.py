@@ -36,6 +36,20 @@ def resolve(repository: str, ref: str) -> str | None:
     return commit
 
 
+def fetch_commit(repository: str, commit: str, folder: Path, seconds: float) -> None:
+    """Check a commit of a remote repository out into a new folder, without its history.
+
+    Raises `CouldNotAskError` when the remote does not answer, or does not hand the commit out.
+    """
+    git = ["git", "-C", str(folder)]
+    try:
+        run(["git", "init", "--quiet", str(folder)], seconds=TIMEOUT_SECONDS)
+        run([*git, "fetch", "--quiet", "--depth=1", "--", repository, commit], seconds=seconds, environment=_UNATTENDED)
+        run([*git, "checkout", "--quiet", "--detach", "FETCH_HEAD"], seconds=seconds)
+    except ProcessError as error:
+        raise CouldNotAskError(f"cannot fetch {commit} of {without_credentials(repository)!r}: {error}") from None
+
+
 def live_refs(remote: str, checkout: Path) -> frozenset[str]:
     """The full names of all branches and tags of a remote, which is a URL or is called so in the checkout.
 

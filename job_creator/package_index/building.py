@@ -31,8 +31,10 @@ class IndexBuilt:
     virtuals: int
 
 
-def build(spack: SpackProgram, ref: str = "") -> IndexBuilt:
+def build(spack: SpackProgram, ref: str = "", more_refs: tuple[str, ...] = ()) -> IndexBuilt:
     """The index of the recipes that a Spack uses; `ref` says of which they are where they are in no git checkout.
+
+    `more_refs` name the same commit, though the checkout does not know them.
 
     Raises `CouldNotAskError` if Spack does not answer, `RefusedError` if the recipes are not those of their commit, and
     `NotReadyError` if nobody knows of which commit they are.
@@ -45,7 +47,7 @@ def build(spack: SpackProgram, ref: str = "") -> IndexBuilt:
     if not found and not ref:
         raise NotReadyError(f"{root}: is in no git checkout; say with --ref of which tag or commit its recipes are")
     commit = found.commit if found else ""
-    refs = (*found.refs,) if found else (ref,)
+    refs = tuple(sorted({*(found.refs if found else (ref,)), *more_refs}))
     if found and ref and ref not in (*found.refs, commit):
         raise RefusedError(f"{root}: is at commit {commit}, which is not known as {ref}")
     return IndexBuilt(

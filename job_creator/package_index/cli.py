@@ -12,6 +12,8 @@ from foundation.errors import ExitCode
 from job_creator import project_files
 from job_creator.options import READING, Options
 
+_CODES = (*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE, ExitCode.NOT_READY, ExitCode.REFUSED)
+
 
 @click.group(cls=Group, exit_codes=())
 def index() -> None:
@@ -23,7 +25,7 @@ def index() -> None:
     """
 
 
-@index.command(cls=Command, exit_codes=(*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_READY, ExitCode.REFUSED))
+@index.command(cls=Command, exit_codes=_CODES)
 @click.option(
     "-o",
     "--output-file",
@@ -39,10 +41,22 @@ def index() -> None:
     help="A folder with configuration for it, such as where its package repository is. May be repeated.",
 )
 @click.option("--ref", default="", metavar="REF", help="Of which the recipes are, if they are in no git checkout.")
+@click.option(
+    "--fetch",
+    is_flag=True,
+    help="Ask the Spack that the site file pins, with the recipes that it pins. Both are fetched for that, unless the "
+    "file is of them already.",
+)
 @json_option
 @click.pass_obj
 def packages(
-    options: Options, output_file: Path | None, program: str, scopes: tuple[Path, ...], ref: str, as_json: bool
+    options: Options,
+    output_file: Path | None,
+    program: str,
+    scopes: tuple[Path, ...],
+    ref: str,
+    fetch: bool,
+    as_json: bool,
 ) -> None:
     """Index packages, variants and their values. Then 'jc check' knows misspelt ones, and needs no Spack.
 
@@ -51,6 +65,7 @@ def packages(
     \b
     Examples:
       jc index packages
+      jc index packages --fetch
       jc index packages --spack ~/spack/bin/spack -o index.json
     """
     from foundation.doors.files import write_files
@@ -58,10 +73,14 @@ def packages(
     from foundation.spack.program import SpackProgram
     from job_creator.inputs import read_site_file
     from job_creator.package_index.building import build
+    from job_creator.package_index.fetching import fetched
 
-    pinned = read_site_file(options.directory, options.site_file).spack.recipes_ref
-    built = build(SpackProgram(program, scopes=scopes), ref)
+    if fetch and (program != "spack" or scopes or ref):
+        raise click.UsageError("--fetch asks another Spack than --spack, --scope and --ref are about")
+    site = read_site_file(options.directory, options.site_file)
+    pinned = site.spack.recipes_ref
     path = output_file or options.directory / project_files.PACKAGE_INDEX
+    built = fetched(site.spack, path) if fetch else build(SpackProgram(program, scopes=scopes), ref)
     write_files(path.parent, {path.name: built.content})
     is_pinned = read_package_index(built.content, str(path)).is_of(pinned)
     if as_json:

@@ -129,7 +129,8 @@ def _documents(place: _Place, built: BasePlan) -> tuple[dict[str, Any], dict[str
     """All pipelines by the paths that triggers name, and the packages that are compiled by architecture."""
     site = place.written.site
     parent = load(parent_document(place.written).encode(), names.PARENT_PIPELINE)
-    parent.pop(names.UNIT_TESTS, None)
+    for job in (names.UNIT_TESTS, names.PACKAGE_NAMES):
+        parent.pop(job, None)
     base = built.pipeline.document()
     check(base, site.gitlab.limits, depth=1).require(names.GENERATED_PIPELINE)
     documents: dict[str, Any] = {names.PARENT_PIPELINE: parent, names.GENERATED_PIPELINE: base}

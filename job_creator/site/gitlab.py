@@ -49,6 +49,9 @@ class GitLab(Value):
     """How long generated pipelines and environments are kept; retrying a job needs them."""
     unit_tests: bool = True
     """Whether pipelines run the tests of this project where its code changed; for forks that change none of it."""
+    package_index: bool = True
+    """Whether pipelines hold names of packages and variants against an index of the pinned recipes, which a job makes
+    once, and no other job waits for."""
     pull_policy: Literal["always", "if-not-present", "never"] | None = None
     """When runners pull the images of package jobs; by default what the runner is set to."""
     limits: Limits = Limits()

@@ -14,6 +14,8 @@ from job_creator.site.words import Text, VariableName, url_without_credentials
 
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 
+_FIXED = re.compile(r"v?[0-9]+([.][0-9]+)+([.-]?(a|b|rc|alpha|beta)[0-9.]*)?|[0-9a-f]{40}|[0-9a-f]{64}")
+
 
 def _git_url(text: str) -> str:
     if kind_of(text) is WEB_SERVER:
@@ -81,6 +83,11 @@ class Spack(Value):
     def recipes_ref(self) -> str:
         """The ref that recipes come from: that of the package repository, or of a Spack that brings its own."""
         return self.packages.ref if self.packages else self.ref
+
+    @property
+    def recipes_stay(self) -> bool:
+        """Whether the ref of the recipes always names the same commit, as releases and commits do."""
+        return bool(_FIXED.fullmatch(self.recipes_ref))
 
 
 class Signing(Value):

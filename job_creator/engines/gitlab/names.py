@@ -14,6 +14,7 @@ PACKAGE_PIPELINE: Final = "spack_pipeline.yaml"
 
 PARENT_PIPELINE: Final = ".gitlab-ci.yml"
 UNIT_TESTS: Final = "unit tests"
+PACKAGE_NAMES: Final = "check names of packages"
 GENERATE_BASE_PIPELINE: Final = "generate base pipeline"
 BASE_BRIDGE: Final = "base containers and pipeline generation"
 """The parent's trigger job, whose child is the base pipeline."""

@@ -8,9 +8,13 @@ Sources: GitLab docs, "Downstream pipelines", "CI/CD YAML syntax reference" (`wo
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from foundation.errors import ExitCode
+from foundation.spack.package_index import VERSION
 from job_creator import project_files
 from job_creator.definitions.definitions import Definition, SpackDefinition
 from job_creator.engines.gitlab import names
@@ -40,6 +44,7 @@ def parent_pipeline(site: Site, definitions: Sequence[Definition], defaults: Col
     """
     architectures = sorted({definition.architecture for definition in definitions})
     jobs = dict(_unit_tests(site, architectures[0])) if site.gitlab.unit_tests else {}
+    jobs |= dict(_package_names(site, architectures[0])) if site.gitlab.package_index else {}
     jobs |= _first_jobs(site, architectures[0], hands_on=not set(project_files.BASE_IMAGES).isdisjoint(defaults))
     for architecture in architectures:
         own = [one for one in definitions if one.architecture == architecture]
@@ -83,7 +88,39 @@ def _unit_tests(site: Site, architecture: str) -> Iterator[tuple[str, dict[str, 
     )
 
 
+def _package_names(site: Site, architecture: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Makes the index where the cache lacks it. No job waits for this one, and none needs what it makes."""
+    yield (
+        names.PACKAGE_NAMES,
+        {
+            "stage": "test",
+            **_machine(site, architecture),
+            "rules": _unless_scheduled(),
+            "needs": [],
+            # Wrong names leave an index that is good.
+            "cache": {**_cached_index(site), "when": "always"},
+            "script": [
+                render("install_job_creator.sh.j2", command="jc"),
+                render("check_package_names.sh.j2", index=project_files.CACHED_PACKAGE_INDEX),
+            ],
+            "allow_failure": {"exit_codes": [int(ExitCode.COULD_NOT_ASK), int(ExitCode.NOT_READY)]},
+            "interruptible": True,
+        },
+    )
+
+
+def _cached_index(site: Site) -> dict[str, Any]:
+    """The cache with the index of the pinned recipes. Another pin has another one."""
+    spack = site.spack
+    sources = [spack.packages.model_dump() if spack.packages else None, spack.repository, spack.ref, VERSION]
+    digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
+    return {"key": f"package-index-{digest[:16]}", "paths": [f"{project_files.PACKAGE_INDEX_CACHE}/"]}
+
+
 def _first_jobs(site: Site, architecture: str, *, hands_on: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    # What a moving ref names only the job knows that asks for it.
+    has_index = site.gitlab.package_index and site.spack.recipes_stay
+    index = project_files.CACHED_PACKAGE_INDEX if has_index else ""
     yield (
         names.GENERATE_BASE_PIPELINE,
         {
@@ -91,7 +128,11 @@ def _first_jobs(site: Site, architecture: str, *, hands_on: bool) -> Iterator[tu
             **_machine(site, architecture),
             "rules": _unless_scheduled(),
             "needs": [],
-            "script": [render("install_job_creator.sh.j2", command="jc"), render("generate_base_pipeline.sh.j2")],
+            **({"cache": {**_cached_index(site), "policy": "pull"}} if has_index else {}),
+            "script": [
+                render("install_job_creator.sh.j2", command="jc"),
+                render("generate_base_pipeline.sh.j2", index=index),
+            ],
             "artifacts": {
                 "paths": [
                     names.GENERATED_PIPELINE,

@@ -105,7 +105,9 @@ def _run(
     check(document, Limits.model_validate(stage.limits), depth=depth).require(name)
     source = {} if parent is None else {"CI_PIPELINE_SOURCE": "parent_pipeline"}
     variables = {**passed, **source, "CI_PIPELINE_ID": str(pipeline.id)}
-    place = Surroundings({**stage.variables, **variables}, STATES, stage.missing, (names.UNIT_TESTS,))
+    place = Surroundings(
+        {**stage.variables, **variables}, STATES, stage.missing, (names.UNIT_TESTS, names.PACKAGE_NAMES)
+    )
     made = translated(document, place)
     save(stage.records, RehearsedPipeline(pipeline.id, name, parent, bridges=made.bridges, left_out=made.left_out))
     state = stage.states / str(pipeline.id)

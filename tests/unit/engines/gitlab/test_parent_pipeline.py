@@ -35,6 +35,7 @@ def jobs(found: dict[str, Any]) -> dict[str, Any]:
 def test_it_has_the_jobs_that_users_of_this_system_know() -> None:
     assert set(jobs(document())) == {
         "unit tests",
+        "check names of packages",
         "generate base pipeline",
         "base containers and pipeline generation",
         "gather child artifacts",
@@ -129,6 +130,29 @@ def test_a_new_branch_is_compared_with_the_one_that_it_comes_from() -> None:
 def test_a_site_may_do_without_the_tests() -> None:
     found = jobs(document(text=PUBLISHED_SITE + "gitlab: {unit_tests: false}\n"))
     assert set(jobs(document())) - set(found) == {"unit tests"}
+
+
+def test_nothing_waits_for_the_index_of_packages_and_a_site_may_do_without() -> None:
+    found = jobs(document())
+    assert not any("check names of packages" in str(job.get("needs", "")) for job in found.values())
+    assert all("needs" in job or job["stage"] == "test" for job in found.values())
+    without = jobs(document(text=PUBLISHED_SITE + "gitlab: {package_index: false}\n"))
+    assert set(found) - set(without) == {"check names of packages"}
+    assert "package_index" not in dump(without)
+
+
+def test_the_index_is_kept_for_as_long_as_the_recipes_are_the_same() -> None:
+    found = jobs(document())
+    made, taken = found["check names of packages"]["cache"], found["generate base pipeline"]["cache"]
+    assert made["key"] == taken["key"]
+    assert taken["policy"] == "pull"
+    ref = site(PUBLISHED_SITE).spack.recipes_ref
+    for other in ("v2999.12.1", "develop", "releases/latest"):
+        changed = jobs(document(text=PUBLISHED_SITE.replace(ref, other)))
+        assert changed["check names of packages"]["cache"]["key"] != made["key"]
+        # Of which commit a branch is, nobody asks there.
+        assert ("cache" in changed["generate base pipeline"]) == other.startswith("v2")
+        assert ("jc check" in dump(changed["generate base pipeline"])) == other.startswith("v2")
 
 
 def test_only_jobs_of_the_default_branch_get_keys_of_published_buckets() -> None:
