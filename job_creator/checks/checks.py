@@ -21,6 +21,7 @@ from job_creator.checks.mirrors import mirror_faults
 from job_creator.checks.recipes import recipe_faults
 from job_creator.checks.sections import module_faults, refused_sections
 from job_creator.checks.shapes import list_name_faults, shape_faults
+from job_creator.checks.specs.conditions import condition_faults
 from job_creator.checks.specs.faults import spec_faults
 from job_creator.definitions.definitions import DefinitionSurvey, ImportedDefinition, SpackDefinition
 from job_creator.definitions.layers import Layers
@@ -46,6 +47,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     dockerfile_faults,
     spec_groups,
     spec_faults,
+    condition_faults,
 )
 """In the order in which faults at one place are told."""
 

@@ -51,6 +51,10 @@ def read_imported_image(content: bytes, path: str) -> ImageReference:
     for key in ("registry", "namespace", "from"):
         if key in entries and (message := scheme_fault(entries[key].value)):
             faults.append(Fault(path, entries[key].line, entries[key].column, message))
+    registry = entries.get("registry")
+    if registry and image and image.value.startswith(f"{registry.value.strip('/')}/"):
+        message = f"'From' begins with {registry.value} as well, and Apptainer puts one before the other"
+        faults.append(Fault(path, registry.line, registry.column, message, "remove this line"))
     if faults or image is None:
         raise InvalidInputError(faults)
     prefix = "/".join(entries[key].value.strip("/") for key in ("registry", "namespace") if key in entries)

@@ -118,6 +118,30 @@ def with_requirements(packages: Any, wanted: SiteRequirements, toolchains: Colle
     return {name: result[name] for name in (*written, *result) if name in result}
 
 
+def named_under_condition(
+    name: str, settings: Mapping[str, Any], wanted: SiteRequirements, toolchains: Collection[str]
+) -> Iterator[tuple[int, str, str]]:
+    """Which entry of a package's `require` is the only one to name a compiler, or a target, and does so conditionally.
+
+    With it comes which of the two it is, and what the site wants. Conditions that begin with `%` are no such: what does
+    not use a language needs no compiler for it.
+    """
+    required = settings.get(key_of(settings, "require"))
+    if not isinstance(required, list) or name in COMPILERS | RUNTIMES | VIRTUALS:
+        return
+    said = [[_own_part(text) for text in _specs(entry)] for entry in required]
+    naming = {
+        ("compiler", wanted.compiler): [any(_names_compiler(one, wanted.line, toolchains) for one in t) for t in said],
+        ("target", wanted.target): [any(_TARGET.search(one) for one in texts) for texts in said],
+    }
+    for (what, usual), names in naming.items():
+        if usual and names.count(True) == 1:
+            entry = required[names.index(True)]
+            when = entry.get("when") if isinstance(entry, Mapping) else None
+            if isinstance(when, str) and not when.startswith("%"):
+                yield names.index(True), what, usual
+
+
 def _of_all(settings: Mapping[str, Any], wanted: SiteRequirements, toolchains: Collection[str]) -> dict[str, Any]:
     usual = wanted.of_all()
     missing = {kind: value for kind, value in usual.items() if not settings.get(key_of(settings, kind))}
