@@ -87,7 +87,7 @@ def runs_not(builder: str, runtime: str) -> Iterator[str]:
     (needed, since), (name, has) = (library.split("@") for library in (builder, runtime))
     if name != needed or version(has) < version(since):
         yield (
-            f"packages are built with {needed} {since} of the builder image, and the runtime image has {name} {has}; "
+            f"packages are built with {builder} of the builder image, and the runtime image has {runtime}; "
             "take a newer base for the runtime image, or an older one for the builder"
         )
 
