@@ -19,7 +19,7 @@ def unseen_externals(file: EnvironmentFile) -> Iterator[str]:
     found = [
         f"{name} in {external['prefix']}"
         for name, settings in packages.items()
-        for external in _plain(settings).get("externals") or ()
+        for external in _listed(_plain(settings).get("externals"))
         if isinstance(external, Mapping) and isinstance(external.get("prefix"), str)
     ]
     if found:
@@ -40,6 +40,10 @@ def unseen_mirrors(file: EnvironmentFile) -> Iterator[str]:
     urls = [url for _, url in mirror_urls(file.section)]
     if found := [url for url in urls if read_path(url, folder).kind is PathKind.ABSOLUTE]:
         yield f"whether jobs and the builds of images see {', '.join(dict.fromkeys(found))}"
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -20,7 +20,8 @@ def written_repositories(section: Mapping[str, Any]) -> Iterator[tuple[Location,
     for key, entries in section.items():
         if unmarked(str(key)) != _SECTION:
             continue
-        items = entries.items() if isinstance(entries, Mapping) else enumerate(entries or ())
+        listed = entries if isinstance(entries, list) else ()
+        items = entries.items() if isinstance(entries, Mapping) else enumerate(listed)
         for name, entry in items:
             yield (key, name), entry
 

@@ -157,3 +157,13 @@ def test_a_file_with_a_fault_of_its_outer_form_is_looked_at_further(tmp_path: Pa
     ]
     assert [one.partition(": ")[2][: len(word)] for one, word in zip(found, words, strict=False)] == words
     assert [one.split(": ")[0] for one in found[len(words) :]] == ["spack.yaml:2:3", "spack.yaml:3:24"]
+
+
+@pytest.mark.parametrize("value", ["3", "text", "[3]", "{a: 3}", "[{spec: 3}]", "null"])
+@pytest.mark.parametrize(
+    "section",
+    ["packages: {gcc: {externals: VALUE}}", "packages: {gcc: {require: VALUE}}", "repos: VALUE", "view: VALUE"],
+)
+def test_values_of_any_kind_are_faults_or_nothing(tmp_path: Path, section: str, value: str) -> None:
+    """Whatever stands there, other checks look at it as well."""
+    assert all(one.startswith("here:") for one in of(tmp_path, section.replace("VALUE", value)))
