@@ -48,7 +48,7 @@ architectures:
 DEFINITIONS = {
     "container_definitions/amd64/hdf5.yaml": "spack:\n  specs: [hdf5@1.14 +mpi, zlib]\n",
     "container_definitions/amd64/nexus.def": "Bootstrap: docker\nFrom: {host}/public/nexus:1.9\n",
-    "spacktainer/Dockerfile.j2": "FROM {{{{ builder }}}} AS install\nFROM {{{{ runtime }}}}\n",
+    "spacktainer/Dockerfile.j2": "FROM {{{{ builder }}}} AS install\nFROM {{{{ runtime }}}}\n{{{{ epilogue }}}}\n",
     "spacktainer/image/install.sh": "true\n",
 }
 
@@ -264,7 +264,8 @@ def test_a_comment_in_a_definition_or_an_epilogue_builds_nothing(project: Projec
     (folder / "hdf5" / "Dockerfile.epilogue").write_text("LABEL a=b\n")
     definition = (folder / "nexus.def").read_text()
     (folder / "nexus.def").write_text(f"{definition}%post\n  true\n")
-    project.jc()
+    first = project.jc()
+    assert first.exit_code == ExitCode.OK, first.output
     project.publish_all()
     (folder / "hdf5" / "Dockerfile.epilogue").write_text("# why\nLABEL a=b\n\n")
     (folder / "nexus.def").write_text(f"# who\n{definition}# when\n%post\n  # how\n  true # and what\n")

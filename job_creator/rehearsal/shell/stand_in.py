@@ -85,9 +85,9 @@ def _generate(arguments: Sequence[str], environment: Mapping[str, str], say: Say
 
 
 def _answer(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
-    """`spack python SCRIPT ENVIRONMENT OUTPUT`: what the job of an environment asks Spack."""
+    """`spack python SCRIPT ENVIRONMENT OUTPUT LIBC LIBC`: what the job of an environment asks Spack."""
     del environment, say
-    output = Path(arguments[-1])
+    output = Path(arguments[2])
     write_files(output.parent, {output.name: replay.from_spack(json.loads(read_file(output.parent / "spack.lock")))})
 
 
