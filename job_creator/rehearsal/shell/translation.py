@@ -93,7 +93,10 @@ def expanded(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _left_out(jobs: Mapping[str, Mapping[str, Any]], place: Surroundings) -> dict[str, str]:
-    """Jobs that call a program which is not here, and those that need what such a job leaves, with the reason."""
+    """Jobs that call a program which is not here, and those that need files of such a job, with the reason.
+
+    Variables that such a job would have left are unset in the others, as where an image is known already.
+    """
     left: dict[str, str] = {}
     for name, job in jobs.items():
         script = "\n".join([*job.get("before_script", ()), *job.get("script", ())])
@@ -103,7 +106,7 @@ def _left_out(jobs: Mapping[str, Mapping[str, Any]], place: Surroundings) -> dic
         name: f"needs {need!r}"
         for name, job in jobs.items()
         for need in _needed(job, with_artifacts=True)
-        if name not in left and need in left and not _runs_always(job)
+        if name not in left and need in left and _leaves_files(jobs[need]) and not _runs_always(job)
     }:
         left |= more
     return left
@@ -114,6 +117,10 @@ def _needed(job: Mapping[str, Any], *, with_artifacts: bool = False) -> list[str
     entries = [{"job": need} if isinstance(need, str) else need for need in job.get("needs", ())]
     here = [need for need in entries if "pipeline" not in need]
     return [str(need["job"]) for need in here if need.get("artifacts", True) or not with_artifacts]
+
+
+def _leaves_files(job: Mapping[str, Any]) -> bool:
+    return bool(job.get("artifacts", {}).get("paths"))
 
 
 def _runs_always(job: Mapping[str, Any]) -> bool:

@@ -103,16 +103,20 @@ def test_jobs_whose_programs_are_not_here_are_left_out(script: str, missing: lis
 
 
 def test_what_needs_the_artifacts_of_a_job_that_is_left_out_is_left_out_too() -> None:
+    files, variables = {"paths": ["x"]}, {"reports": {"dotenv": "x"}}
     document = {
-        "build": {"script": ["buildah build ."]},
-        "after": {"needs": ["build"], "script": ["true"]},
+        "build": {"script": ["buildah build ."], "artifacts": {**files, **variables}},
+        "digest": {"script": ["buildah build ."], "artifacts": variables},
+        "told": {"needs": ["digest"], "script": ["true"]},
+        "after": {"needs": ["build"], "script": ["true"], "artifacts": files},
         "later": {"needs": [{"job": "after"}], "script": ["true"]},
         "ordered": {"needs": [{"job": "build", "artifacts": False}, "other"], "script": ["true"]},
         "always": {"needs": ["build"], "rules": [{"when": "always"}], "script": ["true"]},
         "other": {"script": ["true"]},
     }
     result = translated(document, Surroundings({}, "", ["buildah"]))
-    assert set(result.left_out) == {"build", "after", "later"}
+    assert set(result.left_out) == {"build", "digest", "after", "later"}
+    assert result.document["told"]["needs"] == []
     assert result.document["ordered"]["needs"] == ["other"]
     assert result.document["always"]["needs"] == []
     assert result.jobs == tuple(document)
