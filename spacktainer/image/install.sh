@@ -76,6 +76,9 @@ install -m 644 "$files/environment.sh" "$environment"
 # Checkouts and artifacts may come with any mode.
 chmod 644 "$environment/spack.yaml" "$lock"
 [ ! -d "$environment/recipes" ] || chmod -R a+rX,go-w "$environment/recipes"
+# What the programs find here, and the runtime image has to have as well.
+python3 "$files/libraries.py" "$environment" "$@" > "$files/needed.sh"
+chmod -R a+rX "$files"
 
 # Sorted, so that a folder comes before what is in it.
 printf '%s\n' "$environment" "$@" | LC_ALL=C sort -u | while read -r path; do

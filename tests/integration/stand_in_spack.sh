@@ -18,6 +18,7 @@ install_one() {
   printf '%s' "${KEY_ID:-}:${KEY_SECRET:-}" | sha256sum > "$prefix/share/credentials.sha256"
   printf '#!/bin/sh\necho "%s" "$#" "$@"\n' "$1" > "$prefix/bin/$1"
   chmod 755 "$prefix/bin/$1"
+  [ ! -d "/opt/binaries/$1" ] || cp -R "/opt/binaries/$1/." "$prefix"
 }
 
 case " $* " in

@@ -12,79 +12,27 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from job_creator.environments.container_section import ContainerSection
-from job_creator.scripts.rendering import render, render_text
+from job_creator.scripts.rendering import render
 from tests.integration.apptainer import Apptainer, apptainer_for
 from tests.integration.base_images import Buildah, buildah_in, debian_root, import_root, shared_folder
-from tests.samples import REPOSITORY
+from tests.integration.container_project import (
+    BUILDER,
+    IMAGE,
+    LABELS,
+    LOCK,
+    RUNTIME,
+    SECRETS,
+    Project,
+    build_builder,
+    project_in,
+)
 
 pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("images")]
 
-BUILDER = "localhost/builder"
-RUNTIME = "localhost/runtime"
-IMAGE = "localhost/container"
-LABELS = {"org.example.containers.fingerprint": "f00d", "org.opencontainers.image.title": 'a "title" with spaces'}
-SECRETS = {"KEY_ID": "planted-id-4f1d", "KEY_SECRET": "planted/secret+with&odd=signs"}
-LOCK = {"roots": [{"hash": "app", "spec": "app"}], "concrete_specs": {"app": {}, "library": {}}}
-STAND_IN = """\
-FROM {base}
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
-COPY spack /usr/local/bin/spack
-RUN mkdir /opt/binaries && touch /opt/binaries/app /opt/binaries/library {more}
-"""
 EPILOGUE = 'RUN echo "the epilogue ran" > /epilogue\nENV FROM_EPILOGUE=yes'
-
-
-@dataclass(frozen=True)
-class Project:
-    """A checkout with a rendered Dockerfile in it, and the buildah that builds it."""
-
-    folder: Path
-    buildah: Buildah
-
-    def write(self, builder: str = BUILDER, **values: Any) -> None:
-        """Renders the Dockerfile."""
-        given: dict[str, Any] = {
-            "builder": builder,
-            "runtime": RUNTIME,
-            "lock": "jobs_scratch_dir/app/spack.lock",
-            "folder": "artifacts/app",
-            "image_files": "spacktainer/image",
-            "recipes": [],
-            "asked": ContainerSection(),
-            "secrets": list(SECRETS),
-            "paths": ["/opt/software", "/opt/view"],
-            "path_directories": ["/opt/view/bin"],
-            "files": [],
-            "source_builds": False,
-            "check_signatures": True,
-            "epilogue": None,
-            **values,
-        }
-        template = (REPOSITORY / "spacktainer" / "Dockerfile.j2").read_text()
-        (self.folder / "artifacts" / "app" / "Dockerfile").write_text(render_text(template, **given))
-
-    def lock(self, content: Any) -> None:
-        """Writes the lockfile."""
-        path = self.folder / "jobs_scratch_dir" / "app" / "spack.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
-        path.chmod(0o666)
-
-    def build(self, *options: str) -> tuple[int, str]:
-        """Builds as the job does. Returns the exit code and what was printed."""
-        secrets = [option for name in SECRETS for option in ("--secret", f"id={name},env={name}")]
-        labels = [option for label in LABELS.items() for option in ("--label", "=".join(label))]
-        dockerfile = ("--file", "artifacts/app/Dockerfile", "--pull-never")
-        return self.buildah.attempt("build", *dockerfile, *secrets, *labels, *options, ".", cwd=self.folder, **SECRETS)
-
-    def install(self, *options: str) -> tuple[int, str]:
-        """Builds no more than the installed tree."""
-        return self.build("--target", "install", "--tag", "localhost/install", *options)
 
 
 @dataclass(frozen=True)
@@ -129,40 +77,20 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> Buildah:
     root = debian_root(shared_folder(tmp_path_factory))
     import_root(buildah, root, RUNTIME)
     context = tmp_path_factory.mktemp("stand-in")
-    program = context / "spack"
-    program.write_bytes((Path(__file__).parent / "stand_in_spack.sh").read_bytes())
-    program.chmod(0o755)
-    for image, more in ((BUILDER, ""), (f"{BUILDER}-that-changes-locks", "/opt/changes-the-lock")):
-        (context / "Dockerfile").write_text(STAND_IN.format(base=RUNTIME, more=more))
-        buildah("build", "--quiet", "--pull-never", "--tag", image, context)
+    build_builder(buildah, context)
+    build_builder(buildah, context, f"{BUILDER}-that-changes-locks", "RUN touch /opt/changes-the-lock")
     return buildah
-
-
-def _project(folder: Path, buildah: Buildah) -> Project:
-    generated = folder / "artifacts" / "app"
-    generated.mkdir(parents=True)
-    (generated / "spack.yaml").write_text("spack:\n  specs: [app]\n  view: /opt/view\n")
-    (generated / "mirrors.yaml").write_text('mirrors:\n  cache: {url: "s3://the-bucket-of-the-cache"}\n')
-    (generated / "smoke_tests.sh").write_text('#!/bin/sh\nset -e\napp "smoke test"\n')
-    image = folder / "spacktainer" / "image"
-    image.mkdir(parents=True)
-    for file in (REPOSITORY / "spacktainer" / "image").iterdir():
-        if file.is_file():
-            (image / file.name).write_bytes(file.read_bytes())
-    project = Project(folder, buildah)
-    project.lock(LOCK)
-    return project
 
 
 @pytest.fixture
 def project(tmp_path: Path, buildah: Buildah) -> Project:
-    return _project(tmp_path, buildah)
+    return project_in(tmp_path, buildah)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, buildah: Buildah) -> Built:
     """A container with everything that a definition may say."""
-    project = _project(tmp_path_factory.mktemp("project"), buildah)
+    project = project_in(tmp_path_factory.mktemp("project"), buildah)
     extra = project.folder / "spacktainer" / "files"
     (extra / "folder").mkdir(parents=True)
     for name, mode in (("tool", 0o755), ("folder/data with spaces", 0o640)):

@@ -44,7 +44,7 @@ def test_secrets_are_only_mounted() -> None:
     assert lines
     for line in lines:
         assert line.startswith(("RUN --mount=type=secret,id=ACCESS_KEY_ID", "      --secret "))
-    assert "--mount" not in _dockerfile(**PLAIN_DOCKERFILE)
+    assert "--mount=type=secret" not in _dockerfile(**PLAIN_DOCKERFILE)
 
 
 def test_a_plain_container_gets_nothing_that_it_did_not_ask_for() -> None:
@@ -52,7 +52,14 @@ def test_a_plain_container_gets_nothing_that_it_did_not_ask_for() -> None:
     assert "--source-builds" not in text
     assert "--no-check-signature" not in text
     assert "ENV PATH" not in text
-    assert text.endswith('CMD ["/bin/bash"]\n')
+    assert 'CMD ["/bin/bash"]\n\n# Last' in text
+
+
+def test_the_image_is_looked_at_when_all_is_in_it() -> None:
+    """Whatever an epilogue says of shells and entry points."""
+    text = _dockerfile(**{**RICH_DOCKERFILE, "epilogue": 'SHELL ["/bin/csh"]'})
+    assert text.rstrip().endswith('["/bin/sh", "/opt/spacktainer/runtime_check.sh"]')
+    assert text.index("csh") < text.index("runtime_check.sh")
 
 
 # --- environment.py ---------------------------------------------------------------------------------------------------
