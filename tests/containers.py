@@ -9,7 +9,7 @@ from foundation.fingerprints import FileEntry
 from foundation.registries.published import Published, Query
 from job_creator.containers.identity import Container, Recipe, Unbuildable, imported_container, spacktainer
 from job_creator.definitions.definitions import ImportedDefinition, SpackDefinition
-from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, installed_key
+from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, current_key, installed_key
 from job_creator.engines.gitlab.jobs.containers import ContainerPlace
 from job_creator.engines.gitlab.names import container_artifacts
 from job_creator.environments.concrete import ConcreteEnvironment
@@ -118,7 +118,8 @@ def records_of(found: WantedContainers) -> Publications:
         for one in found.containers
     }
     installed = {installed_key("alps", name): record for name, record in records.items()}
-    return Publications({**records, **installed})
+    current = {current_key("alps", record.container): record for record in records.values()}
+    return Publications({**records, **installed, **current})
 
 
 def unknown(why: str = "not asked") -> Knowledge:

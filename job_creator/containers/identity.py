@@ -219,6 +219,7 @@ def _record(name: str, version: str, recipe: Recipe, checksum: str, lock_sha256:
         spack_lock_sha256=lock_sha256,
         commit=context.commit,
         pipeline_url=context.pipeline_url,
+        pipeline=context.parent_pipeline,
     )
 
 

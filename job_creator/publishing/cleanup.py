@@ -74,4 +74,4 @@ def _plan(place: PublishingPlace, live_refs: Collection[str], default_ref: str, 
             f"{place.name}: {sum(not one.placed.is_marker for one in removals)} files would go, more than "
             f"{most_percent:g} % of all that were built on branches; if so many branches are gone, say --max-delete 100"
         )
-    return CleanPlan(place, removals, len(placed))
+    return CleanPlan(place, place.possible(removals), len(placed))

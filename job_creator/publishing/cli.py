@@ -1,11 +1,10 @@
-"""The commands that the jobs of containers call: `jc publish-sif`, `jc install-sif`, `jc clean-branches`.
+"""The commands that the jobs of containers call: `jc publish-sif`, `jc clean-branches`.
 
 Each asks, prints its plan, and then does it. Imports stand in the commands, so that `jc --help` answers at once.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,22 +16,15 @@ from foundation.command_line import Command, console, json_option
 from foundation.errors import ExitCode
 from foundation.shown import shown_size
 from job_creator.options import Options
+from job_creator.publishing.command_options import DRY_RUN, ENDPOINT, KEEP_DAYS, location, open_bucket, server
 
 if TYPE_CHECKING:
-    from foundation.stores.bucket import S3Store
-    from foundation.stores.s3_client import S3Location
     from job_creator.publishing.places import PublishingPlace
     from job_creator.publishing.record import PublicationRecord
     from job_creator.site.places import Retention
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
-_ENDPOINT = click.option(
-    "--endpoint-url",
-    metavar="URL",
-    help="The S3 server, if not Amazon's. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]",
-)
-_DRY_RUN = click.option("--dry-run", is_flag=True, help="Only print what would be done.")
 
 
 @click.command(
@@ -48,13 +40,13 @@ _DRY_RUN = click.option("--dry-run", is_flag=True, help="Only print what would b
 @click.argument("file", type=_FILE)
 @click.option("--record", "record_file", type=_FILE, required=True, help="What is known of the file, as JSON.")
 @click.option("--to", "target", required=True, metavar="S3_URL", help="Where it goes: s3://bucket/prefix.")
-@_ENDPOINT
+@ENDPOINT
 @click.option("--image-digest", metavar="SHA256", help="Of the image that it was made from: sha256:<64 hex digits>.")
 @click.option(
     "--keep", type=click.IntRange(min=1), help="Keep the newest N versions of the same ref, this one included."
 )
 @click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Of the others, remove what is older.")
-@_DRY_RUN
+@DRY_RUN
 @json_option
 @click.pass_obj
 def publish_sif(
@@ -84,7 +76,7 @@ def publish_sif(
     from job_creator.publishing import publication, report
 
     record = _read_record(record_file, image_digest)
-    store = _store(_location(target), _endpoint(options, endpoint_url))
+    store = open_bucket(location(target), server(options, endpoint_url))
     now = datetime.now(UTC)
     plan = publication.make_plan(store, record, _retention(keep, older_than), now)
     if not (as_json or options.quiet):
@@ -106,91 +98,6 @@ def publish_sif(
 
 
 @click.command(
-    "install-sif",
-    cls=Command,
-    exit_codes=(
-        ExitCode.COULD_NOT_ASK,
-        ExitCode.NOT_THERE,
-        ExitCode.REFUSED,
-        ExitCode.DAMAGED,
-    ),
-)
-@click.argument("source", metavar="S3_URL")
-@click.option(
-    "--to", "folder", type=click.Path(path_type=Path, file_okay=False), required=True, help="The cluster's folder."
-)
-@_ENDPOINT
-@click.option("--cluster", default="", metavar="NAME", help="Note in the bucket that this cluster has the file.")
-@click.option(
-    "--keep",
-    type=click.IntRange(min=0),
-    default=2,
-    show_default=True,
-    help="Keep so many previous files of the same ref, for jobs that are running.",
-)
-@click.option("--verify", is_flag=True, help="Read what is installed already, and install it anew if it is damaged.")
-@_DRY_RUN
-@json_option
-@click.pass_obj
-def install_sif(
-    options: Options,
-    /,
-    source: str,
-    folder: Path,
-    endpoint_url: str | None,
-    cluster: str,
-    keep: int,
-    verify: bool,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Install a SIF file on a cluster. It is downloaded into a folder and verified, then its links point to it.
-
-    \b
-    The file    DIRECTORY/<container>/<container>__<tag>.<part of its sha256>.sif
-    its links   DIRECTORY/<container>/<container>__<tag>.sif
-                DIRECTORY/<container>/current                 (releases only)
-
-    Running jobs keep the file that they started with. A file that a link points to is never removed.
-
-    \b
-    Examples:
-      jc install-sif s3://containers/sif/neuron__9.0.sif --to /containers
-      jc install-sif s3://containers/sif/neuron__9.0.sif --to /containers --cluster big --keep 1 --dry-run
-    """
-    from foundation.progress import transfer_progress
-    from foundation.stores.s3_client import S3Location
-    from job_creator.publishing import installation, report
-
-    place = _location(source)
-    if not place.key:
-        raise click.BadParameter("names no file; write s3://bucket/prefix/<file>.sif", param_hint="S3_URL")
-    if cluster and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", cluster):
-        raise click.BadParameter("letters, digits, '.', '_' and '-' only", param_hint="--cluster")
-    prefix, _, name = place.key.rpartition("/")
-    store = _store(S3Location(place.bucket, prefix), _endpoint(options, endpoint_url))
-    now = datetime.now(UTC)
-    plan = installation.make_plan(store, name, folder, keep, now, verify=verify)
-    if not (as_json or options.quiet):
-        click.echo(f"{'download to' if plan.downloads else 'leave'} {plan.path}: {plan.reason}")
-        click.echo(f"links to it: {', '.join(sorted(plan.links))}")
-        report.print_removals(plan.removals, console())
-    if not dry_run:
-        size = plan.record.size if plan.downloads else 0
-        with transfer_progress(f"downloading {place}", size, quiet=options.quiet) as progress:
-            installation.install(store, plan, cluster, progress, now)
-    if as_json:
-        values = {
-            "path": str(plan.path),
-            "action": "download" if plan.downloads else "leave",
-            "reason": plan.reason,
-            "links": sorted(plan.links),
-            "record": plan.record.to_value(),
-        }
-        click.echo(report.as_json({**values, "removals": report.removals_as_values(plan.removals), "dry_run": dry_run}))
-
-
-@click.command(
     "clean-branches",
     cls=Command,
     exit_codes=(
@@ -202,7 +109,7 @@ def install_sif(
     ),
 )
 @click.argument("places", nargs=-1, required=True, metavar="(S3_URL | DIRECTORY)...")
-@_ENDPOINT
+@ENDPOINT
 @click.option("--remote", default="origin", show_default=True, help="Whose branches and tags live; asked in -C.")
 @click.option("--refs-file", type=_FILE, help="Take them from this file instead, one full ref per line.")
 @click.option("--default-branch", metavar="NAME", help="Its files always stay. [variable: CI_DEFAULT_BRANCH]")
@@ -215,7 +122,8 @@ def install_sif(
     metavar="PERCENT",
     help="Refuse to remove a larger share of what was built on branches (up to five files may always go).",
 )
-@_DRY_RUN
+@KEEP_DAYS
+@DRY_RUN
 @json_option
 @click.pass_obj
 def clean_branches(
@@ -227,13 +135,14 @@ def clean_branches(
     refs_file: Path | None,
     default_branch: str | None,
     most_percent: float,
+    keep_days: int,
     dry_run: bool,
     as_json: bool,
 ) -> None:
     """Remove SIF files of branches that are gone. And of tags, published or installed.
 
     What a file was built for is on record with it; its name does not count. Releases always stay, and so does
-    everything without a record.
+    everything without a record. In a folder the links go at once, and the file when no job can run from it any more.
 
     \b
     Examples:
@@ -248,7 +157,7 @@ def clean_branches(
     default_ref = cleanup.HEADS + default
     live = _live_refs(options, remote, refs_file)
     cleanup.require_plausible(live, default_ref, str(refs_file or remote))
-    asked = [_place(text, _endpoint(options, endpoint_url)) for text in places]
+    asked = [_place(text, server(options, endpoint_url), keep_days) for text in places]
     plans = cleanup.make_plan(asked, live, default_ref, most_percent)
     removals = [removal for plan in plans for removal in plan.removals]
     if not (as_json or options.quiet):
@@ -261,7 +170,7 @@ def clean_branches(
         click.echo(report.as_json({"removals": report.removals_as_values(removals), "dry_run": dry_run}))
 
 
-COMMANDS = (publish_sif, install_sif, clean_branches)
+COMMANDS = (publish_sif, clean_branches)
 
 
 def _read_record(path: Path, image_digest: str | None) -> PublicationRecord:
@@ -285,33 +194,13 @@ def _retention(keep: int | None, older_than: int | None) -> Retention | None:
     return Retention(keep=keep, older_than_days=older_than)
 
 
-def _endpoint(options: Options, given: str | None) -> str | None:
-    from foundation.stores.s3_client import endpoint_of
-
-    return given or endpoint_of(options.environment)
-
-
-def _location(url: str) -> S3Location:
-    from foundation.stores.s3_client import parse_s3_url
-
-    try:
-        return parse_s3_url(url)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _store(location: S3Location, endpoint: str | None) -> S3Store:
-    from foundation.stores.bucket import S3Store
-
-    return S3Store(location, endpoint)
-
-
-def _place(text: str, endpoint: str | None) -> PublishingPlace:
-    from job_creator.publishing.places import BucketPlace, FolderPlace
+def _place(text: str, endpoint: str | None, keep_days: int) -> PublishingPlace:
+    from job_creator.publishing.clusters.folder_place import FolderPlace
+    from job_creator.publishing.places import BucketPlace
 
     if text.startswith("s3:"):
-        return BucketPlace(_store(_location(text), endpoint))
-    return FolderPlace(Path(text))
+        return BucketPlace(open_bucket(location(text), endpoint))
+    return FolderPlace(Path(text), keep_days, datetime.now(UTC))
 
 
 def _live_refs(options: Options, remote: str, refs_file: Path | None) -> frozenset[str]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final, Protocol
 
-from foundation.errors import CouldNotAskError, naming
+from foundation.errors import CouldNotAskError
 from foundation.stores.bucket import S3Store
 from foundation.stores.store import StoredObject, look_at_all
-from job_creator.publishing import sif_folder
 from job_creator.publishing.record import PublicationRecord
 from job_creator.publishing.retention import Placed, SifRemoval
 
@@ -28,6 +26,9 @@ class PublishingPlace(Protocol):
 
     def placed(self) -> tuple[Placed, ...]:
         """Every file there that has a record, and so was published by `jc`. Raises `CouldNotAskError`."""
+
+    def possible(self, removals: Sequence[SifRemoval]) -> tuple[SifRemoval, ...]:
+        """What of it can be done now."""
 
     def remove(self, removals: Sequence[SifRemoval]) -> int:
         """Remove files, unless they were replaced since they were listed; how many went."""
@@ -54,6 +55,10 @@ class BucketPlace:
         found = self._placed(self._store.list(f"{container}__", below=False))
         return tuple(one for one in found if one.record.container == container)
 
+    def possible(self, removals: Sequence[SifRemoval]) -> tuple[SifRemoval, ...]:
+        """All of it: who downloads a file has it."""
+        return tuple(removals)
+
     def remove(self, removals: Sequence[SifRemoval]) -> int:
         """Remove files and markers; how many went. Raises `CouldNotAskError`, also for what the server refuses."""
         planned = {one.placed.place.removeprefix(f"{self.name}/"): one.placed.record for one in removals}
@@ -68,37 +73,6 @@ class BucketPlace:
         objects = look_at_all(self._store, [one.key for one in listed])
         records = ((one, own_record(one)) for one in objects)
         return tuple(Placed(f"{self.name}/{one.key}", record, are_markers) for one, record in records if record)
-
-
-class FolderPlace:
-    """The files that are installed in a folder."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    @property
-    def name(self) -> str:
-        """The path of the folder."""
-        return str(self._root)
-
-    def placed(self) -> tuple[Placed, ...]:
-        """The files of all containers. Raises `FileAccessError`."""
-        return tuple(Placed(str(one.path), one.record) for one in self._removable())
-
-    def remove(self, removals: Sequence[SifRemoval]) -> int:
-        """Remove files with their links and records; how many went. Raises `FileAccessError`."""
-        planned = {removal.placed.place: removal.placed.record for removal in removals}
-        going = [one for one in self._removable() if planned.get(str(one.path)) == one.record]
-        for one in going:
-            sif_folder.remove(one)
-        return len(going)
-
-    def _removable(self) -> list[sif_folder.Installed]:
-        """What no link of another name than its own points to."""
-        with naming(self._root):
-            folders = sorted(path for path in self._root.iterdir() if path.is_dir())
-        found = (one for folder in folders for one in sif_folder.installed(folder))
-        return [one for one in found if one.links <= {one.record.file_name}]
 
 
 def record_of(found: StoredObject) -> PublicationRecord | None:

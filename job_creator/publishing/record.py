@@ -21,7 +21,7 @@ MAX_METADATA: Final = 2048
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _NUMBER: Final = re.compile(r"[0-9]{1,16}")
-_SIZES: Final = ("size",)
+_NUMBERS: Final = {"size": "a number of bytes", "pipeline": "a number"}
 _FLAGS: Final = ("is_release",)
 _PATTERNS: Final = {
     "version": re.compile(r".+"),
@@ -54,6 +54,8 @@ class PublicationRecord:
     spack_lock_sha256: str = ""
     commit: str = ""
     pipeline_url: str = ""
+    pipeline: int = 0
+    """The number of the pipeline that a push started; later ones have higher numbers, whatever is retried in them."""
     image_digest: str = ""
     """`sha256:…` of the image that the file was made from."""
     sha256: str = ""
@@ -99,7 +101,7 @@ class PublicationRecord:
         known = {name: metadata[key] for name in _NAMES if (key := name.replace("_", "-")) in metadata}
         texts = {name: unquote(text) for name, text in known.items()}
         value: dict[str, Any] = {"ref": "", **texts}
-        value |= {name: int(text) for name in _SIZES if _NUMBER.fullmatch(text := texts.get(name, ""))}
+        value |= {name: int(text) for name in _NUMBERS if _NUMBER.fullmatch(text := texts.get(name, ""))}
         value |= {name: text == "true" for name in _FLAGS if (text := texts.get(name, "")) in ("true", "false")}
         if any(_faults(value)):
             return None
@@ -178,14 +180,14 @@ def _faults(value: Mapping[str, Any]) -> Iterator[str]:
 def _is_of_its_type(name: str, value: object) -> bool:
     if name in _FLAGS:
         return isinstance(value, bool)
-    if name in _SIZES:
+    if name in _NUMBERS:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     # JSON can spell halves of surrogate pairs, which no encoding of text has.
     return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _type_of(name: str) -> str:
-    return "true or false" if name in _FLAGS else "a number of bytes" if name in _SIZES else "text"
+    return "true or false" if name in _FLAGS else _NUMBERS.get(name, "text")
 
 
 def _metadata_size(texts: Mapping[str, str | int]) -> int:

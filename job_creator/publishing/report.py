@@ -30,13 +30,14 @@ def print_removals(removals: Sequence[SifRemoval], console: Console) -> None:
 
 
 def what(removal: SifRemoval) -> str:
-    """The file or marker that goes, in words."""
-    return f"{removal.placed.place} (marker)" if removal.placed.is_marker else removal.placed.place
+    """The file, link or marker that goes, in words."""
+    kind = " (marker)" if removal.placed.is_marker else " (its links; jobs may run from the file)"
+    return removal.placed.place + (kind if removal.placed.is_marker or removal.links_only else "")
 
 
 def size_of(removal: SifRemoval) -> int:
     """The bytes that a removal frees."""
-    return 0 if removal.placed.is_marker else removal.placed.record.size
+    return 0 if removal.placed.is_marker or removal.links_only else removal.placed.record.size
 
 
 def removals_as_values(removals: Iterable[SifRemoval]) -> list[dict[str, Any]]:
@@ -47,6 +48,7 @@ def removals_as_values(removals: Iterable[SifRemoval]) -> list[dict[str, Any]]:
             "ref": removal.placed.record.ref,
             "bytes": size_of(removal),
             "marker": removal.placed.is_marker,
+            "links_only": removal.links_only,
             "reason": removal.reason,
         }
         for removal in removals

@@ -35,6 +35,8 @@ class SifRemoval:
 
     placed: Placed
     reason: str
+    links_only: bool = False
+    """Whether the file itself stays for now, since a job may run from it."""
 
 
 def superseded(placed: Iterable[Placed], newest: Placed, retention: Retention, now: datetime) -> tuple[SifRemoval, ...]:

@@ -14,6 +14,8 @@ ClusterName = Annotated[
     str, Form(r"^[a-z0-9][a-z0-9-]*$", "a name of lower case letters, digits and '-', such as 'cluster-1'")
 ]
 
+Mode = Annotated[str, Form(r"^0?[0-7]{3}$", 'three octal digits in quotes, such as "0755"')]
+
 
 class DockerHub(Value):
     """Publishing on Docker Hub."""
@@ -39,6 +41,12 @@ class Cluster(Value):
     """Shell lines that run first, for example to load a module with Python 3.11 or newer."""
     keep: Annotated[int, Field(ge=0)] = 2
     """How many previous files of a container stay, for jobs that still run from them."""
+    keep_days: Annotated[int, Field(ge=0)] = 30
+    """For how many days a file stays in any case after the last link to it went: longer than any job runs from it."""
+    folder_mode: Mode = "0755"
+    """The permissions of folders that are made here, whatever the runner's umask; group and setgid are inherited."""
+    file_mode: Mode = "0755"
+    """The permissions of SIF files, whatever the runner's umask; their records get the same without `x`."""
 
 
 class Publish(Value):

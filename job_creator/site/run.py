@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+PARENT_PIPELINE_ID: Final = "PARENT_PIPELINE_ID"
+"""The variable in which the parent's trigger job hands its own pipeline id to the base pipeline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class Context:
     project_url: str = ""
     pipeline_id: str = "0"
     pipeline_url: str = ""
+    parent_pipeline: int = 0
+    """The id of the pipeline that a push started, which says what is newer: children that are retried get new ids."""
     registry_image: str = ""
 
     @classmethod
@@ -42,6 +48,7 @@ class Context:
             project_url=environment.get("CI_PROJECT_URL", ""),
             pipeline_id=environment.get("CI_PIPELINE_ID", "0"),
             pipeline_url=environment.get("CI_PIPELINE_URL", ""),
+            parent_pipeline=_number(environment.get(PARENT_PIPELINE_ID) or environment.get("CI_PIPELINE_ID", "")),
             registry_image=environment.get("CI_REGISTRY_IMAGE", ""),
         )
 
@@ -64,6 +71,10 @@ class Context:
         """
         named = bool(self.default_branch) and self.branch == self.default_branch
         return named and not self.is_merge_request and not self.is_tag
+
+
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch(r"[0-9]{1,16}", text) else 0
 
 
 def slug(name: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from job_creator.__main__ import main
-from job_creator.publishing import sif_folder
+from job_creator.publishing.clusters import sif_folder
 from job_creator.publishing.record import PublicationRecord, write_time
 from tests.integration.s3_server import s3_environment_fixture as s3_environment_fixture
 from tests.integration.s3_server import s3_url_fixture as s3_url_fixture
@@ -41,6 +41,10 @@ def branch(ref: str, tag: str) -> PublicationRecord:
 
 def days_ago(days: float) -> str:
     return write_time(NOW - timedelta(days=days))
+
+
+def days_ago_seconds(days: float) -> float:
+    return (NOW - timedelta(days=days)).timestamp()
 
 
 def sha256(content: bytes) -> str:
@@ -103,7 +107,7 @@ class World:
         """What an earlier run installed."""
         record = replace(record, size=len(content), sha256=sha256(content))
         path = sif_folder.path_of(self.cluster, record)
-        sif_folder.install(path, record, lambda descriptor: _write(descriptor, content))
+        sif_folder.install(path, record, sif_folder.Modes(), lambda descriptor: _write(descriptor, content))
         for name in (record.file_name, *links):
             sif_folder.point(path.parent / name, path.name)
 
@@ -117,6 +121,12 @@ class World:
     def stored(self, record: PublicationRecord = RELEASE) -> tuple[bytes, PublicationRecord | None]:
         answer = self.client.get_object(Bucket=self.bucket, Key=f"{PREFIX}/{record.file_name}")
         return answer["Body"].read(), PublicationRecord.from_metadata(answer["Metadata"])
+
+    def marked(self, cluster: str, name: str) -> str:
+        """The tag of what a marker says that a cluster has."""
+        answer = self.client.head_object(Bucket=self.bucket, Key=f"{PREFIX}/installed/{cluster}/{name}")
+        record = PublicationRecord.from_metadata(answer["Metadata"])
+        return record.tag if record else ""
 
     def unfinished(self) -> list[Any]:
         found: list[Any] = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])

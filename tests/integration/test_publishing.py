@@ -21,8 +21,10 @@ from foundation.errors import ExitCode
 from foundation.stores import s3_parts
 from foundation.stores.bucket import S3Store
 from foundation.stores.s3_client import S3Location
-from job_creator.publishing import cleanup, installation, publication
-from job_creator.publishing.places import BucketPlace, FolderPlace
+from job_creator.publishing import cleanup, publication
+from job_creator.publishing.clusters import installation
+from job_creator.publishing.clusters.folder_place import FolderPlace
+from job_creator.publishing.places import BucketPlace
 from job_creator.publishing.record import PublicationRecord
 from job_creator.site.places import Retention
 from tests.integration.effects import Killed, effects
@@ -36,6 +38,7 @@ from tests.integration.published import (
     branch,
     content_of,
     days_ago,
+    days_ago_seconds,
     sha256,
     succeeded,
 )
@@ -347,7 +350,13 @@ def test_a_release_is_installed_with_links_and_a_marker(world: World) -> None:
     result = succeeded(world.install(RELEASE, "--cluster", "big"))
     folder = world.cluster / "neuron"
     file = f"neuron__9.0.{sha256(content)[:12]}.sif"
-    assert {path.name for path in folder.iterdir()} == {file, f"{file}.json", "neuron__9.0.sif", "current"}
+    assert {path.name for path in folder.iterdir()} == {
+        file,
+        f"{file}.json",
+        "neuron__9.0.sif",
+        "current",
+        ".current.json",
+    }
     assert world.link() == world.link("current") == content
     assert str((folder / "current").readlink()) == file
     assert PublicationRecord.from_json((folder / f"{file}.json").read_bytes(), file) == world.stored()[1]
@@ -411,14 +420,64 @@ def test_previous_files_stay_for_running_jobs_and_linked_ones_for_ever(world: Wo
     for number in range(5):
         record = replace(RELEASE, container_checksum=str(number) * 64, published=days_ago(10 - number))
         world.put(RELEASE.file_name, record, f"build {number}".encode())
-        result = succeeded(world.install(RELEASE, "--keep", "2"))
+        result = succeeded(world.install(RELEASE, "--keep", "2", "--keep-days", "0"))
         assert ("remove" in result.output) == (number == 4), "build 1; build 0 is linked, and not in the plan either"
         if number == 0:
             (world.cluster / "neuron" / "stable").symlink_to((world.cluster / "neuron" / "current").readlink())
     left = {path.read_bytes() for path in (world.cluster / "neuron").glob("*.sif") if not path.is_symlink()}
     assert left == {b"build 4", b"build 3", b"build 2", b"build 0"}
-    assert len(list((world.cluster / "neuron").glob("*.json"))) == 4
+    assert len(list((world.cluster / "neuron").glob("*.sif.json"))) == 4
     assert world.link() == b"build 4"
+
+
+def test_current_follows_the_default_branch_and_not_the_last_download(world: World) -> None:
+    """A retried job of an old pipeline moved it back, and going back to an older version did not move it."""
+    older, newer = replace(RELEASE, pipeline=10), replace(RELEASE, version="9.1", tag="9.1", pipeline=20)
+    for record in (older, newer):
+        succeeded(world.publish(record.tag.encode(), record))
+        succeeded(world.install(record, "--cluster", "big", "--pipeline", str(record.pipeline)))
+    assert world.link("current") == b"9.1"
+    result = succeeded(world.install(older, "--cluster", "big", "--pipeline", "10"))
+    assert "current stays at neuron__9.1." in result.output
+    assert "which pipeline 20 wants there" in result.output
+    assert world.link("current") == b"9.1", "a job of an old pipeline that is run again"
+    assert world.marked("big", "neuron.current") == newer.tag
+    succeeded(world.install(older))
+    assert world.link("current") == b"9.1", "by hand it counts as of the pipeline that published it"
+    succeeded(world.install(older, "--cluster", "big", "--pipeline", "30"))
+    assert world.link("current") == b"9.0", "the default branch went back"
+    assert world.marked("big", "neuron.current") == older.tag
+    succeeded(world.install(newer, "--pipeline", "20"))
+    assert world.link("current") == b"9.0"
+    succeeded(world.install(newer, "--pipeline", "30"))
+    assert world.link("current") == b"9.1", "the same pipeline may say it again"
+
+
+def test_what_says_what_is_current_is_not_guessed(world: World) -> None:
+    succeeded(world.publish(b"content"))
+    succeeded(world.install())
+    state = world.cluster / "neuron" / ".current.json"
+    for text in ("", "[]", '{"pipeline": true, "file": "x"}', '{"pipeline": 1, "file": "../x"}'):
+        state.write_text(text)
+        result = world.install()
+        assert (result.exit_code, "remove it, and run this again" in result.output) == (ExitCode.DAMAGED, True)
+
+
+def test_a_file_stays_for_days_after_its_last_link_went(world: World) -> None:
+    """It counted when a file was published; one that a job started from a minute ago could be removed."""
+    folder = world.cluster / "neuron"
+    for number in range(3):
+        record = replace(RELEASE, container_checksum=str(number) * 64, published=days_ago(400 - number))
+        world.put(RELEASE.file_name, record, f"build {number}".encode())
+        assert "remove" not in succeeded(world.install(RELEASE, "--keep", "0", "--keep-days", "7")).output
+    files = {path.read_bytes(): path for path in folder.glob("*.sif") if not path.is_symlink()}
+    assert len(files) == 3
+    long_ago = days_ago_seconds(8)
+    for content in (b"build 0", b"build 2"):
+        os.utime(files[content].with_name(f"{files[content].name}.json"), (long_ago, long_ago))
+    result = succeeded(world.install(RELEASE, "--keep", "0", "--keep-days", "7"))
+    assert f"remove {files[b'build 0']}" in result.output
+    assert {path.read_bytes() for path in folder.glob("*.sif")} == {b"build 1", b"build 2"}
 
 
 def test_a_dry_run_installs_nothing(world: World) -> None:
@@ -557,9 +616,11 @@ def test_installing_can_be_killed_between_any_two_effects(world: World) -> None:
         world.put_on_cluster(replace(RELEASE, published=days_ago(8)), second, "current")
         world.client.delete_object(Bucket=world.bucket, Key=f"{PREFIX}/installed/big/{RELEASE.file_name}")
 
+    rules = installation.Rules(keep=1, keep_days=0)
+
     def run() -> None:
-        plan = installation.make_plan(store, RELEASE.file_name, world.cluster, 1, NOW)
-        installation.install(store, plan, "big", lambda _: None, NOW)
+        plan = installation.make_plan(store, RELEASE.file_name, world.cluster, rules, NOW)
+        installation.install(store, plan, rules, "big", lambda _: None, NOW)
 
     prepare("whole")
     with effects(world.cluster, reads=True) as seen:
@@ -580,7 +641,7 @@ def test_installing_can_be_killed_between_any_two_effects(world: World) -> None:
         run()
         assert world.link() == world.link("current") == third
         left = [path for path in (world.cluster / "neuron").iterdir() if not path.is_symlink()]
-        assert len(left) == 4, "the new file and the previous one, each with its record"
+        assert len(left) == 5, "the new file and the previous one, each with its record, and what is current"
         assert world.has(f"installed/big/{RELEASE.file_name}")
 
 
@@ -623,20 +684,35 @@ def test_what_a_deleted_branch_left_goes_from_bucket_and_cluster(world: World) -
     assert f"remove {world.root}/neuron__9.0__my-branch.sif (26 B): refs/heads/my-branch is gone" in result.output
     assert f"remove {world.root}/installed/big/neuron__9.0__my-branch.sif (marker) (0 B)" in result.output
     gone = {"neuron__9.0__my-branch.sif", "neuron__9.0__my-branch-arm64.sif"}
-    succeeded(world.clean(live=("heeren/Open_sourcing",)))
+    succeeded(world.clean("--keep-days", "0", live=("heeren/Open_sourcing",)))
     assert world.keys() == before - gone - {f"installed/big/{name}" for name in gone}
     assert on_cluster(world) == installed - gone
     assert not [path for path in world.cluster.rglob("*my-branch*") if "opensourcing" not in path.name]
     assert "0 of" in succeeded(world.clean(live=("heeren/Open_sourcing",))).output
 
 
+def test_on_a_cluster_links_go_at_once_and_files_when_no_job_can_run_from_them(world: World) -> None:
+    fill(world)
+    before = {path for path in world.cluster.rglob("*.sif") if not path.is_symlink()}
+    result = succeeded(world.clean(live=("heeren/Open_sourcing",)))
+    assert "(its links; jobs may run from the file)" in result.output
+    assert not any("my-branch" in name for name in on_cluster(world))
+    assert {path for path in world.cluster.rglob("*.sif") if not path.is_symlink()} == before
+    assert "0 of" in succeeded(world.clean(live=("heeren/Open_sourcing",))).output
+    long_ago = days_ago_seconds(31)
+    for record in world.cluster.rglob("*my-branch*.json"):
+        os.utime(record, (long_ago, long_ago))
+    succeeded(world.clean(live=("heeren/Open_sourcing",)))
+    assert not list(world.cluster.rglob("*my-branch*"))
+
+
 def test_the_plan_as_json(world: World) -> None:
     fill(world)
     value = json.loads(succeeded(world.clean("--json", "--dry-run", live=("my-branch",))).stdout)
-    assert [(one["ref"], one["bytes"], one["marker"]) for one in value["removals"]] == [
-        ("refs/heads/heeren/Open_sourcing", 36, False),
-        ("refs/heads/heeren/Open_sourcing", 0, True),
-        ("refs/heads/heeren/Open_sourcing", 36, False),
+    assert [(one["ref"], one["bytes"], one["marker"], one["links_only"]) for one in value["removals"]] == [
+        ("refs/heads/heeren/Open_sourcing", 36, False, False),
+        ("refs/heads/heeren/Open_sourcing", 0, True, False),
+        ("refs/heads/heeren/Open_sourcing", 0, False, True),
     ]
 
 
@@ -699,7 +775,7 @@ def test_cleaning_up_can_be_killed_between_any_two_effects(world: World) -> None
         fill(world)
 
     def run() -> None:
-        cleanup.clean(cleanup.make_plan([bucket, FolderPlace(world.cluster)], {RELEASE.ref}, RELEASE.ref, 50))
+        cleanup.clean(cleanup.make_plan([bucket, FolderPlace(world.cluster, 0, NOW)], {RELEASE.ref}, RELEASE.ref, 50))
 
     prepare("whole")
     whole = on_cluster(world)

@@ -50,7 +50,8 @@ LAYERS: Final = (
     {"job_creator/engines/gitlab/running_pipelines"},
     {"job_creator/engines/gitlab", "job_creator/engines/gitlab/simulation"},
     {"job_creator/publishing", "job_creator/reports"},
-    {"job_creator/containers"},
+    {"job_creator/containers", "job_creator/publishing/clusters"},
+    {"job_creator/publishing/cli", "job_creator/publishing/clusters/cli"},
     # Engines, and the pipelines that they run.
     {"job_creator/engines/gitlab/jobs"},
     {"job_creator/engines/gitlab/packing", "job_creator/engines/gitlab/container_questions"},

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from job_creator.containers.identity import Container, Unbuildable
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, installed_key
+from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, current_key, installed_key
 from job_creator.engines.gitlab.jobs.containers import (
     cluster_job,
     docker_hub_job,
@@ -158,11 +158,15 @@ def _decide_cluster(
     if is_new:
         return Action.BUILD, "new SIF file"
     records = publications.records or {}
-    file_name = container.record.file_name
-    published, installed = records.get(file_name), records.get(installed_key(cluster, file_name))
-    return compare_labels(
-        {"sha256": published.sha256 if published else ""}, {"sha256": installed.sha256} if installed else None
-    )
+    published = records.get(container.record.file_name)
+    sha256 = published.sha256 if published else ""
+    installed = records.get(installed_key(cluster, container.record.file_name))
+    action, reason = compare_labels({"sha256": sha256}, {"sha256": installed.sha256} if installed else None)
+    if action is Action.REUSE and container.record.is_release:
+        current = records.get(current_key(cluster, container.name))
+        if current is None or current.sha256 != sha256:
+            return Action.BUILD, f"current leads to {current.file_name if current else 'nothing that is known'}"
+    return action, reason
 
 
 def _decision(

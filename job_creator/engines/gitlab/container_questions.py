@@ -60,12 +60,22 @@ def keys(wanted: WantedContainers) -> tuple[str, ...]:
     if wanted.bucket is None:
         return ()
     files = [one.record.file_name for one in wanted.containers]
-    return (*files, *(installed_key(cluster, file) for cluster in wanted.clusters for file in files))
+    releases = [one.name for one in wanted.containers if one.record.is_release]
+    return (
+        *files,
+        *(installed_key(cluster, file) for cluster in wanted.clusters for file in files),
+        *(current_key(cluster, name) for cluster in wanted.clusters for name in releases),
+    )
 
 
 def installed_key(cluster: str, file_name: str) -> str:
     """Where the bucket says which SIF file a cluster has."""
     return f"installed/{cluster}/{file_name}"
+
+
+def current_key(cluster: str, container: str) -> str:
+    """Where the bucket says which SIF file of a container is current on a cluster."""
+    return f"installed/{cluster}/{container}.current"
 
 
 def _queries(container: Container, wanted: WantedContainers) -> Iterable[Query]:

@@ -22,8 +22,6 @@ GATHER: Final = "gather child artifacts"
 """The parent's job that brings up what the base pipeline left; triggers take their YAML from it."""
 DOTENV_FILE: Final = "build.env"
 """The dotenv report in which `ga` says what came of which architecture."""
-PARENT_PIPELINE_ID: Final = "PARENT_PIPELINE_ID"
-"""The variable in which the parent's trigger job hands its own pipeline id to the base pipeline."""
 
 STAGE_IMAGES: Final = "base images"
 STAGE_INDEXES: Final = "image indexes"

@@ -20,6 +20,7 @@ from job_creator.definitions.definitions import Definition, SpackDefinition
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.objects import resource_group
 from job_creator.scripts.rendering import render
+from job_creator.site.run import PARENT_PIPELINE_ID
 from job_creator.site.site import Site
 
 STAGES: Final = ("test", "generate", "base", "gather", "build cache", "containers", "clean")
@@ -150,7 +151,7 @@ def _first_jobs(site: Site, architecture: str, *, hands_on: bool) -> Iterator[tu
             "stage": "base",
             "rules": _unless_scheduled(),
             "needs": [names.GENERATE_BASE_PIPELINE],
-            "variables": {names.PARENT_PIPELINE_ID: "$CI_PIPELINE_ID"},
+            "variables": {PARENT_PIPELINE_ID: "$CI_PIPELINE_ID"},
             "trigger": _child(names.GENERATED_PIPELINE, names.GENERATE_BASE_PIPELINE),
         },
     )
@@ -228,14 +229,18 @@ def _clean_jobs(site: Site, architectures: Sequence[str]) -> Iterator[tuple[str,
                 "tags": list(cluster.runner_tags),
                 "rules": rules,
                 "needs": [],
-                "script": [*([cluster.setup] if cluster.setup else []), *_cleaning(cluster.directory)],
+                "script": [
+                    *([cluster.setup] if cluster.setup else []),
+                    *_cleaning(cluster.directory, cluster.keep_days),
+                ],
                 "resource_group": resource_group(f"clean {name}"),
             },
         )
 
 
-def _cleaning(place: str) -> list[str]:
-    return [render("install_job_creator.sh.j2", command="jc"), render("clean_branches.sh.j2", place=place)]
+def _cleaning(place: str, keep_days: int | None = None) -> list[str]:
+    script = render("clean_branches.sh.j2", place=place, keep_days=keep_days)
+    return [render("install_job_creator.sh.j2", command="jc"), script]
 
 
 def _machine(site: Site, architecture: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:

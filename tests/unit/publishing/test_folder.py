@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import DamagedError, FileAccessError, RefusedError
-from job_creator.publishing import sif_folder as folder
+from job_creator.publishing.clusters import sif_folder as folder
 from job_creator.publishing.record import PublicationRecord
 from tests.unit.publishing.records import NOW, RELEASE, branch
 
@@ -29,10 +29,12 @@ def writing(content: bytes) -> Callable[[int], None]:
     return write
 
 
-def put(root: Path, content: bytes, record: PublicationRecord = RELEASE) -> Path:
+def put(
+    root: Path, content: bytes, record: PublicationRecord = RELEASE, modes: folder.Modes = folder.USUAL_MODES
+) -> Path:
     record = recorded(content, record)
     path = folder.path_of(root, record)
-    folder.install(path, record, writing(content))
+    folder.install(path, record, modes, writing(content))
     return path
 
 
@@ -44,27 +46,37 @@ def test_a_file_is_installed_with_its_record(tmp_path: Path) -> None:
     path = put(tmp_path, b"content")
     assert re.fullmatch(r"neuron__9\.0\.[0-9a-f]{12}\.sif", path.name)
     assert names(path.parent) == {path.name, f"{path.name}.json"}
-    assert folder.installed(path.parent) == (folder.Installed(path, recorded(b"content"), frozenset()),)
+    (one,) = folder.installed(path.parent)
+    assert (one.path, one.record, one.links) == (path, recorded(b"content"), frozenset())
 
 
 @pytest.mark.parametrize("arrived", [b"CONTENT", b"conten", b"content!", b""])
 def test_what_arrives_damaged_gets_no_name(tmp_path: Path, arrived: bytes) -> None:
     record = recorded(b"content")
     with pytest.raises(DamagedError, match="arrived, not 7 with"):
-        folder.install(folder.path_of(tmp_path, record), record, writing(arrived))
+        folder.install(folder.path_of(tmp_path, record), record, folder.Modes(), writing(arrived))
     assert names(tmp_path / "neuron") == set()
 
 
-def test_modes_follow_the_umask_and_the_group_follows_the_folder(tmp_path: Path) -> None:
-    tmp_path.chmod(0o2775)
-    before = os.umask(0o027)
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+@pytest.mark.parametrize(("modes", "record"), [(folder.Modes(), 0o644), (folder.Modes(0o770, 0o750), 0o640)])
+def test_modes_are_those_of_the_site_and_group_and_setgid_those_of_the_folder(
+    tmp_path: Path, umask: int, modes: folder.Modes, record: int
+) -> None:
+    """They followed the umask of the runner, so that users could not read what a strict one installed."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o2711)
+    before = os.umask(umask)
     try:
-        path = put(tmp_path, b"content")
+        path = put(shared / "below", b"content", modes=modes)
     finally:
         os.umask(before)
-    assert path.stat().st_mode & 0o777 == 0o640
-    assert path.with_name(f"{path.name}.json").stat().st_mode & 0o777 == 0o640
-    assert path.parent.stat().st_mode & 0o7777 == 0o2750
+    assert path.stat().st_mode & 0o7777 == modes.file
+    assert path.with_name(f"{path.name}.json").stat().st_mode & 0o7777 == record
+    assert path.parent.stat().st_mode & 0o7777 == 0o2000 | modes.folder
+    assert path.parent.parent.stat().st_mode & 0o7777 == 0o2000 | modes.folder
+    assert shared.stat().st_mode & 0o7777 == 0o2711, "what was there is left alone"
 
 
 def test_links_are_found_over_other_links_and_into_other_folders_are_not(tmp_path: Path) -> None:
@@ -113,7 +125,10 @@ def test_removing_takes_links_file_and_record(tmp_path: Path) -> None:
     path = put(tmp_path, b"content", branch("x"))
     other = put(tmp_path, b"other", branch("y", "9.0__y"))
     folder.point(path.with_name("neuron__9.0__branch.sif"), path.name)
-    folder.remove(next(one for one in folder.installed(path.parent) if one.path == path))
+    one = next(one for one in folder.installed(path.parent) if one.path == path)
+    folder.unlink(one, NOW)
+    assert next(one for one in folder.installed(path.parent) if one.path == path).free_since == NOW
+    folder.remove(one)
     assert names(path.parent) == {other.name, f"{other.name}.json"}
 
 

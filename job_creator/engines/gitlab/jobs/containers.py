@@ -205,6 +205,7 @@ def cluster_job(
             **place.architecture.job_variables("tools"),
             **bucket.credential_variables(),
             "SIF": f"{bucket.url}/{container.record.file_name}",
+            "PARENT_PIPELINE": str(container.record.pipeline),
         },
         timeout="2 hours",
         interruptible=False,

@@ -17,6 +17,7 @@ from job_creator.environments.setting import Setting
 from job_creator.images.base_images import DecidedImage
 from job_creator.scripts.rendering import render
 from job_creator.site.places import SourceMirror
+from job_creator.site.run import PARENT_PIPELINE_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def environment_job(definition: SpackDefinition, place: EnvironmentPlace) -> Job
         tags=place.architecture.tags("environments"),
         needs=(
             *(need for decided in images.values() for need in needs_of(decided, artifacts=True)),
-            Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${names.PARENT_PIPELINE_ID}"),
+            Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${PARENT_PIPELINE_ID}"),
         ),
         script=(render("spack_setup.sh.j2", public_key=place.setting.public_key_variable), *keys, script),
         variables={

@@ -12,6 +12,7 @@ from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.images.base_images import DecidedImage, PlannedImage
 from job_creator.scripts.rendering import render
 from job_creator.site.architectures import Architecture
+from job_creator.site.run import PARENT_PIPELINE_ID
 from job_creator.site.site import Site
 
 COMPILERS_FILE: Final = "/opt/spack-compilers.txt"
@@ -43,9 +44,7 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
         image=site.images.buildah.image,
         tags=architecture.tags("images"),
         # The checkout has no such folder; what writes the pipeline leaves it.
-        needs=(Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${names.PARENT_PIPELINE_ID}"),)
-        if image.is_default
-        else (),
+        needs=(Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${PARENT_PIPELINE_ID}"),) if image.is_default else (),
         script=(script,),
         variables={
             **architecture.job_variables("images"),

@@ -17,6 +17,7 @@ from job_creator.engines.gitlab.container_pipeline import ContainerPlan, plan
 from job_creator.engines.gitlab.container_questions import (
     Publications,
     WantedContainers,
+    current_key,
     installed_key,
     keys,
     questions,
@@ -136,6 +137,20 @@ def test_a_cluster_that_has_an_older_file_gets_the_new_one() -> None:
     assert reasons(built)["cluster"] == "sha256 is 000000000000, not eeeeeeeeeeee"
     records.pop(key)
     assert reasons(planned(found, publications=Publications(records)))["cluster"] == "not published yet"
+
+
+def test_a_version_that_the_default_branch_goes_back_to_becomes_current_again() -> None:
+    """It was published and installed long ago, so nothing was done, and the newer one stayed current."""
+    found = wanted(container())
+    records = dict(records_of(found).records or {})
+    newer = replace(found.containers[0].record, tag="1.14.6-amd64", sha256="9" * 64)
+    records[current_key("alps", "hdf5")] = newer
+    built = planned(found, publications=Publications(records))
+    assert job_names(built) == [INSTALL]
+    assert job(built, INSTALL).variables["PARENT_PIPELINE"] == "4711"
+    assert reasons(built)["cluster"] == "current leads to hdf5__1.14.6-amd64.sif"
+    other = wanted(container(made_with=recipe(BRANCH)), environment=BRANCH)
+    assert not any("current" in key for key in keys(other)), "branches do not say what is current"
 
 
 def test_a_tag_that_points_elsewhere_is_set() -> None:

@@ -12,7 +12,8 @@ from foundation.doors.blocks import Progress
 from foundation.errors import DamagedError, NotThereError
 from foundation.stores.bucket import S3Store
 from foundation.stores.store import StoredObject
-from job_creator.publishing import sif_folder as folder
+from job_creator.publishing.clusters import sif_folder as folder
+from job_creator.publishing.clusters.current import Current, read_current, write_current
 from job_creator.publishing.places import MARKERS, own_record
 from job_creator.publishing.record import PublicationRecord
 from job_creator.publishing.retention import Placed, SifRemoval, superseded
@@ -21,6 +22,17 @@ from job_creator.site.places import Retention
 LEFT_OVER_AFTER: Final = timedelta(days=1)
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How files are kept in a cluster's folder."""
+
+    keep: int
+    """So many previous files stay."""
+    keep_days: int
+    """And all that a link led to less than so many days ago, since jobs may run from them."""
+    modes: folder.Modes = folder.USUAL_MODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +46,24 @@ class InstallPlan:
     reason: str
     links: frozenset[str]
     """The names that point to the file afterwards."""
+    current: Current | None
+    """What `current` leads to afterwards; `None` if that is not known."""
     removals: tuple[SifRemoval, ...]
 
+    @property
+    def about_current(self) -> str:
+        """Why a release does not become `current`; empty if it does, or is none."""
+        if not self.record.is_release or folder.CURRENT in self.links or not self.current:
+            return ""
+        return f"current stays at {self.current.file}, which pipeline {self.current.pipeline} wants there"
 
-def make_plan(store: S3Store, name: str, root: Path, keep: int, now: datetime, *, verify: bool = False) -> InstallPlan:
+
+def make_plan(
+    store: S3Store, name: str, root: Path, rules: Rules, now: datetime, *, pipeline: int = 0, verify: bool = False
+) -> InstallPlan:
     """Ask what is published under a name, look at what is installed, and plan.
+
+    `pipeline` is the one of the default branch that wants the file there; without, it is the one that published it.
 
     Raises `NotThereError`, `CouldNotAskError`, `FileAccessError`, `DamagedError` if the object does not say what it
     is, and `RefusedError` where a link would replace a file of someone else's.
@@ -50,37 +75,55 @@ def make_plan(store: S3Store, name: str, root: Path, keep: int, now: datetime, *
     if record is None or not record.sha256 or record.size != stored.size:
         raise DamagedError(f"{place}: has no record, or one of another file; publish it with jc publish-sif")
     path = folder.path_of(root, record)
-    links = frozenset({record.file_name, *([folder.CURRENT] if record.is_release else [])})
+    current = read_current(path.parent)
+    links = frozenset({record.file_name})
+    number = pipeline or record.pipeline
+    if record.is_release and (current is None or current.pipeline <= number):
+        current, links = Current(number, path.name), links | {folder.CURRENT}
     folder.require_own_links(path.parent, links)
     present = folder.installed(path.parent)
     downloads, reason = _decide(path, record, present, verify=verify)
     if downloads:
         folder.require_space(path.parent, record.size)
-    removals = _removals(Placed(str(path), record), links, present, keep, now)
-    return InstallPlan(stored, record, path, downloads, reason, links, removals)
+    removals = _removals(Placed(str(path), record), links, present, rules, now)
+    return InstallPlan(stored, record, path, downloads, reason, links, current, removals)
 
 
-def install(store: S3Store, plan: InstallPlan, cluster: str, progress: Progress, now: datetime) -> None:
+def install(store: S3Store, plan: InstallPlan, rules: Rules, cluster: str, progress: Progress, now: datetime) -> None:
     """Do what was planned; with a cluster's name also write down that it has the file.
 
     Raises `CouldNotAskError`, `NotThereError`, `FileAccessError` and `DamagedError`; what was installed before stays.
     """
+    here = plan.path.parent
     if plan.downloads:
-        folder.install(plan.path, plan.record, lambda descriptor: store.download(plan.stored, descriptor, progress))
+        folder.install(
+            plan.path, plan.record, rules.modes, lambda descriptor: store.download(plan.stored, descriptor, progress)
+        )
         logger.info("%s: installed, sha256 %s", plan.path, plan.record.sha256)
     else:
         # The same content can have been published again, for another branch.
-        folder.write_record(plan.path, plan.record)
-    for name in sorted(plan.links):
-        folder.point(plan.path.parent / name, plan.path.name)
+        folder.write_record(plan.path, plan.record, rules.modes)
+    _set_links(plan, rules, now)
     going = {removal.placed.place for removal in plan.removals}
-    for one in folder.installed(plan.path.parent):
+    for one in folder.installed(here):
         # Somebody may have set a link to it meanwhile.
         if str(one.path) in going and not one.links:
             folder.remove(one)
-    folder.remove_paths(folder.left_overs(plan.path.parent, now - LEFT_OVER_AFTER))
+    folder.remove_paths(folder.left_overs(here, now - LEFT_OVER_AFTER))
     if cluster:
         store.mark(f"{MARKERS}/{cluster}/{plan.record.file_name}", plan.record.to_metadata())
+        for one in folder.installed(here):
+            if folder.CURRENT in one.links:
+                store.mark(f"{MARKERS}/{cluster}/{one.record.container}.{folder.CURRENT}", one.record.to_metadata())
+
+
+def _set_links(plan: InstallPlan, rules: Rules, now: datetime) -> None:
+    here = plan.path.parent
+    if folder.CURRENT in plan.links and plan.current:
+        write_current(here, plan.current, rules.modes)
+    folder.leave((one for one in folder.installed(here) if one.links & plan.links and one.path != plan.path), now)
+    for name in sorted(plan.links):
+        folder.point(here / name, plan.path.name)
 
 
 def _decide(
@@ -97,10 +140,14 @@ def _decide(
 
 
 def _removals(
-    newest: Placed, links: frozenset[str], present: tuple[folder.Installed, ...], keep: int, now: datetime
+    newest: Placed, links: frozenset[str], present: tuple[folder.Installed, ...], rules: Rules, now: datetime
 ) -> tuple[SifRemoval, ...]:
-    """What is superseded beyond the previous `keep`; what a link points to, once the new ones are set, stays."""
+    """What is superseded beyond the previous `keep`, and no link leads to, now or lately."""
     placed = [Placed(str(one.path), one.record) for one in present if folder.is_whole(one)]
-    linked = {str(one.path) for one in present if one.links - links}
-    beyond = superseded(placed, newest, Retention(keep=keep + 1, older_than_days=0), now)
-    return tuple(removal for removal in beyond if removal.placed.place not in linked)
+    beyond = superseded(placed, newest, Retention(keep=rules.keep + 1, older_than_days=0), now)
+    if rules.keep_days:
+        limit = now - timedelta(days=rules.keep_days)
+        free = {str(one.path) for one in present if not one.links and one.free_since < limit}
+    else:
+        free = {str(one.path) for one in present if one.links <= links}
+    return tuple(removal for removal in beyond if removal.placed.place in free)

@@ -15,10 +15,11 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,24 @@ class Installed:
     path: Path
     record: PublicationRecord
     links: frozenset[str]
+    free_since: datetime
+    """When the last link to it went, or it was installed. It is the time of its record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """The permissions of what is made here, whatever the umask. Group and setgid come from the folder above."""
+
+    folder: int = 0o755
+    file: int = 0o755
+
+    @property
+    def record(self) -> int:
+        """Of what lies beside a file and is not run."""
+        return self.file & ~0o111
+
+
+USUAL_MODES: Final = Modes()
 
 
 def path_of(root: Path, record: PublicationRecord) -> Path:
@@ -55,10 +74,10 @@ def installed(folder: Path) -> tuple[Installed, ...]:
             return ()
         links = {path.name: _target(path) for path in folder.iterdir() if path.is_symlink()}
         records = {path: _read_record(path) for path in sorted(folder.glob(f"*.sif{_RECORD}"))}
-    found = {path.with_name(path.name.removesuffix(_RECORD)): record for path, record in records.items() if record}
+    found = {path.with_name(path.name.removesuffix(_RECORD)): pair for path, pair in records.items() if pair}
     return tuple(
-        Installed(path, record, frozenset(name for name, target in links.items() if target == path.name))
-        for path, record in found.items()
+        Installed(path, record, frozenset(name for name, target in links.items() if target == path.name), time)
+        for path, (record, time) in found.items()
         if path == path_of(folder.parent, record)
     )
 
@@ -97,13 +116,12 @@ def require_own_links(folder: Path, names: frozenset[str]) -> None:
             raise RefusedError(f"{path}: is no link, and would be replaced by one; move it away")
 
 
-def install(path: Path, record: PublicationRecord, write: Callable[[int], None]) -> None:
+def install(path: Path, record: PublicationRecord, modes: Modes, write: Callable[[int], None]) -> None:
     """Let `write` fill a temporary file, given its descriptor, and name it when it has the size and sha256 recorded.
 
     Raises `FileAccessError`, `DamagedError` and what `write` raises.
     """
-    with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folders(path.parent, modes)
     with naming(path, always=True), _temporary(path) as temporary:
         with temporary.open("xb", buffering=0) as stream:
             write(stream.fileno())
@@ -114,19 +132,25 @@ def install(path: Path, record: PublicationRecord, write: Callable[[int], None])
                 f"{path}: {size} bytes with sha256 {digest} arrived, "
                 f"not {record.size} with {record.sha256}; run this again, or publish the file anew"
             )
-        write_record(path, record)
+        temporary.chmod(modes.file)
+        write_record(path, record, modes)
         temporary.rename(path)
         _sync(path.parent)
 
 
-def write_record(path: Path, record: PublicationRecord) -> None:
+def write_record(path: Path, record: PublicationRecord, modes: Modes) -> None:
     """Write the record of a file beside it. Raises `FileAccessError`."""
-    target = _record_of(path)
+    write_beside(_record_of(path), record.to_json().encode(), modes)
+
+
+def write_beside(target: Path, content: bytes, modes: Modes) -> None:
+    """Write a small file, whole or not at all. Raises `FileAccessError`."""
     with naming(target, always=True), _temporary(target) as temporary:
         with temporary.open("xb") as stream:
-            stream.write(record.to_json().encode())
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
+        temporary.chmod(modes.record)
         temporary.rename(target)
 
 
@@ -140,9 +164,24 @@ def point(link: Path, target: str) -> None:
             temporary.rename(link)
 
 
+def leave(ones: Iterable[Installed], now: datetime) -> None:
+    """Note that links to these files are about to go. Raises `FileAccessError`."""
+    for one in ones:
+        record = _record_of(one.path)
+        with naming(record), suppress(FileNotFoundError):
+            os.utime(record, (now.timestamp(), now.timestamp()))
+
+
+def unlink(one: Installed, now: datetime) -> None:
+    """Remove the links to a file. Raises `FileAccessError`."""
+    if one.links:
+        leave([one], now)
+    remove_paths(one.path.with_name(name) for name in sorted(one.links))
+
+
 def remove(one: Installed) -> None:
-    """Remove a file after its links, and its record last: as long as that is there, another run can go on."""
-    remove_paths((*(one.path.with_name(name) for name in sorted(one.links)), one.path, _record_of(one.path)))
+    """Remove a file that no link leads to, and its record last: as long as that is there, another run can go on."""
+    remove_paths((one.path, _record_of(one.path)))
 
 
 def left_overs(folder: Path, before: datetime) -> tuple[Path, ...]:
@@ -164,6 +203,16 @@ def remove_paths(paths: Iterable[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
+def _make_folders(folder: Path, modes: Modes) -> None:
+    with naming(folder):
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+            # A change of the mode would take away what was inherited.
+            path.chmod(modes.folder | (path.stat().st_mode & stat.S_ISGID))
+        folder.mkdir(exist_ok=True)
+
+
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
     """A name beside `path` that nobody else uses; what has it in the end is removed."""
@@ -179,9 +228,10 @@ def _record_of(path: Path) -> Path:
     return path.with_name(path.name + _RECORD)
 
 
-def _read_record(path: Path) -> PublicationRecord | None:
+def _read_record(path: Path) -> tuple[PublicationRecord, datetime] | None:
     try:
-        return PublicationRecord.from_json(path.read_bytes(), str(path))
+        time = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return PublicationRecord.from_json(path.read_bytes(), str(path)), time
     except (InvalidInputError, FileNotFoundError):
         return None
 

@@ -1,0 +1,1 @@
+"""SIF files in the folders of clusters."""
