@@ -28,7 +28,7 @@ from job_creator.publishing.record import PublicationRecord
 from job_creator.scripts.rendering import render, render_text
 from job_creator.site.run import Context
 
-RECIPE_VERSION: Final = "2"
+RECIPE_VERSION: Final = "3"
 """To be raised whenever the jobs of containers make something else from the same inputs."""
 
 UNPACKED_IMAGE: Final = "image"
@@ -256,7 +256,6 @@ def _provenance(record: PublicationRecord, recipe: Recipe, base: str) -> dict[st
         "org.opencontainers.image.title": record.container,
         "org.opencontainers.image.version": record.version,
         "org.opencontainers.image.source": recipe.context.project_url,
-        "org.opencontainers.image.revision": record.commit,
         "org.opencontainers.image.base.name": base.partition("@")[0],
         "org.opencontainers.image.base.digest": _digest(base),
         **_prefixed(
@@ -264,8 +263,6 @@ def _provenance(record: PublicationRecord, recipe: Recipe, base: str) -> dict[st
             {
                 "container_checksum": record.container_checksum,
                 _LOCK: record.spack_lock_sha256,
-                "branch": recipe.context.branch,
-                "pipeline_url": record.pipeline_url,
             },
         ),
     }

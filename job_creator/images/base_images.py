@@ -16,7 +16,7 @@ from job_creator.images.knowledge import Knowledge
 from job_creator.site.site import Site
 from job_creator.site.tools import Tool
 
-RECIPE_VERSION: Final = "2"
+RECIPE_VERSION: Final = "3"
 """To be raised whenever the jobs below build something else from the same inputs."""
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator
 
 from foundation.registries.reference import parse_reference
 from foundation.validation import Value
 from job_creator.site.words import Text, Url
+
+SOURCE_DATE_EPOCH: Final = 315_619_200
+"""The time of everything in an image, and of the image: 2 January 1980, the first that ZIP files know in all zones.
+
+A fixed one, since a time is nothing that an image is made from: the same inputs make the same image, whenever that is.
+"""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

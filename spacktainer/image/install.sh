@@ -94,3 +94,5 @@ install -d "$rootfs/etc/profile.d" "$rootfs/.singularity.d/env"
 ln -s "$environment/environment.sh" "$rootfs/etc/profile.d/spack-environment.sh"
 ln -s "$environment/environment.sh" "$rootfs/.singularity.d/env/91-spack-environment.sh"
 ln -s "$environment/smoke_tests.sh" "$rootfs/.singularity.d/test"
+
+python3 "$files/reproducible.py" "$rootfs"

@@ -41,6 +41,7 @@ from tests.integration.components import require
 from tests.integration.registry_server import GROUP, Registry, TokenService, read_blob, read_manifest, run_registry
 from tests.integration.runner import Done, machine, run_pipeline, run_script
 from tests.integration.s3_server import new_bucket, s3_server
+from tests.integration.same_images import content
 from tests.locks import ENVIRONMENT, lockfile, write_environment
 from tests.samples import DEFAULT_BRANCH, REPOSITORY, write_repository
 
@@ -156,10 +157,10 @@ class Site:
     environment: Mapping[str, str]
     apptainer: Apptainer
 
-    def generate(self) -> dict[str, Any]:
+    def generate(self, *options: str) -> dict[str, Any]:
         """Run the job that writes the pipeline. Returns the pipeline."""
         command = [sys.executable, "-m", "job_creator", "generate-spacktainer-workflow", "--architecture", "amd64"]
-        command += ["--out-dir", "spacktainer.artifacts.amd64"]
+        command += ["--out-dir", "spacktainer.artifacts.amd64", *options]
         keys = {
             "AWS_ACCESS_KEY_ID": SECRETS["AWS_INFRASTRUCTURE_ACCESS_KEY_ID"],
             "AWS_SECRET_ACCESS_KEY": SECRETS["AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY"],
@@ -330,8 +331,7 @@ def test_the_image_says_what_it_is_under_all_its_names(site: Site, done: dict[st
     assert tagged is not None
     lock = site.root / "jobs_scratch_dir.amd64" / "app" / "concrete_environment" / "spack.lock"
     assert tagged.labels["org.opencontainers.image.version"] == "1.2.3"
-    assert tagged.labels["org.example.branch"] == "main"
-    assert tagged.labels["org.example.pipeline_url"].endswith("/4711")
+    assert tagged.labels["org.opencontainers.image.source"] == site.environment["CI_PROJECT_URL"]
     assert tagged.labels["org.example.from-the-epilogue"] == "yes"
     assert len(tagged.labels["org.example.container_checksum"]) == 64
     sums = subprocess.run(["sha256sum", lock], capture_output=True, text=True, check=True).stdout
@@ -502,6 +502,28 @@ def _with_test(site: Site, command: str) -> dict[str, Done]:
         return branch.run(kept)
     finally:
         definition.write_text(text)
+
+
+def test_another_build_of_the_same_lock_gives_the_same_image(site: Site, done: dict[str, Done], tmp_path: Path) -> None:
+    """In another storage, at another time, from another commit, in another pipeline of another branch."""
+    run = {
+        "CI_COMMIT_SHA": "e" * 40,
+        "CI_COMMIT_REF_NAME": "again",
+        "CI_COMMIT_REF_SLUG": "again",
+        "CI_PIPELINE_ID": "4712",
+        "CI_PIPELINE_URL": "https://gitlab.example.org/group/containers/-/pipelines/4712",
+    }
+    elsewhere = machine(tmp_path / "machine", site.registry)
+    names = ("HOME", "TMPDIR", "XDG_RUNTIME_DIR", "CONTAINERS_STORAGE_CONF")
+    branch = replace(site, environment={**site.environment, **{name: elsewhere[name] for name in names}, **run})
+    pipeline = branch.generate("--force", "app")
+    kept = {name: job for name, job in pipeline.items() if name.startswith((".", "build app"))}
+    built = branch.run(kept)["build app container for amd64"]
+    assert built.succeeded, built.log
+    first, second = (
+        content(site.registry, f"{GROUP}containers/app", f"1.2.3{suffix}-amd64") for suffix in ("", "__again")
+    )
+    assert second == first
 
 
 def test_what_fails_its_smoke_test_as_an_image_is_not_pushed(site: Site, done: dict[str, Done]) -> None:

@@ -13,6 +13,7 @@ from job_creator.scripts.rendering import render
 from job_creator.site.places import ContainersBucket
 from job_creator.site.publish import Cluster, DockerHub
 from job_creator.site.runners import JobKind
+from job_creator.site.tools import SOURCE_DATE_EPOCH
 
 ENTRY_POINT = "/opt/spack-environment/entrypoint.sh"
 """Sets the environment of the container up and runs what it is given (spacktainer/Dockerfile.j2)."""
@@ -71,6 +72,7 @@ def _build_job(container: Container, place: ContainerPlace) -> Job:
     script = render(
         "build_container.sh.j2",
         registry=site.registry,
+        epoch=SOURCE_DATE_EPOCH,
         variables=variables_for_foreign_code(place.architecture, "containers"),
         entry_point=ENTRY_POINT,
         smoke_tests=SMOKE_TESTS,

@@ -14,6 +14,7 @@ from job_creator.scripts.rendering import render
 from job_creator.site.architectures import Architecture
 from job_creator.site.run import PARENT_PIPELINE_ID
 from job_creator.site.site import Site
+from job_creator.site.tools import SOURCE_DATE_EPOCH
 
 COMPILERS_FILE: Final = "/opt/spack-compilers.txt"
 """Where the builder image says which compilers it found (builder/Dockerfile); a label says so, too."""
@@ -26,6 +27,7 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
     script = render(
         "build_image.sh.j2",
         registry=site.registry,
+        epoch=SOURCE_DATE_EPOCH,
         variables=variables_for_foreign_code(architecture, "images"),
         arguments=image.build_arguments,
         labels={**image.labels, f"{site.registry.label_prefix}.fingerprint": fingerprint(image.labels)},

@@ -257,11 +257,12 @@ def test_an_edited_definition_file_and_a_new_upstream_image_both_count() -> None
 
 
 def test_the_run_does_not_count() -> None:
-    """D23: a date in the tag made every day a new image."""
+    """D23: a date in the tag made every day a new image. Labels are part of what a digest is made of."""
     environments = [DEFAULT_BRANCH, {**DEFAULT_BRANCH, "CI_COMMIT_SHA": "beef", "CI_PIPELINE_ID": "1"}]
     one, other = (container(made_with=recipe(environment)) for environment in environments)
     assert one.identity == other.identity
     assert one.record.container_checksum == other.record.container_checksum
+    assert one.files["labels"] == other.files["labels"]
 
 
 def test_what_is_built_says_what_it_is() -> None:
@@ -270,8 +271,6 @@ def test_what_is_built_says_what_it_is() -> None:
     assert one.identity.items() <= labels.items()
     assert labels["org.spacktainers.spack_lock_sha256"] == one.record.spack_lock_sha256
     assert labels["org.spacktainers.container_checksum"] == one.record.container_checksum
-    assert labels["org.spacktainers.branch"] == "main"
-    assert labels["org.spacktainers.pipeline_url"].endswith("/4711")
     assert labels["org.opencontainers.image.version"] == "1.14.5"
     assert labels["org.opencontainers.image.base.digest"] == f"sha256:{'c' * 64}"
     assert one.record.file_name == "hdf5__1.14.5-amd64.sif"
