@@ -97,10 +97,15 @@ class RegistryClient(RegistryConnections):
             digest, manifest = found
         configuration = self.configuration(reference, manifest)
         inner = configuration.get("config")
-        labels = (inner.get("Labels") if isinstance(inner, dict) else None) or {}
+        said = inner if isinstance(inner, dict) else {}
+        labels, variables = said.get("Labels") or {}, said.get("Env") or []
         if not isinstance(labels, dict):
             raise CouldNotAskError("the labels are no JSON object")
-        return Published(digest, labels, str(configuration.get("architecture", "")))
+        if not isinstance(variables, list):
+            raise CouldNotAskError("the variables are no JSON array")
+        pairs = (str(entry).partition("=") for entry in variables)
+        environment = {name: value for name, _, value in pairs}
+        return Published(digest, labels, str(configuration.get("architecture", "")), environment)
 
     def _manifest(self, reference: ImageReference, which: str) -> tuple[str, dict[str, Any]] | None:
         content = self.document(reference, f"manifests/{which}", accept=", ".join((*INDEXES, *MANIFESTS)))

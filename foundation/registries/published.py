@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 PLATFORMS: Final = frozenset(
@@ -18,11 +18,13 @@ SPELLINGS: Final = {"x86_64": "amd64", "i386": "386", "aarch64": "arm64", "loong
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """An image that a registry holds: its manifest's digest, its labels and the architecture in its configuration."""
+    """An image that a registry holds: its manifest's digest, and what its configuration says."""
 
     digest: str
     labels: Mapping[str, str]
     architecture: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Its ENV."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

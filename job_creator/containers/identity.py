@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from foundation.fingerprints import FileEntry, files_fingerprint, fingerprint
@@ -71,6 +71,8 @@ class Recipe:
     """The image that installs, by digest."""
     runtime: str = ""
     """The image that the result is put on, by digest."""
+    runtime_variables: Mapping[str, str] = field(default_factory=dict)
+    """The ENV of that image, as far as it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ def spacktainer(
         "spack.yaml": manifest,
         "mirrors.yaml": dump({"mirrors:": {**mirrors(recipe.setting), **own}}, HEADER).encode(),
         "smoke_tests.sh": tests,
+        # What it says follows from the digest of the runtime image.
+        "runtime_variables.json": json.dumps(dict(recipe.runtime_variables), indent=1).encode(),
         "secrets": _lines(secrets),
     }
     context = (

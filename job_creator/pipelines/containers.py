@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from foundation.doors.files import list_files, read_file, write_files
@@ -78,8 +78,9 @@ def generate(
         dockerfile=read_file(part(root, project_files.DOCKERFILE_TEMPLATE).path).decode(),
         image_files=list_files(image_files.path),
         image_folder=f"{folder}/{project_files.DEFAULT_IMAGE_FILES}" if image_files.is_default else image_files.name,
-        builder=bases.get("builder", ""),
-        runtime=bases.get("runtime", ""),
+        builder=bases["builder"].reference if bases else "",
+        runtime=bases["runtime"].reference if bases else "",
+        runtime_variables=bases["runtime"].variables if bases else {},
     )
     found = list(_containers(definitions, recipe, root, environments, registries))
     wanted = WantedContainers(
@@ -142,10 +143,18 @@ class _Registries:
         return Knowledge(self.look_up(questions(wanted)), forced=forced)
 
 
+@dataclass(frozen=True, slots=True)
+class _FoundImage:
+    """A base image by digest, with its ENV; not asked for, it has none."""
+
+    reference: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
 def _base_images(
     definitions: Iterable[Definition], registries: _Registries, environment: Mapping[str, str], platform: str
-) -> dict[str, str]:
-    """The images that containers of Spack packages are made with, by digest."""
+) -> dict[str, _FoundImage]:
+    """The images that containers of Spack packages are made with, where there are any."""
     if not any(isinstance(one, SpackDefinition) for one in definitions):
         return {}
     references = {
@@ -153,14 +162,15 @@ def _base_images(
         for name in ("builder", "runtime")
     }
     if registries.why_unknown:
-        return references
+        return {name: _FoundImage(reference) for name, reference in references.items()}
     found = registries.look_up(Query(reference, platform) for reference in references.values())
-    by_digest: dict[str, str] = {}
+    by_digest: dict[str, _FoundImage] = {}
     for name, reference in references.items():
         published = found[Query(reference, platform)]
         if published is None:
             raise NotThereError(f"{reference}: there is no such image for {platform}; has its job succeeded?")
-        by_digest[name] = str(replace(parse_reference(reference), tag=None, digest=published.digest))
+        image = replace(parse_reference(reference), tag=None, digest=published.digest)
+        by_digest[name] = _FoundImage(str(image), published.variables)
     return by_digest
 
 

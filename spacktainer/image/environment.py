@@ -1,8 +1,9 @@
-"""Turns `spack env activate` into a script for POSIX shells that needs no Spack: `environment.py FOLDER > SCRIPT`.
+"""Turns `spack env activate` into a script for POSIX shells that needs no Spack: `environment.py FOLDER OWN > SCRIPT`.
 
 In an environment that it was not read in yet, the script makes of lists what Spack makes of them. It may be read any
 number of times: a list that has all of the container's entries is left as it is. Variables that are set already keep
-their value, but for those that a recipe or `env_vars` unsets, and for PATH, which is always set.
+their value, but for those that a recipe or `env_vars` unsets, for PATH, which is always set, and for values that the
+runtime image has by itself. OWN has these as a JSON object; where there is no such file, they are not known.
 
 Runs with the builder image's Python, hence without dependencies. Spack is asked by `modifications.py`, beside this.
 """
@@ -14,7 +15,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -27,6 +28,9 @@ HEADER = """\
 
 HERE = "/opt/spack-environment/environment.sh"
 """Where the script is in a container; Bash is told so by BASH_ENV."""
+
+READ = "SPACKTAINERS_ENVIRONMENT_READ"
+"""Says that the script was read."""
 
 FUNCTIONS = """\
 # Lists are changed as Spack changes them (lib/spack/spack/util/environment.py). _st_v is the value, _st_s what stands
@@ -121,7 +125,7 @@ REMOVING = ("RemoveFlagsEnv", "RemovePath", "RemoveFirstPath", "RemoveLastPath")
 Step = tuple[str, str, str]
 
 
-def script(records: Sequence[dict[str, Any]]) -> str:
+def script(records: Sequence[dict[str, Any]], own: Mapping[str, str]) -> str:
     """The script for what `modifications.py` says. Raises `ValueError` for names that shells do not know."""
     for record in records:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", record["name"]):
@@ -130,7 +134,19 @@ def script(records: Sequence[dict[str, Any]]) -> str:
     lines = [line for record in records if "steps" not in record for line in _replaced(**record)]
     changed = [line for record in lists for line in _changed(**record)]
     parts = [FUNCTIONS, *(f"{line}\n" for line in changed), LEFT_OVER] if changed else []
-    return "".join([HEADER, *(f"{line}\n" for line in lines), *parts])
+    return "".join([HEADER, *_forgotten(records, own), *(f"{line}\n" for line in lines), *parts])
+
+
+def _forgotten(records: Sequence[dict[str, Any]], own: Mapping[str, str]) -> Iterator[str]:
+    """Lines that unset what Spack sets and the runtime image has by itself, the first time that the script is read.
+
+    Later the same value is one that somebody chose in the container.
+    """
+    names = [record["name"] for record in records if record.get("kind") in ("SetEnv", "SetPath")]
+    if found := [name for name in names if name in own]:
+        yield f'if [ -z "${{{READ}+set}}" ]; then\n'
+        yield from (f'  [ "${{{name}-}}" != {quote(own[name])} ] || unset {name}\n' for name in found)
+        yield f"  export {READ}=yes\nfi\n"
 
 
 def _replaced(name: str, value: str | None, kind: str) -> Iterator[str]:
@@ -210,4 +226,6 @@ def _asked(folder: str, spack: str = "spack") -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(os.fsencode(script(_asked(sys.argv[1]))))
+    of_runtime = Path(sys.argv[2])
+    known = json.loads(of_runtime.read_text(encoding="utf-8")) if of_runtime.is_file() else {}
+    sys.stdout.buffer.write(os.fsencode(script(_asked(sys.argv[1]), known)))

@@ -70,7 +70,7 @@ if [ "$(hashes)" != "$before" ]; then
   exit 1
 fi
 
-python3 "$files/environment.py" "$environment" > "$files/environment.sh"
+python3 "$files/environment.py" "$environment" "$files/runtime_variables.json" > "$files/environment.sh"
 install -m 755 "$files/entrypoint.sh" "$files/smoke_tests.sh" "$environment"
 install -m 644 "$files/environment.sh" "$environment"
 # Checkouts and artifacts may come with any mode.

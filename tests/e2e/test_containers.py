@@ -243,13 +243,15 @@ def _push_base_images(folder: Path, registry: Registry, shared: Path) -> str:
     (context / "spack").chmod(0o755)
     (context / "Dockerfile").write_text(STAND_IN)
     buildah("build", "--quiet", "--pull-never", "--tag", "localhost/builder", context)
+    (context / "Dockerfile").write_text("FROM localhost/runtime\nENV APP_HOME=/of/the/runtime/image OTHER=kept\n")
+    buildah("build", "--quiet", "--pull-never", "--tag", "localhost/runtime-with-variables", context)
     (context / "spy.sh").write_text(SPY.format(checkout=folder / "checkout", machine=folder / "machine"))
     (context / "Dockerfile").write_text(UPSTREAM)
     buildah("build", "--quiet", "--pull-never", "--tag", "localhost/upstream", context)
     login = f"{registry.tokens.user}:{registry.tokens.password}"
     for image, target in {
         "builder": f"{GROUP}containers/builder:latest",
-        "runtime": f"{GROUP}containers/runtime:latest",
+        "runtime-with-variables": f"{GROUP}containers/runtime:latest",
         "upstream": f"{GROUP}containers/upstream:latest",
     }.items():
         buildah("push", "--quiet", "--creds", login, f"localhost/{image}", f"docker://{registry.host}/{target}")
@@ -371,6 +373,18 @@ def test_the_sif_file_on_the_cluster_runs_and_says_what_it_is(site: Site, done: 
     assert image is not None
     assert labels["org.example.container_checksum"] == image.labels["org.example.container_checksum"]
     assert labels["org.example.spack_lock_sha256"] == image.labels["org.example.spack_lock_sha256"]
+
+
+def test_what_spack_sets_wins_over_the_env_of_the_runtime_image(site: Site, done: dict[str, Done]) -> None:
+    image = site.published("containers/app:1.2.3-amd64")
+    assert image is not None
+    assert image.variables["APP_HOME"] == "/of/the/runtime/image"
+    sif = site.cluster / "app" / "current"
+    show = "echo $APP_HOME $OTHER"
+    for shell in ("sh", "bash"):
+        assert site.apptainer("exec", sif, shell, "-c", show) == "/opt/software/app kept\n"
+        chosen = site.apptainer("exec", "--env", "APP_HOME=/of/the/runtime/image", sif, shell, "-c", show)
+        assert chosen == "/of/the/runtime/image kept\n"
 
 
 def test_an_imported_image_has_what_its_definition_adds(site: Site, done: dict[str, Done]) -> None:

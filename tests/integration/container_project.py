@@ -17,6 +17,8 @@ RUNTIME = "localhost/runtime"
 IMAGE = "localhost/container"
 LABELS = {"org.example.containers.fingerprint": "f00d", "org.opencontainers.image.title": 'a "title" with spaces'}
 SECRETS = {"KEY_ID": "planted-id-4f1d", "KEY_SECRET": "planted/secret+with&odd=signs"}
+OWN = {"APP_HOME": "/of/the/image"}
+"""What the runtime image says of itself by its ENV."""
 LOCK = {"roots": [{"hash": "app", "spec": "app"}], "concrete_specs": {"app": {}, "library": {}}}
 _STAND_IN = """\
 FROM {base}
@@ -81,6 +83,7 @@ def project_in(folder: Path, buildah: Buildah) -> Project:
     generated.mkdir(parents=True)
     (generated / "spack.yaml").write_text("spack:\n  specs: [app]\n  view: /opt/view\n")
     (generated / "mirrors.yaml").write_text('mirrors:\n  cache: {url: "s3://the-bucket-of-the-cache"}\n')
+    (generated / "runtime_variables.json").write_text(json.dumps(OWN))
     (generated / "smoke_tests.sh").write_text('#!/bin/sh\nset -e\napp "smoke test"\n')
     image = folder / "spacktainer" / "image"
     image.mkdir(parents=True)

@@ -152,6 +152,14 @@ def test_the_environment_is_there_once_and_leaves_what_is_set_alone(built: Built
     assert libraries == "/opt/view/lib:/mine"
 
 
+def test_the_entry_point_tells_what_the_image_has_by_itself_from_what_was_chosen(built: Built) -> None:
+    show = ("sh", "-c", "echo $APP_HOME; APP_HOME=/of/the/image bash -c 'echo $APP_HOME'")
+    start = ("env", "APP_HOME=/of/the/image", "/opt/spack-environment/entrypoint.sh")
+    assert built.run_directly(*start, *show) == "/opt/software/app\n/of/the/image\n"
+    start = ("env", "APP_HOME=/somewhere/else", "/opt/spack-environment/entrypoint.sh")
+    assert built.run_directly(*start, *show) == "/somewhere/else\n/of/the/image\n"
+
+
 def test_bash_reads_the_environment_wherever_it_starts(built: Built) -> None:
     assert built.run_directly("bash", "-c", "echo $APP_HOME") == "/opt/software/app\n"
     assert built.run_directly("sh", "-c", "bash -c 'echo $APP_HOME'") == "/opt/software/app\n"

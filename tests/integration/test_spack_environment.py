@@ -34,10 +34,12 @@ HOSTILE = {
     "prepend_path": {"PATH": "/first", "LD_LIBRARY_PATH": "/lib/../own"},
     "remove_path": {"MANPATH": "/host/man", "PATH": "/sbin"},
 }
+OWN = {"URL": "https://image.example.org", "QUOTED": "the image's"}
+"""What the image that is built on sets. Spack sets these variables as well; others that it sets are in no image."""
 STARTS: list[dict[str, str]] = [
     {"HOME": "/h", "PATH": "/usr/bin:/bin"},
     {"HOME": "/h", "PATH": "/usr/bin:/bin:/sbin:/usr/bin:", "MANPATH": "/host/man:/m", "LD_LIBRARY_PATH": "/a//b:"},
-    {"HOME": "/h", "PATH": "/bin/", "LD_PRELOAD": "", "PYTHONSTARTUP": "/host.py", "OWN_PATH": "/y:/y"},
+    {"HOME": "/h", "PATH": "/bin/", "LD_PRELOAD": "", "PYTHONSTARTUP": "/host.py", "OWN_PATH": "/y:/y", **OWN},
 ]
 
 pytestmark = [
@@ -55,7 +57,7 @@ def _read(text: str, environment: Mapping[str, str], times: int = 1) -> dict[str
         stdout=subprocess.PIPE,
     )
     found = dict(entry.split("=", 1) for entry in done.stdout.decode().split("\0") if entry)
-    return {name: value for name, value in found.items() if name[:6] not in ("SPACK_", "_", "PWD")}
+    return {name: value for name, value in found.items() if name[:6] not in ("SPACK_", "SPACKT", "_", "PWD")}
 
 
 @pytest.mark.parametrize("root", ROOTS)
@@ -63,7 +65,8 @@ def _read(text: str, environment: Mapping[str, str], times: int = 1) -> dict[str
 def test_the_script_does_what_activating_does(root: str, has_view: bool, tmp_path: Path) -> None:
     variables = alone(tmp_path)
     environment: dict[str, Any] = {"specs": [], "view": str(tmp_path / "view") if has_view else False}
-    # What no container has at the start: a variable that is set keeps its value, and Python has to start for Spack.
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps(OWN))
     knows = subprocess.run(
         [f"{root}/bin/spack", "config", "get", "env_vars"], env=variables, capture_output=True, check=False
     )
@@ -74,7 +77,7 @@ def test_the_script_does_what_activating_does(root: str, has_view: bool, tmp_pat
     # The builder's own PATH has no say in it.
     builder = {**variables, "PATH": f"{root}/bin:{variables['PATH']}:/usr/bin:/usr/bin:"}
     script = subprocess.run(
-        [sys.executable, str(IMAGE_FILES / "environment.py"), str(folder)],
+        [sys.executable, str(IMAGE_FILES / "environment.py"), str(folder), str(own)],
         env=builder,
         check=True,
         stdout=subprocess.PIPE,
@@ -137,4 +140,4 @@ def test_lists_become_what_spack_makes_of_them(root: str, seed: int, tmp_path: P
     script = runpy.run_path(str(IMAGE_FILES / "environment.py"))["script"]
     for records, expected in json.loads(done.stdout.partition("ANSWER")[2]):
         for start, after in expected:
-            assert _read(script(records), start) == after, records
+            assert _read(script(records, {}), start) == after, records

@@ -125,8 +125,8 @@ def lists(draw: st.DrawFn) -> list[dict[str, Any]]:
     return found
 
 
-def _script(folder: Path, records: list[dict[str, Any]]) -> str:
-    """What environment.py makes of what Spack answers."""
+def _script(folder: Path, records: list[dict[str, Any]], own: Mapping[str, str] | None = None) -> str:
+    """What environment.py makes of what Spack answers, for a runtime image with the variables `own`."""
     (folder / "answer").write_text(json.dumps(records))
     asked = shlex.quote(str(IMAGE_FILES / "modifications.py"))
     write_program(
@@ -138,7 +138,9 @@ assert not [name for name in os.environ if name.startswith("SPACK_ENV")]
 print(open({str(folder / "answer")!r}).read())
 """,
     )
-    command = [sys.executable, str(IMAGE_FILES / "environment.py"), "/opt/spack-environment"]
+    if own is not None:
+        (folder / "own.json").write_text(json.dumps(own))
+    command = [sys.executable, str(IMAGE_FILES / "environment.py"), "/opt/spack-environment", str(folder / "own.json")]
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "SPACK_ENV": "/left/over"}
     return os.fsdecode(subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout)
 
@@ -184,6 +186,25 @@ def test_variables_are_set_whatever_they_are_called(tmp_path_factory: pytest.Tem
     records = [{"name": name, "value": value, "kind": "SetEnv"} for name in names]
     assert _read(folder, records, EMPTY) == {**EMPTY, **dict.fromkeys(names, value)}
     assert _read(folder, records, THERE) == {"Z_1": value, "PYTHONUTF8": value, "PYTHONHASHSEED": value, **THERE}
+
+
+@settings(max_examples=10)
+@given(value=VALUES, own=VALUES)
+def test_what_the_runtime_image_has_by_itself_gives_way(
+    tmp_path_factory: pytest.TempPathFactory, value: str, own: str
+) -> None:
+    """And nothing else does, not even the same value, once somebody in the container chose it."""
+    folder = tmp_path_factory.mktemp("environment")
+    script = folder / "environment.sh"
+    records = [{"name": name, "value": value, "kind": "SetEnv"} for name in ("LANG", "LC_ALL")]
+    script.write_bytes(os.fsencode(_script(folder, records, {"LANG": own, "OTHER": own})))
+    start = {**EMPTY, "LANG": own, "LC_ALL": "user's", "OTHER": own}
+    found = _sourced(script, start, 1, "/bin/sh")
+    mark = {"SPACKTAINERS_ENVIRONMENT_READ": "yes"}
+    assert found == {**start, "LANG": value, **mark}
+    assert _sourced(script, start, 2, "/bin/bash") == found
+    assert _sourced(script, {**found, "LANG": own}, 1, "/bin/bash") == {**found, "LANG": own}
+    assert _sourced(script, {**start, "LANG": f"{own}+"}, 2, "/bin/sh") == {**start, **mark, "LANG": f"{own}+"}
 
 
 def test_what_is_unset_is_unset_whatever_was_there(tmp_path: Path) -> None:
@@ -253,7 +274,7 @@ def test_a_failing_spack_ends_the_script(tmp_path: Path) -> None:
     spack = tmp_path / "spack"
     spack.write_text("#!/bin/sh\nexit 3\n")
     spack.chmod(0o755)
-    command = [sys.executable, str(IMAGE_FILES / "environment.py"), "/opt/spack-environment"]
+    command = [sys.executable, str(IMAGE_FILES / "environment.py"), "/opt/spack-environment", "/nowhere"]
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode != 0, done.stdout) == (True, "")
