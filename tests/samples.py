@@ -80,6 +80,7 @@ PLAIN_DOCKERFILE: dict[str, Any] = {
     "paths": ["/opt/software"],
     "path_directories": [],
     "files": [],
+    "host_libraries": [],
     "source_builds": False,
     "check_signatures": True,
     "epilogue": None,
@@ -93,6 +94,7 @@ RICH_DOCKERFILE: dict[str, Any] = {
     "path_directories": ["/opt/a view/bin", "/opt/other/bin"],
     "files": [{"source": "spacktainer/files/a b", "target": "/opt/c d"}],
     "source_builds": True,
+    "host_libraries": ["libmpi.so.*"],
     "check_signatures": False,
     "epilogue": "RUN echo hello",
 }

@@ -65,6 +65,10 @@ def _asked(file: EnvironmentFile) -> dict[str, Fault]:
         ),
         "files": (definition.files, own.fault(("spacktainer", "files"), "", of_key=True)),
         "source_builds": (definition.source_builds, own.fault(("spacktainer", "source_builds"), "", of_key=True)),
+        "host_libraries": (
+            definition.host_libraries,
+            own.fault(("spacktainer", "host_libraries"), "", of_key=True),
+        ),
         "epilogue": (definition.epilogue, Fault(definition.epilogue or "", 1, 1, "")),
     }
     return {variable: fault for variable, (asked, fault) in places.items() if asked}

@@ -300,6 +300,7 @@ def _dockerfile(
             for source, file in zip(_sources(definition.files), definition.files, strict=True)
         ],
         source_builds=definition.source_builds,
+        host_libraries=definition.host_libraries,
         # Mirrors say for themselves whether they are signed, but for Spack lines that do not know the word.
         check_signatures=setting.line.mirrors_can_be_unsigned or setting.signs,
         epilogue=epilogue,

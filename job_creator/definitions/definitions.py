@@ -42,6 +42,8 @@ class SpackDefinition:
     """Commands for the container's shell that have to succeed before anything is published."""
     source_builds: bool = False
     """Whether the container may compile what the build cache lacks."""
+    host_libraries: tuple[str, ...] = ()
+    """Patterns of libraries that the host brings, so that the image may lack them."""
     document: Document = field(default=Document("", None), repr=False, compare=False)
     """The whole file, with the place of each value; Spack's marks stand at their keys."""
     included: tuple[Document, ...] = field(default=(), repr=False, compare=False)
@@ -195,6 +197,7 @@ def _definition(found: Candidate, environment: SpackDefinition, root: Path) -> S
         epilogue=_relative(found.epilogue, root) if found.epilogue else None,
         tests=extra.test,
         source_builds=extra.source_builds,
+        host_libraries=extra.host_libraries,
     )
 
 

@@ -89,6 +89,12 @@ def _command(text: str) -> str:
     return text
 
 
+def _library(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.+*?-]+", text):
+        raise ValueError(f"{text!r} is no name of a library; write it as in 'libmpi.so.12', where '*' may be anything")
+    return text
+
+
 def _allow_override_marks(schema: JsonSchemaValue) -> None:
     names = "|".join(sorted(schema["properties"]))
     schema["patternProperties"] = {f"^({names})[:+-]$": {}}
@@ -148,6 +154,8 @@ class Spacktainer(Value):
     """Commands that have to succeed in the image and in the SIF file before either is published."""
     source_builds: bool = False
     """Whether the container may compile what the build cache lacks; without, such a container is not built."""
+    host_libraries: Items[Annotated[str, AfterValidator(_library)]] = ()
+    """Libraries that the host brings, such as `libmpi.so.12`, so that the image may lack them; `*` may be anything."""
 
 
 class DefinitionFile(Value):

@@ -15,7 +15,8 @@ from job_creator.scripts.rendering import used_variables
 
 VARIABLES: Final = frozenset(
     [
-        *("asked", "builder", "check_signatures", "epilogue", "files", "folder", "image_files", "lock"),
+        *("asked", "builder", "check_signatures", "epilogue", "files", "folder", "host_libraries"),
+        *("image_files", "lock"),
         *("path_directories", "paths", "recipes", "runtime", "secrets", "source_builds"),
     ]
 )

@@ -2,12 +2,13 @@
 # Runs in the builder image: installs what the lockfile says from the build cache, and lays out below /rootfs what the
 # container gets.
 #
-#   install.sh [--secret NAME]... [--source-builds] [--no-check-signature] -- PATH...
+#   install.sh [--secret NAME]... [--source-builds] [--no-check-signature] [--from-host NAME]... -- PATH...
 #
 # --secret              name of a build secret; where the build has it, the installation, and nothing else, sees it as
 #                       a variable of that name
 # --source-builds       compile what the build cache lacks, instead of failing
 # --no-check-signature  also install what nobody signed
+# --from-host           name of a library that the host brings, as a pattern
 # PATH                  where Spack puts software and views: absolute, and the same in the container
 set -euo pipefail
 
@@ -17,6 +18,7 @@ mirrors=/opt/spacktainer/mirrors
 files=/opt/spacktainer
 rootfs=/rootfs
 secrets=()
+of_host=()
 options=(--only-concrete --no-add --fail-fast --show-log-on-error)
 binaries=--cache-only
 
@@ -25,6 +27,7 @@ while [ "$1" != -- ]; do
     --secret) secrets+=("$2"); shift ;;
     --source-builds) binaries=--use-cache ;;
     --no-check-signature) options+=(--no-check-signature) ;;
+    --from-host) of_host+=("$2"); shift ;;
     *) echo "install.sh: unknown option $1" >&2; exit 2 ;;
   esac
   shift
@@ -77,7 +80,7 @@ install -m 644 "$files/environment.sh" "$environment"
 chmod 644 "$environment/spack.yaml" "$lock"
 [ ! -d "$environment/recipes" ] || chmod -R a+rX,go-w "$environment/recipes"
 # What the programs find here, and the runtime image has to have as well.
-python3 "$files/libraries.py" "$environment" "$@" > "$files/needed.sh"
+python3 "$files/libraries.py" "${of_host[@]}" -- "$environment" "$@" > "$files/needed.sh"
 chmod -R a+rX "$files"
 
 # Sorted, so that a folder comes before what is in it.

@@ -1,7 +1,10 @@
-"""What installed programs find outside of what is shipped, as calls of `runtime_check.sh`: `libraries.py PATH...`.
+"""What installed programs find outside of what is shipped, as calls of `runtime_check.sh`.
+
+    libraries.py [PATTERN]... -- PATH...
 
 All programs and libraries below the paths are looked at. What the builder image lacks as well (libcuda.so.1, which the
-host gives) is nobody's to bring. Runs with the builder image's Python, hence without dependencies.
+host gives) is nobody's to bring, nor is what matches a pattern. Runs with the builder image's Python, hence without
+dependencies.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from shlex import quote
 from typing import NamedTuple
@@ -39,7 +43,8 @@ class Use(NamedTuple):
 class Shipped:
     """The paths that go into the container."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], of_host: Sequence[str] = ()) -> None:
+        self.of_host = of_host
         self.paths = [Path(path) for path in paths]
         self.tops = {*self.paths, *(path.resolve() for path in self.paths)}
 
@@ -71,7 +76,7 @@ class Shipped:
             origin = str(path.parent)
             search = [one.replace("${ORIGIN}", origin).replace("$ORIGIN", origin) for one in found.search]
             outside = (name for name in found.needed if not self.is_found(name, search))
-            needed = tuple(name for name in outside if not OF_THE_C_LIBRARY.fullmatch(Path(name).name))
+            needed = tuple(name for name in outside if not self.is_given(Path(name).name))
             yield Use(found.loader or (shell.loader if shell else ""), path, owner, needed)
 
     def is_found(self, name: str, search: Sequence[str]) -> bool:
@@ -79,6 +84,10 @@ class Shipped:
         places = (Path(folder, name) for folder in search or [""])
         first = next((path for path in places if path.is_absolute() and path.exists()), None)
         return first is not None and self.has(first)
+
+    def is_given(self, name: str) -> bool:
+        """Whether a library is of the C library, or the host brings it."""
+        return bool(OF_THE_C_LIBRARY.fullmatch(name)) or any(fnmatchcase(name, one) for one in self.of_host)
 
     def found_outside(self, use: Use) -> dict[str, str]:
         """Where the loader of this image finds those libraries that are not shipped."""
@@ -139,4 +148,6 @@ def called(*words: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(os.fsencode("".join(f"{line}\n" for line in Shipped(sys.argv[1:]).calls())))
+    end = sys.argv.index("--")
+    shipped = Shipped(sys.argv[end + 1 :], sys.argv[1:end])
+    sys.stdout.buffer.write(os.fsencode("".join(f"{line}\n" for line in shipped.calls())))

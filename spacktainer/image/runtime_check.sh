@@ -11,7 +11,8 @@ set -eu
 environment=/opt/spack-environment/environment.sh
 # shellcheck source=/dev/null
 if [ -e "$environment" ]; then . "$environment"; fi
-hint="name the package that has it below 'container: os_packages: final:', or install it in a Dockerfile.epilogue"
+hint="name the package that has it below 'container: os_packages: final:', or install it in a Dockerfile.epilogue;
+  what the host brings belongs below 'spacktainer: host_libraries:'"
 faults=0
 lost=''
 tab="$(printf '\t')"

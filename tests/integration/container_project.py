@@ -50,6 +50,7 @@ class Project:
             "paths": ["/opt/software", "/opt/view"],
             "path_directories": ["/opt/view/bin"],
             "files": [],
+            "host_libraries": [],
             "source_builds": False,
             "check_signatures": True,
             "epilogue": None,

@@ -23,7 +23,8 @@ LIBRARIES = "/usr/local/lib"
 MISSING = (
     "it lacks libsystem.so.3, which is needed by plugin@0.1, tool@1.2;\n"
     f"  the builder image has it in {LIBRARIES}/libsystem.so.3; name the package that has it below "
-    "'container: os_packages: final:', or install it in a Dockerfile.epilogue"
+    "'container: os_packages: final:', or install it in a Dockerfile.epilogue;\n"
+    "  what the host brings belongs below 'spacktainer: host_libraries:'"
 )
 
 
@@ -118,6 +119,14 @@ def test_what_only_the_builder_image_has_ends_the_build(project: Project) -> Non
     assert "/opt/vendor/lib/libapart.so.1" in printed
     assert "libown" not in _said(printed)
     assert "libcuda" not in _said(printed)
+
+
+def test_what_the_host_brings_is_not_looked_for(project: Project) -> None:
+    project.write(host_libraries=["libsystem.so.*", "libapart.so.1"])
+    code, printed = project.build("--tag", "localhost/of-the-host")
+    assert code != 0
+    assert "it lacks libversioned.so.1, which is needed by tool@1.2;" in printed
+    assert printed.count("it lacks") == 1
 
 
 def test_what_the_epilogue_brings_is_there(project: Project) -> None:

@@ -101,13 +101,14 @@ def test_a_template_of_dockerfiles_that_leaves_out_what_is_asked_for_is_told(tmp
     definition = (
         "spack:\n  specs: [zlib]\n  container: {os_packages: {final: [tini]}, labels: {app: demo}}\n"
         "  repos: [./recipes]\nspacktainer:\n  source_builds: true\n"
+        "  host_libraries: [libmpi.so.*]\n"
     )
     more = {
         f"{FOLDER}x/spack.yaml": definition,
         f"{FOLDER}x/recipes/repo.yaml": "repo: {namespace: own}\n",
         f"{FOLDER}x/Dockerfile.epilogue": "ENV A=b\n",
     }
-    whole = "{{ asked }}{{ epilogue }}{{ recipes }}{{ source_builds }}"
+    whole = "{{ asked }}{{ epilogue }}{{ recipes }}{{ source_builds }}{{ host_libraries }}"
     assert faults(tmp_path / "a", OTHER, **more, **{TEMPLATE_FILE: whole}) == []
     left = faults(tmp_path / "b", OTHER, **more, **{TEMPLATE_FILE: "FROM {{ builder }}\nRUN {{ lokc }}\n"})
     assert [one.removeprefix(f"{FOLDER}x/").partition("; ")[0] for one in left] == [
@@ -115,6 +116,7 @@ def test_a_template_of_dockerfiles_that_leaves_out_what_is_asked_for_is_told(tmp
         f"spack.yaml:3:36: this has no effect: {TEMPLATE_FILE} does not use 'asked'",
         f"spack.yaml:4:10: this has no effect: {TEMPLATE_FILE} does not use 'recipes'",
         f"spack.yaml:6:3: this has no effect: {TEMPLATE_FILE} does not use 'source_builds'",
+        f"spack.yaml:7:3: this has no effect: {TEMPLATE_FILE} does not use 'host_libraries'",
         f"{TEMPLATE_FILE}:2:1: there is no variable 'lokc'",
     ]
     (broken,) = faults(tmp_path / "c", OTHER, **{TEMPLATE_FILE: "FROM\n{% for x in %}"})

@@ -231,6 +231,11 @@ def test_a_folder_in_a_folder_is_no_definition(tmp_path: Path) -> None:
         ),
         (SPECS + "spacktainer: {source_builds: yes}\n", "3:30: 'source_builds' must be true or false"),
         (
+            SPECS + "spacktainer: {host_libraries: [/usr/lib/libmpi.so.12]}\n",
+            "3:32: '/usr/lib/libmpi.so.12' is no name of a library; write it as in 'libmpi.so.12', "
+            "where '*' may be anything",
+        ),
+        (
             "spack:\n  specs:\n<<<<<<< HEAD\n  - a\n=======\n  - b\n>>>>>>> branch\n",
             "3:1: git could not merge this by itself; "
             "keep what is right of both sides, and remove the lines of <<<<<<<, ======= and >>>>>>>",

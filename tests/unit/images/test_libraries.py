@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,9 @@ def files(tmp_path: Path) -> Path:
     return Path(shutil.copytree(IMAGE_FILES, tmp_path / "files"))
 
 
-def _written(files: Path, *paths: Path) -> list[list[str]]:
+def _written(files: Path, *paths: Path, of_host: Sequence[str] = ()) -> list[list[str]]:
     """The calls that the builder image writes down for what is below the paths."""
-    command = [sys.executable, str(files / "libraries.py"), *map(str, paths)]
+    command = [sys.executable, str(files / "libraries.py"), *of_host, "--", *map(str, paths)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return [shlex.split(line) for line in done.stdout.splitlines()]
 
@@ -78,6 +79,10 @@ def test_a_library_that_the_image_lacks_is_named_with_who_needs_it(files: Path, 
     assert code == 1
     assert f"it lacks {gone}, which is needed by tool@1.2;" in said
     assert "container: os_packages: final:" in said
+    # Which may be meant so.
+    of_host = [library, "libother.*"]
+    given = [call for call in _written(files, tmp_path / "software", of_host=of_host) if library in call]
+    assert given == []
     # And in a builder image that does not have it either: somebody else is to bring it.
     needs = next((call for call in _written(files, tmp_path / "software") if call[0] == "needs"), [])
     assert gone not in needs
@@ -91,7 +96,7 @@ def test_libraries_that_are_shipped_are_nobodys_to_bring(files: Path, tmp_path: 
     (tmp_path / "software" / "lib").mkdir()
     shutil.copy(where, tmp_path / "software" / "lib" / library)
     environment = {"LD_LIBRARY_PATH": str(tmp_path / "software" / "lib")}
-    command = [sys.executable, str(files / "libraries.py"), str(tmp_path / "software")]
+    command = [sys.executable, str(files / "libraries.py"), "--", str(tmp_path / "software")]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     needs = [line for line in done.stdout.splitlines() if line.startswith("needs") and f"/bin/{program.name}" in line]
     assert not [line for line in needs if library in shlex.split(line)]
