@@ -13,7 +13,7 @@ from foundation.errors import CouldNotAskError, ExitCode, NotThereError
 from foundation.registries.connections import RegistryConnections
 from foundation.registries.copies import copy_image
 from foundation.registries.images import RegistryClient
-from foundation.registries.published import Published, Query
+from foundation.registries.published import Query
 from tests.commands import jc
 from tests.integration.registry_server import (
     GROUP,
@@ -221,7 +221,9 @@ def test_the_command_copies_and_leaves_the_digest(registry: Registry, tmp_path: 
     found = (tmp_path / "digest").read_text().strip()
     assert json.loads(done.stdout) == {"image": target, "digest": found}
     published = RegistryClient(registry.credentials).look_up([Query(target, "amd64")])[Query(target, "amd64")]
-    assert published == Published(found, {"own": "1", "org.example.x": "1", "org.example.y": "a=b"}, "amd64")
+    assert published is not None
+    assert published.digest == found
+    assert published.labels == {"own": "1", "org.example.x": "1", "org.example.y": "a=b"}
 
 
 @pytest.mark.parametrize("line", ["no label", "=value"])
