@@ -17,7 +17,7 @@ from foundation.stores.store import ChangedError, Store
 from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run, run_id
 from spackitor.inventory.roots import RootSet, key_of, root_set_as_json, roots_of_keep_list, roots_of_lockfile, union
-from spackitor.inventory.selection import select
+from spackitor.inventory.selection import roots_of_specs, select
 from spackitor.policy.plan import CachePlan, make_emptying_plan, make_plan, plan_as_json, reasons_counted
 from spackitor.policy.repositories import Packages, read_repositories
 from spackitor.policy.source_plan import kept_packages, make_source_plan
@@ -168,7 +168,7 @@ def purge(
 
     def decide(half: Binaries, now: float) -> CachePlan:
         inventory = half.inventory
-        named = select({hash_: inventory.specs[hash_] for hash_ in inventory.usable}, texts)
+        named = select(inventory, texts)
         users = dependents(inventory, named)
         if users and not with_dependents:
             some = ", ".join(sorted(str(inventory.specs[hash_]) for hash_ in users)[:5])
@@ -316,11 +316,14 @@ def _report_file(plan_file: Path | None) -> Path | None:
     return plan_file.with_name(f"{plan_file.stem}.report.json") if plan_file else None
 
 
-def keep(store: Store, name: str, given: tuple[RootSet, ...], days: float | None) -> RootSet:
-    """Record roots under a name, for some days or for good."""
+def keep(
+    store: Store, name: str, given: tuple[RootSet, ...], days: float | None, texts: tuple[str, ...] = ()
+) -> RootSet:
+    """Record roots under a name, for some days or for good: those given, and what specs mean at this moment."""
     store.folders()  # for the time of the server
     until = None if days is None else store.now() + days * DAY
-    recorded = union(name, given, until)
+    meant = (roots_of_specs(survey(store, may_be_empty=False).inventory, texts),) if texts else ()
+    recorded = union(name, (*given, *meant), until)
     store.write(key_of(name), root_set_as_json(recorded))
     return recorded
 

@@ -31,22 +31,22 @@ def list_specs(
 ) -> None:
     """List the specs in the cache.
 
-    All, or those that are named: name, name@version, /hash or a pattern.
+    All, or those that are named: written as for Spack, or with a pattern as name.
 
     \b
     Examples:
       spackitor list s3://cache/amd64
       spackitor list /shared/cache 'py-*' openmpi@4
+      spackitor list /shared/cache 'hdf5 +mpi ^zlib-ng %gcc@12'
     """
     from foundation.tables import print_table
     from spackitor import report
     from spackitor.inventory import contents
-    from spackitor.inventory.selection import select
+    from spackitor.inventory.selection import joined, select
     from spackitor.survey.survey import survey
 
     inventory = survey(store_of(context, mirror, endpoint_url), may_be_empty=may_be_empty).inventory
-    usable = {hash_: inventory.specs[hash_] for hash_ in inventory.usable}
-    chosen = select(usable, specs) if specs else usable
+    chosen = select(inventory, joined(specs)) if specs else inventory.usable
     if as_json:
         click.echo(json.dumps(contents.spec_values(inventory, chosen), indent=2))
         return

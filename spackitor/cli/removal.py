@@ -125,20 +125,25 @@ def purge(
 ) -> None:
     """Remove the specs that are named.
 
-    By name, name@version, /hash, or a pattern such as 'py-*'. What roots need, or what is too young, is never removed.
+    Specs are written as for Spack; names may be patterns such as 'py-*'. What only recipes know, such as which packages
+    provide mpi, is refused. What roots need, or what is too young, is never removed.
 
     \b
     Examples:
       spackitor purge s3://cache/amd64 openmpi@4.1.5 --dependents --dry-run
+      spackitor purge s3://cache/amd64 'hdf5@1.12: +mpi target=x86_64_v3 %gcc@12' --dry-run
       spackitor purge /shared/cache /txnadui 'py-torch*'
     """
     from spackitor import commands, report
+    from spackitor.inventory.selection import joined
 
     options = options_of(values)
     show = _shown(is_dry_run=options.is_dry_run, as_json=as_json, as_tree=True)
     store = store_of(context, mirror, endpoint_url)
     with report.progress() as progress:
-        outcome = commands.purge(store, specs, options, with_dependents=with_dependents, show=show, progress=progress)
+        outcome = commands.purge(
+            store, joined(specs), options, with_dependents=with_dependents, show=show, progress=progress
+        )
     _finish(outcome, as_json=as_json)
 
 

@@ -14,6 +14,7 @@ from spackitor.cli.options import MIRROR, mirror, roots, store_of
 
 @click.command("keep", cls=Command, exit_codes=(*MIRROR, ExitCode.INVALID_INPUT))
 @mirror
+@click.argument("specs", nargs=-1, metavar="[SPEC...]")
 @roots
 @click.option("--as", "name", required=True, help="What uses them: a branch, a published image.")
 @click.option("--for", "days", type=click.FloatRange(min=0, min_open=True), metavar="DAYS", help="Not for ever.")
@@ -24,6 +25,7 @@ def keep(
     /,
     mirror: str,
     endpoint_url: str | None,
+    specs: tuple[str, ...],
     lockfiles: tuple[Path, ...],
     keep_files: tuple[Path, ...],
     name: str,
@@ -32,19 +34,22 @@ def keep(
 ) -> None:
     """Record in the mirror what is in use.
 
-    No cleaning removes it then, whoever does it. A record of the same name is replaced.
+    No cleaning removes it then, whoever does it. A record of the same name is replaced. Specs, written as for Spack,
+    mean what the mirror has of them now; their DAG hashes are recorded.
 
     \b
     Examples:
       spackitor keep s3://cache/amd64 -e spack.lock --as main
       spackitor keep s3://cache/amd64 -e spack.lock --as feature/mpi --for 14
+      spackitor keep s3://cache/amd64 'hdf5@1.14 +mpi %gcc@12' --as course --for 90
     """
     from spackitor import commands
+    from spackitor.inventory.selection import joined
 
-    if not lockfiles and not keep_files:
-        raise click.UsageError("give at least one lockfile (-e) or keep file (--keep-file)")
+    if not lockfiles and not keep_files and not specs:
+        raise click.UsageError("give at least one spec, lockfile (-e) or keep file (--keep-file)")
     given = commands.read_roots(lockfiles, keep_files)
-    recorded = commands.keep(store_of(context, mirror, endpoint_url), name, given, days)
+    recorded = commands.keep(store_of(context, mirror, endpoint_url), name, given, days, joined(specs))
     if as_json:
         click.echo(json.dumps({"name": name, "hashes": recorded.hashes, "until": recorded.until}, indent=2))
     else:

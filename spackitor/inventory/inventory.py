@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from foundation.spack.grammar.concrete import ConcreteNode, concrete_node
 from foundation.spack.index import Index
 from foundation.spack.releases import Layout
 from foundation.spack.specs import Node, Spec
@@ -149,6 +151,13 @@ class Inventory:
     def listed(self, file: IndexFile) -> frozenset[str]:
         """The DAG hashes that an index lists, and what belongs into it beyond that."""
         return (file.index.listed if file.index else frozenset()) | self.stood.get(file.key, frozenset())
+
+    def node_of(self, hash_: str) -> ConcreteNode | None:
+        """All that is known of a spec, whether it is in the cache or not. Read anew each time: nodes are large."""
+        for one in self.indexes:
+            if one.index and (record := one.index.records.get(hash_)):
+                return concrete_node(json.loads(one.index.text[record.start : record.end])["spec"], hash_)
+        return concrete_node(self.nodes[hash_][1], hash_) if hash_ in self.nodes else None
 
     def modified(self, hash_: str) -> float:
         """When the youngest copy of a spec was written."""

@@ -40,6 +40,14 @@ COMPILER_FLAGS: Final = frozenset({"cflags", "cppflags", "cxxflags", "fflags", "
 """What is written like a variant and is handed to compilers."""
 ARCHITECTURE_KEYS: Final = frozenset({"arch", "architecture", "platform", "os", "operating_system", "target"})
 """What is written like a variant and names where a package runs."""
+LEGACY_COMPILERS: Final = {
+    "clang": "llvm",
+    "oneapi": "intel-oneapi-compilers",
+    "rocmcc": "llvm-amdgpu",
+    "intel": "intel-oneapi-compilers-classic",
+    "arm": "acfl",
+}
+"""The packages of compilers that were called otherwise before Spack 1.0 (lib/spack/spack/aliases.py)."""
 _RESERVED: Final = ARCHITECTURE_KEYS | {"dev_path", "namespace", "patches"}
 _GIT_VARIANTS: Final = frozenset({"branch", "commit", "ref", "tag"})
 

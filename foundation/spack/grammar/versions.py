@@ -36,10 +36,11 @@ class Span:
     def meets(self, other: Span) -> bool:
         """Whether a version is in both."""
         if self.end is None or other.end is None:
-            return self._has(other.start) if other.end is None else other._has(self.start)
+            return self.has(other.start) if other.end is None else other.has(self.start)
         return self.start < other.end and other.start < self.end
 
-    def _has(self, key: _Key) -> bool:
+    def has(self, key: _Key) -> bool:
+        """Whether a version is in it."""
         return self.start == key if self.end is None else self.start <= key < self.end
 
 
@@ -59,6 +60,13 @@ class Versions:
             return True
         return any(one.meets(another) for one in self.spans for another in other.spans)
 
+    def hold(self, version: str) -> bool:
+        """Whether a concrete version is one of them.
+
+        Raises `LookupError` where only the package's repository knows: for commits and branches without a version.
+        """
+        return any(_holds(part, version) for part in self.text.replace(" ", "").split(","))
+
 
 @lru_cache(maxsize=4096)
 def read_versions(text: str) -> Versions:
@@ -69,6 +77,28 @@ def read_versions(text: str) -> Versions:
     if None in found and len(found) > 1:
         raise ValueError("a commit or branch without '=version' cannot stand in a list; write @git.REF=VERSION")
     return Versions(text, tuple(one for one in found if one), None in found)
+
+
+def _holds(part: str, version: str) -> bool:
+    ref, key = _git(version)
+    exact = part.startswith("=")
+    asked_ref, asked_key = ("", None) if ":" in part else _git(part[1:] if exact else part)
+    if asked_ref:
+        if asked_key is None:
+            raise LookupError(part)
+        return (ref, key) == (asked_ref, asked_key)
+    if key is None:
+        raise LookupError(version)
+    span = _span(part)
+    return span is not None and span.has(key) and not (exact and ref)
+
+
+def _git(text: str) -> tuple[str, _Key | None]:
+    """The commit or branch in a version, and the version that is said of it; of any other, that one."""
+    ref, has_version, version = text.removeprefix("git.").partition("=")
+    if not (has_version or text.startswith("git.") or _COMMIT.fullmatch(text)):
+        return "", _key(text)
+    return ref, _key(version) if has_version else None
 
 
 def _span(text: str) -> Span | None:

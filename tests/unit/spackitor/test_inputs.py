@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from foundation.errors import DamagedError, FileAccessError, InvalidInputError, NotThereError, RefusedError
-from foundation.spack.specs import Spec
+from foundation.stores.folder import FileSystemStore
 from foundation.stores.store import Content
+from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.roots import (
     RootSet,
     SpecNeeds,
@@ -20,9 +22,11 @@ from spackitor.inventory.roots import (
     roots_of_lockfile,
     union,
 )
-from spackitor.inventory.selection import select
+from spackitor.inventory.selection import joined, roots_of_specs, select
 from spackitor.policy.repositories import canonical, read_repositories
+from spackitor.survey.survey import survey
 from tests.spack_ci import lockfile
+from tests.unit.spackitor.mirrors import Made, MadeMirror, dag_hash, node_of
 
 HASH = "abcdefghijklmnopqrstuvwxyz234567"
 
@@ -105,39 +109,102 @@ def test_d81_an_empty_list_of_packages_is_an_error(tmp_path: Path) -> None:
         read_repositories([tmp_path / "bad"])
 
 
-def specs(*texts: str) -> dict[str, Spec]:
-    found = {}
-    for text in texts:
-        name, version, hash_ = text.split()
-        found[hash_] = Spec(hash_, name, version, "builtin", "", False, (), ())
-    return found
+SPECS = (
+    Made("openmpi", builds=["gcc"], version="4.1.5"),
+    Made("gcc", version="12.2.0", is_external=True, is_cached=False),
+    Made("openmpi5", version="5.0", extra={"name": "openmpi"}),
+    Made("py-numpy", ["openmpi"], version="1.26", extra={"parameters": {"mkl": True}}),
+    Made("git-x", version="git.main=1.2"),
+)
 
 
-KNOWN = specs("openmpi 4.1.5 aaaa", "openmpi 5.0 aabb", "py-numpy 1.26 bbbb", "git-x main=1.2 cccc")
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Inventory:
+    root = tmp_path_factory.mktemp("cache")
+    MadeMirror(root, "v3", SPECS, now=time.time())
+    return survey(FileSystemStore(root)).inventory
 
 
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("openmpi", {"aaaa", "aabb"}),
-        ("openmpi@5.0", {"aabb"}),
-        ("openmpi@4*", {"aaaa"}),
-        ("/aaa", {"aaaa"}),
-        ("openmpi/aab", {"aabb"}),
-        ("py-*", {"bbbb"}),
-        ("*", {"aaaa", "aabb", "bbbb", "cccc"}),
-        ("git-x@main=1.2", {"cccc"}),
+        ("openmpi", {"openmpi", "openmpi5"}),
+        ("openmpi@5.0", {"openmpi5"}),
+        ("openmpi@4", {"openmpi"}),
+        ("openmpi@=4", None),
+        ("openmpi@4.2:", {"openmpi5"}),
+        (f"/{dag_hash('git-x')[:7]}", {"git-x"}),
+        (f"openmpi/{dag_hash('openmpi')[:7]}", {"openmpi"}),
+        ("py-*", {"py-numpy"}),
+        ("py-* +mkl", {"py-numpy"}),
+        ("[pg]*@1.2", {"git-x"}),
+        ("py-*~mkl", None),
+        ("*", {"openmpi", "openmpi5", "py-numpy", "git-x"}),
+        ("* target=x86_64_v3: os=debian12", {"openmpi", "openmpi5", "py-numpy", "git-x"}),
+        ("git-x@git.main=1.2", {"git-x"}),
+        ("%gcc@12", {"openmpi"}),
+        ("py-numpy ^openmpi@4 %gcc@12:", {"py-numpy"}),
+        ("py-numpy ^openmpi@5", None),
+        ("mpich", None),
     ],
 )
-def test_specs_are_selected(text: str, meant: set[str]) -> None:
-    assert select(KNOWN, [text]).keys() == meant
+def test_specs_are_selected(known: Inventory, text: str, meant: set[str] | None) -> None:
+    if meant is None:
+        with pytest.raises(NotThereError):
+            select(known, [text])
+        return
+    assert select(known, [text]).keys() == {dag_hash(name) for name in meant}
 
 
-def test_what_means_nothing_or_too_much_is_an_error() -> None:
-    with pytest.raises(NotThereError):
-        select(KNOWN, ["mpich"])
-    with pytest.raises(RefusedError, match="means 2 specs"):
-        select(KNOWN, ["/aa"])
-    for text in ("", "openmpi +cuda", "a/b/c", "openmpi%gcc"):
-        with pytest.raises(RefusedError):
-            select(KNOWN, [text])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "names no spec"),
+        ("a/b/c", "character 4: a second spec begins"),
+        ("openmpi@4*", "character 10: only names can be patterns"),
+        ("py-* numpy", "character 6: a second spec"),
+        ("openmpi target=zen33", "character 9: 'zen33' is no target; did you mean 'zen3'"),
+        ("openmpi@git.main", "say which version it counts as"),
+        ("openmpi os=*", "leave it out"),
+        ("openmpi ^[when=+x] zlib", "conditions"),
+    ],
+)
+def test_what_cannot_be_understood_or_judged_is_refused_with_its_place(known: Inventory, text: str, why: str) -> None:
+    with pytest.raises(RefusedError, match=why):
+        select(known, [text])
+
+
+def test_a_hash_means_one_spec_and_a_virtual_package_none(tmp_path: Path) -> None:
+    user = node_of(Made("app", ["openmpi"]), 5)
+    user["dependencies"][0]["parameters"]["virtuals"] = ["mpi"]
+    extra = {"dependencies": user["dependencies"]}
+    letters = {name: dag_hash(name)[0] for name in map(str, range(40))}
+    twins = next([a, b] for a in letters for b in letters if a < b and letters[a] == letters[b])
+    MadeMirror(
+        tmp_path, "v3", [Made("app", ["openmpi"], extra=extra), *map(Made, twins), Made("openmpi")], now=time.time()
+    )
+    cache = survey(FileSystemStore(tmp_path)).inventory
+    with pytest.raises(RefusedError, match=r"means \d specs; write more of the hash"):
+        select(cache, [f"/{letters[twins[0]]}"])
+    with pytest.raises(RefusedError, match="'mpi' is a virtual package; name what provides it, here openmpi"):
+        select(cache, ["mpi"])
+    assert select(cache, ["app ^mpi"]).keys() == {dag_hash("app")}
+    with pytest.raises(RefusedError, match="only recipes say what more it is"):
+        select(cache, ["app ^mpi@3:"])
+
+
+def test_arguments_without_quotes_are_joined_as_spack_does() -> None:
+    assert joined(["hdf5", "+mpi", "%gcc@12", "zlib", "/abc", "py-*", "target=zen3", "~x", "a==b"]) == (
+        "hdf5 +mpi %gcc@12",
+        "zlib",
+        "/abc",
+        "py-* target=zen3 ~x a==b",
+    )
+
+
+def test_roots_of_specs_have_what_these_need(known: Inventory) -> None:
+    roots = roots_of_specs(known, ["py-numpy"])
+    assert roots.hashes == (dag_hash("py-numpy"),)
+    assert roots.edges[dag_hash("py-numpy")].runtime == (dag_hash("openmpi"),)
+    assert roots.edges[dag_hash("openmpi")].build == (dag_hash("gcc"),)
+    assert roots.externals == {dag_hash("gcc")}
