@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from foundation.errors import DamagedError, RefusedError
-from foundation.spack.openpgp import message_fault
+from foundation.openpgp.frame import message_fault
 from foundation.spack.specs import intern, is_signed, read_signed_json, signed_text
 from foundation.stores.store import Content
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from foundation.errors import DamagedError, RefusedError
+from foundation.openpgp.frame import SIGNED
 from foundation.spack.lockfile import RUNTIME_TYPES, dependency_types
-from foundation.spack.openpgp import SIGNED
 from foundation.spack.releases import DATABASE_OF_SPECFILE, SPECFILE_OF_DATABASE
 
 _SIGNATURE: Final = "-----BEGIN PGP SIGNATURE-----"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from foundation.errors import NotThereError
-from foundation.spack.openpgp import has_private_key
+from foundation.openpgp.frame import has_private_key
 from foundation.stores.store import Store, StoredObject, read_all
 from job_creator.mirrors.contents import RUNS, is_carried
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from foundation.doors.files import list_files, read_file
-from foundation.errors import Fault, FileAccessError, InvalidInputError
+from foundation.errors import Fault, InvalidInputError
 from foundation.fingerprints import files_fingerprint
 from foundation.registries.reference import DOCKER_HUB, parse_reference
 from foundation.yaml_io import dump
@@ -21,6 +21,7 @@ from job_creator.engines.gitlab.parent_pipeline import parent_pipeline
 from job_creator.images.base_images import ImageSources, questions
 from job_creator.images.knowledge import Knowledge, registry_of
 from job_creator.inputs import Written
+from job_creator.provenance.signing import public_key
 from job_creator.repository import default, part
 from job_creator.site.registries import Registry
 from job_creator.site.run import Context
@@ -127,14 +128,8 @@ def credentials(registry: Registry, image: str, environment: Mapping[str, str]) 
 
 def _public_key(site: Site, environment: Mapping[str, str]) -> str:
     """The sha256 of the key that the builder image trusts, which GitLab puts into a file."""
-    variable = site.signing.public_key_variable
-    path = environment.get(variable)
-    if not path:
-        return ""
-    try:
-        return hashlib.sha256(read_file(Path(path))).hexdigest()
-    except FileAccessError:
-        raise FileAccessError(f"{variable}: names no file; give the CI variable the type 'File'") from None
+    key = public_key(site.signing, environment)
+    return hashlib.sha256(key).hexdigest() if key else ""
 
 
 def _commit(source: GitSource, place: tuple[str, ...], written: Written, offline: bool) -> str:

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from job_creator.mirrors.keys.gpg import ring_folder
+from foundation.openpgp.ring import ring_folder
 from tests.integration.components import require
 
 

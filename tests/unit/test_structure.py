@@ -27,11 +27,17 @@ LAYERS: Final = (
     {"foundation"},
     {"foundation/doors"},
     {"foundation/stores"},
+    {"foundation/openpgp"},
     {"foundation/spack", "foundation/registries"},
     {"foundation/spack/grammar", "foundation/spack/sections"},
     # Subjects of `jc`.
     {"job_creator", "job_creator/site", "job_creator/project_files", "job_creator/engines", "job_creator/options"},
-    {"job_creator/engines/gitlab/names", "job_creator/builds", "job_creator/repository"},
+    {
+        "job_creator/engines/gitlab/names",
+        "job_creator/builds",
+        "job_creator/provenance",
+        "job_creator/repository",
+    },
     {"job_creator/environments/marks"},
     {
         "job_creator/engines/gitlab/objects",
@@ -102,6 +108,7 @@ SHARED: Final = {
 """What `spackitor` and `get_artifacts` may import of `job_creator`."""
 
 PURE: Final = {
+    "foundation/openpgp": ("frame", "keys"),
     "foundation/registries": ("published", "reference"),
     "foundation/spack": (
         "groups",
@@ -109,7 +116,6 @@ PURE: Final = {
         "layout_oci",
         "layout_v2",
         "layout_v3",
-        "openpgp",
         "package_index",
         "source_needs",
         "specs",
@@ -133,6 +139,7 @@ PURE: Final = {
     "job_creator/mirrors/configuration": ("scope",),
     "job_creator/mirrors/needs": ("answers", "binaries", "plan", "plan_report"),
     "job_creator/mirrors/verification": ("binary_checks", "registry_checks", "source_checks"),
+    "job_creator/provenance": ("statements",),
     "job_creator/publishing": ("record", "retention"),
     "job_creator/rehearsal/shell": ("order",),
     "spackitor/inventory": ("*",),

@@ -72,10 +72,10 @@ def export(
       jc mirror export /shared/mirror -o /media/stick/march --sign 0123456789ABCDEF0123456789ABCDEF01234567
       jc mirror export /shared/mirror -o april --since march/bundle.json --max-size 700MiB --unsigned
     """
+    from foundation.openpgp.keys import whole_fingerprint
     from foundation.progress import transfer_progress
     from job_creator.mirrors.bundles import exports
     from job_creator.mirrors.bundles.folder import look
-    from job_creator.mirrors.keys.keys import whole_fingerprint
 
     if fingerprint and unsigned:
         raise click.UsageError("--sign or --unsigned, not both")
@@ -140,9 +140,9 @@ def import_(
       jc mirror import /media/stick/march --to /shared/mirror --fingerprint 0123456789ABCDEF0123456789ABCDEF01234567
       jc mirror import april --to /shared/mirror --unsigned --group spack --dry-run
     """
+    from foundation.openpgp.keys import whole_fingerprint
     from foundation.progress import transfer_progress
     from job_creator.mirrors.bundles import imports
-    from job_creator.mirrors.keys.keys import whole_fingerprint
     from job_creator.mirrors.permissions import permissions_of
 
     if bool(fingerprint) == unsigned:

@@ -94,7 +94,7 @@ def backup(options: Options, /, file: Path, fingerprint: str | None, program: st
     Example:
       jc mirror keys backup ~/cache-key.asc
     """
-    from job_creator.mirrors.keys.keys import whole_fingerprint
+    from foundation.openpgp.keys import whole_fingerprint
     from job_creator.mirrors.keys.spack_ring import SpackKeys
 
     del options
@@ -136,9 +136,9 @@ def publish(
       jc mirror keys publish s3://mirror/amd64 --fingerprint 9EE721CCD97E3821D94046C07D2B864358DE62A6
     """
     from foundation.errors import RefusedError
+    from foundation.openpgp.keys import whole_fingerprint
     from foundation.stores.folder import FileSystemStore
     from foundation.stores.opening import url_of
-    from job_creator.mirrors.keys.keys import whole_fingerprint
     from job_creator.mirrors.keys.spack_ring import SpackKeys
     from job_creator.mirrors.permissions import permissions_of
     from job_creator.mirrors.sharing import adopt, entries, share

@@ -17,9 +17,9 @@ from job_creator.mirrors.cli.options import ENDPOINT, EXIT_CODES, SPACK, store_o
 from job_creator.options import Options
 
 if TYPE_CHECKING:
+    from foundation.openpgp.keys import Key
     from foundation.progress import StageProgress
     from foundation.spack.lockfile import Lockfile
-    from job_creator.mirrors.keys.keys import Key
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def verify(
       jc mirror verify https://mirror.example.org/amd64 --json
       jc mirror verify oci://registry.example.org/cache --deep -e spack.lock
     """
-    from job_creator.mirrors.keys.keys import whole_fingerprint
+    from foundation.openpgp.keys import whole_fingerprint
     from job_creator.mirrors.verification import report as verify_report
     from job_creator.mirrors.verification import whole_mirror
 
@@ -171,7 +171,7 @@ def trust(
       jc mirror trust https://mirror.example.org/amd64
       jc mirror trust /shared/mirror --fingerprint 9EE721CCD97E3821D94046C07D2B864358DE62A6
     """
-    from job_creator.mirrors.keys.keys import whole_fingerprint
+    from foundation.openpgp.keys import whole_fingerprint
     from job_creator.mirrors.keys.spack_ring import SpackKeys
     from job_creator.mirrors.verification import trust_offers
 
@@ -196,7 +196,7 @@ def trust(
 def _described(key: Key, now: float) -> str:
     from datetime import UTC, datetime
 
-    from job_creator.mirrors.keys.keys import age_text
+    from foundation.openpgp.keys import age_text
 
     made = f"made {datetime.fromtimestamp(key.created, UTC):%Y-%m-%d}, {age_text(now - key.created)} ago"
     until = "does not expire" if key.expires is None else f"expires {datetime.fromtimestamp(key.expires, UTC):%Y-%m-%d}"

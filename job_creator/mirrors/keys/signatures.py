@@ -12,7 +12,7 @@ from pathlib import Path
 
 from foundation.doors.processes import ProcessError, run
 from foundation.errors import CouldNotAskError, DamagedError, FileAccessError, NotThereError, RefusedError
-from job_creator.mirrors.keys.keys import read_listing
+from foundation.openpgp.keys import read_listing
 
 _SECONDS = 300.0
 """Long enough for somebody to type a passphrase."""

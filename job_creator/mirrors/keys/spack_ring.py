@@ -16,9 +16,9 @@ from typing import Final
 
 from foundation.doors.processes import ProcessError
 from foundation.errors import CouldNotAskError, DamagedError, FileAccessError, NotThereError, RefusedError, naming
+from foundation.openpgp.keys import Key
+from foundation.openpgp.ring import key_ring
 from foundation.spack.program import SpackProgram
-from job_creator.mirrors.keys.gpg import key_ring
-from job_creator.mirrors.keys.keys import Key
 
 _SECONDS: Final = 900.0
 """A machine with little entropy takes its time for a key; the first command of a Spack may bootstrap."""

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from foundation.openpgp.frame import armor_fault, has_private_key
+from foundation.openpgp.keys import Key
+from foundation.openpgp.ring import KeyRing
 from foundation.spack import layout_v2, layout_v3
-from foundation.spack.openpgp import armor_fault, has_private_key
 from job_creator.mirrors.findings import FindingKind, MirrorFinding
-from job_creator.mirrors.keys.gpg import KeyRing
-from job_creator.mirrors.keys.keys import Key
 from job_creator.mirrors.verification.binary_checks import check_manifest
 from job_creator.mirrors.view import View
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from foundation.errors import DamagedError, NotThereError, RefusedError
+from foundation.openpgp.keys import Key
+from foundation.openpgp.ring import key_ring
 from foundation.spack import layout_v2, layout_v3
 from foundation.stores.store import Store
-from job_creator.mirrors.keys.gpg import key_ring
-from job_creator.mirrors.keys.keys import Key
 from job_creator.mirrors.keys.spack_ring import SpackKeys
 from job_creator.mirrors.verification.published_keys import published_keys
 from job_creator.mirrors.view import look_into

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from foundation.errors import NotThereError
+from foundation.openpgp.frame import has_private_key, message_fault
+from foundation.openpgp.keys import Signature, State
+from foundation.openpgp.ring import key_ring
 from foundation.progress import StageProgress
 from foundation.spack import layout_v3
 from foundation.spack.lockfile import Lockfile
-from foundation.spack.openpgp import has_private_key, message_fault
 from foundation.spack.source_needs import NEEDS_KEY, SourceNeeds, read_needs
 from foundation.stores.store import Store
 from job_creator.mirrors.findings import FindingKind, MirrorFinding, VerificationReport, in_order
-from job_creator.mirrors.keys.gpg import key_ring
-from job_creator.mirrors.keys.keys import Signature, State
 from job_creator.mirrors.verification import recipe_repositories, source_checks
 from job_creator.mirrors.verification.binaries import Evidence, check_v2, check_v3
 from job_creator.mirrors.verification.published_keys import check_keys, published_keys

@@ -15,11 +15,11 @@ from typing import Any, Final
 from foundation.doors.files import read_file, write_files
 from foundation.doors.processes import ProcessError, run
 from foundation.errors import NotReadyError, RefusedError, naming
+from foundation.openpgp.ring import ring_folder
 from foundation.yaml_io import dump, load
 from job_creator import project_files
 from job_creator.engines.gitlab import names
 from job_creator.inputs import read_all
-from job_creator.mirrors.keys.gpg import ring_folder
 from job_creator.pipelines.base import parent_document
 from job_creator.rehearsal.shell import scenery
 from job_creator.rehearsal.shell.gitlab_server import PROJECT_ID, gitlab_server

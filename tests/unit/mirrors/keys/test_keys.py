@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import RefusedError
-from foundation.spack.openpgp import armor_fault, has_private_key, message_fault
-from job_creator.mirrors.keys.keys import Key, Signature, State, age_text, read_listing, read_status, whole_fingerprint
+from foundation.openpgp.frame import armor_fault, has_private_key, message_fault
+from foundation.openpgp.keys import Key, Signature, State, age_text, read_listing, read_status, whole_fingerprint
 from tests.samples import REPOSITORY
 
 RECORDED = REPOSITORY / "tests/data/buildcache"

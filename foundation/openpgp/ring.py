@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from foundation.doors.processes import ProcessError, run
-from foundation.errors import CouldNotAskError
+from foundation.errors import CouldNotAskError, RefusedError
+from foundation.openpgp.frame import armor_fault
+from foundation.openpgp.keys import Key, Signature, State, read_listing, read_one_status, read_status
 from foundation.stores.store import in_groups
-from job_creator.mirrors.keys.keys import Key, Signature, State, read_listing, read_status
 
 _SECONDS: Final = 600.0
 _FILES_PER_PROCESS: Final = 200
@@ -50,6 +52,19 @@ class KeyRing:
         with ThreadPoolExecutor(workers) as pool:
             groups = in_groups(messages.items(), _FILES_PER_PROCESS)
             return {name: one for found in pool.map(self._verify, groups) for name, one in found}
+
+    def verify_detached(self, data: bytes, signature: bytes) -> Signature:
+        """Whose signature beside a file is: one in armor, by one key; anything else is unreadable."""
+        if armor_fault(signature, "SIGNATURE"):
+            return Signature(State.UNREADABLE)
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            paths = [Path(folder) / name for name in ("signature", "data", "status")]
+            paths[0].write_bytes(signature)
+            paths[1].write_bytes(data)
+            with suppress(ProcessError):
+                self._gpg("--status-file", str(paths[2]), "--verify", str(paths[0]), str(paths[1]))
+            told = paths[2].read_text(encoding="utf-8", errors="replace") if paths[2].exists() else ""
+        return read_one_status(told) or Signature(State.UNREADABLE)
 
     def _verify(self, messages: tuple[tuple[str, bytes], ...]) -> list[tuple[str, Signature]]:
         found: list[tuple[str, Signature]] = []
@@ -93,6 +108,41 @@ def ring_folder(folder: Path) -> Iterator[None]:
     finally:
         with suppress(ProcessError):
             run(("gpgconf", "--homedir", str(folder), "--kill", "all"), seconds=_SECONDS)
+
+
+def sign_detached(data: bytes, private_key: bytes) -> bytes:
+    """The detached signature of data, in armor, by the one private key in a file.
+
+    The key is in a folder that nobody else reads and that goes with its agent; no argument holds any of it. Raises
+    `RefusedError` if there is not one key that signs, and `CouldNotAskError`.
+    """
+    with tempfile.TemporaryDirectory(prefix="jc-sign-") as folder, ring_folder(Path(folder) / "home"):
+        names = ("key", "data", "signature")
+        key, content, signature = (Path(folder) / name for name in names)
+        key.write_bytes(private_key)
+        content.write_bytes(data)
+        options = ("gpg", "--batch", "--no-tty", "--no-options", "--pinentry-mode", "error")
+        environment = {"GNUPGHOME": f"{folder}/home", "LC_ALL": "C"}
+        try:
+            shown = run((*options, "--with-colons", "--show-keys", str(key)), seconds=_SECONDS, environment=environment)
+            found = [one for one in read_listing(shown) if one.is_private]
+        except ProcessError as error:
+            if error.exit_code is None:
+                raise CouldNotAskError(f"signing: {error}") from None
+            found = []
+        if len(found) != 1:
+            raise RefusedError(f"signing takes one private key, and its file holds {len(found) or 'none'}")
+        if found[0].is_over(time.time()) or found[0].is_revoked:
+            state = "was revoked" if found[0].is_revoked else "has expired"
+            raise RefusedError(f"signing: the key {found[0]} {state}")
+        try:
+            run((*options, "--import", str(key)), seconds=_SECONDS, environment=environment)
+            wanted = ("--armor", "--local-user", found[0].fingerprint, "--output", str(signature), "--detach-sign")
+            run((*options, *wanted, str(content)), seconds=_SECONDS, environment=environment)
+        except ProcessError as error:
+            hint = "; a key with a passphrase cannot sign here"
+            raise CouldNotAskError(f"signing with {found[0]}: {error}{hint}") from None
+        return signature.read_bytes()
 
 
 @contextmanager

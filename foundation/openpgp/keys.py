@@ -118,20 +118,24 @@ def _plain(field: str) -> str:
 def read_status(text: str) -> Iterator[Signature | None]:
     """What the status lines of `gpg --verify-files` say, file by file; `None` where there is no single signature."""
     for part in text.split(f"{_STATUS}FILE_START ")[1:]:
-        lines = [line.removeprefix(_STATUS).split(" ") for line in part.splitlines()[1:]]
-        states = [_STATES[words[0]] for words in lines if words[0] in _STATES]
-        valid = [words for words in lines if words[0] == "VALIDSIG"]
-        failed = [words for words in lines if words[0] == "ERRSIG"]
-        if len(states) != 1:
-            yield None
-        elif valid:
-            yield Signature(states[0], valid[0][-1])
-        elif failed:
-            is_missing = len(failed[0]) > 6 and failed[0][6] == "9"
-            known = failed[0][7] if len(failed[0]) > 7 and failed[0][7] != "-" else failed[0][1]
-            yield Signature(State.NO_KEY if is_missing else State.UNREADABLE, known)
-        else:
-            yield Signature(State.BAD if states[0] is State.GOOD else states[0])
+        yield read_one_status(part.partition("\n")[2])
+
+
+def read_one_status(text: str) -> Signature | None:
+    """What the status lines about one file say; `None` where there is no single signature."""
+    lines = [line.removeprefix(_STATUS).split(" ") for line in text.splitlines()]
+    states = [_STATES[words[0]] for words in lines if words[0] in _STATES]
+    valid = [words for words in lines if words[0] == "VALIDSIG"]
+    failed = [words for words in lines if words[0] == "ERRSIG"]
+    if len(states) != 1:
+        return None
+    if valid:
+        return Signature(states[0], valid[0][-1])
+    if failed:
+        is_missing = len(failed[0]) > 6 and failed[0][6] == "9"
+        known = failed[0][7] if len(failed[0]) > 7 and failed[0][7] != "-" else failed[0][1]
+        return Signature(State.NO_KEY if is_missing else State.UNREADABLE, known)
+    return Signature(State.BAD if states[0] is State.GOOD else states[0])
 
 
 def age_text(seconds: float) -> str:

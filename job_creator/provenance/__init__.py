@@ -1,0 +1,1 @@
+"""Where what is published comes from: signed statements, and what they prove."""
