@@ -41,6 +41,7 @@ for _command in (
     inspection.list_specs,
     inspection.stats,
     inspection.check,
+    inspection.index,
     inspection.reindex,
 ):
     main.add_command(_command)

@@ -165,6 +165,11 @@ def _objects(data: bytes, media_type: str) -> tuple[str, bytes, bytes]:
     return f"{BLOBS}sha256/{checksum[:2]}/{checksum}", data, manifest.encode()
 
 
+def index_of(view: str) -> str:
+    """The key of the manifest of a view's index."""
+    return f"{INDEXES}{view}/index.manifest.json"
+
+
 def index_manifests(read: Mapping[str, SpecManifest]) -> dict[str, str]:
     """The manifests of indexes by key, with the names of their views (empty for the main one)."""
     matches = {key: INDEX_MANIFEST.fullmatch(key) for key in read}

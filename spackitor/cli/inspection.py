@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from foundation.command_line import Command, console, json_option
-from spackitor.cli.options import MIRROR, may_be_empty, mirror, store_of
+from foundation.errors import ExitCode
+from spackitor.cli.options import FILE, MIRROR, may_be_empty, mirror, store_of
 
 if TYPE_CHECKING:
     from spackitor.removal.indexes import IndexesMade
@@ -185,6 +188,59 @@ def reindex(
         indexes = "the index" if made.has_main else "the cache, which has views only"
         click.echo(f"{made.specs} specs are in {indexes}")
     _tell_dropped(made)
+
+
+@click.command("index", cls=Command, exit_codes=(*MIRROR, ExitCode.INVALID_INPUT))
+@mirror
+@may_be_empty
+@click.option("--view", help="Add to this view of Spack 1.2, which is made if it is not there.")
+@click.option(
+    "-e",
+    "--environment",
+    "lockfiles",
+    type=FILE,
+    multiple=True,
+    metavar="LOCKFILE",
+    help="What is added to the view: all that this spack.lock has. May be repeated.",
+)
+@json_option
+@click.pass_context
+def index(
+    context: click.Context,
+    /,
+    mirror: str,
+    endpoint_url: str | None,
+    may_be_empty: bool,
+    view: str | None,
+    lockfiles: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Add what was pushed to the index.
+
+    Only what is new since the last time is read, where 'spack buildcache update-index' reads every spec file. Spack
+    reads the result as its own.
+
+    \b
+    Examples:
+      spackitor index s3://cache/amd64
+      spackitor index s3://cache/amd64 --view prod -e spack.lock
+    """
+    from foundation.doors.files import read_file
+    from foundation.spack.lockfile import read_lockfile
+    from spackitor.removal.indexes import add_what_is_new
+
+    if bool(view) != bool(lockfiles):
+        raise click.UsageError("--view and -e belong together: a view lists what somebody says")
+    if view and not re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", view):
+        raise click.BadParameter("letters, digits, '_', '.' and '-' make a name", param_hint="--view")
+    locks = [read_lockfile(read_file(path), str(path)) for path in lockfiles]
+    hashes = {hash_ for lock in locks for hash_, spec in lock.specs.items() if not spec.is_external}
+    store = store_of(context, mirror, endpoint_url)
+    made = add_what_is_new(store, {view: hashes} if view else None, may_be_empty=may_be_empty)
+    if as_json:
+        click.echo(json.dumps({"specs": made.specs, "requests": dict(sorted(store.requests.items()))}))
+    else:
+        click.echo(f"{made.specs} specs are in {'the index' if made.has_main else 'the cache, which has views only'}")
 
 
 def _tell_dropped(made: IndexesMade) -> None:

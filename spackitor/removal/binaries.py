@@ -6,17 +6,16 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from foundation.errors import CouldNotAskError, DamagedError, FileAccessError, RefusedError
+from foundation.errors import DamagedError, RefusedError
 from foundation.spack import layout_v2, layout_v3
 from foundation.spack.specs import spec_of
 from foundation.stores.store import ChangedError, Store, StoredObject, read_all
-from spackitor.inventory import remembered
 from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run
 from spackitor.inventory.roots import require_readable
 from spackitor.policy.plan import CachePlan
 from spackitor.removal.effects import Look, RunReport
-from spackitor.removal.indexes import ATTEMPTS, write_indexes
+from spackitor.removal.indexes import ATTEMPTS, remember_manifests, write_indexes
 from spackitor.survey.survey import CacheSurvey, read_manifests, spec_file_of, survey
 
 logger = logging.getLogger(__name__)
@@ -132,10 +131,7 @@ class Binaries:
         if not seen.manifests or (seen.is_remembered and not gone & seen.manifests.keys()):
             return
         kept = {key: one for key, one in seen.manifests.items() if key not in gone or report.spared}
-        try:
-            self._store.write(remembered.KEY, remembered.manifests_as_bytes(kept))
-        except (CouldNotAskError, FileAccessError) as error:
-            logger.info("what was read is not remembered: %s", error)
+        remember_manifests(self._store, kept)
 
 
 def _metadata(store: Store, inventory: Inventory) -> list[StoredObject]:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import uuid4
 
-from foundation.errors import CouldNotAskError, RefusedError
+from foundation.errors import CouldNotAskError, DamagedError, FileAccessError, RefusedError
+from foundation.spack import layout_v3
+from foundation.spack.releases import Layout
 from foundation.stores.store import ChangedError, Store
+from spackitor.inventory import remembered
 from spackitor.inventory.inventory import IndexFile, Inventory
 from spackitor.inventory.quarantine import Run, run_as_json, run_id
 from spackitor.policy.plan import index_changes, replaced_blobs
@@ -84,6 +87,49 @@ def make_indexes_fit(store: Store, *, anew: bool = False, may_be_empty: bool = T
         )
         return IndexesMade(len(inventory.usable), has_main, tuple(_dropped(store, inventory.indexes)))
     raise RefusedError(f"{store.url}: somebody else keeps writing the index; try again later")
+
+
+def add_what_is_new(
+    store: Store, views: Mapping[str, Iterable[str]] | None = None, *, may_be_empty: bool = True
+) -> IndexesMade:
+    """Let the indexes list what was pushed since they were written, and read only what is new.
+
+    `views` are DAG hashes to be added to views, by the name of the view; one that is not there is made. An index is
+    written only if nobody else did so meanwhile, and else looked at anew: an `update-index` of Spack that runs
+    meanwhile is not undone, and what is pushed meanwhile is there the next time.
+
+    Raises `RefusedError` if somebody else writes the index each time, `DamagedError` for an index that cannot be read,
+    and what `survey` does.
+    """
+    stood = {layout_v3.index_of(name): frozenset(hashes) for name, hashes in (views or {}).items()}
+    names = {layout_v3.index_of(name): name for name in views or {}}
+    for _ in range(ATTEMPTS):
+        seen = survey(store, may_be_empty=may_be_empty)
+        inventory = seen.inventory
+        for file in inventory.indexes:
+            if file.damage:
+                raise DamagedError(f"{store.url}: {file.damage}; to make it anew: spackitor reindex {store.url}")
+        there = {file.key for file in inventory.indexes}
+        new = tuple(IndexFile(Layout.V3, key, None, None, name) for key, name in names.items() if key not in there)
+        inventory = replace(inventory, stood=stood, indexes=(*inventory.indexes, *new))
+        store.require_writable([file.key for file in inventory.indexes])
+        try:
+            write_indexes(store, inventory, inventory.usable)
+        except ChangedError:
+            continue
+        if not seen.is_remembered:
+            remember_manifests(store, seen.manifests)
+        has_main = any(not file.view and file.tag for file in inventory.indexes) or not inventory.has_views(Layout.V3)
+        return IndexesMade(len(inventory.usable), has_main)
+    raise RefusedError(f"{store.url}: somebody else keeps writing the index; try again later")
+
+
+def remember_manifests(store: Store, manifests: Mapping[str, layout_v3.SpecManifest]) -> None:
+    """Keep what manifests said for the next look. Where that cannot be written, things go on without."""
+    try:
+        store.write(remembered.KEY, remembered.manifests_as_bytes(manifests))
+    except (CouldNotAskError, FileAccessError) as error:
+        logger.info("what was read is not remembered: %s", error)
 
 
 def _dropped(store: Store, indexes: Iterable[IndexFile]) -> Iterable[str]:

@@ -15,12 +15,12 @@ from foundation.spack.index import Index
 from foundation.stores.folder import FileSystemStore
 from spackitor.commands import CleanRules
 from spackitor.inventory.roots import RootSet
-from spackitor.removal.indexes import make_indexes_fit
+from spackitor.removal.indexes import add_what_is_new, make_indexes_fit, write_indexes
 from spackitor.removal.recovery import restore
 from spackitor.survey.survey import survey
 from tests.integration.real_spack import recipes
 from tests.unit.spackitor.cleaning import run_clean
-from tests.unit.spackitor.mirrors import LayoutName, Made, MadeMirror, recorded, require_consistent
+from tests.unit.spackitor.mirrors import LayoutName, Made, MadeMirror, listed, recorded, require_consistent
 
 KEPT = {"app-y", "libc-toy", "liba"}
 
@@ -108,6 +108,25 @@ def test_spack_writes_the_same_index(root: Path, layout: LayoutName, tmp_path: P
     assert theirs.index is not None
     assert json.loads(ours.index.text) == json.loads(theirs.index.text)
     require_consistent(mirror)
+
+
+def test_what_is_pushed_comes_into_the_index_as_spack_would_write_it(
+    root: Path, layout: LayoutName, tmp_path: Path
+) -> None:
+    mirror = recorded(layout, tmp_path / "mirror", now=time.time())
+    store = FileSystemStore(mirror)
+    inventory = survey(store).inventory
+    write_indexes(store, inventory, {hash_of(store, "app-z"), hash_of(store, "liba")})
+    assert len(listed(store)[inventory.indexes[0].key]) == 2
+    add_what_is_new(store)
+    (ours,) = survey(store).inventory.indexes
+    spack = Spack(root, tmp_path / "home", mirror)
+    assert spack.listed() == {inventory.specs[hash_].name for hash_ in inventory.usable}
+    spack("buildcache", "update-index", f"file://{mirror}")
+    (theirs,) = survey(store).inventory.indexes
+    assert ours.index is not None
+    assert theirs.index is not None
+    assert json.loads(ours.index.text) == json.loads(theirs.index.text)
 
 
 def test_spack_reads_an_index_of_specs_from_before(root: Path, layout: LayoutName, tmp_path: Path) -> None:
