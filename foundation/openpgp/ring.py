@@ -145,6 +145,16 @@ def sign_detached(data: bytes, private_key: bytes) -> bytes:
         return signature.read_bytes()
 
 
+def extend(home: Path, fingerprint: str, expires: str) -> None:
+    """Let a key in the ring of others, and its subkeys, count until another day. Raises `CouldNotAskError`."""
+    for subkeys in ((), ("*",)):
+        argv = ("gpg", "--batch", "--no-tty", "--quick-set-expire", fingerprint, expires, *subkeys)
+        try:
+            run(argv, seconds=_SECONDS, environment={"GNUPGHOME": str(home), "LC_ALL": "C"})
+        except ProcessError as error:
+            raise CouldNotAskError(f"{fingerprint}: cannot be renewed: {error}") from None
+
+
 @contextmanager
 def key_ring(keys: Iterable[bytes] = ()) -> Iterator[KeyRing]:
     """A key ring with these keys, for a while."""

@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from foundation.errors import ExitCode
+from foundation.spack import layout_v2, layout_v3
+from foundation.stores.schemes import kind_of
 
 
 class FindingKind(StrEnum):
@@ -34,6 +36,8 @@ INCOMPLETE: Final = frozenset({FindingKind.MISSING, FindingKind.LINK})
 """Something that could be there is not."""
 NOTES: Final = frozenset({FindingKind.NEVER, FindingKind.NOT_CHECKED, FindingKind.LEFT_OVER})
 """Nothing is wrong."""
+_REPAIRABLE: Final = frozenset({FindingKind.MISSING, FindingKind.CHECKSUM, FindingKind.SIZE, FindingKind.MANIFEST})
+_BINARIES: Final = (layout_v2.FOLDER, layout_v3.FOLDER, layout_v3.BLOBS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,20 @@ class VerificationReport:
             return ExitCode.DAMAGED
         return ExitCode.NOT_READY if any(one.kind in INCOMPLETE for one in self.findings) else ExitCode.OK
 
+    @property
+    def remedy(self) -> str:
+        """The command that puts what is damaged or missing there again; empty if nothing is, or none can."""
+        kind = kind_of(self.mirror)
+        found = [one for one in self.findings if one.kind in _REPAIRABLE]
+        if not found or kind is None or not kind.can_be_filled:
+            return ""
+        binaries = [one for one in found if one.key.startswith(_BINARIES) or not kind.holds_sources]
+        words = ["jc mirror create LOCKFILE --to", self.mirror, "--check"]
+        words += ["--binaries"] if binaries else []
+        words += ["--no-sources"] if len(binaries) == len(found) else []
+        words += ["--unsigned"] if not kind.holds_sources else []
+        return " ".join(words)
+
     def as_value(self) -> dict[str, Any]:
         """The report as JSON has it."""
         return {
@@ -90,6 +108,7 @@ class VerificationReport:
             "counts": dict(self.counts),
             "signers": self.signers,
             "findings": [asdict(one) for one in self.findings],
+            "remedy": self.remedy,
         }
 
     def summary(self) -> str:

@@ -44,13 +44,14 @@ class View:
     def read(self, keys: Iterable[str]) -> dict[str, bytes]:
         """The content of those of these that are there."""
         # A link to a file is read as what it leads to: Spack does so.
-        wanted = {key: self._target(key) for key in keys if key and (key in self.objects or not self.is_listed)}
+        wanted = {key: self.target(key) for key in keys if key and (key in self.objects or not self.is_listed)}
         found = {key: content for key, content in read_all(self.store, dict.fromkeys(wanted.values())) if content}
         for key, content in found.items():
             self.objects.setdefault(key, StoredObject(key, len(content.data), 0.0, content.tag))
         return {key: found[target].data for key, target in wanted.items() if target in found}
 
-    def _target(self, key: str) -> str:
+    def target(self, key: str) -> str:
+        """What a key stands for: itself, or what a link of this name leads to."""
         return self.objects[key].leads_to or key if key in self.objects else key
 
 

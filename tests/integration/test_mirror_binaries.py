@@ -6,6 +6,7 @@ The stand-in has nothing installed and writes no index; what a real Spack pushes
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -21,7 +22,10 @@ from click.testing import CliRunner, Result
 
 from foundation.errors import ExitCode
 from foundation.spack.layout_v3 import ARCHIVE_TYPE, INDEX, KEY_INDEX, SPEC_TYPE
+from foundation.spack.source_needs import SourceNeeds
+from foundation.stores.folder import FileSystemStore
 from job_creator.__main__ import main
+from job_creator.mirrors.needs.damage import damaged_binaries
 from tests.integration import recorded_cache
 from tests.integration.recorded_cache import CACHE, RegistryCache, nodes, specs
 from tests.integration.registry_server import digest_of, run_registry
@@ -77,9 +81,9 @@ class Site:
     def create(self, *arguments: str) -> Result:
         return self.run("create", "--from-cache", str(self.cache), *arguments)
 
-    def plan(self, to: str = "") -> dict[str, str]:
+    def plan(self, to: str = "", *arguments: str) -> dict[str, str]:
         """The names of the packages that are needed, and how they stand."""
-        done = self.run("plan", "--json", to=to)
+        done = self.run("plan", "--json", *arguments, to=to)
         assert done.exit_code in (ExitCode.OK, ExitCode.NOT_READY), done.output
         items = json.loads(done.stdout)["items"]
         assert {item["kind"] for item in items} == {"binary"}
@@ -239,6 +243,50 @@ def test_the_old_layout_behind_a_web_server_is_not_taken_for_nothing(site: Site)
         assert site.plan(url) == dict.fromkeys(NEEDED, "missing")
 
 
+def flip(path: Path) -> None:
+    """Change one bit, and nothing that a listing would show."""
+    before = path.stat()
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("media_type", [ARCHIVE_TYPE, SPEC_TYPE])
+def test_what_is_damaged_is_put_there_again_as_verify_says(site: Site, media_type: str) -> None:
+    assert site.create().exit_code == ExitCode.OK
+    whole = files(site.mirror)
+    flip(site.mirror / blob_of("libb", media_type))
+    found = CliRunner().invoke(main, ["mirror", "verify", str(site.mirror), "--deep"])
+    advice = f"jc mirror create LOCKFILE --to {site.mirror.resolve()} --check --binaries --no-sources"
+    assert advice in found.output, found.output
+    assert site.plan() == dict.fromkeys(NEEDED, "present")
+    assert site.plan("", "--check") == {**dict.fromkeys(NEEDED, "present"), "libb": "missing"}
+    assert site.create().exit_code == ExitCode.OK
+    assert files(site.mirror) != whole  # nobody looked
+    # Without another cache, nothing can be done, and it says so.
+    done = site.run("create", "--unsigned", "--check")
+    assert (done.exit_code, "is not installed in this Spack" in done.output) == (ExitCode.NOT_READY, True), done.output
+    done = site.create("--check")
+    assert done.exit_code == ExitCode.OK, done.output
+    assert "1 binaries added" in done.output
+    assert files(site.mirror) == whole
+    assert site.plan("", "--check") == dict.fromkeys(NEEDED, "present")
+
+
+def test_damage_is_found_behind_a_web_server_and_in_the_old_layout(site: Site) -> None:
+    flip(site.cache / blob_of("libb", ARCHIVE_TYPE))
+    with served(site.cache) as url:
+        assert site.plan(url) == dict.fromkeys(NEEDED, "present")
+        assert site.plan(url, "--check") == {**dict.fromkeys(NEEDED, "present"), "libb": "missing"}
+    old = site.home / "old"
+    shutil.copytree(RECORDED / "layout-v2", old)
+    archives = {path.name.rpartition("-")[2][:32]: path for path in old.rglob("*.spack")}
+    assert damaged_binaries(FileSystemStore(old), archives, SourceNeeds()) == set()
+    hash_ = min(archives)
+    flip(archives[hash_])
+    assert damaged_binaries(FileSystemStore(old), archives, SourceNeeds()) == {hash_}
+
+
 @pytest.mark.usefixtures("components")
 def test_binaries_are_planned_for_in_a_registry(site: Site, tmp_path: Path) -> None:
     folder = tmp_path / "registry"
@@ -247,10 +295,16 @@ def test_binaries_are_planned_for_in_a_registry(site: Site, tmp_path: Path) -> N
         cache = RegistryCache(registry, "site/cache")
         assert site.plan(cache.url) == dict.fromkeys(NEEDED, "missing")
         cache.put_all()
-        assert site.plan(cache.url) == dict.fromkeys(NEEDED, "present")
+        assert site.plan(cache.url, "--check") == dict.fromkeys(NEEDED, "present")
         (archive,) = (digest_of(data) for tag, (_, data) in specs().items() if tag.startswith("libb-"))
         digest = archive.removeprefix("sha256:")
-        (folder / "data/docker/registry/v2/blobs/sha256" / digest[:2] / digest / "data").unlink()
+        stored = folder / "data/docker/registry/v2/blobs/sha256" / digest[:2] / digest / "data"
+        flip(stored)
+        assert site.plan(cache.url) == dict.fromkeys(NEEDED, "present")
+        assert site.plan(cache.url, "--check") == {**dict.fromkeys(NEEDED, "present"), "libb": "missing"}
+        done = site.run("create", "--check", "--unsigned", to=cache.url)
+        assert "is not installed in this Spack; install it\n" in done.output, done.output
+        stored.unlink()
         assert site.plan(cache.url) == {**dict.fromkeys(NEEDED, "present"), "libb": "missing"}
         cache.delete(next(tag for tag in specs() if tag.startswith("liba-")))
         assert site.plan(cache.url)["liba"] == "missing"

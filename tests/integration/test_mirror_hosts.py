@@ -216,6 +216,44 @@ def test_a_registry_is_filled_with_binaries_and_installed_from(
         user.require_installed()
 
 
+def flip(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def test_damaged_binaries_in_a_folder_are_pushed_again(toys: Toys, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    options = ("--no-sources",)
+    toys.create(str(mirror), *options)
+    packed = [path for path in (mirror / "blobs").rglob("*") if path.is_file() and path.read_bytes()[:2] == b"\x1f\x8b"]
+    for blob in packed[:3]:
+        flip(blob)
+    found = json.loads(toys.jc("verify", str(mirror), "--deep", "--json", code=ExitCode.DAMAGED))
+    assert "--check --binaries --no-sources" in found["remedy"]
+    assert "binaries added" in toys.create(str(mirror), *options, "--check")
+    toys.jc("verify", str(mirror), "--deep", "-e", str(toys.lock), "--signed")
+
+
+def test_of_damaged_binaries_a_registry_is_told_what_it_takes(toys: Toys, tmp_path: Path) -> None:
+    with run_registry(tmp_path) as registry:
+        mirror = f"oci+http://{registry.host}/site/cache"
+        toys.create(mirror, "--no-sources", "--unsigned")
+        damaged, *_, missing = (
+            path
+            for path in sorted((tmp_path / "data/docker/registry/v2/blobs").rglob("data"))
+            if path.read_bytes()[:2] == b"\x1f\x8b"
+        )
+        missing.unlink()
+        assert set(toys.plan(mirror, ExitCode.NOT_READY).values()) == {"present", "missing"}
+        toys.create(mirror, "--no-sources", "--unsigned")
+        assert set(toys.plan(mirror).values()) == {"present"}
+        flip(damaged)
+        remedy = json.loads(toys.jc("verify", mirror, "--deep", "--json", code=ExitCode.DAMAGED))["remedy"]
+        assert "--check --binaries --no-sources --unsigned" in remedy
+        said = toys.create(mirror, "--no-sources", "--unsigned", "--check", code=ExitCode.NOT_READY)
+        assert "the registry keeps the damaged content that it has of it" in said
+
+
 def test_of_a_registry_without_tls_spack_reads_no_index(toys: Toys, tmp_path: Path) -> None:
     """What a lockfile names is installed; what is in the cache is nowhere listed, and so not reused."""
     with run_registry(tmp_path) as registry:

@@ -5,6 +5,7 @@ Without a Spack, a few lines of shell stand in for the `spack gpg` commands, whi
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import re
@@ -33,6 +34,7 @@ STAND_IN = """\
 set -eu
 export GNUPGHOME=$SPACK_GNUPGHOME
 mkdir -p -m 700 "$GNUPGHOME"
+if [ "$1" = python ]; then echo "$GNUPGHOME"; exit; fi
 shift
 case $1 in
   list)
@@ -202,7 +204,7 @@ def test_whether_there_is_a_key_to_sign_with_is_known_before_anything_is_done(si
         make = ["--batch", "--faked-system-time", "20200101T000000", "--passphrase", "", "--quick-gen-key", name]
         subprocess.run(["gpg", *make, "ed25519", "sign", "10d"], env=environment, check=True, capture_output=True)
         if name == "one":
-            with pytest.raises(RefusedError, match=r"one\): has expired; make it valid again"):
+            with pytest.raises(RefusedError, match=r"one\): has expired; 'jc mirror keys renew --expires 2y"):
                 spack.require_usable("", time.time())
     first, _ = spack.signing()
     with pytest.raises(RefusedError, match="there are 2 signing keys; name one with --key"):
@@ -210,9 +212,18 @@ def test_whether_there_is_a_key_to_sign_with_is_known_before_anything_is_done(si
     spack.require_usable(first.fingerprint, 1577836800.0)
     with pytest.raises(NotThereError, match="no signing key 0123; there are: "):
         spack.require_usable("0123", time.time())
-    # What has expired can be kept, so that it can be made valid again.
+    # What has expired can be kept, and made valid again.
     done = site("keys", "backup", tmp_path / "backup")
     assert done.exit_code == 0, done.output
+    assert site("keys", "renew", "--expires", "2y").exit_code == ExitCode.REFUSED
+    done = site("keys", "renew", "--expires", "2y", "--fingerprint", first.fingerprint)
+    assert (done.exit_code, done.stdout.strip()) == (0, first.fingerprint), done.output
+    spack.require_usable(first.fingerprint, time.time() + 700 * 86400)
+    with pytest.raises(RefusedError, match="has expired"):
+        spack.require_usable(first.fingerprint, time.time() + 800 * 86400)
+    done = site("keys", "renew", "--expires", "no time", "--fingerprint", first.fingerprint)
+    assert done.exit_code == ExitCode.COULD_NOT_ASK
+    assert "cannot be renewed" in done.stderr
 
 
 def test_there_is_no_backup_of_a_key_that_is_not_there(site: Site, tmp_path: Path) -> None:
@@ -228,6 +239,33 @@ def test_a_spack_that_is_not_there_is_told_of(site: Site, tmp_path: Path) -> Non
     done = site("trust", both(tmp_path), "--fingerprint", OWNER["v3"])
     assert done.exit_code == ExitCode.NOT_READY
     assert "no-spack: is not installed" in done.stderr
+
+
+def test_keys_are_published_for_the_group_whatever_the_umask_says(site: Site, tmp_path: Path) -> None:
+    environment = {**os.environ, "GNUPGHOME": str(site.home)}
+    make = ["--batch", "--passphrase", "", "--quick-gen-key", "one", "ed25519", "sign"]
+    subprocess.run(["gpg", *make], env=environment, check=True, capture_output=True)
+    mirror = both(tmp_path)
+    # What Spack does, in short: a file, which the stand-in makes without a list.
+    site.program.write_text(
+        STAND_IN.replace(
+            "  export)",
+            '  publish) mkdir -p "${4#file://}/build_cache/_pgp"\n'
+            '    gpg --batch --armor --output "${4#file://}/build_cache/_pgp/$5.pub" --export "$5"\n'
+            '    printf \'{"keys":{"%s":{}}}\' "$5" > "${4#file://}/build_cache/_pgp/index.json" ;;\n  export)',
+        )
+    )
+    before = os.umask(0o077)
+    try:
+        done = site("keys", "publish", mirror, "--group", grp.getgrgid(os.getegid()).gr_name)
+    finally:
+        os.umask(before)
+    assert done.exit_code == 0, done.output
+    for path in mirror.rglob("*"):
+        wanted = 0o2775 if path.is_dir() else 0o664
+        assert stat.S_IMODE(path.lstat().st_mode) == wanted, path
+        assert path.lstat().st_gid == os.getegid()
+    assert (mirror / "build_cache/_pgp" / f"{done.stdout.strip()}.pub").is_file()
 
 
 class RealSite(Site):

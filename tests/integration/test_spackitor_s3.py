@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from foundation.doors.blocks import sha256_of
 from foundation.errors import CouldNotAskError, ExitCode, NotThereError, RefusedError
 from foundation.stores import s3_parts
 from foundation.stores.bucket import S3Store
@@ -254,7 +255,7 @@ def test_a_mirror_gets_large_files_in_parts(
     sent = {kind: number for kind, number in destination.store.requests.items() if kind in ("PUT", "UploadPart")}
     assert sent == requests
     assert bucket.all_keys() == {"pre/app/app-1.0.tar.gz"}
-    assert destination.digest("app/app-1.0.tar.gz") == hashlib.sha256(content).hexdigest()
+    assert sha256_of(destination.store.stream("app/app-1.0.tar.gz")) == hashlib.sha256(content).hexdigest()
     assert not staged.exists()
 
 

@@ -38,6 +38,7 @@ class _About(TypedDict):
     scopes: tuple[Path, ...]
     cache_dir: Path | None
     endpoint_url: str | None
+    check: bool
 
 
 def _about(command: _Decorated) -> _Decorated:
@@ -71,6 +72,7 @@ def _about(command: _Decorated) -> _Decorated:
             type=click.Path(path_type=Path, file_okay=False),
             help="Where answers of Spack are kept.  [default: spacktainers in XDG_CACHE_HOME]",
         ),
+        click.option("--check", is_flag=True, help="Read all that is there; what is damaged counts as missing."),
         ENDPOINT,
         json_option,
     ):
@@ -106,7 +108,7 @@ def plan(
       jc mirror plan --all --to s3://mirrors/site --binaries --json
     """
     from job_creator.mirrors import places
-    from job_creator.mirrors.needs import comparison, plan_report, sizes
+    from job_creator.mirrors.needs import comparison, damage, plan_report, sizes
 
     if not (sources or binaries):
         raise click.UsageError("nothing to plan: leave out --no-sources or add --binaries")
@@ -115,7 +117,7 @@ def plan(
     locks = _locks(options, spack, about)
     needs = _needs(options, spack, locks, about)
     wanted = comparison.MirrorScope(sources, binaries, about["private"])
-    found = comparison.make_plan(locks, needs, place, wanted)
+    found = damage.check(comparison.make_plan(locks, needs, place, wanted), place, again=about["check"]).plan
     if not offline:
         found = found.with_sizes(sizes.remote_sizes(found.items))
     if as_json:
@@ -175,27 +177,27 @@ def create(
     from foundation.progress import counted_progress
     from job_creator.mirrors import places
     from job_creator.mirrors.filling import creation, opening, pushes, results
-    from job_creator.mirrors.keys.spack_ring import SpackKeys
-    from job_creator.mirrors.needs import comparison
+    from job_creator.mirrors.needs import comparison, damage
 
     order = creation.Order(
         comparison.MirrorScope(sources, binaries or bool(from_cache), about["private"]),
         with_recipes,
         bootstrap,
+        about["check"],
         jobs,
         pushes.BinarySigning(key, unsigned),
         places.store_of(from_cache, about["endpoint_url"], options.environment) if from_cache else None,
     )
     creation.require_possible(order, target)
-    # What is copied is signed already; only if some of it is installed here as well does Spack need a key.
-    if binaries and not (unsigned or dry_run or from_cache):
-        SpackKeys(about["program"]).require_usable(key, time.time())
     spack = _spack(about)
+    if not dry_run:
+        creation.require_ready(spack, order, target, time.time())
     locks = _locks(options, spack, about)
     needs = _needs(options, spack, locks, about)
     if dry_run:
         place = places.open_place(target, about["endpoint_url"], options.environment)
-        _print_created(options, comparison.make_plan(locks, needs, place, order.wanted), None, target, as_json)
+        found = damage.check(comparison.make_plan(locks, needs, place, order.wanted), place, again=order.check).plan
+        _print_created(options, found, None, target, as_json)
         return
     cache = _cache(options, about)
     destination = opening.open_destination(target, about["endpoint_url"], options.environment, group, cache)

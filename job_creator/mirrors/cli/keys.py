@@ -107,6 +107,37 @@ def backup(options: Options, /, file: Path, fingerprint: str | None, program: st
 
 
 @keys.command(
+    "renew",
+    cls=Command,
+    exit_codes=EXIT_CODES,
+)
+@click.option("--expires", required=True, metavar="WHEN", help="After 2y, 6m or on 2030-01-31; 0 is never.")
+@_FINGERPRINT
+@SPACK
+@json_option
+@click.pass_obj
+def renew(options: Options, /, expires: str, fingerprint: str | None, program: str, as_json: bool) -> None:
+    """Let a key count for longer. Also one that has expired: what it has signed is good again.
+
+    Publish it again, and make a new backup: who trusted the key takes its new date from the mirror.
+
+    \b
+    Example:
+      jc mirror keys renew --expires 2y
+    """
+    from foundation.openpgp.keys import whole_fingerprint
+    from job_creator.mirrors.keys.spack_ring import SpackKeys
+
+    del options
+    key = SpackKeys(program).renew(whole_fingerprint(fingerprint) if fingerprint else None, expires)
+    click.echo(json.dumps(key.as_value(), indent=2) if as_json else key.fingerprint)
+    click.echo(
+        f"now publish it: jc mirror keys publish MIRROR --fingerprint {key.fingerprint}; users trust it once more",
+        err=True,
+    )
+
+
+@keys.command(
     "publish",
     cls=Command,
     exit_codes=EXIT_CODES,
@@ -137,8 +168,10 @@ def publish(
     """
     from foundation.errors import RefusedError
     from foundation.openpgp.keys import whole_fingerprint
+    from foundation.spack.program import SpackProgram
     from foundation.stores.folder import FileSystemStore
     from foundation.stores.opening import url_of
+    from job_creator.mirrors.filling.pushes import require_s3
     from job_creator.mirrors.keys.spack_ring import SpackKeys
     from job_creator.mirrors.permissions import permissions_of
     from job_creator.mirrors.sharing import adopt, entries, share
@@ -146,6 +179,7 @@ def publish(
 
     store = store_of(options, mirror, endpoint_url)
     variables = {"AWS_ENDPOINT_URL": endpoint_url, "S3_ENDPOINT_URL": endpoint_url} if endpoint_url else {}
+    require_s3(SpackProgram(program), mirror)
     spack = SpackKeys(program, variables)
     root = Path(store.url) if isinstance(store, FileSystemStore) else None
     if group and not root:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from foundation.spack.source_needs import SourceNeeds
 from foundation.stores.schemes import BUCKET, REGISTRY, kind_of
 from foundation.stores.store import Store
 from job_creator.mirrors import contents
+from job_creator.mirrors.contents import VERIFIED_KEY
 from job_creator.mirrors.filling import bootstrap_mirror, pushes, recipes
 from job_creator.mirrors.filling.destinations import Destination, FolderDestination, RegistryDestination
 from job_creator.mirrors.filling.pushes import BinarySigning
-from job_creator.mirrors.filling.sources import Done, ItemOutcome, damaged, fill, record_needs, tidy
-from job_creator.mirrors.needs import comparison
+from job_creator.mirrors.filling.sources import Done, ItemOutcome, fill, record_needs, tidy
+from job_creator.mirrors.keys.spack_ring import SpackKeys
+from job_creator.mirrors.needs import comparison, damage
 from job_creator.mirrors.needs.comparison import MirrorScope
 from job_creator.mirrors.needs.plan import MirrorItem, MirrorPlan, Status
 from job_creator.mirrors.needs.present_binaries import present_binaries
@@ -37,6 +39,8 @@ class Order:
     """Whether Spack and its recipes are put there, as git repositories."""
     bootstrap: bool = False
     """Whether everything is put there that Spack itself starts from."""
+    check: bool = False
+    """Whether everything that is there already is read, and what is damaged put there again."""
     jobs: int = 4
     """How many sources are fetched at once."""
     signing: BinarySigning = BinarySigning()  # noqa: RUF009 - frozen
@@ -82,19 +86,28 @@ def require_possible(order: Order, destination_url: str) -> None:
         )
 
 
+def require_ready(spack: SpackProgram, order: Order, destination_url: str, now: float) -> None:
+    """Whether this Spack can put binaries there at all, before anything is fetched. `now` is in seconds since 1970.
+
+    Raises `NotThereError` and `RefusedError` for keys, `NotThereError` for what its Python lacks, `CouldNotAskError`.
+    """
+    if not order.wanted.binaries:
+        return
+    pushes.require_s3(spack, destination_url)
+    # What is copied is signed already; only if some of it is installed here as well does Spack need a key.
+    if not (order.signing.unsigned or order.source_cache):
+        SpackKeys(spack.program).require_usable(order.signing.key, now)
+
+
 def plan(
     locks: Sequence[Lock], needs: SourceNeeds, destination: Destination | RegistryDestination, order: Order
 ) -> MirrorPlan:
-    """What has to be put there; a file of the mirror with another checksum counts as missing."""
+    """What has to be put there; what is damaged there counts as missing, and what was found right is remembered."""
     found = comparison.make_plan(locks, needs, destination.place, order.wanted)
-    if isinstance(destination, RegistryDestination):
-        return found
-    wrong = set(damaged(destination, [item for item in found.of(Status.PRESENT) if item.source]))
-    if not wrong:
-        return found
-    reason = "what is there does not have the checksum of the recipe; it is fetched anew"
-    items = (replace(item, status=Status.MISSING, reason=reason) if item in wrong else item for item in found.items)
-    return replace(found, items=tuple(items))
+    checked = damage.check(found, destination.place, again=order.check)
+    if checked.is_news and not isinstance(destination, RegistryDestination):
+        destination.store.write(VERIFIED_KEY, damage.verified_as_json(checked.verified))
+    return checked.plan
 
 
 def create(
@@ -150,12 +163,31 @@ def _binaries(
         put = pushes.push(spack, destination, missing, order.signing, private=order.wanted.private)
     left = missing.keys() - put
     if order.source_cache and left and not isinstance(destination, RegistryDestination):
-        put |= pushes.copy(order.source_cache, destination, left, order.signing)
-    there: Mapping[str, int] = {}
+        put |= pushes.copy(order.source_cache, destination, left, order.signing, anew=order.check)
+    there: Collection[str] = ()
     if put:
         pushes.update_index(spack, destination, order.signing)
-        there = present_binaries(destination.place, put, found.needs)
-    return frozenset(there), tuple(item for hash_, item in missing.items() if hash_ not in there)
+        there = present_binaries(destination.place, put, found.needs).keys()
+        if order.check:
+            there -= damage.damaged_binaries(destination.place, put, found.needs)
+    lacking = {hash_: item for hash_, item in missing.items() if hash_ not in there}
+    reasons = {hash_: _why_missing(destination, order, is_put=hash_ in put) for hash_ in lacking}
+    return frozenset(there), tuple(replace(item, reason=reasons[hash_]) for hash_, item in lacking.items())
+
+
+def _why_missing(destination: Destination | RegistryDestination, order: Order, *, is_put: bool) -> str:
+    is_registry = isinstance(destination, RegistryDestination)
+    if is_put and is_registry:
+        # Content is stored by its digest; distribution/distribution looks no further than whether there is some.
+        return (
+            "was pushed, and the registry keeps the damaged content that it has of it; remove its tag, let the "
+            "registry collect garbage, and run this again"
+        )
+    if is_put:
+        return "was pushed, and what is there is not whole; is somebody else writing to the mirror? Run this again"
+    if order.source_cache:
+        return f"is neither installed in this Spack nor in {order.source_cache.url}"
+    return "is not installed in this Spack; install it" + ("" if is_registry else ", or say --from-cache")
 
 
 def _extras(spack: SpackProgram, locks: Sequence[Lock], destination: FolderDestination, order: Order) -> list[str]:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
-from foundation.doors.blocks import sha256, sha256_of
-from foundation.errors import NotThereError, RefusedError, naming
+from foundation.errors import RefusedError, naming
 from foundation.registries.repository import OciRepository
 from foundation.stores.schemes import folder_url
 from foundation.stores.store import Store
@@ -68,9 +67,6 @@ class Destination(BinaryDestination, Protocol):
     def link(self, path: str, links: Collection[str]) -> None:
         """Let readable names lead to a file that is there."""
 
-    def digest(self, path: str) -> str:
-        """The sha256 of the file that the mirror has under this path."""
-
 
 @dataclass(frozen=True)
 class FolderDestination:
@@ -119,10 +115,6 @@ class FolderDestination:
                     new.unlink(missing_ok=True)
                     raise
 
-    def digest(self, path: str) -> str:
-        """Reads the file. Raises `FileAccessError`."""
-        return sha256(self._path(path))
-
     def _path(self, path: str) -> Path:
         if ".." in path.split("/") or path.startswith("/"):
             raise RefusedError(f"{path}: leads out of the mirror")
@@ -161,10 +153,3 @@ class BucketDestination:
 
     def link(self, path: str, links: Collection[str]) -> None:
         """Nothing: buckets have no links."""
-
-    def digest(self, path: str) -> str:
-        """The sha256 of an object, which is read for it."""
-        try:
-            return sha256_of(self.store.stream(path))
-        except NotThereError:
-            return sha256_of(())

@@ -18,6 +18,7 @@ from foundation.doors.processes import ProcessError
 from foundation.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError, naming
 from foundation.spack.layout_v3 import MANIFESTS, Blob, read_manifest
 from foundation.spack.program import SpackProgram
+from foundation.stores.schemes import BUCKET, kind_of
 from foundation.stores.store import Store
 from job_creator.mirrors.filling.destinations import BinaryDestination, Destination
 from job_creator.mirrors.needs.binaries import SPEC_MANIFESTS, manifest_keys
@@ -42,6 +43,21 @@ class BinarySigning:
         if self.unsigned:
             return ("--unsigned",)
         return ("--key", self.key) if self.key else ()
+
+
+def require_s3(spack: SpackProgram, url: str) -> None:
+    """Raise `NotThereError` if Spack's Python lacks what it writes to buckets with. Raises `CouldNotAskError`."""
+    if kind_of(url) is not BUCKET:
+        return
+    try:
+        spack.run("python", "-c", "import boto3")
+    except ProcessError as error:
+        if "No module named 'boto3" not in str(error):
+            raise CouldNotAskError(f"{spack.program}: what its Python has cannot be told: {error}") from None
+        raise NotThereError(
+            f"{spack.program}: its Python has no boto3, without which Spack writes to no bucket; install it there "
+            "(pip install boto3), or name another Python with SPACK_PYTHON"
+        ) from None
 
 
 def push(
@@ -84,24 +100,27 @@ def update_index(spack: SpackProgram, destination: BinaryDestination, signing: B
         raise CouldNotAskError(f"{destination.url}: Spack could not write the index: {error}") from None
 
 
-def copy(source: Store, destination: Destination, hashes: Collection[str], signing: BinarySigning) -> frozenset[str]:
+def copy(
+    source: Store, destination: Destination, hashes: Collection[str], signing: BinarySigning, *, anew: bool = False
+) -> frozenset[str]:
     """Copy binaries of layout v3 from another build cache, verified, and return those that it has.
 
-    Its public keys and the note of the layout come along. Raises `RefusedError` for what is unsigned, `DamagedError`,
-    `NotThereError` for what the cache lost, and `CouldNotAskError`.
+    Its public keys and the note of the layout come along. What is there in the right size is left, unless `anew`.
+    Raises `RefusedError` for what is unsigned, `DamagedError`, `NotThereError` for what the cache lost, and
+    `CouldNotAskError`.
     """
     keys = manifest_keys(one.key for one in source.list(SPEC_MANIFESTS))
     found = frozenset(hashes) & keys.keys()
     if found and (layout := source.read(_LAYOUT)):
         destination.store.write(_LAYOUT, layout.data)
         for key in [one.key for one in source.list(_KEYS) if _KEY.fullmatch(one.key)]:
-            _copy_manifest(source, destination, key, needs_signature=False)
+            _copy_manifest(source, destination, key, needs_signature=False, anew=anew)
     for hash_ in sorted(found):
-        _copy_manifest(source, destination, keys[hash_], needs_signature=not signing.unsigned)
+        _copy_manifest(source, destination, keys[hash_], needs_signature=not signing.unsigned, anew=anew)
     return found
 
 
-def _copy_manifest(source: Store, destination: Destination, key: str, *, needs_signature: bool) -> None:
+def _copy_manifest(source: Store, destination: Destination, key: str, *, needs_signature: bool, anew: bool) -> None:
     content = source.read(key)
     if content is None:
         raise NotThereError(f"{source.url}/{key}: was there a moment ago; run this again")
@@ -111,14 +130,14 @@ def _copy_manifest(source: Store, destination: Destination, key: str, *, needs_s
     if needs_signature and not manifest.is_signed:
         raise RefusedError(f"{source.url}/{key}: is not signed; --unsigned takes it nevertheless")
     for blob in manifest.blobs:
-        _copy_blob(source, destination, blob)
+        _copy_blob(source, destination, blob, anew=anew)
     # Last, because it leads to the others.
     destination.store.write(key, content.data)
 
 
-def _copy_blob(source: Store, destination: Destination, blob: Blob) -> None:
+def _copy_blob(source: Store, destination: Destination, blob: Blob, *, anew: bool) -> None:
     folder = f"{blob.key.rpartition('/')[0]}/"
-    if any(one.key == blob.key and one.size == blob.size for one in destination.store.list(folder)):
+    if not anew and any(one.key == blob.key and one.size == blob.size for one in destination.store.list(folder)):
         return
     staged = destination.staging / "blob"
     digest = hashlib.sha256()

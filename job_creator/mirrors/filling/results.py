@@ -34,7 +34,7 @@ def result_lines(plan: MirrorPlan, result: Result, place: str) -> Iterator[str]:
         yield from (f"  {line}" for line in item_lines(one.item))
         yield f"    {one.problem}"
     for item in result.missing_binaries:
-        yield f"  binary of {item.packages[0]}: is not installed in this Spack; install it, or say --from-cache"
+        yield from (f"  {line}" for line in item_lines(item))
     yield from result.problems
     if never := plan.of(Status.NEVER):
         yield "can never be mirrored:"
@@ -51,5 +51,6 @@ def result_as_value(result: Result | None) -> dict[str, Any]:
         "failed": [{**item_as_value(one.item), "problem": one.problem} for one in result.outcomes if one.problem],
         "binaries": sorted(result.binaries),
         "missing_binaries": [item.path for item in result.missing_binaries],
+        "missing_because": {item.path: item.reason for item in result.missing_binaries},
         "problems": list(result.problems),
     }

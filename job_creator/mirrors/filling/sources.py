@@ -11,7 +11,7 @@ import json
 import logging
 import queue
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,8 +23,7 @@ from foundation.doors.processes import ProcessError
 from foundation.errors import CouldNotAskError, naming
 from foundation.spack.program import SpackProgram
 from foundation.spack.source_needs import NEEDS_KEY, SourceNeeds, read_needs
-from foundation.stores.store import ChangedError, StoredObject
-from job_creator.mirrors.contents import VERIFIED_KEY
+from foundation.stores.store import ChangedError
 from job_creator.mirrors.filling.destinations import Destination
 from job_creator.mirrors.needs.plan import MirrorItem
 from job_creator.mirrors.needs.questions import SCRIPT
@@ -42,29 +41,6 @@ class ItemOutcome:
 
     item: MirrorItem
     problem: str = ""
-
-
-def damaged(destination: Destination, items: Iterable[MirrorItem]) -> tuple[MirrorItem, ...]:
-    """Those of the items in a mirror that do not have their checksum.
-
-    Each file is read once: what was found right is remembered until the file changes.
-    """
-    before = _verified(destination)
-    known = dict(before)
-    seen = {one.key: one for prefix in {_top(item.path) for item in items} for one in destination.store.list(prefix)}
-    wrong = []
-    for item in items:
-        sha256_wanted = item.source.sha256 if item.source else ""
-        found = seen.get(item.path)
-        if not sha256_wanted or not found or known.get(item.path) == _mark(found, sha256_wanted):
-            continue
-        if destination.digest(item.path) == sha256_wanted:
-            known[item.path] = _mark(found, sha256_wanted)
-        else:
-            wrong.append(item)
-    if known != before:
-        destination.store.write(VERIFIED_KEY, json.dumps(known, indent=0, sort_keys=True).encode())
-    return tuple(wrong)
 
 
 def fill(
@@ -205,20 +181,3 @@ def tidy(staging: Path) -> None:
         shutil.rmtree(staging)
         staging.parent.rmdir()
         staging.parent.parent.rmdir()
-
-
-def _verified(destination: Destination) -> dict[str, str]:
-    content = destination.store.read(VERIFIED_KEY)
-    try:
-        value = json.loads(content.data) if content else {}
-    except ValueError:
-        return {}
-    return {str(key): str(mark) for key, mark in value.items()} if isinstance(value, Mapping) else {}
-
-
-def _mark(found: StoredObject, sha256_wanted: str) -> str:
-    return f"{found.tag} {found.size} {sha256_wanted}"
-
-
-def _top(path: str) -> str:
-    return f"{path.partition('/')[0]}/"

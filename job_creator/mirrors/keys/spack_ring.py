@@ -17,7 +17,7 @@ from typing import Final
 from foundation.doors.processes import ProcessError
 from foundation.errors import CouldNotAskError, DamagedError, FileAccessError, NotThereError, RefusedError, naming
 from foundation.openpgp.keys import Key
-from foundation.openpgp.ring import key_ring
+from foundation.openpgp.ring import extend, key_ring
 from foundation.spack.program import SpackProgram
 
 _SECONDS: Final = 900.0
@@ -80,8 +80,8 @@ class SpackKeys:
             raise RefusedError(f"there are {len(chosen)} signing keys; name one with --key:\n{names}")
         if chosen[0].is_over(now):
             raise RefusedError(
-                f"{chosen[0]}: has expired; make it valid again (gpg --homedir … --quick-set-expire "
-                f"{chosen[0].fingerprint} 2y) and publish it again, so that what it has signed stays good"
+                f"{chosen[0]}: has expired; 'jc mirror keys renew --expires 2y --fingerprint {chosen[0].fingerprint}' "
+                "makes it valid again, so that what it has signed stays good"
             )
 
     def trust(self, key: Key, data: bytes) -> None:
@@ -123,17 +123,31 @@ class SpackKeys:
             _keep(secret, backup, keys)
         return keys
 
+    def renew(self, fingerprint: str | None, expires: str) -> Key:
+        """Let a key, expired or not, count until another day (`2y`, `6m`, `2030-01-31`, `0` is for ever).
+
+        Raises `NotThereError` if there is no such key, `RefusedError` if there are several and none is named, and
+        `CouldNotAskError` if gpg does not do it.
+        """
+        key = self._only(fingerprint)
+        extend(Path(self.home()), key.fingerprint, expires)
+        return next(one for one in self.signing() if one.fingerprint == key.fingerprint)
+
     def publish(self, url: str, fingerprint: str | None) -> Key:
         """Put the public half of the signing key into a mirror, with the list of keys there.
 
         Raises `NotThereError` if there is no such key, and `RefusedError` if there are several and none is named.
         """
+        key = self._only(fingerprint)
+        # Without a name, Spack would publish every key that it trusts, whosesoever it is.
+        self._gpg("publish", "--rebuild-index", "--mirror-url", url, key.fingerprint)
+        return key
+
+    def _only(self, fingerprint: str | None) -> Key:
         keys = self._chosen(fingerprint)
         if len(keys) > 1:
             names = "\n".join(f"  {key}" for key in keys)
             raise RefusedError(f"there are {len(keys)} signing keys; name one with --fingerprint:\n{names}")
-        # Without a name, Spack would publish every key that it trusts, whosesoever it is.
-        self._gpg("publish", "--rebuild-index", "--mirror-url", url, keys[0].fingerprint)
         return keys[0]
 
     def _chosen(self, fingerprint: str | None) -> tuple[Key, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import re
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 from foundation.doors.files import write_files
 from foundation.doors.processes import ProcessError
-from foundation.errors import CouldNotAskError, NotThereError
+from foundation.errors import CouldNotAskError, NotThereError, RefusedError
 from foundation.registries.published import SPELLINGS
 from foundation.spack.program import SpackProgram
 from foundation.yaml_io import dump
@@ -25,6 +26,8 @@ LOCKFILE: Final = "spack.lock"
 _MANIFESTS: Final = (".yaml", ".yml")
 _NOT_FOR_MIRRORS: Final = ("ci", "mirrors", "view")
 """Sections of a container's environment that say nothing of what its packages are."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +63,8 @@ def find_locks(
         for one, path in found
         if path or one not in specs
     ]
+    for one in specs:
+        _require_no_environment(spack, one)
     if specs:
         locks.append(_concretized(spack, {"spack": {"specs": specs, "view": False}}, " ".join(specs)))
     if everything:
@@ -90,6 +95,20 @@ def _file(wanted: str) -> Path | None:
     if "/" in wanted or wanted.endswith((".lock", *_MANIFESTS)):
         raise NotThereError(f"{path}: no such file")
     return None
+
+
+def _require_no_environment(spack: SpackProgram, wanted: str) -> None:
+    """Raise `RefusedError` for a spec that is also the name of an environment that Spack keeps: which one is meant?"""
+    if not _NAME.fullmatch(wanted):
+        return
+    try:
+        folder = spack.run("location", "-e", wanted).strip()
+    except ProcessError:
+        return  # there is none, or Spack will say what is wrong with it in a moment
+    raise RefusedError(
+        f"{wanted}: Spack has an environment of this name; say {Path(folder) / LOCKFILE} if that is meant, "
+        f"or {wanted}@: for the package"
+    )
 
 
 class _Definitions:

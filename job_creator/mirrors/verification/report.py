@@ -28,3 +28,5 @@ def print_report(report: VerificationReport) -> None:
         click.echo("its binaries are not signed: Spack takes them only where its mirror says 'signed: false'")
     for fingerprint in report.signers:
         click.echo(f"signed by {fingerprint}")
+    if report.remedy:
+        click.echo(f"what can be had again is put there by: {report.remedy}")

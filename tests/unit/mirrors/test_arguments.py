@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from foundation.errors import NotThereError, RefusedError
+from foundation.errors import CouldNotAskError, NotThereError, RefusedError
 from foundation.spack.program import SpackProgram
 from foundation.spack.releases import SpackLine
 from foundation.spack.source_needs import PackageNeeds, Source, SourceKind
@@ -21,12 +21,14 @@ from job_creator.mirrors.configuration.holdings import configuration
 from job_creator.mirrors.filling import recipes
 from job_creator.mirrors.filling.destinations import FolderDestination
 from job_creator.mirrors.filling.opening import open_destination
+from job_creator.mirrors.filling.pushes import require_s3
 from job_creator.mirrors.filling.recipes import WantedCommit
 from job_creator.mirrors.filling.sources import tidy
 from job_creator.mirrors.needs.locks import Repository, find_locks
 from job_creator.mirrors.needs.plan import MirrorItem, Status
 from job_creator.mirrors.needs.sizes import remote_sizes
 from job_creator.mirrors.permissions import Permissions
+from tests.programs import write_program
 from tests.unit.spackitor.mirrors import LAYOUTS, LayoutName, Made, MadeMirror
 
 
@@ -46,6 +48,31 @@ def test_a_folder_or_a_manifest_is_never_taken_for_a_spec(tmp_path: Path, monkey
     (tmp_path / "hdf5" / "spack.lock").touch()
     with pytest.raises(NotThereError, match=r"spack.yaml: is no lockfile; name .*hdf5/spack.lock"):
         named(tmp_path, str(manifest))
+
+
+def test_a_name_of_an_environment_is_not_taken_for_that_of_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "import sys\nassert sys.argv[1:] == ['location', '-e', 'hdf5'], sys.argv\nprint('/spack/env/hdf5')\n"
+    write_program(tmp_path / "spack", code)
+    spack = SpackProgram(str(tmp_path / "spack"))
+    with pytest.raises(RefusedError, match=r"say /spack/env/hdf5/spack.lock if that is meant, or hdf5@: for the pack"):
+        find_locks(("hdf5",), Repository(tmp_path, "spacktainers.yaml", {}), spack, everything=False)
+
+
+def test_a_python_that_cannot_write_to_buckets_is_found_first(tmp_path: Path) -> None:
+    spack = SpackProgram(str(tmp_path / "spack"))
+    for code, error, said in (
+        ("raise ModuleNotFoundError(\"No module named 'boto3'\")", NotThereError, "its Python has no boto3"),
+        ("raise SystemExit('broken')", CouldNotAskError, "broken"),
+    ):
+        write_program(tmp_path / "spack", f"{code}\n")
+        require_s3(spack, "/a/folder")
+        with pytest.raises(error, match=said):
+            require_s3(spack, "s3://bucket/mirror")
+    write_program(tmp_path / "spack", "")
+    require_s3(spack, "s3://bucket/mirror")
 
 
 def test_an_empty_folder_is_not_exported(tmp_path: Path) -> None:
