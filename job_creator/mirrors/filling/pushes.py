@@ -105,7 +105,7 @@ def copy(
 ) -> frozenset[str]:
     """Copy binaries of layout v3 from another build cache, verified, and return those that it has.
 
-    Its public keys and the note of the layout come along. What is there in the right size is left, unless `anew`.
+    Its public keys and the note of the layout come along. A blob that is there in its size stays, unless `anew`.
     Raises `RefusedError` for what is unsigned, `DamagedError`, `NotThereError` for what the cache lost, and
     `CouldNotAskError`.
     """

@@ -1,4 +1,4 @@
-"""What a mirror has and is not what it should be: read, and held against its checksums.
+"""Sources and binaries that a mirror has with the wrong content: read, and held against its checksums.
 
 Each source is read once: what was found right is remembered until the file changes. Binaries, and sources once more,
 are read when that is asked for.
@@ -41,7 +41,7 @@ class CheckedPlan:
 
 
 def check(found: MirrorPlan, place: MirrorPlace | None, *, again: bool) -> CheckedPlan:
-    """Hold what is there against its checksums; `again`, also binaries and what was found right before.
+    """Hold what the mirror has against its checksums; `again`, also binaries and what was found right before.
 
     Behind web servers, sources are only read `again`. Raises `CouldNotAskError` and `FileAccessError`.
     """
