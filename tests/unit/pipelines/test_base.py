@@ -69,7 +69,7 @@ def test_the_plan_is_one_line_per_decision_in_a_job_log(repository: Path) -> Non
     lines = jc("-C", str(repository), "plan", "--offline").stdout.splitlines()
     assert lines[0].split() == ["WHAT", "NAME", "ARCH", "ACTION", "WHY"]
     assert [line for line in lines if line.startswith("environment")] == [
-        "environment  hdf5                amd64  concretize    compiles only what the build cache lacks"
+        "environment  hdf5                        amd64  concretize    compiles only what the build cache lacks"
     ]
     assert "\x1b" not in "".join(lines)
 

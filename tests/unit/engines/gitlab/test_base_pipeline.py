@@ -233,8 +233,9 @@ def test_the_moving_tag_follows_even_when_nothing_is_built() -> None:
 
 
 def test_branches_move_their_own_tag() -> None:
-    assert inputs(environment=BRANCH).moving_tag == "feature-x-1"
-    assert inputs(environment=MERGE_REQUEST).moving_tag == "main"
+    assert inputs(environment=BRANCH).moving_tag.startswith("branch__feature-x-1-")
+    assert inputs(environment=MERGE_REQUEST).moving_tag.startswith("branch__main-")
+    assert inputs(environment={**BRANCH, "CI_COMMIT_REF_NAME": "latest"}).moving_tag == "branch__latest"
     assert inputs().moving_tag == "latest"
 
 
