@@ -8,7 +8,7 @@ import click
 
 from foundation.command_line import CONTEXT_SETTINGS, Group
 from job_creator import __version__
-from spackitor.cli import inspection, removal, roots
+from spackitor.cli import inspection, removal, roots, trees
 
 
 @click.group(cls=Group, exit_codes=(), context_settings=CONTEXT_SETTINGS)
@@ -43,6 +43,7 @@ for _command in (
     inspection.check,
     inspection.index,
     inspection.reindex,
+    trees.delete_tree,
 ):
     main.add_command(_command)
 
