@@ -25,7 +25,7 @@ from job_creator.builds.durations import default_durations
 from job_creator.builds.merge import Merged
 from job_creator.builds.steps import Demand
 from job_creator.engines.gitlab.generated import Generated
-from job_creator.engines.gitlab.jobs.packages import PackagePlace, step_of
+from job_creator.engines.gitlab.jobs.packages import PackagePlace
 from job_creator.engines.gitlab.packing.partition import RUNNERS, lower_bound
 from job_creator.engines.gitlab.packing.pipelines import Packed, PackRequest, pack, package_work
 from job_creator.engines.gitlab.packing.summary import files_by_path
@@ -58,7 +58,8 @@ def expecting(merged: Merged, seconds: Mapping[str, float]) -> Merged:
 
 def ratios(merged: Merged, packed: Packed, seconds: Mapping[str, float]) -> list[float]:
     """Makespan against the lower bound for each number of runners; service jobs take no time."""
-    simulation = prepare(files_by_path(packed), packed.files[0].name, lambda name, _: seconds.get(step_of(name), 0.0))
+    taken = {name: seconds[key] for name, key in packed.built_by.items()}
+    simulation = prepare(files_by_path(packed), packed.files[0].name, lambda name, _: taken.get(name, 0.0))
     return [simulation.run(runners).makespan / lower_bound(merged.edges, seconds, runners) for runners in RUNNERS]
 
 

@@ -6,12 +6,18 @@ Source of the keywords: GitLab docs, "CI/CD YAML syntax reference".
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from job_creator.engines.gitlab.sizes import parsed_size
+
 MAX_HIDDEN_NAME = 15
+HIDDEN_ENTRY = 140
+"""About the bytes that a hidden job takes besides what it says: its name, and its place in the table of jobs."""
 
 RunCondition = Literal["on_success", "always"]
 
@@ -73,7 +79,7 @@ class Job:
 
     name: str
     kind: str
-    """Jobs of one kind share a hidden job that holds what they have in common."""
+    """Jobs of one kind share a hidden job that holds what they have in common (`AnyJob.kind`)."""
     stage: str
     script: tuple[str, ...]
     image: str
@@ -144,7 +150,7 @@ class AnyJob(Protocol):
 
     @property
     def kind(self) -> str:
-        """Jobs of one kind share a hidden job."""
+        """Jobs of one kind share a hidden job; the kinds `a/b` and `a/c` share one more, `.a`."""
 
     @property
     def stage(self) -> str:
@@ -171,8 +177,7 @@ class Pipeline(Generic[J]):
     def document(self) -> dict[str, Any]:
         """The pipeline as GitLab reads it. What jobs of one kind have in common stands once, in a hidden job."""
         used = [stage for stage in self.stages if any(job.stage == stage for job in self.jobs)]
-        hidden = _hidden_names(job.kind for job in self.jobs)
-        jobs = [(job.name, hidden[job.kind], job.document()) for job in self.jobs]
+        jobs = [(job.name, job.kind, job.document()) for job in self.jobs]
         return {"workflow": {"rules": [{"when": "always"}]}, "stages": used, **_hoist(jobs)}
 
 
@@ -199,25 +204,71 @@ def _hidden_names(kinds: Iterable[str]) -> dict[str, str]:
     """A name for each kind's hidden job, of 15 characters at most: longer ones take twice the memory in every job."""
     names: dict[str, str] = {}
     for kind in dict.fromkeys(kinds):
-        name = f".{kind}"
+        called = kind.rpartition("/")[2]
+        name = f".{called}"
         if len(name) > MAX_HIDDEN_NAME or name in names.values():
-            name = f".{kind[: MAX_HIDDEN_NAME - 5]}~{len(names)}"
+            name = f".{called[: MAX_HIDDEN_NAME - 5]}~{len(names)}"
         names[kind] = name
     return names
 
 
 def _hoist(jobs: Sequence[tuple[str, str, dict[str, Any]]]) -> dict[str, Any]:
-    bases: dict[str, dict[str, Any]] = {}
-    for base in dict.fromkeys(base for _, base, _ in jobs):
-        documents = [document for _, own, document in jobs if own == base]
-        shared = _common(documents) if len(documents) > 1 else {}
-        if shared:
-            bases[base] = shared
-    result: dict[str, Any] = dict(bases)
-    for name, base, document in jobs:
-        own = _without(document, bases[base]) if base in bases else document
-        result[name] = {**({"extends": base} if base in bases else {}), **own}
-    return result
+    """The jobs, given with kind and document, with hidden ones that hold what several of them say.
+
+    `extends` goes from a job to those that say exactly the same, to its kind, to its family of kinds, as far as there
+    are such; GitLab follows it ten levels deep.
+    """
+    families = _families(kind for _, kind, _ in jobs)
+    names = _hidden_names([*(kind for _, kind, _ in jobs), *families.values()])
+    of_kind: dict[str, list[dict[str, Any]]] = {}
+    for _, kind, document in jobs:
+        of_kind.setdefault(kind, []).append(document)
+    shared = {kind: _common(documents) for kind, documents in of_kind.items()}
+    of_family = {
+        family: _common([shared[kind] for kind in families if families[kind] == family])
+        for family in dict.fromkeys(families.values())
+    }
+    hidden = {names[family]: common for family, common in of_family.items() if common}
+    hidden |= {names[kind]: shared[kind] for kind in of_kind if len(of_kind[kind]) > 1 and shared[kind]}
+    kinds = {names[kind]: kind for kind in of_kind}
+    result = {
+        name: _extending(names.get(families.get(kinds.get(name, ""), ""), ""), common, hidden)
+        for name, common in hidden.items()
+    }
+    for name, kind, document in jobs:
+        base = names[kind] if names[kind] in hidden else names.get(families.get(kind, ""), "")
+        result[name] = _extending(base, document, hidden)
+    return _told_once(result, [name for name, _, _ in jobs])
+
+
+def _extending(base: str, document: Mapping[str, Any], hidden: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What a document says besides the hidden job of that name, where there is one."""
+    return {"extends": base, **_without(document, hidden[base])} if base in hidden else dict(document)
+
+
+def _told_once(document: dict[str, Any], jobs: Iterable[str]) -> dict[str, Any]:
+    """The same, with a hidden job for what several jobs say word for word, where that takes less room."""
+    alike: dict[str, list[str]] = {}
+    for name in jobs:
+        if "extends" in document[name] and len(document[name]) > 1:
+            alike.setdefault(json.dumps(document[name]), []).append(name)
+    hidden: dict[str, Any] = {}
+    told: dict[str, Any] = {}
+    for names in alike.values():
+        whole = document[names[0]]
+        short = {"extends": f"{whole['extends'][: MAX_HIDDEN_NAME - 4]} {len(hidden) + 1}"}
+        if parsed_size(whole) + HIDDEN_ENTRY + len(names) * parsed_size(short) < len(names) * parsed_size(whole):
+            hidden[short["extends"]] = whole
+            told |= dict.fromkeys(names, short)
+    bases = {name: value for name, value in document.items() if name.startswith(".")}
+    return {**bases, **hidden, **{name: told.get(name, value) for name, value in document.items() if name not in bases}}
+
+
+def _families(kinds: Iterable[str]) -> dict[str, str]:
+    """The families, by kind, of those that have more than one kind."""
+    found = {kind: kind.partition("/")[0] for kind in kinds if "/" in kind}
+    members = Counter(found.values())
+    return {kind: family for kind, family in found.items() if members[family] > 1}
 
 
 def _common(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

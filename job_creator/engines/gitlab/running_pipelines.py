@@ -16,6 +16,7 @@ from foundation.graph import GraphError, topological_order
 from job_creator.builds.durations import Durations
 from job_creator.engines.gitlab.generated import NAME_VARIABLE
 from job_creator.engines.gitlab.objects import expand
+from job_creator.engines.gitlab.package_names import built_by
 
 Seconds = Callable[[str, Mapping[str, Any]], float]
 """The expected seconds of a job with a script, from its name in the file and its keywords, `extends` resolved."""
@@ -32,8 +33,9 @@ _RUNNING: Final = frozenset(["on_success", "always", "delayed"])
 def expected_by(durations: Durations) -> Seconds:
     """What jobs are expected to take: those that build a package as long as that, all others what a service takes."""
 
-    def seconds(_: str, keywords: Mapping[str, Any]) -> float:
-        package = (keywords.get("variables") or {}).get(NAME_VARIABLE)
+    def seconds(name: str, keywords: Mapping[str, Any]) -> float:
+        named, _ = built_by(name) or ("", "")
+        package = (keywords.get("variables") or {}).get(NAME_VARIABLE, named)
         return durations.of_package(str(package)) if package else durations.service
 
     return seconds

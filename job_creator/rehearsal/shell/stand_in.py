@@ -94,9 +94,10 @@ def _answer(arguments: Sequence[str], environment: Mapping[str, str], say: Say) 
 def _rebuild(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
     """`spack ci rebuild`: dependencies have to be in the cache; the package itself is pushed to it."""
     del arguments
-    hash_ = environment["SPACK_JOB_SPEC_DAG_HASH"]
+    letters = environment["SPACK_JOB_SPEC_DAG_HASH"]
     nodes = json.loads(read_file(Path(environment["SPACK_ENV"]) / "spack.lock"))["concrete_specs"]
     store = _store(_environment(environment), environment)
+    (hash_,) = (one for one in nodes if one.startswith(letters))
     node = nodes[hash_]
     if store.read(binaries.manifest_key(node)) is not None:
         say(f"{node['name']} is in the build cache already")

@@ -15,10 +15,12 @@ from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE, SPACK_RETRIES, Generated
 from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob, resource_group
+from job_creator.engines.gitlab.package_names import says_all
 from job_creator.environments.merged import usual_variables
 from job_creator.environments.setting import Setting
 from job_creator.scripts.rendering import render
 
+STAGE_COLLECT: Final = "collect"
 STAGE_BUILD: Final = "build"
 STAGE_SERVICES: Final = "services"
 STAGE_INDEX: Final = "index"
@@ -38,7 +40,7 @@ _DISPLAY_ONLY: Final = frozenset(
 _SCRIPTS: Final = ("before_script", "script", "after_script")
 _ORDER: Final = ("stage", "needs", "dependencies", "when", "rules", "interruptible")
 """Keywords that say when a job runs. That follows from the graph, whatever is written."""
-_OURS: Final = (*_ORDER, "retry", "variables", "image", "tags", "timeout", *_SCRIPTS)
+_OURS: Final = (*_ORDER, "retry", "variables", "image", "tags", "timeout", "artifacts", *_SCRIPTS)
 _RETRY: Final = {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)}
 
 
@@ -59,22 +61,34 @@ class PackagePlace(JobPlace):
         return demand
 
 
-def job_name(step: Step, place: JobPlace) -> str:
-    """Unique, and short enough to be needed by others: Spack's own name from 1.0 on, its version cut if it must be."""
-    end = f" /{step.hash}"
-    return step.named[: place.site.gitlab.limits.max_needed_name - len(end)] + end
+def origin_job(container: Generated, place: PackagePlace) -> RawJob:
+    """The job that brings the environment of a container into the pipeline of its packages.
+
+    Package jobs need it by its name alone. Each of them could fetch the environment from the job that generated it;
+    that need takes more of a pipeline's size than all others of a package together.
+    """
+    folder = f"{project_files.environments_folder(place.name)}/{container.container}/"
+    origin = next((job.origin for job in container.jobs.values() if job.origin), None)
+    named = origin or {"pipeline": place.pipeline_id, "job": names.environment_job(container.container, place.name)}
+    return small_job(
+        origin_name(container.container),
+        STAGE_COLLECT,
+        [{"pipeline": str(named["pipeline"]), "job": str(named["job"])}],
+        render("collect_artifacts.sh.j2", folder=folder),
+        place,
+        artifacts={"paths": [folder], "expire_in": place.site.gitlab.artifact_expiry},
+    )
 
 
-def step_of(job: str) -> str:
-    """The DAG hash that a package job's name ends with; of other names whatever stands last."""
-    return job.rpartition(" /")[2]
+def origin_name(container: str) -> str:
+    """The job that brings a container's environment."""
+    return f"env {container}"
 
 
-def package_job(step: Step, origin: Generated, needs: Sequence[Any], place: PackagePlace) -> RawJob:
+def package_job(step: Step, name: str, origin: Generated, needs: Sequence[str], place: PackagePlace) -> RawJob:
     """The job that runs a step.
 
-    `origin` is the pipeline of the step's environment; `needs` are needs of jobs of the same pipeline, as GitLab reads
-    them.
+    `origin` is the pipeline of the step's environment; `needs` are jobs of the same pipeline.
     """
     written = origin.jobs[step.hash].keywords
     settings = place.architecture.settings_of(step.package)
@@ -84,21 +98,26 @@ def package_job(step: Step, origin: Generated, needs: Sequence[Any], place: Pack
         **settings.variables,
         **step.demand.resources.variables(),
         **_variables_of_environment(written, place),
-        HASH_VARIABLE: step.hash,
-        NAME_VARIABLE: step.package,
     }
+    for variable in (HASH_VARIABLE, NAME_VARIABLE):
+        variables.pop(variable, None)
+    if not says_all(name, step):
+        variables |= {HASH_VARIABLE: step.hash, NAME_VARIABLE: step.package}
     return RawJob(
-        job_name(step, place),
-        step.environment,
+        name,
+        f"package/{step.environment}",
         {
             "stage": STAGE_BUILD,
             "rules": [{"when": "on_success"}],
             "image": _image(written.get("image"), place),
             "tags": _tags(written, place, settings.runner_tags),
-            **_scripts({**written, "script": list(step.command)}, place),
+            **_told(_scripts({**written, "script": list(step.command)}, place)),
             **_other_keywords(written),
+            **_artifacts(written.get("artifacts"), place),
             "variables": variables,
-            "needs": [_origin(step, origin, place), *needs],
+            "needs": [origin_name(step.environment), *needs],
+            # The environment alone: what other packages leave are logs.
+            "dependencies": [origin_name(step.environment)],
             "timeout": written.get("timeout") or settings.timeout or place.timeout("packages", "6 hours"),
             "retry": _retry(written.get("retry")),
             "interruptible": True,
@@ -221,15 +240,46 @@ def _job_at_mirror(name: str, mirror: str, keywords: Mapping[str, Any], place: P
     )
 
 
-def _origin(step: Step, origin: Generated, place: PackagePlace) -> dict[str, Any]:
-    """The job that generated the environment, as Spack wrote it down, or where that is by our names.
+def small_job(name: str, stage: str, needs: Sequence[Any], script: str, place: PackagePlace, **more: Any) -> RawJob:
+    """A job that takes seconds and needs neither Spack nor the repository."""
+    return RawJob(
+        name,
+        stage,
+        {
+            "stage": stage,
+            "image": {"name": place.site.images.job_creator, "entrypoint": [""]},
+            "tags": list(place.architecture.tags("tools")),
+            "rules": [{"when": "on_success"}],
+            "needs": list(needs),
+            "script": [script],
+            "variables": {"GIT_STRATEGY": "none", **place.architecture.job_variables("tools")},
+            "timeout": "10 minutes",
+            "retry": {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)},
+            "interruptible": True,
+            **more,
+        },
+    )
 
-    Its artifacts are fetched by name from that pipeline, so a retried job there is found as well.
+
+def _told(scripts: Mapping[str, Any]) -> dict[str, Any]:
+    """Scripts of a package job that know from the job's name what it builds.
+
+    `after_script` runs in a shell of its own, which is told where it asks.
     """
-    written = origin.jobs[step.hash].origin
-    if written is not None:
-        return {"pipeline": str(written["pipeline"]), "job": str(written["job"])}
-    return {"pipeline": place.pipeline_id, "job": names.environment_job(step.environment, place.name)}
+    first = "before_script" if "before_script" in scripts else "script"
+    asking = {first, *(["after_script"] if "SPACK_JOB_SPEC" in str(scripts.get("after_script")) else [])}
+    told = render("spec_of_job.sh.j2")
+    return {
+        key: [told, *([lines] if isinstance(lines, str) else lines)] if key in asking else lines
+        for key, lines in scripts.items()
+    }
+
+
+def _artifacts(written: Any, place: PackagePlace) -> dict[str, Any]:
+    """Logs and what reproduces a build, kept as long as everything else that a pipeline leaves."""
+    if not isinstance(written, Mapping):
+        return {}
+    return {"artifacts": {"expire_in": place.site.gitlab.artifact_expiry, **written}}
 
 
 def _tags(written: Mapping[str, Any], place: PackagePlace, of_package: Sequence[str] | None = None) -> list[str]:

@@ -9,7 +9,6 @@ from typing import Any, Final
 from foundation.graph import critical_path
 from foundation.shown import shown_duration
 from job_creator.builds.merge import Merged
-from job_creator.engines.gitlab.jobs.packages import step_of
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.packing.partition import lower_bound
 from job_creator.engines.gitlab.packing.pipelines import Packed
@@ -120,7 +119,8 @@ def _pipelines(packed: Packed) -> Iterator[PipelineSummary]:
 
 def _makespans(merged: Merged, packed: Packed, service: float) -> Iterator[Makespan]:
     root, *_ = packed.files
-    simulation = prepare(files_by_path(packed), root.name, lambda name, _: merged.seconds.get(step_of(name), service))
+    seconds = {name: merged.seconds[key] for name, key in packed.built_by.items()}
+    simulation = prepare(files_by_path(packed), root.name, lambda name, _: seconds.get(name, service))
     for runners in RUNNERS:
         yield Makespan(runners, simulation.run(runners).makespan, lower_bound(merged.edges, merged.seconds, runners))
 

@@ -24,7 +24,7 @@ from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.packing.cuts import Capacity, Weighted
 from job_creator.engines.gitlab.packing.partition import part_dependencies, partition
-from job_creator.engines.gitlab.packing.pipelines import Packed, PackRequest, pack, package_work
+from job_creator.engines.gitlab.packing.pipelines import Packed, PackedFile, PackRequest, pack, package_work
 from job_creator.engines.gitlab.packing.search import Search
 from job_creator.engines.gitlab.packing.summary import files_by_path, summarize
 from job_creator.engines.gitlab.simulation import prepare
@@ -50,13 +50,13 @@ def packed(
     return work.merged, pack(work, PackRequest("spack.artifacts.amd64", "spack_pipeline.yaml", max_jobs))
 
 
-def package_jobs(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The jobs of a document that build packages, by DAG hash."""
-    jobs = expand(document)
+def package_jobs(result: Packed, *files: PackedFile) -> dict[str, dict[str, Any]]:
+    """The jobs that build packages, of all pipelines or of these, by DAG hash."""
     return {
-        job["variables"]["SPACK_JOB_SPEC_DAG_HASH"]: {**job, "name": name}
-        for name, job in jobs.items()
-        if "SPACK_JOB_SPEC_DAG_HASH" in job.get("variables", {})
+        result.built_by[name]: {**job, "name": name}
+        for file in files or result.files
+        for name, job in expand(file.document).items()
+        if name in result.built_by
     }
 
 
@@ -64,9 +64,9 @@ def enforced(result: Packed) -> dict[str, frozenset[str]]:
     """What each package really waits for: needs inside its pipeline, and all of the children before it."""
     root, *children = result.files
     if not children:
-        return _inside(root.document)
+        return _inside(result, root)
     jobs = expand(root.document)
-    inside = {f"packages {number}": _inside(child.document) for number, child in enumerate(children, start=1)}
+    inside = {f"packages {number}": _inside(result, child) for number, child in enumerate(children, start=1)}
     earlier = reachable({name: _local_needs(job) & set(jobs) for name, job in jobs.items()})
     return {
         node: needs.union(*(inside[bridge].keys() for bridge in earlier[name] & set(inside)))
@@ -80,12 +80,11 @@ def _local_needs(job: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(need["job"] for need in needs if "pipeline" not in need)
 
 
-def _inside(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    jobs = expand(document)
-    names = {name: job.get("variables", {}).get("SPACK_JOB_SPEC_DAG_HASH") for name, job in jobs.items()}
-    needs = {name: _local_needs(job) for name, job in jobs.items()}
-    full = reachable(needs)
-    return {names[name]: frozenset(names[one] for one in full[name] if names[one]) for name in jobs if names[name]}
+def _inside(result: Packed, file: PackedFile) -> dict[str, frozenset[str]]:
+    jobs = expand(file.document)
+    built = result.built_by
+    full = reachable({name: _local_needs(job) for name, job in jobs.items()})
+    return {built[name]: frozenset(built[one] for one in full[name] if one in built) for name in jobs if name in built}
 
 
 def hashed(edges: Edges) -> dict[str, frozenset[str]]:
@@ -97,7 +96,7 @@ def hashed(edges: Edges) -> dict[str, frozenset[str]]:
 def test_every_package_once_in_order_within_all_limits(edges: Edges, max_jobs: int, max_needs: int) -> None:
     text = SITE + f"gitlab: {{limits: {{max_needs: {max_needs}}}}}\n"
     _, result = packed([generated("x", edges)], text=text, max_jobs=max_jobs)
-    built = [key for file in result.files for key in package_jobs(file.document)]
+    built = [key for file in result.files for key in package_jobs(result, file)]
     assert sorted(built) == sorted(map(spack_hash, edges))
     wanted = reachable(hashed(edges))
     real = enforced(result)
@@ -131,7 +130,7 @@ def test_recordings_become_one_pipeline_that_gitlab_accepts(line: str) -> None:
     containers = {"0.21": ["system-benchmarks", "toy-noop"]}.get(line, ["hdf5-tools", "system-benchmarks"])
     merged, result = packed(recording(line, one) for one in containers)
     (file,) = result.files
-    assert len(package_jobs(file.document)) == len(merged.steps)
+    assert len(package_jobs(result, file)) == len(merged.steps)
     assert schema_errors(file.document) == []
     assert file.limits.findings == ()
 
@@ -146,21 +145,18 @@ def test_the_pipeline_is_smaller_than_what_spack_wrote() -> None:
 def test_jobs_are_written_in_the_order_of_their_urgency() -> None:
     """Runners take jobs first come first served."""
     _, result = packed([generated("x", {"llvm": [], "app": ["llvm"], "small": []})])
-    assert [job["variables"]["SPACK_JOB_SPEC_PKG_NAME"] for job in package_jobs(result.files[0].document).values()] == [
-        "llvm",
-        "app",
-        "small",
-    ]
+    assert [job["name"].partition("@")[0] for job in package_jobs(result).values()] == ["llvm", "app", "small"]
 
 
 def test_each_job_fetches_its_own_environment_and_nothing_else() -> None:
-    _, result = packed([generated("x", {"a": [], "b": ["a"]})])
-    job = package_jobs(result.files[0].document)[spack_hash("b")]
-    assert job["needs"] == [
-        {"pipeline": "4711", "job": "generate build cache population job for x for amd64"},
-        {"job": f"a@1.0 /{spack_hash('a')}", "artifacts": False},
-    ]
+    _, result = packed([generated("x", {"a": [], "b": ["a"]}), generated("y", {"c": []})])
+    job = package_jobs(result)[spack_hash("b")]
+    assert job["needs"] == ["env x", f"a@1.0 /{spack_hash('a')}"]
+    assert job["dependencies"] == ["env x"]
     assert job["variables"]["SPACK_CONCRETE_ENV_DIR"] == "jobs_scratch_dir.amd64/x/concrete_environment"
+    brought = expand(result.files[0].document)["env x"]
+    assert brought["needs"] == [{"pipeline": "4711", "job": "generate build cache population job for x for amd64"}]
+    assert brought["artifacts"] == {"paths": ["jobs_scratch_dir.amd64/x/"], "expire_in": "2 weeks"}
 
 
 def test_only_the_default_branch_loads_the_signing_key() -> None:
@@ -190,7 +186,7 @@ def test_no_script_of_a_merge_request_names_the_signing_key(script: str) -> None
     services = {"sign-pkgs": {"script": ["true"], "stage": "stage-sign-pkgs", script: lines}}
     _, result = packed([replace(found, services=services)], environment=MERGE_REQUEST)
     assert "SPACK_DEPLOYMENT_KEY_PRIVATE" not in dump(result.files[0].document)
-    assert package_jobs(result.files[0].document)[spack_hash("a")][script] == ["spack ci rebuild"]
+    assert package_jobs(result)[spack_hash("a")][script][-1] == "spack ci rebuild"
 
 
 def test_the_resource_group_of_an_index_has_only_characters_that_gitlab_allows() -> None:
@@ -224,7 +220,7 @@ def test_the_site_says_how_packages_run() -> None:
         + "gitlab: {pull_policy: if-not-present}\n"
     )
     _, result = packed([generated("x", {"llvm-amdgpu": [], "zlib": []})], text=text)
-    jobs = package_jobs(result.files[0].document)
+    jobs = package_jobs(result)
     llvm, zlib = jobs[spack_hash("llvm-amdgpu")], jobs[spack_hash("zlib")]
     assert (llvm["timeout"], llvm["tags"]) == ("9h", ["huge"])
     assert llvm["variables"]["KUBERNETES_MEMORY_LIMIT"] == "64Gi"
@@ -271,14 +267,14 @@ def test_a_pipeline_over_the_size_limit_splits_by_itself() -> None:
     edges: Edges = {
         f"n{number:03}": frozenset({f"n{number // 2:03}"} if number > 1 else ()) for number in range(1, 200)
     }
-    text = SITE + "gitlab: {limits: {max_yaml_bytes: 150000}}\n"
+    text = SITE + "gitlab: {limits: {max_yaml_bytes: 60000}}\n"
     merged, result = packed([generated("x", edges)], text=text)
     assert 2 < len(result.files) < 6
     limits = site(text).gitlab.limits
     assert all(
         check(file.document, limits, depth=2 if index else 1).findings == () for index, file in enumerate(result.files)
     )
-    assert len({key for file in result.files for key in package_jobs(file.document)}) == len(merged.steps) == 199
+    assert len({key for file in result.files for key in package_jobs(result, file)}) == len(merged.steps) == 199
 
 
 def test_one_job_that_is_over_the_limit_is_an_error() -> None:
@@ -292,11 +288,8 @@ def test_a_job_with_more_needs_than_gitlab_allows_waits_at_gates() -> None:
     _, result = packed([generated("x", {**leaves, "app": frozenset(leaves)})])
     document = result.files[0].document
     assert result.files[0].limits.findings == ()
-    assert _inside(document)[spack_hash("app")] == {spack_hash(leaf) for leaf in leaves}
+    assert _inside(result, result.files[0])[spack_hash("app")] == {spack_hash(leaf) for leaf in leaves}
     assert sum(name.startswith("gate ") for name in document) == 3
-    # Gates have no artifacts, so nothing has to be said about those.
-    app = package_jobs(document)[spack_hash("app")]
-    assert all(isinstance(need, str) for need in app["needs"][1:])
 
 
 @given(graphs(most=25), st.integers(1, 6), st.randoms())
@@ -355,7 +348,7 @@ def test_service_jobs_are_kept_once_after_the_packages_with_all_they_say() -> No
     assert (sign["stage"], sign["retry"], sign["allow_failure"], sign["dependencies"]) == ("services", 0, True, [])
     assert sign["variables"]["SPACK_VERSION"].startswith("1.1.0")
     stages = result.files[0].document["stages"]
-    assert stages == ["build", "services", "index"]
+    assert stages == ["collect", "build", "services", "index"]
     assert "kept as Spack wrote them: cleanup, sign-pkgs" in "\n".join(summarize(merged, result, 0, {}).lines())
 
 
