@@ -40,6 +40,10 @@ BASE_IMAGES: Final = ("builder", "runtime", "singularitah")
 """The images that every container is made with; each has a folder of its name, and no container may be called so."""
 
 
+ALL: Final = "all"
+"""All containers and base images, where a run is asked to build some in any case; no container may be called so."""
+
+
 PARTS_WITH_DEFAULTS: Final = (TEMPLATE_FILE, *BASE_IMAGES, DOCKERFILE_TEMPLATE, IMAGE_FILES_FOLDER)
 """What a repository may leave out: `jc` has it as well."""
 

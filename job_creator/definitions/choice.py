@@ -9,9 +9,7 @@ from typing import Final
 from foundation.errors import Fault, InvalidInputError
 from foundation.validation import did_you_mean
 from job_creator.definitions.definitions import Definition
-from job_creator.project_files import BASE_IMAGES, DEFINITIONS_FOLDER
-
-ALL: Final = "all"
+from job_creator.project_files import ALL, BASE_IMAGES, DEFINITIONS_FOLDER
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from job_creator.definitions.file import DefinitionFile, Spacktainer, TemplateFi
 from job_creator.definitions.folder import Candidate, Stray, look
 from job_creator.definitions.header import read_imported_image
 from job_creator.definitions.layers import Layers, read_layers
-from job_creator.project_files import BASE_IMAGES, DEFINITIONS_FOLDER, MAX_CONTAINER_NAME
+from job_creator.project_files import ALL, BASE_IMAGES, DEFINITIONS_FOLDER, MAX_CONTAINER_NAME
 
 _MARK = re.compile(r"[:+-]$")
 """Spack's marks for keys that override (`key::` in the file), prepend (`key+:`) or append (`key-:`)."""
@@ -257,6 +257,8 @@ def _name_faults(name: str, path: str) -> Iterable[Fault]:
         )
     elif name in BASE_IMAGES:
         yield Fault(path, 1, 1, f"{name!r} is the name of a base image", "give the container another name")
+    elif name == ALL:
+        yield Fault(path, 1, 1, f"{name!r} means all containers where one is asked for", "give it another name")
 
 
 def _without_override_marks(document: Document, section: Location) -> Document:

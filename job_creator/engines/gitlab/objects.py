@@ -178,7 +178,9 @@ class Pipeline(Generic[J]):
         """The pipeline as GitLab reads it. What jobs of one kind have in common stands once, in a hidden job."""
         used = [stage for stage in self.stages if any(job.stage == stage for job in self.jobs)]
         jobs = [(job.name, job.kind, job.document()) for job in self.jobs]
-        return {"workflow": {"rules": [{"when": "always"}]}, "stages": used, **_hoist(jobs)}
+        # A child does not inherit this; without it nothing is cancelled once one job has run that may not be.
+        cancel = {"on_new_commit": "interruptible"}
+        return {"workflow": {"auto_cancel": cancel, "rules": [{"when": "always"}]}, "stages": used, **_hoist(jobs)}
 
 
 def expand(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

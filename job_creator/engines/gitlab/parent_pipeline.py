@@ -55,12 +55,16 @@ def parent_pipeline(site: Site, definitions: Sequence[Definition], defaults: Col
 
 
 def _workflow() -> dict[str, Any]:
-    """One pipeline for each push: that of the merge request where there is one, and none for tags."""
+    """One pipeline for each push: that of the merge request where there is one, and none for tags.
+
+    The default branch keeps its own, also while somebody merges it elsewhere, and so do schedules and pipelines that
+    are started by hand.
+    """
     return {
         "auto_cancel": {"on_new_commit": "interruptible"},
         "rules": [
             {"if": _MERGE_REQUEST},
-            {"if": "$CI_COMMIT_BRANCH && $CI_OPEN_MERGE_REQUESTS", "when": "never"},
+            {"if": f"{_PUSH} && $CI_OPEN_MERGE_REQUESTS && $CI_COMMIT_BRANCH != $CI_DEFAULT_BRANCH", "when": "never"},
             {"if": "$CI_COMMIT_BRANCH"},
         ],
     }

@@ -56,6 +56,16 @@ def test_architectures_without_definitions_or_packages_get_no_empty_children() -
     assert not any("arm64" in name or name.startswith("populate") for name in found)
 
 
+def test_only_pushes_of_other_branches_leave_the_pipeline_to_their_merge_request() -> None:
+    """An open merge request of the default branch itself stopped the site's own pipelines, schedules included."""
+    (never,) = (rule for rule in document()["workflow"]["rules"] if rule.get("when") == "never")
+    assert set(never["if"].split(" && ")) == {
+        '$CI_PIPELINE_SOURCE == "push"',
+        "$CI_OPEN_MERGE_REQUESTS",
+        "$CI_COMMIT_BRANCH != $CI_DEFAULT_BRANCH",
+    }
+
+
 def test_gitlab_accepts_it() -> None:
     assert schema_errors(document()) == []
     assert check(document(), Limits(), depth=0).findings == ()
