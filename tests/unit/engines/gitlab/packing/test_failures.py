@@ -10,7 +10,7 @@ from tests.pipeline_outcomes import play
 from tests.samples import SITE
 from tests.spack_ci import generated, spack_hash
 from tests.strategies import graphs
-from tests.unit.engines.gitlab.packing.test_pipelines import hashed, packed
+from tests.unit.engines.gitlab.packing.packed import hashed, packed
 
 
 @given(graphs(most=20), st.integers(1, 12), st.integers(3, 6), st.data())

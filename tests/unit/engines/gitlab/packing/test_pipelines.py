@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,37 +17,23 @@ from hypothesis import strategies as st
 from foundation.errors import LimitExceededError
 from foundation.graph import Edges, reachable, topological_order
 from foundation.yaml_io import dump, load
-from job_creator.builds.durations import default_durations
-from job_creator.builds.merge import Merged
 from job_creator.engines.gitlab.generated import Generated, read_generated
 from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.packing.cuts import Capacity, Weighted
 from job_creator.engines.gitlab.packing.partition import part_dependencies, partition
-from job_creator.engines.gitlab.packing.pipelines import Packed, PackedFile, PackRequest, pack, package_work
+from job_creator.engines.gitlab.packing.pipelines import Packed, PackedFile
 from job_creator.engines.gitlab.packing.search import Search
 from job_creator.engines.gitlab.packing.summary import files_by_path, summarize
 from job_creator.engines.gitlab.simulation import prepare
-from job_creator.pipelines.packages import preparation
 from job_creator.scripts.rendering import render
 from tests.pipeline_checks import schema_errors
-from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, REPOSITORY, SITE, site
+from tests.samples import BRANCH, MERGE_REQUEST, REPOSITORY, SITE, site
 from tests.spack_ci import generated, pipeline, recording, spack_hash
 from tests.strategies import graphs
+from tests.unit.engines.gitlab.packing.packed import ENVIRONMENT, hashed, packed
 
-ENVIRONMENT = {**DEFAULT_BRANCH, "CI_PIPELINE_ID": "4712", "BUILDER_IMAGE": "registry.example.org/builder:1-amd64"}
-
-
-def packed(
-    found: Iterable[Generated],
-    *,
-    text: str = SITE,
-    max_jobs: int | None = None,
-    environment: Mapping[str, str] = ENVIRONMENT,
-) -> tuple[Merged, Packed]:
-    place = preparation(site(text), environment, "amd64")
-    work = package_work(found, place, place.demands(default_durations()))
-    return work.merged, pack(work, PackRequest("spack.artifacts.amd64", "spack_pipeline.yaml", max_jobs))
+LEAVES = [f"leaf{number:03}" for number in range(60)]
 
 
 def package_jobs(result: Packed, *files: PackedFile) -> dict[str, dict[str, Any]]:
@@ -85,10 +71,6 @@ def _inside(result: Packed, file: PackedFile) -> dict[str, frozenset[str]]:
     built = result.built_by
     full = reachable({name: _local_needs(job) for name, job in jobs.items()})
     return {built[name]: frozenset(built[one] for one in full[name] if one in built) for name in jobs if name in built}
-
-
-def hashed(edges: Edges) -> dict[str, frozenset[str]]:
-    return {spack_hash(node): frozenset(map(spack_hash, edges[node])) for node in edges}
 
 
 @example({f"n{one:02}": frozenset(f"n{other:02}" for other in range(one)) for one in range(12)}, 1, 3)
@@ -277,9 +259,42 @@ def test_a_pipeline_over_the_size_limit_splits_by_itself() -> None:
     assert len({key for file in result.files for key in package_jobs(result, file)}) == len(merged.steps) == 199
 
 
-def test_one_job_that_is_over_the_limit_is_an_error() -> None:
+def three_each(containers: int) -> list[Generated]:
+    """Containers that have a chain of three packages each."""
+    names = [f"{number:03}" for number in range(containers)]
+    return [generated(f"c{one}", {f"a{one}": [], f"b{one}": [f"a{one}"], f"d{one}": [f"b{one}"]}) for one in names]
+
+
+@pytest.mark.parametrize(
+    ("found", "limits", "children"),
+    [
+        # A gate and the job that brings the environment are jobs, too.
+        ([generated("x", {"app": LEAVES, **dict.fromkeys(LEAVES, ())})], "max_jobs: 61", 2),
+        (three_each(12), "max_jobs: 20", 4),
+        # What the jobs of a container share stands only where one of them is.
+        (three_each(70), "max_yaml_bytes: 262144", 3),
+        # Needs of packages in other parts take no room.
+        (
+            [
+                generated(
+                    "x", {f"n{one:03}": [f"n{other:03}" for other in range(max(0, one - 9), one)] for one in range(60)}
+                )
+            ],
+            "max_yaml_bytes: 40000",
+            3,
+        ),
+    ],
+)
+def test_everything_that_takes_room_counts_where_it_stands(found: list[Generated], limits: str, children: int) -> None:
+    merged, result = packed(found, text=f"{SITE}gitlab: {{limits: {{{limits}}}}}\n")
+    assert len(result.files) - 1 == children
+    assert sum(file.packages for file in result.files) == len(merged.steps)
+    assert not any(file.limits.findings for file in result.files)
+
+
+def test_one_job_that_is_over_the_limit_is_an_error_with_its_reason() -> None:
     text = SITE + "gitlab: {limits: {max_yaml_bytes: 3000}}\n"
-    with pytest.raises(LimitExceededError, match="cannot be split"):
+    with pytest.raises(LimitExceededError, match=r"cannot be split.*parsed size \(bytes\): [\d,]+ of 3,000"):
         packed([generated("x", {"a": [], "b": []})], text=text)
 
 
