@@ -281,7 +281,7 @@ def three_each(containers: int) -> list[Generated]:
                 )
             ],
             "max_yaml_bytes: 40000",
-            3,
+            2,
         ),
     ],
 )
