@@ -33,6 +33,19 @@ def mirror(command: Decorated) -> Decorated:
     return click.argument("mirror")(option(command))
 
 
+def mirrors(command: Decorated) -> Decorated:
+    """The argument for any number of mirrors, the option for their server, and that for all of a site."""
+    server = click.option("--endpoint-url", help="The S3 server. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]")
+    site = click.option(
+        "--site",
+        "site_file",
+        type=FILE,
+        metavar="FILE",
+        help="Also all build caches of this site file, each by its own max_age_days.",
+    )
+    return click.argument("mirrors", nargs=-1, metavar="[MIRROR]...")(server(site(command)))
+
+
 def may_be_empty(command: Decorated) -> Decorated:
     """The option for mirrors that may have nothing yet; without it, these are refused."""
     return click.option("--may-be-empty", is_flag=True, help="It is fine if there is nothing in the mirror yet.")(

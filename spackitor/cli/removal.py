@@ -19,17 +19,20 @@ from spackitor.cli.options import (
     careful,
     may_be_empty,
     mirror,
+    mirrors,
     options_of,
     roots,
     store_of,
 )
 
 if TYPE_CHECKING:
+    from foundation.stores.store import Store
+    from spackitor.cli.several import MirrorAddress
     from spackitor.commands import RunOutcome
 
 
 @click.command("clean", cls=Command, exit_codes=(*MIRROR, ExitCode.INVALID_INPUT))
-@mirror
+@mirrors
 @may_be_empty
 @roots
 @click.option("--keep-build-deps", is_flag=True, help="Keep what is needed to build, too.")
@@ -55,8 +58,9 @@ if TYPE_CHECKING:
 def clean(
     context: click.Context,
     /,
-    mirror: str,
+    mirrors: tuple[str, ...],
     endpoint_url: str | None,
+    site_file: Path | None,
     may_be_empty: bool,
     lockfiles: tuple[Path, ...],
     keep_files: tuple[Path, ...],
@@ -77,33 +81,61 @@ def clean(
     With --sources, what goes are sources that no package of these lockfiles needs, to run or to be built. What a
     package needs is recorded in the mirror by 'jc mirror create'.
 
+    Several mirrors are cleaned in turn, each for itself; where one fails, the others are still cleaned, and the exit
+    code is that of the worst.
+
     \b
     Examples:
       spackitor clean s3://cache/amd64 --max-age 30 -e spack.lock --dry-run
       spackitor clean s3://cache/amd64 --max-age 30 -e one/spack.lock -e two/spack.lock
       spackitor clean /shared/cache --max-size 2TiB --plan plan.json
+      spackitor clean s3://cache/amd64 s3://cache/arm64 --max-age 30 -e spack.lock
+      spackitor clean --site spacktainers.yaml --dry-run
       spackitor clean --sources /shared/mirror -e spack.lock --dry-run
     """
     from dataclasses import replace
 
     from spackitor import commands, report
+    from spackitor.cli import several
 
     if sources and (keep_files or keep_build_deps or max_size is not None or folders):
         raise click.UsageError(
             "--sources goes by lockfiles (-e) and ages only; "
             "--keep-file, --keep-build-deps, --max-size and --spack-directory are for binaries"
         )
+    places = several.addresses(mirrors, endpoint_url, site_file)
+    if not places:
+        raise click.UsageError("which mirror? Name some, or a site file (--site)")
+    is_one = len(places) == 1
+    if values["plan_file"] and not is_one:
+        raise click.UsageError("--plan is for one mirror; --json has the plans of all")
     given = commands.read_roots(lockfiles, keep_files)
+    packages = commands.read_packages(folders)
     options = replace(options_of(values), may_be_empty=may_be_empty)
     show = _shown(is_dry_run=options.is_dry_run, as_json=as_json)
-    store = store_of(context, mirror, endpoint_url)
-    with report.progress() as progress:
-        if sources:
-            outcome = commands.clean_sources(store, given, max_age, options, show, progress)
-        else:
-            rules = commands.CleanRules(max_age, max_size, keep_build_deps, commands.read_packages(folders))
-            outcome = commands.clean(store, given, rules, options, show, progress)
-    _finish(outcome, as_json=as_json)
+
+    def clean_one(place: MirrorAddress, store: Store) -> RunOutcome:
+        age = place.max_age if max_age is None else max_age
+        with report.progress() as progress:
+            if sources:
+                return commands.clean_sources(store, given, age, options, show, progress)
+            rules = commands.CleanRules(age, max_size, keep_build_deps, packages)
+            return commands.clean(store, given, rules, options, show, progress)
+
+    if is_one:
+        _finish(clean_one(places[0], store_of(context, places[0].url, places[0].endpoint)), as_json=as_json)
+        return
+    done = several.clean_each(places, lambda place: store_of(context, place.url, place.endpoint), clean_one)
+    if as_json:
+        value = {"mirrors": [one.as_value() for one in done], "totals": several.totals(done)}
+        click.echo(json.dumps(value, indent=2))
+    else:
+        for one in done:
+            if one.outcome:
+                click.echo(f"{one.url}:")
+                report.print_done(one.outcome, console())
+        click.echo(several.total_line(done, "sources" if sources else "specs", is_dry_run=options.is_dry_run))
+    context.exit(int(several.worst(done)))
 
 
 @click.command("purge", cls=Command, exit_codes=MIRROR)
