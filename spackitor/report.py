@@ -136,7 +136,7 @@ def rows_of_specs(inventory: Inventory, hashes: Iterable[str]) -> list[tuple[str
         spec, copies = inventory.specs[hash_], inventory.copies[hash_]
         layouts = "+".join(sorted({entry.layout for entry in copies}))
         signed = "signed" if all(entry.is_signed for entry in copies) else "unsigned"
-        age = f"{inventory.age(hash_):.0f} d"
+        age = _shown_age(inventory.age(hash_))
         size = shown_size(inventory.size([hash_]))
         views = [" ".join(inventory.views_of(hash_)) or "-"] if inventory.views else []
         rows.append((spec.name, spec.version, hash_[:7], spec.target, age, size, layouts, signed, *views))
@@ -146,7 +146,7 @@ def rows_of_specs(inventory: Inventory, hashes: Iterable[str]) -> list[tuple[str
 def rows_of_groups(groups: Iterable[SpecGroup]) -> list[tuple[str, ...]]:
     """Groups of specs in their order."""
     return [
-        (one.name or "-", str(one.specs), shown_size(one.size), f"{one.youngest:.0f} d", f"{one.oldest:.0f} d")
+        (one.name or "-", str(one.specs), shown_size(one.size), _shown_age(one.youngest), _shown_age(one.oldest))
         for one in groups
     ]
 
@@ -186,6 +186,10 @@ def progress() -> Iterator[StageProgress]:
 
 def _log(what: str, done: int, total: int) -> None:
     logger.info("%s: %d of %d", what, done, total)
+
+
+def _shown_age(days: float) -> str:
+    return f"{days:.0f} d" if math.isfinite(days) else "-"
 
 
 def _day(when: float) -> str:

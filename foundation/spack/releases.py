@@ -20,6 +20,8 @@ class Layout(StrEnum):
 
     V2 = "v2"
     V3 = "v3"
+    OCI = "oci"
+    """In a repository of a registry, whichever release writes it."""
 
 
 class Novelty(Enum):

@@ -11,7 +11,7 @@ import click
 
 from foundation.command_line import Command, console, json_option
 from foundation.errors import ExitCode
-from spackitor.cli.options import FILE, MIRROR, may_be_empty, mirror, store_of
+from spackitor.cli.options import FILE, MIRROR, inventory_of, may_be_empty, mirror, store_of
 
 if TYPE_CHECKING:
     from spackitor.removal.indexes import IndexesMade
@@ -34,11 +34,12 @@ def list_specs(
 ) -> None:
     """List the specs in the cache.
 
-    All, or those that are named: written as for Spack, or with a pattern as name.
+    All, or those that are named: written as for Spack, or with a pattern as name. Registries (oci://) do not tell ages.
 
     \b
     Examples:
       spackitor list s3://cache/amd64
+      spackitor list oci://registry.example.org/cache
       spackitor list /shared/cache 'py-*' openmpi@4
       spackitor list /shared/cache 'hdf5 +mpi ^zlib-ng %gcc@12'
     """
@@ -46,9 +47,8 @@ def list_specs(
     from spackitor import report
     from spackitor.inventory import contents
     from spackitor.inventory.selection import joined, select
-    from spackitor.survey.survey import survey
 
-    inventory = survey(store_of(context, mirror, endpoint_url), may_be_empty=may_be_empty).inventory
+    inventory = inventory_of(context, mirror, endpoint_url, may_be_empty=may_be_empty)
     chosen = select(inventory, joined(specs)) if specs else inventory.usable
     if as_json:
         click.echo(json.dumps(contents.spec_values(inventory, chosen), indent=2))
@@ -74,14 +74,11 @@ def stats(
       spackitor stats s3://cache/amd64
       spackitor stats /shared/cache --by age --json
     """
-    from dataclasses import asdict
-
     from foundation.tables import print_table
     from spackitor import report
     from spackitor.inventory import contents
-    from spackitor.survey.survey import survey
 
-    inventory = survey(store_of(context, mirror, endpoint_url), may_be_empty=may_be_empty).inventory
+    inventory = inventory_of(context, mirror, endpoint_url, may_be_empty=may_be_empty)
     groups = contents.grouped(inventory, by)
     if as_json:
         value = {
@@ -93,7 +90,7 @@ def stats(
                 name: {"specs": len(hashes), "bytes": inventory.size(hashes)}
                 for name, hashes in sorted(inventory.views.items())
             },
-            "groups": [asdict(group) for group in groups],
+            "groups": contents.group_values(groups),
         }
         click.echo(json.dumps(value, indent=2))
         return

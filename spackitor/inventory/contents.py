@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from spackitor.inventory.inventory import Inventory
@@ -47,8 +48,20 @@ def _group_of(inventory: Inventory, hash_: str, by: str) -> str:
         return spec.target
     if by == "age":
         age = inventory.age(hash_)
+        if not math.isfinite(age):
+            return "not known"
         return next((f"up to {text}" for days, text in _AGES if age <= days), "older")
     return spec.name
+
+
+def group_values(groups: Iterable[SpecGroup]) -> list[dict[str, Any]]:
+    """Groups of specs for machines."""
+    return [{**asdict(one), "youngest": age_value(one.youngest), "oldest": age_value(one.oldest)} for one in groups]
+
+
+def age_value(days: float) -> float | None:
+    """An age as JSON has it."""
+    return round(days, 2) if math.isfinite(days) else None
 
 
 def spec_values(inventory: Inventory, hashes: Iterable[str]) -> list[dict[str, Any]]:
@@ -61,7 +74,7 @@ def spec_values(inventory: Inventory, hashes: Iterable[str]) -> list[dict[str, A
             "version": inventory.specs[hash_].version,
             "target": inventory.specs[hash_].target,
             "bytes": inventory.size([hash_]),
-            "age_days": round(inventory.age(hash_), 2),
+            "age_days": age_value(inventory.age(hash_)),
             "layouts": sorted({entry.layout for entry in inventory.copies[hash_]}),
             "signed": all(entry.is_signed for entry in inventory.copies[hash_]),
             "views": inventory.views_of(hash_),

@@ -47,7 +47,7 @@ class Entry:
     @property
     def modified(self) -> float:
         """When it was last written, in seconds since 1970. Blobs do not count: others may share them."""
-        own = self.metadata if self.layout is Layout.V3 else (*self.metadata, *self.archives)
+        own = (*self.metadata, *self.archives) if self.layout is Layout.V2 else self.metadata
         return max(one.modified for one in own)
 
 
@@ -164,7 +164,7 @@ class Inventory:
         return max(entry.modified for entry in self.copies[hash_])
 
     def age(self, hash_: str) -> float:
-        """How many days ago it was last written."""
+        """How many days ago it was last written; infinite where nobody says when, as in registries."""
         return max(0.0, self.now - self.modified(hash_)) / 86400
 
     def size(self, hashes: Iterable[str]) -> int:
