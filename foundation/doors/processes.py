@@ -39,7 +39,7 @@ def run(
     """What a program prints on stdout; `environment` is added to this process's own.
 
     Raises `ProcessError` when it fails, `OutOfTimeError` when it takes longer than `seconds`, and `NotReadyError` if
-    there is no such program.
+    it cannot be started.
     """
     try:
         done = subprocess.run(  # noqa: S603 - an argument list of our own making
@@ -53,8 +53,8 @@ def run(
             env={**os.environ, **(environment or {})},
             check=False,
         )
-    except FileNotFoundError:
-        raise missing(argv[0]) from None
+    except OSError as error:
+        raise _not_started(argv[0], error) from None
     except subprocess.TimeoutExpired:
         raise OutOfTimeError(argv, f"gave no answer within {seconds:g} seconds") from None
     if done.returncode != 0:
@@ -72,7 +72,7 @@ def follow(
 ) -> int:
     """Run a program in a folder, hand on each line that it prints, stderr included, at once; returns its exit code.
 
-    `environment` is all of its environment. Raises `NotReadyError` if there is no such program, and `OutOfTimeError`
+    `environment` is all of its environment. Raises `NotReadyError` if it cannot be started, and `OutOfTimeError`
     after `seconds`. With a limit the program has a process group of its own, which is killed as a whole then, so that
     what it has started itself does not stay behind.
     """
@@ -100,8 +100,8 @@ def follow(
 def serving(argv: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Iterator[Callable[[], bool]]:
     """A server that runs until the block ends; hands out a function that tells whether it still does.
 
-    `environment` is all of its environment; what it prints goes to the file `log`. Raises `NotReadyError` if there
-    is no such program.
+    `environment` is all of its environment; what it prints goes to the file `log`. Raises `NotReadyError` if it
+    cannot be started.
     """
     with (
         log.open("wb") as output,
@@ -124,7 +124,7 @@ def conversation(
     The function that is handed out sends a line and returns the answer. The program is to end when its stdin does, so
     also when this process is killed. `environment` is added to this process's own. What the program says on stderr
     goes to the end of the file `log`. It keeps the file descriptors in `holds` open. Raises `NotReadyError` if
-    there is no such program; the function raises `ProcessError` when the program ends too early.
+    it cannot be started; the function raises `ProcessError` when the program ends too early.
     """
     with (
         log.open("ab") as errors,
@@ -144,6 +144,14 @@ def missing(program: str) -> NotReadyError:
     return NotReadyError(f"{program}: is not installed; install it, or put it on PATH")
 
 
+def _not_started(program: str, error: OSError) -> NotReadyError:
+    """The error for a program that the operating system does not start: a folder, a text, or no file at all."""
+    if isinstance(error, FileNotFoundError) and error.filename == program:
+        return missing(program)
+    place = "" if error.filename in (None, program) else f"{error.filename}: "
+    return NotReadyError(f"{program}: cannot be started: {place}{error.strerror}; name a program that can")
+
+
 def without_credentials(text: str) -> str:
     """The text with users and passwords taken out of its URLs."""
     return _CREDENTIALS.sub("", text)
@@ -155,8 +163,8 @@ def _started(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[s
     options = {"stdout": subprocess.PIPE, "encoding": "utf-8", "errors": "replace", **options}
     try:
         process = subprocess.Popen(list(argv), **options)  # noqa: S603 - an argument list of our own making
-    except FileNotFoundError:
-        raise missing(argv[0]) from None
+    except OSError as error:
+        raise _not_started(argv[0], error) from None
     with process:
         yield process
 

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+SITE_MIRRORS = ("buildcache-destination", "buildcache-default-branch", "source-mirror", "binary-mirror")
+
 
 def roots(environment: Any) -> list[dict[str, str]]:
     """What the environment asks for, in order. Matrices, definitions and conditions are Spack's to know."""
@@ -48,7 +50,82 @@ def concretized(environment: Any) -> list[tuple[str, Any, str]]:
     return [("", spec, hash_) for spec, hash_ in pairs]
 
 
-def faults(environment: Any) -> Iterator[str]:
+def recipe_faults(environment: Any) -> Iterator[str]:
+    """Packages whose recipes the builds of packages and of the image will not have."""
+    repositories = importlib.import_module("spack.repo")
+    # What Spack clones, it clones there as well.
+    named = folders(importlib.import_module("spack.config").get("repos"))
+    carried = folders(next((value for key, value in sections(environment) if key == "repos"), None))
+    carried = {folder for folder in carried if is_in_checkout(folder)}
+    nodes = {node for _, root in environment.concretized_specs() for node in root.traverse()}
+    behind: dict[str, str] = {}
+    for namespace, name in sorted({(node.namespace, node.name) for node in nodes}):
+        try:
+            repository = repositories.PATH.get_repo(namespace)
+        except repositories.UnknownNamespaceError:
+            repository = None
+        if repository is None or not repository.exists(name):
+            yield (
+                f"no package repository has {namespace}.{name}, which stands in the lockfile; "
+                "name its repository below 'repos:', or let 'concretizer: reuse:' be false"
+            )
+        elif os.path.realpath(repository.root) in named - carried and not is_in_image(repository.root):
+            behind.setdefault(repository.root, name)
+    for root, name in behind.items():
+        yield f"the recipe of {name} is in {root}, which is not there where images are built; copy it and name the copy"
+
+
+def mirror_faults() -> Iterator[str]:
+    """Folders that only this job sees: what is found there is not compiled, and the build of the image looks again."""
+    url = importlib.import_module("spack.util.url")
+    for name, mirror in importlib.import_module("spack.config").get("mirrors").items():
+        read = mirror.get("fetch", mirror.get("url", "")) if isinstance(mirror, dict) else mirror
+        text = str(read.get("url", "") if isinstance(read, dict) else read)
+        folder = url.local_file_path(text) or (text if text.startswith("/") else "")
+        if folder and name not in SITE_MIRRORS and not is_in_image(folder):
+            yield (
+                f"the mirror {name} at {folder} is not there where images are built; "
+                "name one that is reached by https://, s3:// or oci://"
+            )
+
+
+def install_tree_faults() -> Iterator[str]:
+    """The text of the environment is what the build of the image reads, where variables mean something else."""
+    tree = importlib.import_module("spack.config").get("config:install_tree")
+    written = tree.get("root") if isinstance(tree, dict) else tree
+    root = importlib.import_module("spack.store").STORE.unpadded_root
+    if written != root:
+        yield (
+            f"packages would be installed in {root}, since the install tree is {written!r}, which is another folder "
+            "where images are built; write an absolute path below 'config: install_tree: root:'"
+        )
+
+
+def sections(environment: Any) -> Iterator[tuple[str, Any]]:
+    """The sections of the environment's own file, without the marks of their keys."""
+    yield from ((key.rstrip(":+-"), value) for key, value in environment.manifest["spack"].items())
+
+
+def folders(repos: Any) -> set[str]:
+    """The folders that a section `repos` names, in either of its forms; it may name repositories to clone as well."""
+    paths = importlib.import_module("spack.util.path")
+    entries = repos.values() if isinstance(repos, dict) else repos or []
+    return {os.path.realpath(paths.canonicalize_path(entry)) for entry in entries if isinstance(entry, str)}
+
+
+def is_in_checkout(folder: str) -> bool:
+    """Whether a folder is one of the repository that this job runs in."""
+    checkout = os.environ.get("CI_PROJECT_DIR", "")
+    return bool(checkout) and os.path.realpath(folder).startswith(os.path.realpath(checkout) + "/")
+
+
+def is_in_image(folder: str) -> bool:
+    """Whether a folder belongs to the image of this job; what a runner mounts is another file system."""
+    here = Path(folder)
+    return here.is_dir() and not is_in_checkout(folder) and here.stat().st_dev == Path("/").stat().st_dev
+
+
+def view_faults(environment: Any) -> Iterator[str]:
     """What Spack will refuse when it makes the views."""
     concrete = [root for _, root in environment.concretized_specs()]
     for name, view in environment.views.items():
@@ -107,9 +184,11 @@ def seen_in(view: Any, concrete: list[Any]) -> list[Any]:
 
 
 if __name__ == "__main__":
-    opened = importlib.import_module("spack.environment").Environment(sys.argv[1])
-    wrong = [*faults(opened), *runs_not(*sys.argv[3:5])]
-    answer = {"roots": roots(opened), "faults": wrong}
+    # Its own toolchains and repositories are only known where it is active.
+    with importlib.import_module("spack.environment").Environment(sys.argv[1]) as opened:
+        wrong = [*recipe_faults(opened), *mirror_faults(), *install_tree_faults(), *view_faults(opened)]
+        wrong += runs_not(*sys.argv[3:5])
+        answer = {"roots": roots(opened), "faults": wrong}
     Path(sys.argv[2]).write_text(json.dumps(answer, indent=1) + "\n", encoding="utf-8")
     sys.stderr.write("".join(f"{os.environ.get('CONTAINER', sys.argv[1])}: {fault}\n" for fault in wrong))
     sys.exit(1 if wrong else 0)

@@ -108,3 +108,28 @@ def test_programs_that_are_not_there_are_named(tmp_path: Path) -> None:
     for opened in (serving(gone, environment={}, log=log), conversation(gone, environment={}, log=log)):
         with pytest.raises(NotReadyError, match="no-such-program: is not installed"), opened:
             pass
+
+
+@pytest.mark.parametrize("kind", ["folder", "no mode", "no program", "nothing"])
+def test_what_cannot_be_started_is_told_by_name(kind: str, tmp_path: Path) -> None:
+    """As `--spack FOLDER`; no way to start a program ends in a traceback."""
+    path = tmp_path / "spack"
+    if kind == "folder":
+        path.mkdir()
+    elif kind != "nothing":
+        path.write_text("text\n")
+        path.chmod(0o644 if kind == "no mode" else 0o755)
+    command, log = [str(path), "--version"], tmp_path / "log"
+    with pytest.raises(NotReadyError, match=str(path)):
+        run(command, seconds=5)
+    with pytest.raises(NotReadyError, match=str(path)):
+        follow(command, print, folder=tmp_path, environment={})
+    with pytest.raises(NotReadyError, match=str(path)), serving(command, environment={}, log=log):
+        pass
+    with pytest.raises(NotReadyError, match=str(path)), conversation(command, environment={}, log=log):
+        pass
+
+
+def test_a_folder_that_is_not_there_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(NotReadyError, match="nowhere"):
+        run(python("pass"), seconds=5, folder=tmp_path / "nowhere")
