@@ -215,6 +215,9 @@ def since_of(novelty: Novelty) -> SpackLine:
 
 
 def databases_of(layout: Layout) -> range:
-    """The versions of indexes that every line which writes a layout can read. Nodes of older ones can be upgraded."""
-    versions = [one.database for one in RELEASES if one.layout is layout]
+    """The versions of indexes that every line which writes a layout can read. Nodes of older ones can be upgraded.
+
+    Registries hold whatever the release that pushed there writes.
+    """
+    versions = [one.database for one in RELEASES if layout in (one.layout, Layout.OCI)]
     return range(min(versions), max(versions) + 1)

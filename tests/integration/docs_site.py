@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -31,12 +32,20 @@ from tests.spack_ci import RECORDINGS
 from tests.unit.spackitor.mirrors import Made, MadeMirror, dag_hash
 
 IN_USE: Final = (
-    Made("hdf5", ["mpich", "zlib-ng"], age=100, version="1.14.5"),
+    Made(
+        "hdf5",
+        ["mpich", "zlib-ng"],
+        ["gcc"],
+        age=100,
+        version="1.14.5",
+        extra={"parameters": {"build_system": "autotools", "mpi": True}},
+    ),
     Made("mpich", ["zlib-ng"], age=100, version="4.2.3"),
     Made("zlib-ng", age=100, version="2.2.1"),
 )
 CACHE: Final = (
     *IN_USE,
+    Made("gcc", version="12.2.0", is_external=True, is_cached=False),
     Made("llvm", ["zlib-ng"], age=61, version="17.0.6", size=30_000),
     Made("openmpi", ["zlib-ng"], age=200, version="4.1.5", size=9_000),
     Made("osu-micro-benchmarks", ["openmpi"], age=200, version="7.4", size=2_000),
@@ -214,14 +223,18 @@ def _lockfile() -> dict[str, Any]:
 
 
 def _fill_cache(s3_url: str, folder: Path) -> None:
-    """The mirror s3://cache/amd64, with objects as old as they say."""
+    """The mirrors s3://cache/amd64 and arm64, with objects as old as they say, and the empty buckets of the site."""
     client = _new_bucket(s3_url, "cache")
     now = time.time()
     MadeMirror(folder, "v3", CACHE, now=now)
     for path in sorted(one for one in folder.rglob("*") if one.is_file()):
-        key = f"amd64/{path.relative_to(folder).as_posix()}"
-        client.put_object(Bucket="cache", Key=key, Body=path.read_bytes())
-        _set_time("cache", key, path.stat().st_mtime)
+        for architecture in ("amd64", "arm64"):
+            key = f"{architecture}/{path.relative_to(folder).as_posix()}"
+            client.put_object(Bucket="cache", Key=key, Body=path.read_bytes())
+            _set_time("cache", key, path.stat().st_mtime)
+    site = (FROZEN_SITE / project_files.SITE_FILE).read_text()
+    for bucket in sorted(set(re.findall(r"bucket: (spacktainers-cache-\S+)", site))):
+        _new_bucket(s3_url, bucket)
 
 
 def _fill_containers(s3_url: str) -> None:

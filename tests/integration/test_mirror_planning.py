@@ -40,6 +40,8 @@ while words[0] in ("-C", "-e"):
     if words[0] == "-e":
         environment = pathlib.Path(words[1])
     del words[:2]
+if words[0] == "location":
+    sys.exit(f"==> Error: no environment {{words[2]!r}}")
 if words[0] == "concretize":
     shutil.copy(environment / "spack.yaml", home / "concretized.yaml")
     shutil.copy(home / "spack.lock", environment / "spack.lock")
