@@ -100,16 +100,17 @@ class RegistryConnections:
         *,
         method: str = "GET",
         content: bytes | BinaryIO | None = None,
+        also_of: str = "",
     ) -> Answer:
         """The answer to a request about a repository, made again with a token when the registry wants one.
 
-        Its content has to be read, with `content` where it is small, or closed. Raises `CouldNotAskError` and
-        `NoAnswer`.
+        `also_of` is another repository that it is about, which the token has to allow, too. The answer has to be read,
+        with `content` where it is small, or closed. Raises `CouldNotAskError` and `NoAnswer`.
         """
         host = _HUB_HOST if reference.registry == DOCKER_HUB else reference.registry
         url = f"{self._scheme(host)}://{host}/v2/{reference.repository}/{what}"
         # Reading and writing take different tokens.
-        scope = f"{'read' if method in _READING else 'write'} {host}/{reference.repository}"
+        scope = f"{'read' if method in _READING else 'write'} {host}/{reference.repository} {also_of}".rstrip()
         used = self._tokens.get(scope)
 
         def send(authorization: Authorization | None) -> Answer:

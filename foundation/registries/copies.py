@@ -1,8 +1,7 @@
-"""Images copied from registry to registry, by digest and with labels added; nothing in them is run.
+"""Images copied from registry to registry, by digest, as they are or with labels added; nothing in them is run.
 
-Sources: OCI distribution specification, "Pushing" ("POST then PUT"), and OCI image specification (manifest,
-configuration). `OnBuild`, whose commands run in whoever builds on an image, is Docker's alone ("ONBUILD" in the
-Dockerfile reference).
+Sources: OCI distribution specification, "Pushing", and OCI image specification (manifest, configuration). `OnBuild`,
+whose commands run in whoever builds on an image, is Docker's alone ("ONBUILD" in the Dockerfile reference).
 """
 
 from __future__ import annotations
@@ -10,22 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, BinaryIO, Final
-from urllib.parse import urlencode, urlsplit
+from typing import Any, Final
 
 from foundation.doors.http import NoAnswer
 from foundation.errors import CouldNotAskError, NotThereError
+from foundation.registries.blobs import Blob, fetch_blob, has_blob, mount_blob, put_blob
 from foundation.registries.connections import INDEXES, MANIFESTS, RegistryConnections, mapping, verified
 from foundation.registries.reference import ImageReference, parse_reference
 
-_BLOCK: Final = 1 << 20
 _AT_ONCE: Final = 4
-_ATTEMPTS: Final = 3
 
 
 def copy_image(registries: RegistryConnections, source: str, target: str, labels: Mapping[str, str]) -> str:
@@ -43,23 +39,46 @@ def copy_image(registries: RegistryConnections, source: str, target: str, labels
         verified(found, which)
         manifest = mapping(found)
         configuration = _labelled(registries.configuration(here, manifest), labels)
-        layers = [_descriptor(layer) for layer in manifest.get("layers") or []]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda layer: _copy_layer(registries, here, there, layer), dict.fromkeys(layers)))
+        layers = [Blob.described_by(layer) for layer in manifest.get("layers") or []]
+    _copy_blobs(registries, here, there, layers)
     written = _written(configuration)
     config = {**manifest["config"], "digest": _digest(written), "size": len(written)}
     config.pop("data", None)
     copied = _written({**manifest, "config": config})
     with _naming(registries, target):
-        _put_blob(registries, there, _digest(written), BytesIO(written))
+        put_blob(registries, there, _digest(written), BytesIO(written))
         registries.put_manifest(there, manifest.get("mediaType", MANIFESTS[0]), copied)
     return _digest(copied)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    digest: str
-    size: int
+def take_image(registries: RegistryConnections, source: str, targets: Collection[str]) -> str:
+    """Let tags of one repository point to an image of one architecture, named by its digest, which is returned.
+
+    Byte for byte: it keeps its digest. From another repository of the registry its layers are mounted, not moved.
+    Raises `NotThereError`, and `CouldNotAskError` when a registry does not do it.
+    """
+    here, tags = parse_reference(source), [parse_reference(target) for target in targets]
+    if not here.digest:
+        raise NotThereError(f"{source}: names no digest")
+    with _naming(registries, source):
+        found = registries.document(here, f"manifests/{here.digest}", ", ".join(MANIFESTS))
+        if found is None:
+            raise NotThereError(f"{source}: there is no such image")
+        digest, manifest = verified(found, here.digest), mapping(found)
+        blobs = [Blob.described_by(one) for one in (manifest.get("config"), *(manifest.get("layers") or ()))]
+    for there in tags:
+        if (there.registry, there.repository) != (here.registry, here.repository):
+            _copy_blobs(registries, here, there, blobs)
+        with _naming(registries, str(there)):
+            registries.put_manifest(there, manifest.get("mediaType", MANIFESTS[0]), found)
+    return digest
+
+
+def _copy_blobs(
+    registries: RegistryConnections, here: ImageReference, there: ImageReference, blobs: Iterable[Blob]
+) -> None:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(lambda blob: _copy_blob(registries, here, there, blob), dict.fromkeys(blobs)))
 
 
 def _labelled(configuration: dict[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
@@ -72,71 +91,19 @@ def _labelled(configuration: dict[str, Any], labels: Mapping[str, str]) -> dict[
     return {**rest, "config": {**kept, "Labels": {**own, **labels}}}
 
 
-def _descriptor(value: Any) -> _Layer:
-    match value:
-        case {"digest": str(digest), "size": int(size)} if digest.startswith("sha256:"):
-            return _Layer(digest, size)
-    raise CouldNotAskError("the manifest has a layer without sha256 or size")
+def _copy_blob(registries: RegistryConnections, here: ImageReference, there: ImageReference, blob: Blob) -> None:
+    """Mounted in the same registry, otherwise through a file, so that what is not whole is never sent on.
 
-
-def _copy_layer(registries: RegistryConnections, here: ImageReference, there: ImageReference, layer: _Layer) -> None:
-    """Through a file, so that what is not whole is never sent on, and can be sent again. Not if it is there already."""
+    Not if it is there already.
+    """
     with _naming(registries, str(there)):
-        if _has(registries, there, layer.digest):
+        if has_blob(registries, there, blob.digest) or mount_blob(registries, here, there, blob.digest):
             return
     with tempfile.TemporaryFile() as spooled:
         with _naming(registries, str(here)):
-            for left in reversed(range(_ATTEMPTS)):
-                try:
-                    _fetch(registries, here, layer, spooled)
-                    break
-                except NoAnswer:
-                    # Large layers take long, and connections break.
-                    if not left:
-                        raise
+            fetch_blob(registries, here, blob, spooled)
         with _naming(registries, str(there)):
-            _put_blob(registries, there, layer.digest, spooled)
-
-
-def _fetch(registries: RegistryConnections, here: ImageReference, layer: _Layer, spooled: BinaryIO) -> None:
-    checksum, size = hashlib.sha256(), 0
-    spooled.seek(0)
-    spooled.truncate()
-    # What is packed stays packed.
-    headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
-    with registries.ask(here, f"blobs/{layer.digest}", headers) as answer:
-        if answer.status_code != 200:
-            raise CouldNotAskError(f"layer {layer.digest}: {registries.refusal(answer)}")
-        for block in answer.iter_content(_BLOCK):
-            checksum.update(block)
-            size += len(block)
-            if size > layer.size:
-                break
-            spooled.write(block)
-    if size != layer.size or f"sha256:{checksum.hexdigest()}" != layer.digest:
-        raise CouldNotAskError(f"layer {layer.digest} arrived with another content")
-
-
-def _has(registries: RegistryConnections, there: ImageReference, digest: str) -> bool:
-    with registries.ask(there, f"blobs/{digest}", {}, method="HEAD") as answer:
-        return answer.status_code == 200
-
-
-def _put_blob(registries: RegistryConnections, there: ImageReference, digest: str, content: BinaryIO) -> None:
-    with registries.ask(there, "blobs/uploads/", {}, method="POST") as answer:
-        if answer.status_code != 202:
-            raise CouldNotAskError(registries.refusal(answer))
-        # Only its path and query, so that no answer can lead to another host.
-        place = urlsplit(answer.headers.get("Location", ""))
-    start = f"/v2/{there.repository}/"
-    if not place.path.startswith(start):
-        raise CouldNotAskError("the registry says no place of this repository to upload to")
-    query = "&".join(part for part in (place.query, urlencode({"digest": digest})) if part)
-    what = f"{place.path.removeprefix(start)}?{query}"
-    headers = {"Content-Type": "application/octet-stream"}
-    with registries.ask(there, what, headers, method="PUT", content=content) as answer:
-        if answer.status_code != 201:
-            raise CouldNotAskError(registries.refusal(answer))
+            put_blob(registries, there, blob.digest, spooled)
 
 
 @contextmanager

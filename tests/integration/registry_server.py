@@ -152,7 +152,8 @@ class TokenService:
         expected = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         if login not in (None, f"Basic {expected}"):
             return error_answer(401, "UNAUTHORIZED", "HTTP Basic: Access denied")
-        scopes = request.query.get("scope", [])
+        # GitLab takes several parameters as well as several words in one (RFC 6749, section 3.3).
+        scopes = [scope for given in request.query.get("scope", []) for scope in given.split()]
         access = [granted for scope in scopes for granted in self._granted(scope, known=login is not None)]
         if login is None and not access:
             return error_answer(403, "DENIED", "access forbidden")

@@ -11,7 +11,7 @@ import pytest
 from foundation.doors.http import Patience
 from foundation.errors import CouldNotAskError, ExitCode, NotThereError
 from foundation.registries.connections import RegistryConnections
-from foundation.registries.copies import copy_image
+from foundation.registries.copies import copy_image, take_image
 from foundation.registries.images import RegistryClient
 from foundation.registries.published import Query
 from tests.commands import jc
@@ -74,18 +74,12 @@ def test_copying_again_gives_the_same_digest_and_fetches_no_layer(registry: Regi
     digest = push_image(registry, UPSTREAM, "2", "amd64", None)
     first = copied(registry, f"{UPSTREAM}@{digest}", "again", {"a": "b"})
     layer = read_manifest(registry, UPSTREAM, digest)["layers"][0]["digest"]
-    asked: list[str] = []
-
-    class Watched(RegistryConnections):
-        def ask(self, reference, what, headers, *, method="GET", content=None):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-            asked.append(f"{method} {reference.repository} {what}")
-            return super().ask(reference, what, headers, method=method, content=content)
-
+    watched = Watched(registry)
     target = f"{registry.host}/{GROUP}again:1-amd64"
     source = f"{registry.host}/{UPSTREAM}@{digest}"
-    assert copy_image(Watched(registry.credentials), source, target, {"a": "b"}) == first
-    assert f"HEAD {GROUP}again blobs/{layer}" in asked
-    assert f"GET {UPSTREAM} blobs/{layer}" not in asked
+    assert copy_image(watched, source, target, {"a": "b"}) == first
+    assert f"HEAD {GROUP}again blobs/{layer}" in watched.asked
+    assert f"GET {UPSTREAM} blobs/{layer}" not in watched.asked
 
 
 def test_a_copy_may_end_before_any_request_and_be_run_again(registry: Registry) -> None:
@@ -99,15 +93,15 @@ def test_a_copy_may_end_before_any_request_and_be_run_again(registry: Registry) 
     class Ending(RegistryConnections):
         left = 0
 
-        def ask(self, reference, what, headers, *, method="GET", content=None):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        def ask(self, reference, what, headers, *, method="GET", content=None, also_of=""):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
             if not self.left:
                 raise EndsError
             self.left -= 1
-            return super().ask(reference, what, headers, method=method, content=content)
+            return super().ask(reference, what, headers, method=method, content=content, also_of=also_of)
 
     digests = set()
-    # Manifest, configuration; the layer asked for, fetched, sent in two requests; the new configuration, the manifest.
-    for left in range(9):
+    # Manifest, configuration; the layer asked for and mounted; the new configuration in two requests, the manifest.
+    for left in range(7):
         target = f"{registry.host}/{GROUP}ends-{left}:1"
         ending = Ending(registry.credentials)
         ending.left = left
@@ -116,9 +110,68 @@ def test_a_copy_may_end_before_any_request_and_be_run_again(registry: Registry) 
         connections = RegistryClient(registry.credentials)
         assert connections.look_up([Query(target, "amd64")]) == {Query(target, "amd64"): None}
         digests.add(copy_image(connections, source, target, {"a": "b"}))
-    ending.left = 9
+    ending.left = 7
     digests.add(copy_image(ending, source, f"{registry.host}/{GROUP}ends-not:1", {"a": "b"}))
     assert len(digests) == 1
+
+
+class Watched(RegistryConnections):
+    """Writes down what is asked."""
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__(registry.credentials)
+        self.asked: list[str] = []
+
+    def ask(self, reference, what, headers, *, method="GET", content=None, also_of=""):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+        self.asked.append(f"{method} {reference.repository} {what.partition('?')[0]}")
+        return super().ask(reference, what, headers, method=method, content=content, also_of=also_of)
+
+
+@in_both_formats
+def test_an_image_is_taken_as_it_is_and_no_layer_moves(registry: Registry, docker: bool) -> None:
+    source = f"{GROUP}source-{docker}".lower()
+    digest = push_image(registry, source, "1", "amd64", {"a": "1"}, docker=docker, config=CONFIG)
+    target = f"{GROUP}taken-{docker}".lower()
+    tags = [f"{registry.host}/{target}:1-amd64", f"{registry.host}/{target}:any__1"]
+    watched = Watched(registry)
+    assert take_image(watched, f"{registry.host}/{source}@{digest}", tags) == digest
+    assert not [one for one in watched.asked if "blobs/sha256" in one and one.startswith("GET")]
+    assert not [one for one in watched.asked if one.startswith("PUT") and "manifests" not in one]
+    for tag in ("1-amd64", "any__1"):
+        assert read_manifest(registry, target, tag) == read_manifest(registry, source, digest)
+    again = Watched(registry)
+    assert take_image(again, f"{registry.host}/{source}@{digest}", tags[:1]) == digest
+    assert {one.split()[0] for one in again.asked} == {"GET", "HEAD", "PUT"}
+
+
+def test_in_its_own_repository_an_image_only_gets_a_tag(registry: Registry) -> None:
+    digest = push_image(registry, f"{GROUP}own", "1", "amd64", None)
+    watched = Watched(registry)
+    take_image(watched, f"{registry.host}/{GROUP}own@{digest}", [f"{registry.host}/{GROUP}own:2"])
+    assert watched.asked == [f"GET {GROUP}own manifests/{digest}", f"PUT {GROUP}own manifests/2"]
+
+
+def test_what_cannot_be_mounted_is_copied(registry: Registry, tmp_path: Path) -> None:
+    digest = push_image(registry, UPSTREAM, "taken", "amd64", None)
+    with run_registry(tmp_path) as other:
+        here, there = f"{registry.host}/{UPSTREAM}@{digest}", f"{other.host}/taken:1"
+        assert take_image(RegistryConnections(registry.credentials), here, [there]) == digest
+        assert read_manifest(other, "taken", "1") == read_manifest(registry, UPSTREAM, digest)
+
+
+def test_only_a_digest_is_taken(registry: Registry) -> None:
+    source, target = f"{registry.host}/{UPSTREAM}", f"{registry.host}/{GROUP}none:1"
+    with pytest.raises(NotThereError, match="names no digest"):
+        take_image(RegistryConnections(registry.credentials), f"{source}:1", [target])
+    with pytest.raises(NotThereError, match="no such image"):
+        take_image(RegistryConnections(registry.credentials), f"{source}@sha256:{'0' * 64}", [target])
+
+
+def test_a_registry_that_answers_with_another_manifest_is_not_believed(registry: Registry) -> None:
+    with serve(lambda request: Answer(body=b'{"layers": []}')) as evil:
+        source = f"{evil.host}/evil@sha256:{'0' * 64}"
+        with pytest.raises(CouldNotAskError, match=f"asked for sha256:{'0' * 64}, got"):
+            take_image(RegistryConnections(registry.credentials), source, [f"{registry.host}/{GROUP}none:1"])
 
 
 def test_what_is_not_there_or_is_no_single_image_is_said(registry: Registry) -> None:
