@@ -20,7 +20,7 @@ _ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Blob:
+class RegistryBlob:
     """A layer or a configuration, as a manifest describes it."""
 
     digest: str
@@ -28,7 +28,7 @@ class Blob:
     """Bytes."""
 
     @classmethod
-    def described_by(cls, value: Any) -> Blob:
+    def described_by(cls, value: Any) -> RegistryBlob:
         """Read a descriptor. Raises `CouldNotAskError`."""
         match value:
             case {"digest": str(digest), "size": int(size)} if digest.startswith("sha256:"):
@@ -76,7 +76,7 @@ def mount_blob(registries: RegistryConnections, here: ImageReference, there: Ima
         return False  # No such token, which says nothing of the other ways.
 
 
-def fetch_blob(registries: RegistryConnections, here: ImageReference, blob: Blob, spooled: BinaryIO) -> None:
+def fetch_blob(registries: RegistryConnections, here: ImageReference, blob: RegistryBlob, spooled: BinaryIO) -> None:
     """Put a blob into a file, whole. Raises `CouldNotAskError` and `NoAnswer`."""
     for left in reversed(range(_ATTEMPTS)):
         try:
@@ -88,7 +88,7 @@ def fetch_blob(registries: RegistryConnections, here: ImageReference, blob: Blob
                 raise
 
 
-def _fetch(registries: RegistryConnections, here: ImageReference, blob: Blob, spooled: BinaryIO) -> None:
+def _fetch(registries: RegistryConnections, here: ImageReference, blob: RegistryBlob, spooled: BinaryIO) -> None:
     checksum, size = hashlib.sha256(), 0
     spooled.seek(0)
     spooled.truncate()

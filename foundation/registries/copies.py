@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from foundation.doors.http import NoAnswer
 from foundation.errors import CouldNotAskError, NotThereError
-from foundation.registries.blobs import Blob, fetch_blob, has_blob, mount_blob, put_blob
+from foundation.registries.blobs import RegistryBlob, fetch_blob, has_blob, mount_blob, put_blob
 from foundation.registries.connections import INDEXES, MANIFESTS, RegistryConnections, mapping, verified
 from foundation.registries.reference import ImageReference, parse_reference
 
@@ -39,7 +39,7 @@ def copy_image(registries: RegistryConnections, source: str, target: str, labels
         verified(found, which)
         manifest = mapping(found)
         configuration = _labelled(registries.configuration(here, manifest), labels)
-        layers = [Blob.described_by(layer) for layer in manifest.get("layers") or []]
+        layers = [RegistryBlob.described_by(layer) for layer in manifest.get("layers") or []]
     _copy_blobs(registries, here, there, layers)
     written = _written(configuration)
     config = {**manifest["config"], "digest": _digest(written), "size": len(written)}
@@ -65,7 +65,7 @@ def take_image(registries: RegistryConnections, source: str, targets: Collection
         if found is None:
             raise NotThereError(f"{source}: there is no such image")
         digest, manifest = verified(found, here.digest), mapping(found)
-        blobs = [Blob.described_by(one) for one in (manifest.get("config"), *(manifest.get("layers") or ()))]
+        blobs = [RegistryBlob.described_by(one) for one in (manifest.get("config"), *(manifest.get("layers") or ()))]
     for there in tags:
         if (there.registry, there.repository) != (here.registry, here.repository):
             _copy_blobs(registries, here, there, blobs)
@@ -75,7 +75,7 @@ def take_image(registries: RegistryConnections, source: str, targets: Collection
 
 
 def _copy_blobs(
-    registries: RegistryConnections, here: ImageReference, there: ImageReference, blobs: Iterable[Blob]
+    registries: RegistryConnections, here: ImageReference, there: ImageReference, blobs: Iterable[RegistryBlob]
 ) -> None:
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(lambda blob: _copy_blob(registries, here, there, blob), dict.fromkeys(blobs)))
@@ -91,7 +91,9 @@ def _labelled(configuration: dict[str, Any], labels: Mapping[str, str]) -> dict[
     return {**rest, "config": {**kept, "Labels": {**own, **labels}}}
 
 
-def _copy_blob(registries: RegistryConnections, here: ImageReference, there: ImageReference, blob: Blob) -> None:
+def _copy_blob(
+    registries: RegistryConnections, here: ImageReference, there: ImageReference, blob: RegistryBlob
+) -> None:
     """Mounted in the same registry, otherwise through a file, so that what is not whole is never sent on.
 
     Not if it is there already.
