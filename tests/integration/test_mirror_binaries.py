@@ -27,6 +27,7 @@ from foundation.stores.folder import FileSystemStore
 from job_creator.__main__ import main
 from job_creator.mirrors.needs.damage import damaged_binaries
 from tests.integration import recorded_cache
+from tests.integration.components import require
 from tests.integration.recorded_cache import CACHE, RegistryCache, nodes, specs
 from tests.integration.registry_server import digest_of, run_registry
 from tests.programs import write_program
@@ -251,11 +252,13 @@ def flip(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+@pytest.mark.usefixtures("components")
 @pytest.mark.parametrize("media_type", [ARCHIVE_TYPE, SPEC_TYPE])
 def test_what_is_damaged_is_put_there_again_as_verify_says(site: Site, media_type: str) -> None:
     assert site.create().exit_code == ExitCode.OK
     whole = files(site.mirror)
     flip(site.mirror / blob_of("libb", media_type))
+    require("gpg")
     found = CliRunner().invoke(main, ["mirror", "verify", str(site.mirror), "--deep"])
     advice = f"jc mirror create LOCKFILE --to {site.mirror.resolve()} --check --binaries --no-sources"
     assert advice in found.output, found.output
