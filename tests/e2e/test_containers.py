@@ -345,11 +345,13 @@ def test_the_image_says_what_it_is_under_all_its_names(site: Site, done: dict[st
 
 def test_the_bucket_has_the_sif_files_with_their_records_and_nothing_else(site: Site, done: dict[str, Done]) -> None:
     records = site.objects()
-    assert set(records) == {
+    markers = {f"containers/installed/alps/{name}.current" for name in ("app", "wrapped")}
+    assert set(records) == markers | {
         f"containers/{folder}{name}"
         for folder in ("", "installed/alps/")
         for name in ("app__1.2.3-amd64.sif", "wrapped__2.0-amd64.sif")
     }
+    records = {key: record for key, record in records.items() if key not in markers}
     image = site.published("containers/app:1.2.3-amd64")
     assert image is not None
     for record in records.values():
