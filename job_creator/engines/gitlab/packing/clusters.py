@@ -6,14 +6,15 @@ waited for. Here, parts beside each other are looked for instead.
 
 Every package starts as a part of its own, where nothing waits without need. Two parts that hang together, or need or
 serve the same one, become one part as long as parts are too many. Merging lets all that comes after either of them wait
-for all that comes before either: `_false_waits` counts the pairs of packages that begin to wait for each other without
-need. The merge with the fewest for each package of the smaller part is next (small parts first, else one part swallows
-all). Merges that would let two parts wait for each other are no candidates.
+for all that comes before either: `_false_waits` adds up the pairs of packages that begin to wait for each other without
+need. A pair counts as much as the product of what both take, but since that is a guess, `trust` says how much of it
+counts beside their number. The merge with the fewest for each package of the smaller part is next (small parts first,
+else one part swallows all). Merges that would let two parts wait for each other are no candidates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from heapq import heappop, heappush
 from itertools import combinations
 from typing import Final
@@ -21,7 +22,9 @@ from typing import Final
 from foundation.graph import topological_order
 from job_creator.engines.gitlab.packing.cuts import Capacity, Weighted
 
-BLEND = 1.0
+Parts = tuple[tuple[str, ...], ...]
+"""Nodes by part; a part depends on earlier parts only."""
+
 MOST_NODES: Final = 2_000
 """Larger graphs take too long: each merge looks at all parts."""
 
@@ -32,32 +35,41 @@ SMALLEST: Final = 40
 """So many parts are tried with each other where no two that hang together fit any more."""
 
 
-def grown(graph: Weighted, capacity: Capacity, most: int) -> tuple[tuple[str, ...], ...] | None:
-    """Parts in an order in which they may run, at most `most` of them; `None` where merging stops before that."""
-    clusters = _Clusters(graph, capacity)
-    clusters.merge(most)
-    return clusters.parts() if len(clusters.nodes) <= most else None
+def grown(graph: Weighted, capacity: Capacity, counts: Sequence[int], trust: float) -> list[Parts]:
+    """Parts in an order in which they may run, for each of some numbers of parts (the highest first) that is reached.
+
+    `trust` is what the expected seconds of a package of usual length count, against 1 for the package itself.
+    """
+    clusters = _Clusters(graph, capacity, trust)
+    found: list[Parts] = []
+    for count in counts:
+        clusters.merge(count)
+        if len(clusters.nodes) > count:
+            break
+        found.append(clusters.parts())
+    return found
 
 
 class _Clusters:
-    """Parts under change, by number; `below` are the parts that each waits for itself, `above` those that wait for it."""
+    """Parts under change, by number; `below` are those that each waits for, `above` those that wait for it."""
 
-    def __init__(self, graph: Weighted, capacity: Capacity) -> None:
+    def __init__(self, graph: Weighted, capacity: Capacity, trust: float) -> None:
         order = topological_order(graph.edges)
         number = {name: index for index, name in enumerate(order)}
         self.capacity = capacity
         self.nodes = {index: [name] for index, name in enumerate(order)}
         self.weight = {index: graph.weights[name] for index, name in enumerate(order)}
         usual = sum(graph.seconds.values()) / len(order)
-        self.cost = {index: BLEND + graph.seconds[name] / usual for index, name in enumerate(order)}
+        self.cost = {index: 1 + trust * graph.seconds[name] / usual for index, name in enumerate(order)}
         self.below = {number[name]: {number[other] for other in graph.edges[name]} for name in order}
         self.above: dict[int, set[int]] = {index: set() for index in self.below}
         for index, others in self.below.items():
             for other in others:
                 self.above[other].add(index)
+        self.known: dict[tuple[int, bool], set[int]] = {}
         self.pairs: list[tuple[float, int, int, int]] = []
 
-    def parts(self) -> tuple[tuple[str, ...], ...]:
+    def parts(self) -> Parts:
         """The parts, each after those that it waits for."""
         return tuple(
             tuple(self.nodes[int(index)])
@@ -106,12 +118,12 @@ class _Clusters:
             return None
         if self.weight[one] + self.weight[other] > self.capacity.weight:
             return None
-        after = self._reached(self.above[one], self.above), self._reached(self.above[other], self.above)
+        after = self._all(one, self.above), self._all(other, self.above)
         if other in after[0] and self._leads(one, other):
             return None
         if one in after[1] and self._leads(other, one):
             return None
-        before = self._reached(self.below[one], self.below), self._reached(self.below[other], self.below)
+        before = self._all(one, self.below), self._all(other, self.below)
         return self._false_waits((one, other), before, after) / min(len(self.nodes[one]), len(self.nodes[other]))
 
     def _leads(self, first: int, last: int) -> bool:
@@ -132,7 +144,14 @@ class _Clusters:
         return inner + sum((all_before - b) * a for b, a in zip(least, most, strict=True))
 
     def _count(self, parts: Iterable[int]) -> float:
-        return sum(self.cost[part] for part in parts)
+        return sum(map(self.cost.__getitem__, parts))
+
+    def _all(self, part: int, ways: dict[int, set[int]]) -> set[int]:
+        """All parts before or after one; remembered until two parts are joined."""
+        key = part, ways is self.below
+        if key not in self.known:
+            self.known[key] = self._reached(ways[part], ways)
+        return self.known[key]
 
     def _reached(self, first: Iterable[int], ways: dict[int, set[int]]) -> set[int]:
         found: set[int] = set()
@@ -146,6 +165,7 @@ class _Clusters:
 
     def _join(self, one: int, other: int) -> None:
         new = max(self.nodes) + 1
+        self.known.clear()
         pair = {one, other}
         self.nodes[new] = self.nodes.pop(one) + self.nodes.pop(other)
         self.cost[new] = self.cost.pop(one) + self.cost.pop(other)

@@ -272,7 +272,7 @@ def three_each(containers: int) -> list[Generated]:
         ([generated("x", {"app": LEAVES, **dict.fromkeys(LEAVES, ())})], "max_jobs: 61", 2),
         (three_each(12), "max_jobs: 20", 4),
         # What the jobs of a container share stands only where one of them is.
-        (three_each(70), "max_yaml_bytes: 262144", 3),
+        (three_each(70), "max_yaml_bytes: 262144", 2),
         # Needs of packages in other parts take no room.
         (
             [
@@ -313,7 +313,8 @@ def test_parts_depend_on_earlier_parts_only(edges: Edges, jobs: int, chance: ran
     parts = partition(Weighted(edges, seconds, dict.fromkeys(edges, 1)), Capacity(jobs, 1_000))
     assert sorted(node for part in parts for node in part) == sorted(edges)
     assert all(len(part) <= jobs for part in parts)
-    assert len(parts) == -(-len(edges) // jobs)
+    fewest = -(-len(edges) // jobs)
+    assert fewest <= len(parts) < 2 * fewest
     position = {node: index for index, part in enumerate(parts) for node in part}
     assert all(position[one] <= position[node] for node in edges for one in edges[node])
     assert all(max(before, default=-1) < index for index, before in enumerate(part_dependencies(parts, edges)))
