@@ -71,8 +71,11 @@ class ChangeableRepository(OciRepository):
             with self._sent("DELETE", f"manifests/sha256:{secrets.token_hex(32)}", {}) as answer:
                 return self.client.refusal(answer) if answer.status_code in _REFUSED else ""
         except CouldNotAskError as error:
-            # The token service says no as well.
-            return str(error).removeprefix(f"{self.url}: ")
+            # A token service says no as well; what gave no answer has not refused.
+            said = str(error).removeprefix(f"{self.url}: ")
+            if said.startswith(("HTTP 401", "HTTP 403")):
+                return said
+            raise
 
     def why_not_written(self) -> str:
         """Why nothing can be put there; empty if something can. An upload is begun, and given up."""

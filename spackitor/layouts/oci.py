@@ -16,7 +16,7 @@ from spackitor.inventory.inventory import Entry, IndexFile
 from spackitor.layouts import Write
 
 UNKNOWN_TIME: Final = -math.inf
-"""Registries do not say when something was pushed; Spack does, since 1.0, in the configuration."""
+"""Registries do not say when something was pushed; Spack 1.1 does, in the configuration."""
 
 
 def entry(hash_: str, tag: StoredObject, manifest: ImageManifest | None) -> Entry:

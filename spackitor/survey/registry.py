@@ -1,6 +1,6 @@
 """Looking at a build cache in a registry: its tags, manifests, configurations and index, and what is kept there.
 
-Registries do not say when something was pushed. Spack 1.0 and newer say so in the configuration; of what others pushed,
+Registries do not say when something was pushed. Spack 1.1 says so in the configuration; of what others pushed,
 `clean` remembers when it was first seen, and what was brought back counts as new.
 """
 
@@ -150,7 +150,7 @@ def _told(store: RegistryStore, asked: Mapping[str, ImageManifest]) -> dict[str,
 
 
 def _pushed(content: Content | None) -> float:
-    """When Spack says that it pushed a spec (`archive_timestamp`, binary_distribution.py of Spack v1.0)."""
+    """When Spack says that it pushed a spec (`archive_timestamp`, binary_distribution.py of Spack v1.1.0)."""
     try:
         said = json.loads(content.data)["archive_timestamp"] if content else ""
         return datetime.fromisoformat(said).timestamp()
