@@ -51,7 +51,10 @@ class ChangeableRepository(OciRepository):
         return digest
 
     def put_manifest(self, tag: str, data: bytes) -> str:
-        """Let a tag lead to a manifest; returns its digest. Raises `NotThereError` where a blob of it is gone."""
+        """Let a tag lead to a manifest; returns its digest.
+
+        Raises `NotThereError` where a blob of it is gone, and `CouldNotAskError`.
+        """
         kind = json.loads(data).get("mediaType", IMAGE)
         with self._sent("PUT", f"manifests/{tag}", {"Content-Type": kind}, data) as answer:
             if answer.status_code in _GONE:
