@@ -141,10 +141,7 @@ def clean_sources(
     show: Callable[[RunOutcome], None],
     progress: StageProgress,
 ) -> RunOutcome:
-    """Remove the sources that no kept lockfile needs, if they are older than `max_age` days.
-
-    Raises `RefusedError` for registries, which hold none.
-    """
+    """Remove old sources (days) that no kept lockfile needs. Raises `RefusedError` for registries, which hold none."""
 
     def decide(half: MirroredSources, now: float) -> CachePlan:
         inventory = half.inventory
