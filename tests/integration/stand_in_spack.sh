@@ -19,7 +19,7 @@ install_one() {
   printf '#!/bin/sh\necho "%s" "$#" "$@"\n' "$1" > "$prefix/bin/$1"
   chmod 755 "$prefix/bin/$1"
   [ ! -d "/opt/binaries/$1" ] || cp -R "/opt/binaries/$1/." "$prefix"
-  mkdir "$prefix/.spack"
+  mkdir -p "$prefix/.spack"
   printf '{"total":%s,"name":"%s","cache":true}' "$EPOCHREALTIME" "$1" > "$prefix/.spack/install_times.json"
 }
 
