@@ -20,7 +20,8 @@ from typing import Final
 
 from foundation.errors import DamagedError, RefusedError, naming
 
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 17
+"""In bytes. Larger ones are new memory from the kernel each time, which costs more than what is done with them."""
 _ENCRYPTED: Final = 1
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _END: Final = struct.Struct("<4s4H2LH")
@@ -60,9 +61,10 @@ def read_directory(archive: Path, limits: UnpackLimits) -> tuple[str, ...]:
 def verify(archive: Path, limits: UnpackLimits) -> None:
     """Hold everything in an archive against its checksums. Raises `DamagedError`, and `RefusedError` as `unpack`."""
     with _opened(archive, limits) as opened:
-        damaged = opened.testzip()
-    if damaged is not None:
-        raise DamagedError(f"{archive.name}: {damaged!r} does not fit its checksum")
+        for entry in opened.infolist():
+            with opened.open(entry) as content:
+                while content.read(_CHUNK):
+                    pass
 
 
 def unpack(archive: Path, folder: Path, root: str, globs: Sequence[str], limits: UnpackLimits) -> tuple[Unpacked, ...]:

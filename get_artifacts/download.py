@@ -118,7 +118,7 @@ class Fetcher:
             received = 0
             try:
                 received = self._stream(item, archive)
-                self._require_whole(item, archive, received)
+                self._require_whole(item, received)
                 return self._unpacked(item, archive, folder)
             except (BrokenOffError, DamagedError) as error:
                 self.display.advance(-received)
@@ -140,7 +140,11 @@ class Fetcher:
         """One try; returns how many bytes came."""
         received = 0
         try:
-            with naming(archive), closing(self.server.archive(item.job)) as pieces, archive.open("wb") as stream:
+            with (
+                naming(archive),
+                closing(self.server.archive(item.job)) as pieces,
+                archive.open("wb") as stream,
+            ):
                 for piece in pieces:
                     self._require_interest()
                     stream.write(piece)
@@ -159,11 +163,11 @@ class Fetcher:
         if self._stop.is_set():
             raise _StoppedError
 
-    def _require_whole(self, item: Archive, archive: Path, received: int) -> None:
+    @staticmethod
+    def _require_whole(item: Archive, received: int) -> None:
         if received != item.job.archive_bytes:
             message = f"its archive has {item.job.archive_bytes:,} bytes, {received:,} came"
             raise DamagedError(f"job {item.job.name!r}: {message}")
-        read_directory(archive, self.limits)
 
     @staticmethod
     def _require_files(item: Archive, archive: Path, files: Sequence[Unpacked]) -> None:

@@ -3,8 +3,8 @@
 Sources: GitLab docs, "Jobs API", "Job artifacts API" and "REST API" (paging); the deprecation of `/bridges` in favour
 of `/trigger_jobs` in GitLab 19.2.
 
-python-gitlab pages through lists. Its own retries are off: they do not know dates in `Retry-After` and have no upper
-bound; `session` does that below it.
+python-gitlab pages through lists; archives come past it, through `foundation.doors.streams`. Its own retries are off:
+they do not know dates in `Retry-After` and have no upper bound; `session` does that below it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from gitlab import Gitlab
-from gitlab.exceptions import GitlabError
+from gitlab.exceptions import GitlabError, GitlabHttpError
 from gitlab.utils import EncodedId
 
-from foundation.doors.http import Answer, NoAnswer, Patience, reason
+from foundation.doors.http import NoAnswer, Patience, reason
+from foundation.doors.streams import StreamedAnswer, Streams
 from foundation.errors import CouldNotAskError, NotThereError
 from foundation.gitlab import API_TOKEN_VARIABLE
 from get_artifacts.family import Bridge, FinishedJob, PipelineId, read_bridge, read_job
@@ -26,10 +28,10 @@ from get_artifacts.session import ANONYMOUS, Credential, Session
 
 _API: Final = "/api/v4"
 _PER_PAGE: Final = 100
-_CHUNK: Final = 1 << 20
 _SENT_AWAY: Final = (301, 302, 303, 307, 308)
 """To a page that asks people to sign in, since all other redirects are followed."""
 _REFUSED: Final = (401, 403, 404, *_SENT_AWAY)
+_GIVEN: Final = range(200, 300)
 _LONGEST_MESSAGE: Final = 200
 
 T = TypeVar("T")
@@ -56,6 +58,18 @@ class BrokenOffError(CouldNotAskError):
     """An answer ended before its end; worth another try."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """A server asked with one credential."""
+
+    name: str
+    """Of the credential, for messages."""
+    url: str
+    """Of the API."""
+    lists: Gitlab
+    streams: Streams
+
+
 class GitLabServer:
     """A GitLab server, asked with the first of some credentials that it accepts.
 
@@ -76,7 +90,7 @@ class GitLabServer:
         self._patience = patience
         base = api_url.rstrip("/").removesuffix(_API)
         self._all = tuple(
-            (credential.name, _client(base, Session(base, credential, patience, connections), authorities))
+            _client(base, credential, Session(base, credential, patience, connections), authorities)
             for credential in credentials or (ANONYMOUS,)
         )
         self._clients = self._all
@@ -84,18 +98,20 @@ class GitLabServer:
 
     def close(self) -> None:
         """End all connections."""
-        for _, client in self._all:
-            client.session.close()
+        for client in self._all:
+            client.lists.session.close()
 
     def bridges(self, pipeline: PipelineId) -> tuple[Bridge, ...]:
         """The trigger jobs of a pipeline, from whichever of the two lists this server has."""
         place = _place(pipeline)
-        return self._ask(str(pipeline), lambda client: self._bridges(client, place, pipeline))
+        return self._ask(str(pipeline), lambda client: self._bridges(client.lists, place, pipeline))
 
     def jobs(self, pipeline: PipelineId) -> tuple[FinishedJob, ...]:
         """The jobs of a pipeline other than trigger jobs."""
         path = f"{_place(pipeline)}/jobs"
-        return self._ask(str(pipeline), lambda client: tuple(read_job(one, pipeline) for one in _list(client, path)))
+        return self._ask(
+            str(pipeline), lambda client: tuple(read_job(one, pipeline) for one in _list(client.lists, path))
+        )
 
     def archive(self, job: FinishedJob) -> Generator[bytes, None, None]:
         """The archive of a job's artifacts, piece by piece. Raises `BrokenOffError` where it ends too early."""
@@ -104,7 +120,7 @@ class GitLabServer:
         response = self._ask(subject, lambda client: _stream(client, path))
         with closing(response):
             try:
-                yield from response.iter_content(_CHUNK)
+                yield from response.pieces()
             except NoAnswer as error:
                 raise BrokenOffError(f"{subject}: {reason(error, self._patience)}") from None
 
@@ -118,16 +134,16 @@ class GitLabServer:
             self._trigger_jobs = "bridges"
         return tuple(read_bridge(one, pipeline) for one in found)
 
-    def _ask(self, subject: str, question: Callable[[Gitlab], T]) -> T:
+    def _ask(self, subject: str, question: Callable[[_Client], T]) -> T:
         """The answer to a question. Credentials that were refused it while another was not are not tried again."""
         refusals: list[tuple[str, GitlabError]] = []
         clients = self._clients
-        for index, (name, client) in enumerate(clients):
+        for index, client in enumerate(clients):
             try:
                 with self._as_could_not_ask(subject):
                     answer = question(client)
             except GitlabError as error:
-                refusals.append((name, error))
+                refusals.append((client.name, error))
             else:
                 self._clients = clients[index:]
                 return answer
@@ -150,20 +166,22 @@ class GitLabServer:
             raise CouldNotAskError(f"{subject}: what answered is no GitLab; check CI_API_V4_URL") from None
 
 
-def _client(base: str, session: Session, authorities: str | None) -> Gitlab:
+def _client(base: str, credential: Credential, session: Session, authorities: str | None) -> _Client:
     # Following pages to the server's own idea of its name would be asking somebody else.
-    return Gitlab(base, session=session, keep_base_url=True, ssl_verify=authorities or True)
+    lists = Gitlab(base, session=session, keep_base_url=True, ssl_verify=authorities or True)
+    return _Client(credential.name, f"{base}{_API}", lists, session.streams(authorities))
 
 
 def _list(client: Gitlab, path: str) -> list[dict[str, Any]]:
     return list(client.http_list(path, iterator=True, per_page=_PER_PAGE, obey_rate_limit=False))
 
 
-def _stream(client: Gitlab, path: str) -> Answer:
-    response = client.http_get(path, streamed=True, raw=True, obey_rate_limit=False)
-    if not isinstance(response, Answer):
-        raise TypeError(type(response))
-    return response
+def _stream(client: _Client, path: str) -> StreamedAnswer:
+    answer = client.streams.get(client.url + path)
+    if answer.status in _GIVEN:
+        return answer
+    with closing(answer):
+        raise GitlabHttpError("", answer.status, answer.beginning())
 
 
 def _place(pipeline: PipelineId) -> str:

@@ -3,12 +3,17 @@
 For everything that is put there a record says which job it is from. What has no record is not from `ga`, and is never
 replaced. A record is written before what it describes appears, so that whatever a run that was killed leaves, the next
 one knows it as its own, and finds out by the checksums whether it is complete.
+
+Records are lines of JSON in one file, of which the last about something counts. Each is appended by one write; half a
+line that a run left which was killed in between is taken away by the next one.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -23,6 +28,7 @@ from get_artifacts.archives import Unpacked, crc_of
 from get_artifacts.selection import Archive
 
 _MEMORY: Final = ".ga"
+_RECORDS: Final = "records.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +36,14 @@ class OutputFolder:
     """An output folder that nobody else is working in."""
 
     out_dir: Path
-
-    @property
-    def _memory(self) -> Path:
-        return self.out_dir / _MEMORY
+    _records: dict[str, dict[str, Any]]
+    """What is remembered, by the name of what it is about."""
+    _journal: int
+    """The file of the records, opened for appending."""
 
     def staging(self, name: str) -> Path:
         """Where something is made before it appears; gone at the end of the run."""
-        return self._memory / "staging" / name
+        return self.out_dir / _MEMORY / "staging" / name
 
     def path_of(self, item: Archive, *, unpacked: bool) -> Path:
         """Where an artifact goes."""
@@ -73,8 +79,8 @@ class OutputFolder:
         path = self.path_of(item, unpacked=files is not None)
         if self._record(path) is None and _is_something(path):
             raise RefusedError(f"{path}: is there, but not from ga; move it away or choose another --out-dir")
-        record = {"about": _about(item, unpacked=files is not None), "files": [asdict(file) for file in files or ()]}
-        write_files(self._memory, {f"{path.name}.json": json.dumps(record, indent=1).encode()})
+        about = _about(item, unpacked=files is not None)
+        self._remember({"name": path.name, "about": about, "files": [asdict(file) for file in files or ()]})
         with naming(path, always=True):
             if files is not None and (path.exists() or path.is_symlink()):
                 path.rename(self.staging(f"old {path.name}"))
@@ -82,11 +88,14 @@ class OutputFolder:
         return path
 
     def _record(self, path: Path) -> dict[str, Any] | None:
-        try:
-            record = json.loads((self._memory / f"{path.name}.json").read_bytes())
-        except (OSError, ValueError):
-            return None
-        return record if isinstance(record, dict) else None
+        return self._records.get(path.name)
+
+    def _remember(self, record: dict[str, Any]) -> None:
+        line = json.dumps(record).encode() + b"\n"
+        with naming(self.out_dir / _MEMORY / _RECORDS, always=True):
+            if os.write(self._journal, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._records[record["name"]] = record
 
 
 @contextmanager
@@ -95,12 +104,12 @@ def opened(out_dir: Path) -> Iterator[OutputFolder]:
 
     Raises `RefusedError` while another run works there, `FileAccessError`.
     """
-    store = OutputFolder(out_dir)
-    staging = store.staging("")
+    memory = out_dir / _MEMORY
+    staging = memory / "staging"
     with naming(out_dir):
         staging.mkdir(parents=True, exist_ok=True)
-        (staging.parent / ".gitignore").write_text("*\n", encoding="utf-8")
-        lock = (staging.parent / "lock").open("wb")
+        (memory / ".gitignore").write_text("*\n", encoding="utf-8")
+        lock = (memory / "lock").open("wb")
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,9 +118,36 @@ def opened(out_dir: Path) -> Iterator[OutputFolder]:
         shutil.rmtree(staging)
         staging.mkdir()
         try:
-            yield store
+            with _journal(memory) as (records, journal):
+                yield OutputFolder(out_dir, records, journal)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def _journal(memory: Path) -> Iterator[tuple[dict[str, dict[str, Any]], int]]:
+    """What is on record, and the file that more is appended to; of lines that no longer count it is rid before."""
+    path = memory / _RECORDS
+    with naming(path, always=True):
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    records = {record["name"]: record for record in map(_record, lines) if record is not None}
+    if len(records) != len(lines):
+        write_files(memory, {_RECORDS: b"".join(json.dumps(one).encode() + b"\n" for one in records.values())})
+    with naming(path, always=True):
+        stream = path.open("ab", buffering=0)
+    with stream:
+        yield records, stream.fileno()
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """A line of the file of records, if it is whole."""
+    try:
+        record = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    fields = {"name": str, "about": dict, "files": list}
+    is_record = isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in fields.items())
+    return record if is_record else None
 
 
 def _about(item: Archive, *, unpacked: bool) -> dict[str, Any]:

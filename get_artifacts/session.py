@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from foundation.doors.http import Answer, Authorization, HttpSession, Patience, Request
+from foundation.doors.streams import Streams
 
 SIGN_IN: Final = "/users/sign_in"
 """The path of GitLab's page for that, below the server's own."""
@@ -48,21 +49,27 @@ class Session(HttpSession):
     def __init__(self, home: str, credential: Credential, patience: Patience, connections: int) -> None:
         super().__init__(patience, connections)
         self._home = urlsplit(home)
+        self._header = credential.header
         self.auth = _OnlyAtHome(self._home, credential.header)
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def get_redirect_target(self, resp: Answer) -> str | None:
         """A page that asks people to sign in is no answer; being sent there is a refusal."""
         target: str | None = super().get_redirect_target(resp)
-        if target and urlsplit(target).path.endswith(SIGN_IN):
-            return None
-        return target
+        return target if target and _is_answer(target) else None
 
     def rebuild_auth(self, prepared_request: Request, response: Answer) -> None:
         """Called for each redirect: an object store is told no token."""
         if not _same_origin(urlsplit(prepared_request.url or ""), self._home):
             for name in _TOKEN_HEADERS:
                 prepared_request.headers.pop(name, None)
+
+    def streams(self, authorities: str | None) -> Streams:
+        """The same for long answers. `authorities` names a file of the certificates to trust, or the usual ones are."""
+        return Streams(self, self._header_for, _is_answer, authorities)
+
+    def _header_for(self, url: str) -> Mapping[str, str]:
+        return self._header if _same_origin(urlsplit(url), self._home) else {}
 
 
 class _OnlyAtHome(Authorization):
@@ -74,6 +81,10 @@ class _OnlyAtHome(Authorization):
         if _same_origin(urlsplit(request.url or ""), self._home):
             request.headers.update(self._header)
         return request
+
+
+def _is_answer(target: str) -> bool:
+    return not urlsplit(target).path.endswith(SIGN_IN)
 
 
 def _same_origin(one: SplitResult, other: SplitResult) -> bool:

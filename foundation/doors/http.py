@@ -1,7 +1,8 @@
 """The one door to HTTP: sessions with time-outs and retries, and why there was no answer.
 
-No other module imports `requests` or `urllib3`; `tests/unit/test_structure.py` holds that. Buckets (`stores.s3_client`)
-and GitLab's API (`get_artifacts.gitlab_api`) have libraries of their own; that for GitLab is given a session from here.
+No module but this and `streams` imports `requests` or `urllib3`; `tests/unit/test_structure.py` holds that. Buckets
+(`stores.s3_client`) and GitLab's API (`get_artifacts.gitlab_api`) have libraries of their own; that for GitLab is given a
+session from here.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class HttpSession(requests.Session):
         self._finds_logins = finds_logins
         if not finds_logins:
             self.auth = _Anonymous()
-        retry = _Retry(
+        self.retry = _Retry(
             total=patience.attempts - 1,
             read=min(patience.silent_attempts, patience.attempts) - 1,
             backoff_factor=patience.backoff,
@@ -82,7 +83,7 @@ class HttpSession(requests.Session):
             retry_after_max=patience.retry_after,
         )
         for start in ("http://", "https://"):
-            self.mount(start, HTTPAdapter(pool_maxsize=connections, max_retries=retry))
+            self.mount(start, HTTPAdapter(pool_maxsize=connections, max_retries=self.retry))
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Every request passes here. None waits for ever."""
@@ -171,6 +172,8 @@ def reason(error: Exception, patience: Patience) -> str:
             return f"the certificate of {server} is not trusted; REQUESTS_CA_BUNDLE may name the file of one that is"
         case requests.exceptions.ChunkedEncodingError() | requests.exceptions.ContentDecodingError():
             return f"the connection to {server} broke off in the middle of the answer"
+        case requests.exceptions.ProxyError():
+            return f"the proxy does not let {server} be reached"
         case requests.ConnectionError():
             return f"cannot connect to {server}"
         case requests.TooManyRedirects():

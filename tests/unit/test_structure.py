@@ -154,8 +154,8 @@ OUTSIDE: Final = {
 
 DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "subprocess": ("foundation/doors/processes",),
-    "requests": ("foundation/doors/http",),
-    "urllib3": ("foundation/doors/http",),
+    "requests": ("foundation/doors/http", "foundation/doors/streams"),
+    "urllib3": ("foundation/doors/http", "foundation/doors/streams"),
     "boto3": ("foundation/stores/s3_client",),
     "botocore": ("foundation/stores",),
     "gitlab": ("get_artifacts/gitlab_api",),
