@@ -1,8 +1,8 @@
 """The one door to HTTP: sessions with time-outs and retries, and why there was no answer.
 
 No module but this and `streams` imports `requests` or `urllib3`; `tests/unit/test_structure.py` holds that. Buckets
-(`stores.s3_client`) and GitLab's API (`get_artifacts.gitlab_api`) have libraries of their own; that for GitLab is given a
-session from here.
+(`stores.s3_client`) and GitLab's API (`get_artifacts.gitlab_api`) have libraries of their own; that for GitLab is given
+a session from here.
 """
 
 from __future__ import annotations
