@@ -88,25 +88,36 @@ def curl(folder: Path, urls: list[str], token: str, parallel: int) -> list[str]:
 
 def many(folder: Path, delay: float) -> None:
     """All small archives with `ga` and with curl, in turns."""
-    ga = [sys.executable, "-m", "get_artifacts", "-q", "--bridge", "many", "--job", "*", "--no-unpack", "--out-dir"]
-    start = [sys.executable, "-c", "import get_artifacts.__main__, get_artifacts.collection, gitlab.v4.objects"]
+    command = [
+        sys.executable,
+        "-m",
+        "get_artifacts",
+        "-q",
+        "--bridge",
+        "many",
+        "--job",
+        "*",
+        "--no-unpack",
+        "--out-dir",
+    ]
+    import_only = [sys.executable, "-c", "import get_artifacts.__main__, get_artifacts.collection, gitlab.v4.objects"]
     times: dict[str, list[float]] = {}
     with _server(folder, delay) as (environment, urls):
         for _ in range(ROUNDS):
             for parallel in (WORKERS, 50):
                 with tempfile.TemporaryDirectory(dir=folder) as out:
-                    command = curl(Path(out), urls, environment["CI_JOB_TOKEN"], parallel)
-                    times.setdefault(f"curl, {parallel} at once", []).append(run(command, {}, folder)[0])
-            times.setdefault(START, []).append(run(start, {}, folder)[0])
+                    other = curl(Path(out), urls, environment["CI_JOB_TOKEN"], parallel)
+                    times.setdefault(f"curl, {parallel} at once", []).append(run(other, {}, folder)[0])
+            times.setdefault(START, []).append(run(import_only, {}, folder)[0])
             with tempfile.TemporaryDirectory(dir=folder) as out:
-                times.setdefault("ga", []).append(run([*ga, out], environment, folder)[0])
+                times.setdefault("ga", []).append(run([*command, out], environment, folder)[0])
                 if len(list(Path(out).glob("*.zip"))) != ARTIFACTS:
                     raise RuntimeError("not everything came")
     medians = {name: statistics.median(values) for name, values in times.items()}
     print(f"{ARTIFACTS} archives of 1 MiB, {delay * 1000:g} ms for each answer (median of {ROUNDS}):")
     for name, seconds in medians.items():
-        ratios = [ga_seconds / other for ga_seconds, other in zip(times["ga"], times[name], strict=True)]
-        later = [(all_of_it - starting) / other for all_of_it, starting, other in zip(times["ga"], times[START], times[name], strict=True)]
+        ratios = [ga / other for ga, other in zip(times["ga"], times[name], strict=True)]
+        later = [(ga - start) / other for ga, start, other in zip(times["ga"], times[START], times[name], strict=True)]
         said = f"ga takes {statistics.median(ratios):.2f} times that, without its start {statistics.median(later):.2f}"
         print(f"  {name:18} {seconds:.2f} s" + (f"; {said}" if name.startswith("curl") else ""))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from foundation.errors import NotReadyError
@@ -19,18 +20,26 @@ _FASTEST_POLL = 0.05
 
 
 def discover(server: Pipelines, parent: PipelineId, wanted: WantedArtifacts) -> Family:
-    """The bridges of a parent pipeline, and all pipelines below the wanted ones, their children included."""
+    """The bridges of a parent pipeline, and all pipelines below the wanted ones, their children included.
+
+    Both lists of a pipeline are asked for at once.
+    """
     bridges = latest(server.bridges(parent))
     chosen = tuple(bridge for bridge in bridges if is_named(bridge.name, wanted.bridges))
     children: dict[PipelineId, Child] = {}
     pending = deque(chosen)
-    while pending:
-        pipeline = pending.popleft().downstream
-        if pipeline is None or pipeline in children:
-            continue
-        child = Child(pipeline, latest(server.jobs(pipeline)), latest(server.bridges(pipeline)))
-        children[pipeline] = child
-        pending.extend(child.bridges)
+    pool = ThreadPoolExecutor(max_workers=1)
+    try:
+        while pending:
+            pipeline = pending.popleft().downstream
+            if pipeline is None or pipeline in children:
+                continue
+            inner = pool.submit(server.bridges, pipeline)
+            child = Child(pipeline, latest(server.jobs(pipeline)), latest(inner.result()))
+            children[pipeline] = child
+            pending.extend(child.bridges)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     return Family(parent, bridges, chosen, tuple(children.values()))
 
 

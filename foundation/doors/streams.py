@@ -102,8 +102,9 @@ class Streams:
     def get(self, url: str) -> StreamedAnswer:
         """The answer to a GET, behind redirects. Raises `NoAnswer`."""
         for _ in range(_MOST_REDIRECTS):
-            request = requests.Request("GET", url).prepare()
-            answer = self._ask(request)
+            request = requests.PreparedRequest()  # not really prepared, which takes longer than asking
+            request.url = url
+            answer = self._ask(url, request)
             place = answer.headers.get("Location") if answer.status in _REDIRECTS else None
             target = urljoin(url, requote_uri(place)) if place else None
             if target is None or not self.follows(target):
@@ -113,8 +114,7 @@ class Streams:
             url = target
         raise requests.TooManyRedirects(request=request)
 
-    def _ask(self, request: requests.PreparedRequest) -> BaseHTTPResponse:
-        url = request.url or ""
+    def _ask(self, url: str, request: requests.PreparedRequest) -> BaseHTTPResponse:
         route = self._route(url)
         patience = self.session.patience
         headers = {"Accept-Encoding": "identity", "User-Agent": str(self.session.headers["User-Agent"])}

@@ -41,6 +41,7 @@ from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.objects import expand
 from tests.fakes.gitlab import SIGNATURE, FakeGitLab, FakePipeline, FakeProject, zip_of
 from tests.fakes.http import HANG_UP, SILENCE, Answer, Cut, json_answer
+from tests.fakes.proxy import forwarding_proxy
 from tests.samples import FROZEN_SITE, write_repository
 from tests.spack_ci import RECORDINGS
 
@@ -186,6 +187,26 @@ def test_what_is_somebody_elses_stays(scene: Scene) -> None:
         "spacktainer.artifacts.amd64/spacktainer_pipeline.yaml",
     }
     assert scene.files["build.env"] == b""
+
+
+@pytest.mark.parametrize("tail", [b'{"name": "spack.art', b"null\n", b'{"name": 1}\n', b"\xff\n", b'{"name": "x"'])
+def test_half_a_record_is_no_record(scene: Scene, tail: bytes) -> None:
+    """As a run leaves it that is killed while it writes; what stands before it counts, and what comes after it."""
+    scene.add("amd64")
+    assert scene.ga().exit_code == ExitCode.OK
+    records = scene.out / ".ga" / "records.jsonl"
+    before = records.read_bytes()
+    records.write_bytes(before + tail)
+    scene.add("arm64", packages=False)
+    assert scene.ga().exit_code == ExitCode.OK
+    assert scene.downloads == 3
+    assert records.read_bytes().startswith(before)
+    assert [json.loads(line)["name"] for line in records.read_bytes().splitlines()][-1] == "spacktainer.artifacts.arm64"
+    new = {f"spacktainer.artifacts.arm64/{names.CONTAINER_PIPELINE}": b"new: {}\n"}
+    scene.base.job(names.containers_job("arm64"), new)
+    for _ in range(2):
+        assert scene.ga().exit_code == ExitCode.OK
+    assert len(records.read_bytes().splitlines()) == 3, "lines that no longer count are gone"
 
 
 def test_two_runs_in_one_folder_do_not_meet(scene: Scene) -> None:
@@ -590,6 +611,34 @@ def test_the_authority_that_the_runner_was_told_is_trusted(tmp_path: Path, monke
         assert done.exit_code == ExitCode.OK, done.output
         assert set(scene.files) == {*BOTH, "build.env"}
         assert scene.ga(CI_SERVER_TLS_CA_FILE=str(tmp_path / "nothing")).exit_code == ExitCode.CANNOT_ACCESS_FILE
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_proxy_is_asked_for_everything_but_what_is_excepted(scene: Scene, private: bool) -> None:
+    """Lists and archives take the same way, and the object store is told no token there either."""
+    scene.gitlab.redirects = True
+    scene.add("amd64")
+    more = {"CI_JOB_TOKEN": "", "GITLAB_API_TOKEN": scene.gitlab.private_token} if private else {}
+    servers = {"gitlab.invalid": scene.gitlab.url, "store.invalid": scene.gitlab.store.url}
+    scene.gitlab.store.url = "http://store.invalid"
+    with forwarding_proxy(servers) as proxy:
+        address = proxy.url.replace("http://", "http://somebody:word@")
+        more |= {"CI_API_V4_URL": "http://gitlab.invalid/api/v4", "http_proxy": address}
+        result = scene.ga(**more)
+        assert result.exit_code == ExitCode.OK, result.output
+        assert set(scene.files) == {*BOTH, "build.env"}
+        asked = [request.headers["host"] for request in proxy.requests]
+        assert asked.count("store.invalid") == 2
+        assert asked.count("gitlab.invalid") == len(asked) - 2 > 2
+        assert {request.headers["proxy-authorization"] for request in proxy.requests} == {"Basic c29tZWJvZHk6d29yZA=="}
+        for request in proxy.requests:
+            assert bool(TOKEN_HEADERS & set(request.headers)) == (request.headers["host"] == "gitlab.invalid")
+        excepted = scene.ga(**{**more, "no_proxy": "127.0.0.1", "CI_API_V4_URL": scene.gitlab.api_url})
+        assert (excepted.exit_code, len(proxy.requests)) == (ExitCode.OK, len(asked))
+    refused = scene.ga(**more)
+    assert refused.exit_code == ExitCode.COULD_NOT_ASK
+    assert "the proxy does not let gitlab.invalid be reached" in refused.stderr
+    assert "word@" not in refused.output
 
 
 def test_what_always_comes_damaged_is_an_error(scene: Scene) -> None:
