@@ -62,6 +62,15 @@ def armor_fault(data: bytes, what: str) -> str:
     return ""
 
 
+def dearmored(data: bytes) -> bytes:
+    """The packets of all keys in a file, in armor or not. Raises `ValueError` for armor that cannot be decoded."""
+    text = data.decode(errors="replace").replace("\r\n", "\n")
+    found = list(_ARMOR.finditer(text if text.endswith("\n") else f"{text}\n"))
+    if not found:
+        return data
+    return b"".join(base64.b64decode(match["data"].replace("\n", ""), validate=True) for match in found)
+
+
 def has_private_key(data: bytes) -> bool:
     """Whether there is the private half of a key in it, in armor or not."""
     # The first packet of an exported private key: old or new header of packet 5, then version 3 to 6.

@@ -54,6 +54,8 @@ class Uploaded:
     part_size: int
     """In bytes, as is `size`; of all parts but the last, which may be smaller."""
     etag: str
+    md5: str
+    """Of the whole file: what Amazon makes the ETag of an object that was copied in one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,12 @@ def upload(client: S3Client, place: S3Location, path: Path, progress: Progress) 
     with _reading(path) as stream, asking(str(place)), _multipart_upload(client, place, {}) as (upload_id, parts):
         size = os.fstat(stream.fileno()).st_size
         part_size = part_size_of(size)
-        digest = hashlib.sha256()
+        digest, whole = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
 
         def sends() -> Iterator[Callable[[], _Part]]:
             for number, block in enumerate(iter(lambda: stream.read(part_size), b""), start=1):
                 digest.update(block)
+                whole.update(block)
                 yield partial(_send, client, place, upload_id, number, block, progress)
 
         parts += _few_at_once(sends(), max(1, min(AT_ONCE, MOST_IN_MEMORY // part_size)))
@@ -96,7 +99,7 @@ def upload(client: S3Client, place: S3Location, path: Path, progress: Progress) 
                 f"{path}: was {size} bytes long and is {stream.tell()} now; is it still being written?"
             )
     etag = f"{hashlib.md5(b''.join(part.md5 for part in parts), usedforsecurity=False).hexdigest()}-{len(parts)}"
-    return Uploaded(size, digest.hexdigest(), part_size, etag)
+    return Uploaded(size, digest.hexdigest(), part_size, etag, whole.hexdigest())
 
 
 def copy(

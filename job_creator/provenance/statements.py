@@ -27,7 +27,6 @@ class StatementKind(StrEnum):
 
     BASE_IMAGE = "base image"
     CONTAINER_IMAGE = "container image"
-    SIF = "sif"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +35,9 @@ class Statement:
 
     kind: StatementKind
     subject: str
-    """`sha256:…` of what was made: of the manifest of an image, of a SIF file."""
+    """`sha256:…` of what was made: of its manifest."""
     name: str
-    """Where an image is, without registry and tag; the container of a SIF file."""
+    """Where an image is, without registry and tag."""
     architecture: str
     """As the site calls it."""
     fingerprint: str

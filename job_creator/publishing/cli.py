@@ -1,10 +1,11 @@
-"""The commands that the jobs of containers call: `jc publish-sif`, `jc clean-branches`.
+"""The commands that the jobs of containers call, and `jc list-sif`.
 
 Each asks, prints its plan, and then does it. Imports stand in the commands, so that `jc --help` answers at once.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +17,23 @@ from foundation.command_line import Command, console, json_option
 from foundation.errors import ExitCode
 from foundation.shown import shown_size
 from job_creator.options import Options
-from job_creator.publishing.command_options import DRY_RUN, ENDPOINT, KEEP_DAYS, location, open_bucket, server
+from job_creator.publishing.command_options import (
+    DRY_RUN,
+    ENDPOINT,
+    KEEP_DAYS,
+    PUBLIC_KEY,
+    key_in,
+    location,
+    open_bucket,
+    server,
+)
 
 if TYPE_CHECKING:
     from job_creator.publishing.places import PublishingPlace
+    from job_creator.publishing.proofs import SitesKeys
+    from job_creator.publishing.publication import PublishPlan
     from job_creator.publishing.record import PublicationRecord
+    from job_creator.publishing.sources import SifSource
     from job_creator.site.places import Retention
 
 
@@ -33,15 +46,22 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     exit_codes=(
         ExitCode.INVALID_INPUT,
         ExitCode.COULD_NOT_ASK,
+        ExitCode.NOT_THERE,
+        ExitCode.NOT_READY,
         ExitCode.REFUSED,
         ExitCode.DAMAGED,
     ),
 )
-@click.argument("file", type=_FILE)
+@click.argument("file", metavar="(FILE | S3_URL)")
 @click.option("--record", "record_file", type=_FILE, required=True, help="What is known of the file, as JSON.")
 @click.option("--to", "target", required=True, metavar="S3_URL", help="Where it goes: s3://bucket/prefix.")
 @ENDPOINT
 @click.option("--image-digest", metavar="SHA256", help="Of the image that it was made from: sha256:<64 hex digits>.")
+@click.option("--private-key", metavar="FILE", help="Sign the file and its record with this key; wants --public-key.")
+@PUBLIC_KEY
+@click.option("--sif-signature/--no-sif-signature", default=True, help="With a key: sign the SIF file itself, too.")
+@click.option("--stage", metavar="FILE", help="Only leave it in the bucket, and write into this dotenv file where.")
+@click.option("--sha256", metavar="DIGITS", help="That a staged file has to have.")
 @click.option(
     "--keep", type=click.IntRange(min=1), help="Keep the newest N versions of the same ref, this one included."
 )
@@ -52,11 +72,16 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 def publish_sif(
     options: Options,
     /,
-    file: Path,
+    file: str,
     record_file: Path,
     target: str,
     endpoint_url: str | None,
     image_digest: str | None,
+    private_key: str | None,
+    public_key: str | None,
+    sif_signature: bool,
+    stage: str | None,
+    sha256: str | None,
     keep: int | None,
     older_than: int | None,
     dry_run: bool,
@@ -67,26 +92,40 @@ def publish_sif(
     It goes to a temporary key first, so that this can be interrupted anywhere and run again. Old versions of the same
     container, architecture and ref go if both --keep and --older-than allow it.
 
+    With a key, the file and its record are signed, and what is published counts only if its signature is good. So that
+    no foreign code is where the key is, one job makes the file and leaves it with --stage; another one signs it.
+
     \b
     Examples:
       jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif
       jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --keep 3 --older-than 30 --dry-run
+      jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --stage sif.env
     """
+    from foundation.doors.files import write_files
     from foundation.progress import transfer_progress
     from job_creator.publishing import publication, report
+    from job_creator.publishing.sources import SifSource
 
     record = _read_record(record_file, image_digest)
     store = open_bucket(location(target), server(options, endpoint_url))
+    source = SifSource(file, store, sha256 or "")
+    source.require()
     now = datetime.now(UTC)
-    plan = publication.make_plan(store, record, _retention(keep, older_than), now)
+    if stage is not None:
+        size = Path(file).stat().st_size
+        with transfer_progress(f"uploading {file}", size, quiet=options.quiet) as progress:
+            key, digest = publication.stage(store, record, Path(file), progress)
+        text = f"STAGED_SIF={store.url}/{key}\nSTAGED_SHA256={digest}\n"
+        write_files(Path(stage).parent, {Path(stage).name: text.encode()})
+        return
+    signer = _signer(private_key, public_key)
+    plan = publication.make_plan(store, record, _retention(keep, older_than), now, signer)
     if not (as_json or options.quiet):
         click.echo(f"{'upload to' if plan.uploads else 'leave'} {plan.place}: {plan.reason}")
         report.print_removals(plan.removals, console())
     published = plan.record
     if not dry_run:
-        size = file.stat().st_size if plan.uploads else 0
-        with transfer_progress(f"uploading {file.name}", size, quiet=options.quiet) as progress:
-            published = publication.publish(store, plan, file, progress, now)
+        published = _publish(options, source, plan, signer if plan.uploads and sif_signature else None, signer)
     if as_json:
         values = {
             "place": plan.place,
@@ -95,6 +134,44 @@ def publish_sif(
             "record": published.to_value(),
         }
         click.echo(report.as_json({**values, "removals": report.removals_as_values(plan.removals), "dry_run": dry_run}))
+
+
+@click.command(
+    "list-sif",
+    cls=Command,
+    exit_codes=(ExitCode.COULD_NOT_ASK, ExitCode.REFUSED),
+)
+@click.argument("place", metavar="S3_URL")
+@ENDPOINT
+@PUBLIC_KEY
+@json_option
+@click.pass_obj
+def list_sif(options: Options, /, place: str, endpoint_url: str | None, public_key: str | None, as_json: bool) -> None:
+    """List the SIF files of a bucket. What each was built for, and whether a signature proves it.
+
+    \b
+    Examples:
+      jc list-sif s3://containers/sif
+      jc list-sif s3://containers/sif --public-key site.asc --json
+    """
+    from foundation.stores.store import look_at_all
+    from job_creator.publishing import report
+    from job_creator.publishing.places import own_record
+    from job_creator.publishing.proofs import verdicts
+
+    store = open_bucket(location(place), server(options, endpoint_url))
+    keys = [one.key for one in store.list("", below=False)]
+    found = [one for one in look_at_all(store, keys) if own_record(one)]
+    proofs = verdicts(store, found, key_in(public_key, "--public-key"))
+    listed = [(one.key, record, proofs[one.key]) for one in found if (record := own_record(one))]
+    if as_json:
+        values = [
+            {"file": key, "proven": proof.is_good, "reason": proof.reason, "record": record.to_value()}
+            for key, record, proof in listed
+        ]
+        click.echo(report.as_json({"files": values}))
+        return
+    report.print_listing(listed, console())
 
 
 @click.command(
@@ -170,7 +247,7 @@ def clean_branches(
         click.echo(report.as_json({"removals": report.removals_as_values(removals), "dry_run": dry_run}))
 
 
-COMMANDS = (publish_sif, clean_branches)
+COMMANDS = (publish_sif, list_sif, clean_branches)
 
 
 def _read_record(path: Path, image_digest: str | None) -> PublicationRecord:
@@ -182,6 +259,38 @@ def _read_record(path: Path, image_digest: str | None) -> PublicationRecord:
         return record
     # Through JSON, so that the digest is validated like everything else.
     return PublicationRecord.from_json(replace(record, image_digest=image_digest).to_json(), "--image-digest")
+
+
+def _publish(
+    options: Options, source: SifSource, plan: PublishPlan, sif_signer: SitesKeys | None, signer: SitesKeys | None
+) -> PublicationRecord:
+    """Do what was planned; the one signs the file itself, the other its record, where that is wanted."""
+    from foundation.progress import transfer_progress
+    from job_creator.publishing import publication
+    from job_creator.publishing.sif_file import sign_sif
+
+    with ExitStack() as stack:
+        path, size = Path(source.given), 0
+        if plan.uploads:
+            path = stack.enter_context(source.local())
+            if sif_signer:
+                sign_sif(path, sif_signer.private, sif_signer.public)
+            size = path.stat().st_size
+        progress = stack.enter_context(transfer_progress(f"uploading {source.given}", size, quiet=options.quiet))
+        record = publication.publish(source.store, plan, path, progress, datetime.now(UTC), signer)
+    source.forget()
+    return record
+
+
+def _signer(private_key: str | None, public_key: str | None) -> SitesKeys | None:
+    from job_creator.publishing.proofs import SitesKeys
+
+    private, public = key_in(private_key, "--private-key"), key_in(public_key, "--public-key")
+    if private is None:
+        return None
+    if public is None:
+        raise click.UsageError("--private-key wants --public-key: what is signed is verified at once")
+    return SitesKeys(private, public)
 
 
 def _retention(keep: int | None, older_than: int | None) -> Retention | None:

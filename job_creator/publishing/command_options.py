@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -26,6 +27,26 @@ KEEP_DAYS = click.option(
     metavar="DAYS",
     help="In a folder, keep a file so long after its last link went: a job may run from it.",
 )
+
+PUBLIC_KEY = click.option(
+    "--public-key", metavar="FILE", help="The site's public keys, which prove what is published by signature."
+)
+
+
+def key_in(given: str | None, option: str) -> bytes | None:
+    """The key in the file that an option names, if it names one.
+
+    Raises `RefusedError` where the variable behind it is empty: the job would go on without a key. And
+    `FileAccessError`.
+    """
+    from foundation.doors.files import read_file
+    from foundation.errors import RefusedError
+
+    if given is None:
+        return None
+    if not given:
+        raise RefusedError(f"{option}: no key is set for this job; make the CI variable, of the type 'File'")
+    return read_file(Path(given))
 
 
 def server(options: Options, given: str | None) -> str | None:

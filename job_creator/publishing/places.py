@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
@@ -13,6 +14,9 @@ from job_creator.publishing.record import PublicationRecord
 from job_creator.publishing.retention import Placed, SifRemoval
 
 MARKERS: Final = "installed"
+PROOFS: Final = "signed"
+"""The folder of signed records, each with its signature beside it."""
+_DIGITS: Final = 12
 
 logger = logging.getLogger(__name__)
 
@@ -60,14 +64,22 @@ class BucketPlace:
         return tuple(removals)
 
     def remove(self, removals: Sequence[SifRemoval]) -> int:
-        """Remove files and markers; how many went. Raises `CouldNotAskError`, also for what the server refuses."""
-        planned = {one.placed.place.removeprefix(f"{self.name}/"): one.placed.record for one in removals}
+        """Remove files with their signed records, and markers; how many of both went.
+
+        Raises `CouldNotAskError`, also for what the server refuses.
+        """
+        planned = {self._key(one.placed): one.placed.record for one in removals}
         now = {found.key: record_of(found) for found in look_at_all(self._store, planned)}
-        going = [key for key, record in planned.items() if now.get(key, record) == record]
-        for key in sorted(planned.keys() - set(going)):
+        going = {key: record for key, record in planned.items() if now.get(key, record) == record}
+        for key in sorted(planned.keys() - going.keys()):
             logger.info("%s/%s: stays, it was replaced meanwhile", self.name, key)
-        remove_objects(self._store, going)
+        files = [one.placed for one in removals if not one.placed.is_marker]
+        proofs = [name for one in files for name in proof_names(one.record) if self._key(one) in going]
+        remove_objects(self._store, [*going, *proofs])
         return len(going)
+
+    def _key(self, placed: Placed) -> str:
+        return placed.place.removeprefix(f"{self.name}/")
 
     def _placed(self, listed: Iterable[StoredObject], *, are_markers: bool = False) -> tuple[Placed, ...]:
         objects = look_at_all(self._store, [one.key for one in listed])
@@ -84,6 +96,15 @@ def own_record(found: StoredObject) -> PublicationRecord | None:
     """The record of an object that lies where its record says; what somebody copied to another name is not ours."""
     record = record_of(found)
     return record if record and found.key.rpartition("/")[2] == record.file_name else None
+
+
+def proof_names(record: PublicationRecord) -> tuple[str, str]:
+    """Where the signed record of a file lies, and its signature: their names follow from all that is on record.
+
+    So a file that is published anew never shares them with the one before.
+    """
+    name = f"{PROOFS}/{record.file_name}.{hashlib.sha256(record.to_signed()).hexdigest()[:_DIGITS]}.json"
+    return name, f"{name}.asc"
 
 
 def remove_objects(store: S3Store, keys: Sequence[str]) -> None:

@@ -6,7 +6,6 @@ under `.uploading/` goes with a publication a day later.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
 from dataclasses import dataclass, replace
@@ -15,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from foundation.doors.blocks import Progress, sha256_of
-from foundation.errors import CouldNotAskError, DamagedError, RefusedError, naming
+from foundation.errors import CouldNotAskError, DamagedError, RefusedError
 from foundation.stores.bucket import S3Store
 from foundation.stores.s3_parts import UnfinishedUpload, Uploaded
-from foundation.stores.store import StoredObject
+from foundation.stores.store import StoredObject, look_at_all
 from job_creator.images.decisions import Action, compare_labels
-from job_creator.publishing.places import BucketPlace, record_of, remove_objects
+from job_creator.publishing.places import PROOFS, BucketPlace, proof_names, record_of, remove_objects
+from job_creator.publishing.proofs import SitesKeys, verdict, write_proof
 from job_creator.publishing.record import PublicationRecord, write_time
 from job_creator.publishing.retention import Placed, SifRemoval, superseded
 from job_creator.site.places import Retention
@@ -43,7 +43,7 @@ class PublishPlan:
     reason: str
     removals: tuple[SifRemoval, ...]
     left_overs: tuple[str, ...]
-    """The keys of temporary objects of runs that ended half-way."""
+    """The keys of temporary objects of runs that ended half-way, and of signed records of files that are gone."""
     unfinished: tuple[UnfinishedUpload, ...]
     """What such runs had begun to send, or to copy in parts."""
 
@@ -53,9 +53,20 @@ class PublishPlan:
         return self.action is Action.BUILD
 
 
-def make_plan(store: S3Store, record: PublicationRecord, retention: Retention | None, now: datetime) -> PublishPlan:
-    """Ask what is published, and plan. Raises `CouldNotAskError`, and `RefusedError` if the place is someone else's."""
+def make_plan(
+    store: S3Store,
+    record: PublicationRecord,
+    retention: Retention | None,
+    now: datetime,
+    signer: SitesKeys | None = None,
+) -> PublishPlan:
+    """Ask what is published, and plan; with a key pair what is published counts only if that proves it.
+
+    Raises `CouldNotAskError`, and `RefusedError` if the place is someone else's, or the keys are no pair.
+    """
     place = f"{store.url}/{record.file_name}"
+    if signer:
+        signer.require_pair()
     stored = store.look(record.file_name)
     published = record_of(stored) if stored else None
     if stored and not published:
@@ -63,12 +74,15 @@ def make_plan(store: S3Store, record: PublicationRecord, retention: Retention | 
             f"{place}: holds something that no record says where it is from, and would be replaced; move it away"
         )
     action, reason = decide(record, published, stored.size if stored else 0)
+    if signer and stored and action is Action.REUSE and (fault := verdict(store, stored, signer.public).reason):
+        action, reason = Action.BUILD, f"what is published {fault}"
     newest = Placed(place, published if published and action is Action.REUSE else record)
     removals = superseded(BucketPlace(store).versions_of(record.container), newest, retention, now) if retention else ()
     before = (now - LEFT_OVER_AFTER).timestamp()
-    left_overs = tuple(one.key for one in store.list(f"{UPLOADS}/") if one.modified < before)
+    left_overs = [one.key for one in store.list(f"{UPLOADS}/") if one.modified < before]
     unfinished = tuple(one for one in _unfinished(store, record.container) if one.since < before)
-    return PublishPlan(newest.record, place, action, reason, removals, left_overs, unfinished)
+    orphans = _orphans(store, record.container, before)
+    return PublishPlan(newest.record, place, action, reason, removals, (*left_overs, *orphans), unfinished)
 
 
 def decide(record: PublicationRecord, published: PublicationRecord | None, size: int) -> tuple[Action, str]:
@@ -80,7 +94,9 @@ def decide(record: PublicationRecord, published: PublicationRecord | None, size:
     return compare_labels(record.identity, published.identity)
 
 
-def publish(store: S3Store, plan: PublishPlan, path: Path, progress: Progress, now: datetime) -> PublicationRecord:
+def publish(
+    store: S3Store, plan: PublishPlan, path: Path, progress: Progress, now: datetime, signer: SitesKeys | None = None
+) -> PublicationRecord:
     """Do what was planned, and return the record of what is published then.
 
     Raises `CouldNotAskError`, `FileAccessError` and `DamagedError`.
@@ -89,22 +105,61 @@ def publish(store: S3Store, plan: PublishPlan, path: Path, progress: Progress, n
     if plan.uploads:
         temporary = f"{UPLOADS}/{record.file_name}.{secrets.token_hex(8)}"
         sent = store.upload(path, temporary, progress)
-        source = _verified(store, temporary, sent, path)
+        source = _verified(store, temporary, sent)
         record = replace(record, sha256=sent.sha256, size=sent.size, published=write_time(now))
-        store.copy_with(source, record.file_name, record.to_metadata())
-        try:
-            _verified(store, record.file_name, sent, path)
-        except DamagedError:
-            # Nothing is better than something damaged that counts as published.
-            remove_objects(store, [record.file_name])
-            raise
-        remove_objects(store, [temporary])
+        record = _name(store, replace(record, etags=_etags(source, sent)), source, sent, signer)
+        others = [one.key for one in store.list(f"{PROOFS}/{record.file_name}.") if one.key not in proof_names(record)]
+        remove_objects(store, [temporary, *others])
         logger.info("%s: published, %d bytes with sha256 %s", plan.place, record.size, record.sha256)
     BucketPlace(store).remove(plan.removals)
     for upload in plan.unfinished:
         store.give_up(upload)
     remove_objects(store, plan.left_overs)
     return record
+
+
+def _name(
+    store: S3Store, record: PublicationRecord, source: StoredObject, sent: Uploaded, signer: SitesKeys | None
+) -> PublicationRecord:
+    """Give what was uploaded its name and its record, which is signed before; returns the record that it has then."""
+    if signer:
+        write_proof(store, record, signer)
+    store.copy_with(source, record.file_name, record.to_metadata())
+    try:
+        stored = _verified(store, record.file_name, sent)
+    except DamagedError:
+        # Nothing is better than something damaged that counts as published.
+        remove_objects(store, [record.file_name, *proof_names(record)])
+        raise
+    if not record.etags or _etags(stored, sent):
+        return record
+    # A server that encrypts copies, but not uploads, perhaps.
+    return _name(store, replace(record, etags=""), source, sent, signer)
+
+
+def _etags(stored: StoredObject, sent: Uploaded) -> str:
+    """The ETags that tell the content apart; empty if this server has others."""
+    return f"{sent.etag} {sent.md5}" if _bare(stored.tag) in (sent.etag, sent.md5) else ""
+
+
+def stage(store: S3Store, record: PublicationRecord, path: Path, progress: Progress) -> tuple[str, str]:
+    """Leave a file for the job that signs: the key that it has there for a day, and its sha256.
+
+    Raises `CouldNotAskError`, `FileAccessError` and `DamagedError`.
+    """
+    key = f"{UPLOADS}/{record.file_name}.{secrets.token_hex(8)}"
+    sent = store.upload(path, key, progress)
+    _verified(store, key, sent)
+    return key, sent.sha256
+
+
+def _orphans(store: S3Store, container: str, before: float) -> list[str]:
+    """Signed records of a container's files that are gone, or were published anew: a run ended in between."""
+    old = [one.key for one in store.list(f"{PROOFS}/{container}__") if one.modified < before]
+    files = {key.removeprefix(f"{PROOFS}/").partition(".sif.")[0] + ".sif" for key in old}
+    records = (record_of(one) for one in look_at_all(store, sorted(files)))
+    kept = {name for record in records if record for name in proof_names(record)}
+    return [key for key in old if key not in kept]
 
 
 def _unfinished(store: S3Store, container: str) -> tuple[UnfinishedUpload, ...]:
@@ -117,15 +172,14 @@ def _unfinished(store: S3Store, container: str) -> tuple[UnfinishedUpload, ...]:
         return ()
 
 
-def _verified(store: S3Store, key: str, sent: Uploaded, path: Path) -> StoredObject:
+def _verified(store: S3Store, key: str, sent: Uploaded) -> StoredObject:
     """What is stored under a key, which has to be what was sent. Raises `DamagedError`."""
     place, stored = f"{store.url}/{key}", store.look(key)
     if stored is None:
         raise DamagedError(f"{place}: is not there right after it was written; run this again")
     if stored.size != sent.size:
         raise DamagedError(f"{place}: holds {stored.size} bytes of {sent.size}; run this again")
-    etag = stored.tag.strip('"')
-    if etag == sent.etag or ("-" not in etag and etag == _md5_of(path)):
+    if _etags(stored, sent):
         return stored
     logger.info("%s: its ETag is no checksum, reading it back", place)
     if (found := sha256_of(store.blocks(stored))) != sent.sha256:
@@ -133,7 +187,5 @@ def _verified(store: S3Store, key: str, sent: Uploaded, path: Path) -> StoredObj
     return stored
 
 
-def _md5_of(path: Path) -> str:
-    """What Amazon makes the ETag of an object that was copied in one request."""
-    with naming(path), path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def _bare(tag: str) -> str:
+    return tag.strip('"')

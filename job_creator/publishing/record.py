@@ -12,10 +12,12 @@ from urllib.parse import quote, unquote
 
 from foundation.errors import Fault, InvalidInputError
 from foundation.registries.reference import is_container_name
+from job_creator.provenance.statements import canonical
 
 RECORD_VERSION: Final = "1"
 """To be raised when the meaning of a field changes; records of other versions count as not ours."""
 VERSION_KEY: Final = "record-version"
+_KIND: Final = "sif"
 MAX_METADATA: Final = 2048
 """Bytes of all keys and values (Amazon S3 user guide, "Working with object metadata")."""
 
@@ -32,8 +34,9 @@ _PATTERNS: Final = {
     "spack_lock_sha256": re.compile(r"([0-9a-f]{64})?"),
     "image_digest": re.compile(r"(sha256:[0-9a-f]{64})?"),
     "sha256": re.compile(r"([0-9a-f]{64})?"),
+    "etags": re.compile(r"([0-9a-f]{32}(-[0-9]{1,5})?( [0-9a-f]{32}(-[0-9]{1,5})?)*)?"),
 }
-_ADDED_BY_PUBLISHING: Final = {"image_digest": 71, "sha256": 64, "size": 16, "published": 20}
+_ADDED_BY_PUBLISHING: Final = {"image_digest": 71, "sha256": 64, "size": 16, "published": 20, "etags": 73}
 """The longest values of what is not known yet when the pipeline is generated."""
 
 
@@ -64,6 +67,11 @@ class PublicationRecord:
     """Of the SIF file, in bytes."""
     published: str = ""
     """When, in UTC: `2025-01-31T12:00:00Z`."""
+    etags: str = ""
+    """The ETags that servers give to the file: the MD5 of its parts' MD5s, and that of the whole.
+
+    Empty where the server gave another one.
+    """
 
     @property
     def file_name(self) -> str:
@@ -108,6 +116,10 @@ class PublicationRecord:
         record = cls(**value)
         # Whatever does not come out as it went in was not written by this module.
         return record if record.to_metadata() == {VERSION_KEY: RECORD_VERSION, **_hyphenated(known)} else None
+
+    def to_signed(self) -> bytes:
+        """What is signed: the same, in the one spelling that signed things have (docs/provenance.md)."""
+        return canonical({"kind": _KIND, **self.to_value()})
 
     def to_json(self) -> str:
         """As the JSON document that lies beside the file on a cluster, and that a pipeline hands to `publish-sif`."""

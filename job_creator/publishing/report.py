@@ -11,6 +11,8 @@ from rich.text import Text
 
 from foundation.shown import shown_size
 from foundation.tables import new_table
+from job_creator.provenance.signing import SignatureVerdict
+from job_creator.publishing.record import PublicationRecord
 from job_creator.publishing.retention import SifRemoval
 
 
@@ -38,6 +40,26 @@ def what(removal: SifRemoval) -> str:
 def size_of(removal: SifRemoval) -> int:
     """The bytes that a removal frees."""
     return 0 if removal.placed.is_marker or removal.links_only else removal.placed.record.size
+
+
+def print_listing(listed: Sequence[tuple[str, PublicationRecord, SignatureVerdict]], console: Console) -> None:
+    """What is published: a table on a terminal, one line each elsewhere."""
+    rows = [
+        (key, record.ref, shown_size(record.size), record.published, proof_text(proof)) for key, record, proof in listed
+    ]
+    if console.is_terminal and rows:
+        table = new_table(("file", "ref", "size", "published", "proof"))
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console.print(table)
+        return
+    for key, ref, size, published, proof in rows:
+        console.print(f"{key}: {ref}, {size}, {published}, {proof}", markup=False, highlight=False, soft_wrap=True)
+
+
+def proof_text(proof: SignatureVerdict) -> str:
+    """`proven`, or why not."""
+    return "proven" if proof.is_good else f"not proven: {proof.reason}"
 
 
 def removals_as_values(removals: Iterable[SifRemoval]) -> list[dict[str, Any]]:

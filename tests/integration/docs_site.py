@@ -67,7 +67,7 @@ _GIT: Final = {
     **{f"GIT_{who}_{what}": "someone" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
 }
 _SECONDS: Final = 200
-_SIF: Final = b"a SIF file"
+_SIF: Final = b"#!/usr/bin/env run-singularity\n\0SIF_MAGIC\0 and so on"
 _RELEASE: Final = PublicationRecord(
     "hdf5-stack",
     "1.14.5",

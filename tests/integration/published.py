@@ -11,11 +11,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
+import pytest
 from click.testing import CliRunner, Result
 
+from foundation.stores import s3_parts
 from job_creator.__main__ import main
 from job_creator.publishing.clusters import sif_folder
 from job_creator.publishing.record import PublicationRecord, write_time
+from tests.integration.s3_server import new_bucket
 from tests.integration.s3_server import s3_environment_fixture as s3_environment_fixture
 from tests.integration.s3_server import s3_url_fixture as s3_url_fixture
 
@@ -47,8 +51,18 @@ def days_ago_seconds(days: float) -> float:
     return (NOW - timedelta(days=days)).timestamp()
 
 
+HEAD = b"#!/usr/bin/env run-singularity\n\0SIF_MAGIC\0"
+"""By which a file is known as a SIF file. Tests speak of what comes after it."""
+
+
+def sif(content: bytes) -> bytes:
+    """A SIF file, as far as this project looks into it."""
+    return HEAD + content
+
+
 def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    """Of the SIF file with that content."""
+    return hashlib.sha256(sif(content)).hexdigest()
 
 
 def content_of(size: int, seed: int = 0) -> bytes:
@@ -84,7 +98,7 @@ class World:
 
     def publish(self, content: bytes, record: PublicationRecord = RELEASE, *more: str, url: str = "") -> Result:
         file, recorded = self.path / "file.sif", self.path / "record.json"
-        file.write_bytes(content)
+        file.write_bytes(sif(content))
         recorded.write_text(record.to_json())
         return self.jc("publish-sif", file, "--record", recorded, "--to", self.root, *more, url=url)
 
@@ -99,15 +113,15 @@ class World:
 
     def put(self, name: str, record: PublicationRecord, content: bytes = b"old") -> None:
         """What an earlier run published."""
-        record = replace(record, size=len(content), sha256=sha256(content))
+        record = replace(record, size=len(sif(content)), sha256=sha256(content))
         key = f"{PREFIX}/{name}"
-        self.client.put_object(Bucket=self.bucket, Key=key, Body=content, Metadata=record.to_metadata())
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=sif(content), Metadata=record.to_metadata())
 
     def put_on_cluster(self, record: PublicationRecord, content: bytes, *links: str) -> None:
         """What an earlier run installed."""
-        record = replace(record, size=len(content), sha256=sha256(content))
+        record = replace(record, size=len(sif(content)), sha256=sha256(content))
         path = sif_folder.path_of(self.cluster, record)
-        sif_folder.install(path, record, sif_folder.Modes(), lambda descriptor: _write(descriptor, content))
+        sif_folder.install(path, record, sif_folder.Modes(), lambda descriptor: _write(descriptor, sif(content)))
         for name in (record.file_name, *links):
             sif_folder.point(path.parent / name, path.name)
 
@@ -120,7 +134,7 @@ class World:
 
     def stored(self, record: PublicationRecord = RELEASE) -> tuple[bytes, PublicationRecord | None]:
         answer = self.client.get_object(Bucket=self.bucket, Key=f"{PREFIX}/{record.file_name}")
-        return answer["Body"].read(), PublicationRecord.from_metadata(answer["Metadata"])
+        return answer["Body"].read().removeprefix(HEAD), PublicationRecord.from_metadata(answer["Metadata"])
 
     def marked(self, cluster: str, name: str) -> str:
         """The tag of what a marker says that a cluster has."""
@@ -133,7 +147,20 @@ class World:
         return found
 
     def link(self, name: str = "neuron__9.0.sif", container: str = "neuron") -> bytes:
-        return (self.cluster / container / name).read_bytes()
+        return content_at(self.cluster / container / name)
+
+
+def content_at(path: Path) -> bytes:
+    """The content of a SIF file on a cluster, without what all of them begin with."""
+    return path.read_bytes().removeprefix(HEAD)
+
+
+@pytest.fixture(name="world")
+def world_fixture(s3_environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A bucket of its own on the server of all tests."""
+    monkeypatch.setattr(s3_parts, "PART_SIZE", PART)
+    client = boto3.client("s3", endpoint_url=s3_environment)
+    return World(s3_environment, client, new_bucket(client), tmp_path)
 
 
 def _write(descriptor: int, content: bytes) -> None:

@@ -11,10 +11,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from foundation.errors import ExitCode
@@ -36,24 +34,19 @@ from tests.integration.published import (
     RELEASE,
     World,
     branch,
+    content_at,
     content_of,
     days_ago,
     days_ago_seconds,
     sha256,
+    sif,
     succeeded,
 )
-from tests.integration.s3_server import KEYS, Answer, Fault, failing_proxy, new_bucket
+from tests.integration.published import world_fixture as world_fixture
+from tests.integration.s3_server import KEYS, Answer, Fault, failing_proxy
 from tests.integration.s3_server import s3_environment_fixture as s3_environment_fixture
 from tests.integration.s3_server import s3_url_fixture as s3_url_fixture
 from tests.samples import REPOSITORY
-
-
-@pytest.fixture
-def world(s3_environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(s3_parts, "PART_SIZE", PART)
-    client = boto3.client("s3", endpoint_url=s3_environment)
-    return World(s3_environment, client, new_bucket(client), tmp_path)
-
 
 # --- publish -----------------------------------------------------------------------------------------------------
 
@@ -63,9 +56,9 @@ def test_a_file_of_several_parts_is_published_with_its_record(world: World) -> N
     succeeded(world.publish(content, RELEASE, "--image-digest", DIGEST))
     stored, record = world.stored()
     assert stored == content
-    expected = replace(RELEASE, image_digest=DIGEST, sha256=sha256(content), size=len(content))
+    expected = replace(RELEASE, image_digest=DIGEST, sha256=sha256(content), size=len(sif(content)))
     assert record is not None
-    assert replace(record, published="") == expected
+    assert replace(record, published="", etags="") == expected
     assert record.published_at is not None
     assert before <= record.published_at <= datetime.now(UTC)
     assert world.keys() == {"neuron__9.0.sif"}
@@ -97,7 +90,7 @@ def test_what_differs_is_published_anew(world: World, changed: dict[str, Any], r
     stored, read = world.stored()
     assert stored == b"new"
     assert read is not None
-    assert replace(read, sha256="", size=0, published="") == record
+    assert replace(read, sha256="", size=0, published="", etags="") == record
 
 
 def test_an_object_that_lost_its_end_is_published_anew(world: World) -> None:
@@ -107,7 +100,7 @@ def test_an_object_that_lost_its_end_is_published_anew(world: World) -> None:
     world.client.put_object(
         Bucket=world.bucket, Key=f"{PREFIX}/neuron__9.0.sif", Body=b"con", Metadata=record.to_metadata()
     )
-    assert "has 3 bytes, not 7" in succeeded(world.publish(b"content")).output
+    assert "has 3 bytes, not 49" in succeeded(world.publish(b"content")).output
     assert world.stored()[0] == b"content"
 
 
@@ -292,7 +285,7 @@ def test_objects_that_the_server_does_not_remove_are_an_error(world: World) -> N
     with failing_proxy(world.url, refuse) as url:
         result = world.publish(b"content", RELEASE, "--keep", "1", "--older-than", "30", url=url)
     assert result.exit_code == ExitCode.COULD_NOT_ASK
-    assert f"refuses to remove 1 of 1 objects: s3://{world.bucket}/{key}: AccessDenied" in result.output
+    assert f"refuses to remove 1 of 3 objects: s3://{world.bucket}/{key}: AccessDenied" in result.output
 
 
 def test_what_was_published_anew_since_the_plan_is_not_removed(world: World) -> None:
@@ -315,7 +308,7 @@ def test_publishing_can_be_killed_between_any_two_effects(world: World) -> None:
     old_version, new = "neuron__8.0.sif", replace(RELEASE, container_checksum="b" * 64)
     contents = {"a" * 64: content_of(PART + 1, 1), "b" * 64: content_of(PART + 1, 2)}
     file = world.path / "file.sif"
-    file.write_bytes(contents[new.container_checksum])
+    file.write_bytes(sif(contents[new.container_checksum]))
 
     def prepare() -> None:
         world.put(old_version, replace(RELEASE, tag="8.0", published=days_ago(60)))
@@ -397,7 +390,7 @@ def test_damage_is_found_and_mended(world: World) -> None:
     succeeded(world.publish(b"content"))
     succeeded(world.install())
     file = (world.cluster / "neuron" / "current").resolve()
-    file.write_bytes(b"CONTENT")
+    file.write_bytes(sif(b"CONTENT"))
     assert "installed already" in succeeded(world.install()).output
     assert "another sha256" in succeeded(world.install(RELEASE, "--verify")).output
     assert world.link() == b"content"
@@ -424,7 +417,7 @@ def test_previous_files_stay_for_running_jobs_and_linked_ones_for_ever(world: Wo
         assert ("remove" in result.output) == (number == 4), "build 1; build 0 is linked, and not in the plan either"
         if number == 0:
             (world.cluster / "neuron" / "stable").symlink_to((world.cluster / "neuron" / "current").readlink())
-    left = {path.read_bytes() for path in (world.cluster / "neuron").glob("*.sif") if not path.is_symlink()}
+    left = {content_at(path) for path in (world.cluster / "neuron").glob("*.sif") if not path.is_symlink()}
     assert left == {b"build 4", b"build 3", b"build 2", b"build 0"}
     assert len(list((world.cluster / "neuron").glob("*.sif.json"))) == 4
     assert world.link() == b"build 4"
@@ -470,14 +463,14 @@ def test_a_file_stays_for_days_after_its_last_link_went(world: World) -> None:
         record = replace(RELEASE, container_checksum=str(number) * 64, published=days_ago(400 - number))
         world.put(RELEASE.file_name, record, f"build {number}".encode())
         assert "remove" not in succeeded(world.install(RELEASE, "--keep", "0", "--keep-days", "7")).output
-    files = {path.read_bytes(): path for path in folder.glob("*.sif") if not path.is_symlink()}
+    files = {content_at(path): path for path in folder.glob("*.sif") if not path.is_symlink()}
     assert len(files) == 3
     long_ago = days_ago_seconds(8)
     for content in (b"build 0", b"build 2"):
         os.utime(files[content].with_name(f"{files[content].name}.json"), (long_ago, long_ago))
     result = succeeded(world.install(RELEASE, "--keep", "0", "--keep-days", "7"))
     assert f"remove {files[b'build 0']}" in result.output
-    assert {path.read_bytes() for path in folder.glob("*.sif")} == {b"build 1", b"build 2"}
+    assert {content_at(path) for path in folder.glob("*.sif")} == {b"build 1", b"build 2"}
 
 
 def test_a_dry_run_installs_nothing(world: World) -> None:
@@ -522,12 +515,12 @@ def test_a_download_goes_on_where_the_connection_broke(world: World) -> None:
         if method != "GET" or "neuron__9.0.sif" not in path:
             return None
         ranges.append(headers["Range"])
-        return Answer(cut_after=3 << 20) if headers["Range"].startswith("bytes=0-") else None
+        return Answer(cut_after=3 << 20) if headers["Range"] == f"bytes=0-{PART - 1}" else None
 
     with failing_proxy(world.url, cut_once) as url:
         succeeded(world.install(url=url))
     assert world.link() == content
-    assert len(ranges) == 4
+    assert len(ranges) == 5, "what it begins with, three parts, and one of them again"
     assert f"bytes={3 << 20}-{PART - 1}" in ranges
 
 
@@ -550,17 +543,22 @@ def is_content(method: str, path: str) -> bool:
     return method == "GET" and "neuron__9.0.sif" in path
 
 
+def changed_at_the_end(content: bytes) -> bytes:
+    return content.replace(b"new", b"NEW")
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "message"),
     [
         (Answer(cut_after=0), ExitCode.COULD_NOT_ASK, "neuron__9.0.sif: "),
-        (Answer(change=bytes.swapcase), ExitCode.DAMAGED, "arrived, not 3 with"),
+        (Answer(change=bytes.swapcase), ExitCode.DAMAGED, "is no SIF file; it begins with b'#!/USR"),
+        (Answer(change=changed_at_the_end), ExitCode.DAMAGED, "arrived, not 45 with"),
         (Answer(404), ExitCode.NOT_THERE, "was removed while it was being read"),
         (Answer(412), ExitCode.COULD_NOT_ASK, "was replaced while it was being read"),
         (Answer(403), ExitCode.COULD_NOT_ASK, "S3 says 403"),
         (Answer(hang_up=True), ExitCode.COULD_NOT_ASK, "neuron__9.0.sif: "),
     ],
-    ids=["cut", "changed", "removed", "replaced", "forbidden", "no answer"],
+    ids=["cut", "changed", "changed at the end", "removed", "replaced", "forbidden", "no answer"],
 )
 def test_d56_a_download_that_fails_leaves_what_was_there(
     world: World, monkeypatch: pytest.MonkeyPatch, answer: Answer, code: ExitCode, message: str
@@ -619,7 +617,7 @@ def test_installing_can_be_killed_between_any_two_effects(world: World) -> None:
     rules = installation.Rules(keep=1, keep_days=0)
 
     def run() -> None:
-        plan = installation.make_plan(store, RELEASE.file_name, world.cluster, rules, NOW)
+        plan = installation.make_plan(store, RELEASE.file_name, world.cluster, rules, NOW, installation.Asked())
         installation.install(store, plan, rules, "big", lambda _: None, NOW)
 
     prepare("whole")
@@ -631,7 +629,7 @@ def test_installing_can_be_killed_between_any_two_effects(world: World) -> None:
         with effects(world.cluster, number, reads=True), pytest.raises(Killed):
             run()
         for path in (world.cluster / "neuron").glob("*.sif"):
-            assert path.read_bytes() in (first, second, third), f"{path} is not whole after {seen.seen[:number]}"
+            assert content_at(path) in (first, second, third), f"{path} is not whole after {seen.seen[:number]}"
             assert path.is_symlink() or path.with_name(f"{path.name}.json").exists(), "nothing is without a record"
         assert world.link() in (second, third)
         assert world.link("current") in (second, third)
@@ -681,7 +679,7 @@ def test_what_a_deleted_branch_left_goes_from_bucket_and_cluster(world: World) -
     before, installed = world.keys(), on_cluster(world)
     result = succeeded(world.clean("--dry-run", live=("heeren/Open_sourcing",)))
     assert (world.keys(), on_cluster(world)) == (before, installed)
-    assert f"remove {world.root}/neuron__9.0__my-branch.sif (26 B): refs/heads/my-branch is gone" in result.output
+    assert f"remove {world.root}/neuron__9.0__my-branch.sif (68 B): refs/heads/my-branch is gone" in result.output
     assert f"remove {world.root}/installed/big/neuron__9.0__my-branch.sif (marker) (0 B)" in result.output
     gone = {"neuron__9.0__my-branch.sif", "neuron__9.0__my-branch-arm64.sif"}
     succeeded(world.clean("--keep-days", "0", live=("heeren/Open_sourcing",)))
@@ -710,7 +708,7 @@ def test_the_plan_as_json(world: World) -> None:
     fill(world)
     value = json.loads(succeeded(world.clean("--json", "--dry-run", live=("my-branch",))).stdout)
     assert [(one["ref"], one["bytes"], one["marker"], one["links_only"]) for one in value["removals"]] == [
-        ("refs/heads/heeren/Open_sourcing", 36, False, False),
+        ("refs/heads/heeren/Open_sourcing", 78, False, False),
         ("refs/heads/heeren/Open_sourcing", 0, True, False),
         ("refs/heads/heeren/Open_sourcing", 0, False, True),
     ]
@@ -721,7 +719,7 @@ def test_a_file_that_somebody_linked_stays(world: World) -> None:
     folder = world.cluster / "neuron"
     (folder / "for-the-paper").symlink_to("neuron__9.0__my-branch.sif")
     succeeded(world.clean())
-    assert (folder / "for-the-paper").read_bytes() == b"neuron__9.0__my-branch.sif"
+    assert content_at(folder / "for-the-paper") == b"neuron__9.0__my-branch.sif"
 
 
 def test_branches_are_asked_from_the_remote_of_the_checkout(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

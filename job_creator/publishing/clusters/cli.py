@@ -11,7 +11,16 @@ import click
 from foundation.command_line import Command, console, json_option
 from foundation.errors import ExitCode
 from job_creator.options import Options
-from job_creator.publishing.command_options import DRY_RUN, ENDPOINT, KEEP_DAYS, location, open_bucket, server
+from job_creator.publishing.command_options import (
+    DRY_RUN,
+    ENDPOINT,
+    KEEP_DAYS,
+    PUBLIC_KEY,
+    key_in,
+    location,
+    open_bucket,
+    server,
+)
 
 
 class _Mode(click.ParamType[int]):
@@ -61,6 +70,13 @@ MODE = _Mode()
     help="The pipeline of the default branch that wants this; 'current' follows the newest. "
     "[default: the one that published it]",
 )
+@click.option("--fingerprint", default="", metavar="DIGITS", help="Of what it wants; an older file is refused.")
+@PUBLIC_KEY
+@click.option(
+    "--unproven",
+    type=click.Choice(["refuse", "install"]),
+    help="What becomes of a file that no signature proves. [default: refuse with --public-key, otherwise install]",
+)
 @click.option("--folder-mode", type=MODE, default="0755", show_default=True, help="Permissions of new folders.")
 @click.option("--file-mode", type=MODE, default="0755", show_default=True, help="Permissions of SIF files.")
 @click.option("--verify", is_flag=True, help="Read what is installed already, and install it anew if it is damaged.")
@@ -77,6 +93,9 @@ def install_sif(
     keep: int,
     keep_days: int,
     pipeline: int,
+    fingerprint: str,
+    public_key: str | None,
+    unproven: str | None,
     folder_mode: int,
     file_mode: int,
     verify: bool,
@@ -92,6 +111,8 @@ def install_sif(
 
     Running jobs keep the file that they started with. A file that a link points to is never removed, and another one
     not before --keep-days. An older pipeline that is run again moves no 'current'.
+
+    With the site's public keys a file counts only if its record is signed, and older files are not put back.
 
     \b
     Examples:
@@ -113,9 +134,13 @@ def install_sif(
     store = open_bucket(S3Location(place.bucket, prefix), server(options, endpoint_url))
     now = datetime.now(UTC)
     rules = installation.Rules(keep, keep_days, Modes(folder_mode, file_mode))
-    plan = installation.make_plan(store, name, folder, rules, now, pipeline=pipeline, verify=verify)
+    keys = key_in(public_key, "--public-key")
+    is_proof_needed = unproven == "refuse" or (unproven is None and keys is not None)
+    asked = installation.Asked(pipeline, fingerprint, keys, is_proof_needed, verify)
+    plan = installation.make_plan(store, name, folder, rules, now, asked)
     if not (as_json or options.quiet):
         click.echo(f"{'download to' if plan.downloads else 'leave'} {plan.path}: {plan.reason}")
+        click.echo(report.proof_text(plan.proof))
         click.echo(f"links to it: {', '.join(sorted(plan.links))}")
         if plan.about_current:
             click.echo(plan.about_current)
@@ -129,6 +154,7 @@ def install_sif(
             "path": str(plan.path),
             "action": "download" if plan.downloads else "leave",
             "reason": plan.reason,
+            "proven": plan.proof.is_good,
             "links": sorted(plan.links),
             "current": plan.current.file if plan.current else None,
             "record": plan.record.to_value(),

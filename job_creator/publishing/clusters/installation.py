@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from foundation.doors.blocks import Progress
-from foundation.errors import DamagedError, NotThereError
+from foundation.errors import DamagedError, NotThereError, RefusedError
 from foundation.stores.bucket import S3Store
 from foundation.stores.store import StoredObject
+from job_creator.provenance.signing import NO_KEY, UNSIGNED, SignatureVerdict
 from job_creator.publishing.clusters import sif_folder as folder
 from job_creator.publishing.clusters.current import Current, read_current, write_current
 from job_creator.publishing.places import MARKERS, own_record
+from job_creator.publishing.proofs import verdict
 from job_creator.publishing.record import PublicationRecord
 from job_creator.publishing.retention import Placed, SifRemoval, superseded
+from job_creator.publishing.sif_file import HEAD, require_sif
 from job_creator.site.places import Retention
 
 LEFT_OVER_AFTER: Final = timedelta(days=1)
@@ -36,6 +40,22 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What is wanted there, and what is believed of what the bucket says."""
+
+    pipeline: int = 0
+    """The one of the default branch that wants the file there; without, it is the one that published it."""
+    fingerprint: str = ""
+    """Of what the file has to be made from, if that is known."""
+    keys: bytes | None = None
+    """The public keys of the site, if they are known."""
+    is_proof_needed: bool = False
+    """Whether a file that these keys do not prove is refused; otherwise it is installed, but never `current`."""
+    verify: bool = False
+    """Whether what is installed already is read."""
+
+
+@dataclass(frozen=True, slots=True)
 class InstallPlan:
     """What installing a file does."""
 
@@ -49,6 +69,8 @@ class InstallPlan:
     current: Current | None
     """What `current` leads to afterwards; `None` if that is not known."""
     removals: tuple[SifRemoval, ...]
+    proof: SignatureVerdict
+    """Whether the file is proven to be the site's."""
 
     @property
     def about_current(self) -> str:
@@ -58,15 +80,12 @@ class InstallPlan:
         return f"current stays at {self.current.file}, which pipeline {self.current.pipeline} wants there"
 
 
-def make_plan(
-    store: S3Store, name: str, root: Path, rules: Rules, now: datetime, *, pipeline: int = 0, verify: bool = False
-) -> InstallPlan:
+def make_plan(store: S3Store, name: str, root: Path, rules: Rules, now: datetime, asked: Asked) -> InstallPlan:
     """Ask what is published under a name, look at what is installed, and plan.
 
-    `pipeline` is the one of the default branch that wants the file there; without, it is the one that published it.
-
-    Raises `NotThereError`, `CouldNotAskError`, `FileAccessError`, `DamagedError` if the object does not say what it
-    is, and `RefusedError` where a link would replace a file of someone else's.
+    Raises `NotThereError`, `CouldNotAskError`, `FileAccessError`, `DamagedError` if the object is not what its record
+    or its signature says, or no SIF file, and `RefusedError` where it is not proven, older than what is wanted or
+    there, or where a link would replace a file of someone else's.
     """
     place, stored = f"{store.url}/{name}", store.look(name)
     if stored is None:
@@ -74,19 +93,51 @@ def make_plan(
     record = own_record(stored)
     if record is None or not record.sha256 or record.size != stored.size:
         raise DamagedError(f"{place}: has no record, or one of another file; publish it with jc publish-sif")
+    proof = verdict(store, stored, asked.keys)
+    _require_proven(place, proof, asked)
     path = folder.path_of(root, record)
+    present = folder.installed(path.parent)
+    _require_no_older(place, record, asked, present)
     current = read_current(path.parent)
     links = frozenset({record.file_name})
-    number = pipeline or record.pipeline
-    if record.is_release and (current is None or current.pipeline <= number):
+    number = asked.pipeline or record.pipeline
+    may_be_current = record.is_release and (proof.is_good or not asked.keys)
+    if may_be_current and (current is None or current.pipeline <= number):
         current, links = Current(number, path.name), links | {folder.CURRENT}
     folder.require_own_links(path.parent, links)
-    present = folder.installed(path.parent)
-    downloads, reason = _decide(path, record, present, verify=verify)
+    downloads, reason = _decide(path, record, present, verify=asked.verify)
     if downloads:
+        require_sif(place, b"".join(islice(store.blocks(replace(stored, size=min(stored.size, HEAD))), HEAD)))
         folder.require_space(path.parent, record.size)
     removals = _removals(Placed(str(path), record), links, present, rules, now)
-    return InstallPlan(stored, record, path, downloads, reason, links, current, removals)
+    return InstallPlan(stored, record, path, downloads, reason, links, current, removals, proof)
+
+
+def _require_proven(place: str, proof: SignatureVerdict, asked: Asked) -> None:
+    if proof.is_good or not asked.is_proof_needed:
+        return
+    if proof.reason in (UNSIGNED, NO_KEY):
+        raise RefusedError(
+            f"{place}: {proof.reason}; publish it anew with the site's key, or install it as it is: --unproven install"
+        )
+    raise DamagedError(f"{place}: {proof.reason}; was it replaced? Publish it anew")
+
+
+def _require_no_older(
+    place: str, record: PublicationRecord, asked: Asked, present: tuple[folder.Installed, ...]
+) -> None:
+    """A file with a good signature may be one of last year, put back by somebody."""
+    if asked.fingerprint and record.container_checksum != asked.fingerprint and record.pipeline <= asked.pipeline:
+        raise RefusedError(
+            f"{place}: is not what pipeline {asked.pipeline} wants, but of pipeline {record.pipeline}; "
+            "was an older file put back? Run the job that publishes it again"
+        )
+    there = next((one.record for one in present if record.file_name in one.links), None)
+    if there and there.ref == record.ref and there.pipeline > record.pipeline:
+        raise RefusedError(
+            f"{place}: is of pipeline {record.pipeline}, and that of pipeline {there.pipeline} is installed; "
+            f"was an older file put back? If it is wanted, remove the link {record.file_name} first"
+        )
 
 
 def install(store: S3Store, plan: InstallPlan, rules: Rules, cluster: str, progress: Progress, now: datetime) -> None:

@@ -39,7 +39,7 @@ def test_a_statement_about_just_this_image_is_a_proof() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"kind": StatementKind.SIF}, "is signed as another kind: sif"),
+        ({"kind": StatementKind.CONTAINER_IMAGE}, "is signed as another kind: container image"),
         ({"subject": f"sha256:{'e' * 64}"}, f"is signed as another image: sha256:{'e' * 64}"),
         ({"name": f"{REGISTRY}/runtime"}, f"is signed as another name: {REGISTRY}/runtime"),
         ({"name": "elsewhere.example.org/group/containers/builder"}, "is signed as another name"),
