@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
+
+from foundation.errors import naming
 
 Progress = Callable[[int], None]
 """Is told of bytes as they are done with."""
@@ -45,3 +47,11 @@ def read(path: Path, start: int = 0, size: int | None = None) -> Iterator[bytes]
                 raise EOFError(str(path))
             size = None if size is None else size - len(block)
             yield block
+
+
+def overwrite(path: Path, changes: Mapping[int, bytes]) -> None:
+    """Write bytes at places of a file, in place. Raises `FileAccessError`."""
+    with naming(path), path.open("r+b") as stream:
+        for place, content in changes.items():
+            stream.seek(place)
+            stream.write(content)

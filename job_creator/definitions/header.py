@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from foundation.errors import Fault, InvalidInputError
 from foundation.registries.reference import ImageReference, parse_reference, scheme_fault
@@ -64,11 +65,19 @@ def read_imported_image(content: bytes, path: str) -> ImageReference:
         raise InvalidInputError([Fault(path, image.line, image.column, str(error))]) from None
 
 
+BUILD_DATE: Final = "org.label-schema.build-date Wednesday_2_January_1980_0:0:0_UTC"
+"""Apptainer's label of when a SIF file was made, as it writes that (`addBuildLabels`), with the time of all images."""
+
+
 def with_unpacked_image(text: str, folder: str) -> str:
-    """The definition for an image that is unpacked already: a header of its own, and all sections as they are."""
-    lines = text.split("\n")
+    """The definition for an image that is unpacked already: a header of its own, and all sections as they are.
+
+    One is added, so that two builds at different times have the same labels.
+    """
+    lines = text.rstrip("\n").split("\n")
     first = next((index for index, line in enumerate(lines) if begins_section(line)), len(lines))
-    return "\n".join(["Bootstrap: localimage", f"From: {folder}", "", *lines[first:]])
+    dated = ["%labels", f"    {BUILD_DATE}", ""]
+    return "\n".join(["Bootstrap: localimage", f"From: {folder}", "", *lines[first:], *dated])
 
 
 def _header(text: str, path: str) -> tuple[dict[str, _Entry], list[Fault]]:

@@ -183,5 +183,6 @@ def _tool(prefix: str, tool: Tool, platform: str) -> dict[str, str]:
         "VERSION": tool.version,
         "SHA256": tool.sha256.get(platform, ""),
         "URL": tool.url.get(platform, ""),
+        "SNAPSHOT": tool.snapshot.get(platform, ""),
     }
     return {f"{prefix}_{name}": value for name, value in values.items() if value}

@@ -136,6 +136,29 @@ def publish_sif(
         click.echo(report.as_json({**values, "removals": report.removals_as_values(plan.removals), "dry_run": dry_run}))
 
 
+@click.command("settle-sif", cls=Command, exit_codes=(ExitCode.INVALID_INPUT, ExitCode.DAMAGED))
+@click.argument("file", type=_FILE)
+def settle_sif(file: Path) -> None:
+    """Make a SIF file's headers those of all. Identifier, times and user go, in place, before it is signed.
+
+    Nothing else differs between two files that were made of one image with SOURCE_DATE_EPOCH set.
+
+    \b
+    Example:
+      jc settle-sif neuron.sif
+    """
+    from foundation.doors import blocks
+    from foundation.errors import DamagedError
+    from job_creator.containers.settled_sif import changes
+    from job_creator.site.tools import SOURCE_DATE_EPOCH
+
+    try:
+        found = changes(lambda start, size: b"".join(blocks.read(file, start, size)), SOURCE_DATE_EPOCH)
+    except DamagedError as error:
+        raise DamagedError(f"{file}: {error}") from None
+    blocks.overwrite(file, found)
+
+
 @click.command(
     "list-sif",
     cls=Command,
@@ -247,7 +270,7 @@ def clean_branches(
         click.echo(report.as_json({"removals": report.removals_as_values(removals), "dry_run": dry_run}))
 
 
-COMMANDS = (publish_sif, list_sif, clean_branches)
+COMMANDS = (publish_sif, settle_sif, list_sif, clean_branches)
 
 
 def _read_record(path: Path, image_digest: str | None) -> PublicationRecord:

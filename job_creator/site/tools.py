@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from foundation.registries.reference import parse_reference
 from foundation.validation import Value
@@ -19,6 +19,7 @@ A fixed one, since a time is nothing that an image is made from: the same inputs
 """
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SNAPSHOT = re.compile(r"[0-9]{8}T[0-9]{6}Z(/[A-Za-z0-9._+~-]+)+")
 
 
 def _image(text: str) -> str:
@@ -29,6 +30,12 @@ def _image(text: str) -> str:
 def _sha256(text: str) -> str:
     if not _SHA256.fullmatch(text):
         raise ValueError("{name} must be the 64 hex digits of a sha256 checksum")
+    return text
+
+
+def _snapshot(text: str) -> str:
+    if not _SNAPSHOT.fullmatch(text) or ".." in text.split("/"):
+        raise ValueError("{name} must be a time and a path, such as 20260301T000000Z/pool/main/a/app/app_1_amd64.deb")
     return text
 
 
@@ -44,6 +51,19 @@ class Tool(Value):
     """Checksum of the package by OCI's name of the architecture: 64 hexadecimal digits."""
     url: Mapping[str, Url] = {}
     """Where the package is, by OCI's name of the architecture, if not among the project's releases."""
+    snapshot: Mapping[str, Annotated[str, AfterValidator(_snapshot)]] = {}
+    """Where it is in the distribution's archive of snapshots, by OCI's name of the architecture: time and path there,
+    such as `20260301T000000Z/pool/main/…`. Debian's images name that archive beside their package sources; needs a
+    checksum."""
+
+    @model_validator(mode="after")
+    def _is_in_one_place_and_known(self) -> Tool:
+        for architecture in self.snapshot:
+            if architecture in self.url:
+                raise ValueError(f"'url' and 'snapshot' both say where the package for {architecture} is")
+            if architecture not in self.sha256:
+                raise ValueError(f"what an archive has for {architecture} needs its checksum, below 'sha256'")
+        return self
 
 
 class BaseImage(Value):

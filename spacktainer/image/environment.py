@@ -23,8 +23,12 @@ from typing import Any
 HEADER = """\
 # The environment of this container, for POSIX shells.
 # shellcheck disable=SC2329
+# Engines say that / is the home of a user whom they do not know.
+if [ "${HOME:-/}" = / ] && [ ! -w / ]; then
+  if [ -w /home/user ]; then export HOME=/home/user; else export HOME="${TMPDIR:-/tmp}"; fi
+fi
 """
-"""Not every container has use for all functions."""
+"""Not every container has use for all functions. The runtime image has a home for everybody (`runtime/make.sh`)."""
 
 HERE = "/opt/spack-environment/environment.sh"
 """Where the script is in a container; Bash is told so by BASH_ENV."""

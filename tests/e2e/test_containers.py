@@ -28,6 +28,7 @@ from foundation.stores.s3_client import s3_client
 from foundation.yaml_io import parse
 from job_creator.engines.gitlab.jobs.images import build_job as base_image_job
 from job_creator.engines.gitlab.names import NOTHING_TO_DO
+from job_creator.engines.gitlab.objects import expand
 from job_creator.images.base_images import DecidedImage, ImageSources, base_image
 from job_creator.images.decisions import Action, Decision, Subject
 from job_creator.publishing.record import PublicationRecord
@@ -540,6 +541,41 @@ def test_another_build_of_the_same_lock_gives_the_same_image(site: Site, done: d
         content(site.registry, f"{GROUP}containers/app", f"1.2.3{suffix}-amd64") for suffix in ("", "__again")
     )
     assert second == first
+
+
+@pytest.mark.parametrize("name", ["app", "wrapped"])
+def test_another_conversion_of_the_same_image_gives_the_same_file(
+    site: Site, done: dict[str, Done], tmp_path: Path, name: str
+) -> None:
+    """By another job, later, with another umask, and with nothing in a cache."""
+    image = site.published(f"containers/{name}:{'1.2.3' if name == 'app' else '2.0'}-amd64")
+    assert image is not None
+    job = expand(site.generate("--force", name))[f"create {name} sif file for amd64"]
+    sums = []
+    for number, umask in ((1, 0o022), (2, 0o077)):
+        elsewhere = machine(site.root.parent / f"{name}-again-{number}", site.registry)
+        made = Path(elsewhere["HOME"])
+        jc = made / "jc"
+        jc.write_text(
+            f'#!/bin/sh\ncase $1 in publish-sif) sha256sum "$2" > {made}/sum ;; '
+            f'*) exec {sys.executable} -m job_creator "$@" ;; esac\n'
+        )
+        jc.chmod(0o755)
+        here = {name: elsewhere[name] for name in ("HOME", "TMPDIR", "XDG_RUNTIME_DIR")}
+        # Expanded by GitLab.
+        login = ("DOCKER_USERNAME", "CI_REGISTRY_USER"), ("DOCKER_PASSWORD", "CI_REGISTRY_PASSWORD")
+        logins = {f"APPTAINER_{variable}": site.environment[value] for variable, value in login}
+        run = {"IMAGE_DIGEST": image.digest, "CI_JOB_ID": f"47{number}", "PATH": f"{made}:{site.environment['PATH']}"}
+        variables = {**site.environment, **job["variables"], **logins, **here, **run, "FOLDER": _folder(site, name)}
+        result = run_script([f"umask {umask:o}", *job["script"]], site.root, variables)
+        assert result.returncode == 0, result.stdout
+        sums.append((made / "sum").read_text().split()[0])
+    assert sums[0] == sums[1]
+
+
+def _folder(site: Site, name: str) -> str:
+    """Where the generated files of a container are, seen from the checkout."""
+    return f"spacktainer.artifacts.amd64/{name}"
 
 
 def test_what_fails_its_smoke_test_as_an_image_is_not_pushed(site: Site, done: dict[str, Done]) -> None:

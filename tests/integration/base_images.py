@@ -57,7 +57,8 @@ class Buildah:
     def run(self, image: str, *command: str, entry_point: bool = False) -> str:
         """What a command prints in a new container of an image, with its entry point or without."""
         start = self.config(image)["config"].get("Entrypoint") or [] if entry_point else []
-        container = self("from", "--pull-never", image).strip()
+        # The last line: what comes before may be a warning about another architecture.
+        container = self("from", "--pull-never", image).split()[-1]
         try:
             return self("run", container, "--", *start, *command)
         finally:
@@ -90,14 +91,16 @@ def buildah_in(folder: Path, **variables: str) -> Buildah:
     return buildah
 
 
-def import_root(buildah: Buildah, root: Path, image: str, left_out: Collection[str] = _LEFT_OUT) -> None:
+def import_root(
+    buildah: Buildah, root: Path, image: str, left_out: Collection[str] = _LEFT_OUT, architecture: str = "amd64"
+) -> None:
     """Makes an image of the files below `root`, without those in some of its folders."""
     folder = Path(buildah.environment["HOME"]) / "context"
     folder.mkdir(exist_ok=True)
     without = [f"--exclude=./{name}/*" for name in left_out]
     subprocess.run(["tar", "-C", str(root), *without, "-cf", str(folder / "root.tar"), "."], check=True)
     (folder / "Dockerfile").write_text("FROM scratch\nADD root.tar /\n")
-    buildah("build", "--quiet", "--tag", image, folder)
+    buildah("build", "--quiet", "--arch", architecture, "--tag", image, folder)
     (folder / "root.tar").unlink()
 
 

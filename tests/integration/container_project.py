@@ -96,10 +96,12 @@ def project_in(folder: Path, buildah: Buildah) -> Project:
     return project
 
 
-def build_builder(buildah: Buildah, context: Path, image: str = BUILDER, more: str = "") -> None:
+def build_builder(
+    buildah: Buildah, context: Path, image: str = BUILDER, more: str = "", architecture: str = "amd64"
+) -> None:
     """A builder image with the stand-in: the runtime image and `more` lines, with what is in `context`."""
     program = context / "spack"
     program.write_bytes((Path(__file__).parent / "stand_in_spack.sh").read_bytes())
     program.chmod(0o755)
     (context / "Dockerfile").write_text(_STAND_IN.format(base=RUNTIME, more=more))
-    buildah("build", "--quiet", "--pull-never", "--tag", image, context)
+    buildah("build", "--quiet", "--pull-never", "--arch", architecture, "--tag", image, context)

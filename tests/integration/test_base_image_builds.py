@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.apptainer import ROOT_VARIABLE
+from tests.integration.apptainer import ROOT_VARIABLE, apptainer_for
 from tests.integration.base_images import Buildah, buildah_in, debian_root, import_root, shared_folder
 from tests.integration.components import give_up
+from tests.integration.container_project import IMAGE, RUNTIME, build_builder, project_in
 from tests.integration.registry_server import Answer, Request, serve
 from tests.samples import REPOSITORY
 
@@ -110,6 +111,81 @@ def test_the_runtime_image_has_the_libraries_and_no_compiler(
     for name in ("libgfortran.so.5", "libgomp.so.1", "libstdc++.so.6", "libatomic.so.1"):
         assert name in libraries
     assert buildah.run("localhost/runtime", "sh", "-c", f"command -v gcc make; {NO_LISTS}") == ""
+    show = "TZ=Europe/Zurich date -d @0 +%H; LC_ALL=en_US.UTF-8 locale charmap; locale charmap; echo $LANG"
+    assert buildah.run("localhost/runtime", "bash", "-c", show).split() == ["01", "UTF-8", "UTF-8", "C.UTF-8"]
+
+
+ENTRY = "import os, pwd, grp; print(*pwd.getpwuid(os.getuid()), grp.getgrgid(os.getgid()).gr_name, sep=':')"
+
+
+@pytest.fixture(scope="module")
+def anyone(tmp_path_factory: pytest.TempPathFactory, buildah: Buildah) -> Buildah:
+    """Has a runtime image with Python, and a container on it, `localhost/container`."""
+    import_root(buildah, debian_root(shared_folder(tmp_path_factory)), "localhost/base", _NOT_NEEDED)
+    arguments = ("--pull-never", "--build-arg", "BASE_IMAGE=localhost/base", "--tag", RUNTIME)
+    buildah("build", *arguments, REPOSITORY / "runtime")
+    build_builder(buildah, tmp_path_factory.mktemp("stand-in"))
+    project = project_in(tmp_path_factory.mktemp("project"), buildah)
+    project.write()
+    code, printed = project.build("--tag", IMAGE)
+    assert code == 0, printed
+    return buildah
+
+
+def run_as(buildah: Buildah, user: str, *command: str, home: str = "/") -> str:
+    """As container engines run things for a user whom the image does not know."""
+    container = buildah("from", "--pull-never", IMAGE).strip()
+    try:
+        return buildah("run", "--user", user, "--env", f"HOME={home}", container, "--", *command)
+    finally:
+        buildah("rm", container)
+
+
+def test_every_user_has_an_entry_and_a_home(anyone: Buildah) -> None:
+    start = ("/opt/spack-environment/entrypoint.sh",)
+    entry = run_as(anyone, "12345:6789", *start, "python3", "-c", ENTRY)
+    assert entry == "user12345:x:12345:6789::/home/user:/bin/bash:group6789\n"
+    words = "import pwd, os; print(pwd.getpwnam('user12345').pw_uid, os.path.expanduser('~user12345'))"
+    assert run_as(anyone, "12345:6789", *start, "python3", "-c", words, home="/data") == "12345 /data\n"
+    use = "id -un; id -gn; cd ~ && touch mine && stat -c %U mine && echo $HOME"
+    assert run_as(anyone, "12345:6789", *start, "sh", "-c", use).split() == [
+        "user12345",
+        "group6789",
+        "user12345",
+        "/home/user",
+    ]
+    # Whom files know is who they say; of others nothing is made up.
+    assert run_as(anyone, "0:0", *start, "id", "-un", home="/root") == "root\n"
+    assert run_as(anyone, "1:1", *start, "id", "-un") == "daemon\n"
+    other = "import pwd\ntry: print(pwd.getpwuid(54321))\nexcept KeyError: print('nobody')"
+    assert run_as(anyone, "12345:6789", *start, "python3", "-c", other) == "nobody\n"
+
+
+def test_an_interactive_bash_has_the_environment_of_the_entry_point(anyone: Buildah) -> None:
+    show = "unset PWD OLDPWD SHLVL _ PS1; env | sort"
+    as_started = run_as(anyone, "12345:6789", "/opt/spack-environment/entrypoint.sh", "bash", "--norc", "-c", show)
+    interactive = run_as(anyone, "12345:6789", "bash", "-i", "-c", show)
+    login = run_as(anyone, "12345:6789", "bash", "--login", "-c", show)
+    wanted = {line for line in as_started.splitlines() if not line.startswith("PATH=")}
+    assert "APP_HOME=/opt/software/app" in wanted
+    assert "HOME=/home/user" in wanted
+    assert wanted <= set(interactive.splitlines())
+    assert wanted <= set(login.splitlines())
+    assert run_as(anyone, "12345:6789", "bash", "-i", "-c", 'app "x y"').endswith("app 1 x y\n")
+
+
+def test_apptainer_writes_the_entry_itself_and_keeps_the_home(
+    anyone: Buildah, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("sif")
+    apptainer = apptainer_for(folder)
+    anyone("push", "--quiet", IMAGE, f"docker-archive:{folder}/image.tar")
+    apptainer("build", "app.sif", f"docker-archive:{folder}/image.tar")
+    for contained in ((), ("--containall",)):
+        seen = apptainer("exec", "--no-privs", *contained, "app.sif", "python3", "-c", ENTRY).strip()
+        assert seen.startswith("root:x:0:0:")
+    assert apptainer("exec", "--no-privs", "app.sif", "locale", "charmap", LANG="en_US.UTF-8") == "UTF-8\n"
+    assert apptainer("exec", "--no-privs", "--cleanenv", "app.sif", "locale", "charmap") == "UTF-8\n"
 
 
 def test_the_image_that_publishes_has_its_tools_and_nothing_that_got_them(releases: Releases) -> None:

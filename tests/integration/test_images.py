@@ -9,7 +9,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,15 @@ class Built:
     def run_directly(self, *command: str) -> str:
         """The same without the entry point, as many CI systems run things."""
         return self.buildah.run(IMAGE, *command)
+
+    def run_as(self, user: str, variables: Mapping[str, str], *command: str) -> str:
+        """The same, as another user and with variables."""
+        given = [option for item in variables.items() for option in ("--env", "=".join(item))]
+        container = self.buildah("from", "--pull-never", IMAGE).strip()
+        try:
+            return self.buildah("run", "--user", user, *given, container, "--", *command)
+        finally:
+            self.buildah("rm", container)
 
     def files(self) -> dict[str, tarfile.TarInfo]:
         """Everything in the layers by path, the upper ones on top."""
@@ -163,6 +172,22 @@ def test_the_entry_point_tells_what_the_image_has_by_itself_from_what_was_chosen
 def test_bash_reads_the_environment_wherever_it_starts(built: Built) -> None:
     assert built.run_directly("bash", "-c", "echo $APP_HOME") == "/opt/software/app\n"
     assert built.run_directly("sh", "-c", "bash -c 'echo $APP_HOME'") == "/opt/software/app\n"
+
+
+@pytest.mark.parametrize(
+    ("home", "seen"),
+    [("/", "/srv"), ("", "/srv"), ("/usr", "/usr"), ("/opt", "/opt")],
+)
+def test_who_has_no_home_gets_one_and_a_home_stays(built: Built, home: str, seen: str) -> None:
+    """As engines start somebody whom the image does not know."""
+    commands = (
+        ["/opt/spack-environment/entrypoint.sh", "printenv", "HOME"],
+        ["/bin/bash", "-c", "printenv HOME"],
+        ["/bin/bash", "--login", "-c", "printenv HOME"],
+    )
+    for command in commands:
+        assert built.run_as("12345:6789", {"HOME": home, "TMPDIR": "/srv"}, *command) == f"{seen}\n"
+    assert built.run_as("0:0", {"HOME": "/"}, "/bin/bash", "-c", "printenv HOME") == "/\n"
 
 
 def test_labels_and_what_starts_are_those_of_the_build(built: Built) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from job_creator.containers.identity import UNPACKED_IMAGE, Container, Unbuildable
+from job_creator.definitions.header import BUILD_DATE
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.jobs.place import JobPlace, variables_for_foreign_code
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
@@ -108,6 +109,8 @@ def sif_job(container: Container, place: ContainerPlace, bucket: ContainersBucke
         "create_sif.sh.j2",
         variables=variables_for_foreign_code(place.architecture, "containers"),
         base=UNPACKED_IMAGE,
+        epoch=SOURCE_DATE_EPOCH,
+        build_date=BUILD_DATE,
         bucket=bucket.url,
         retention=bucket.retention,
     )

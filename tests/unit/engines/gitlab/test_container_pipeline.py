@@ -279,7 +279,7 @@ def test_what_is_built_says_what_it_is() -> None:
 def test_the_definition_of_an_imported_image_starts_from_the_unpacked_image() -> None:
     text = imported().files["container.def"].decode()
     assert text.startswith("Bootstrap: localimage\nFrom: image\n")
-    assert text.endswith("%startscript\n    serve\n")
+    assert "\n%startscript\n    serve\n%labels\n    org.label-schema.build-date " in text
     assert not imported().has_tests
     tested = replace(imported_definition(), text="Bootstrap: docker\nFrom: x\n%test\n  true\n")
     assert imported(tested).has_tests
