@@ -8,7 +8,7 @@ import click
 
 from foundation.command_line import CONTEXT_SETTINGS, Group
 from job_creator import __version__
-from spackitor.cli import inspection, removal, roots, trees
+from spackitor.cli import inspection, removal, roots, sizes, trees
 
 
 @click.group(cls=Group, exit_codes=(), context_settings=CONTEXT_SETTINGS)
@@ -40,6 +40,7 @@ for _command in (
     roots.show_roots,
     inspection.list_specs,
     inspection.stats,
+    sizes.sizes,
     inspection.check,
     inspection.index,
     inspection.reindex,

@@ -40,16 +40,30 @@ def read_repositories(folders: Iterable[Path]) -> Packages:
     must never read as "all packages are gone".
     """
     packages: dict[str, frozenset[str]] = {}
+    for namespace, recipes in _read_all(folders):
+        packages[namespace] = packages.get(namespace, frozenset()) | frozenset(recipes)
+    return packages
+
+
+def read_recipes(folders: Iterable[Path]) -> dict[tuple[str, str], Path]:
+    """The recipe of each package, by namespace and name as `canonical` gives it. Raises as that above."""
+    found: dict[tuple[str, str], Path] = {}
+    for namespace, recipes in _read_all(folders):
+        for name, path in recipes.items():
+            found.setdefault((namespace, name), path)
+    return found
+
+
+def _read_all(folders: Iterable[Path]) -> Iterator[tuple[str, dict[str, Path]]]:
     for folder in folders:
         found = list(_repositories(folder))
         if not found:
             hint = "since Spack 1.0 packages are in a repository of their own: give the folder of that one"
             raise InvalidInputError([Fault(str(folder), 1, 1, "no package repository in it", hint)])
         for root in found:
-            namespace, names = _read(root)
-            packages[namespace] = packages.get(namespace, frozenset()) | names
-            logger.info("%s: %d packages of namespace %s", root, len(names), namespace)
-    return packages
+            namespace, recipes = _read(root)
+            logger.info("%s: %d packages of namespace %s", root, len(recipes), namespace)
+            yield namespace, recipes
 
 
 def _repositories(folder: Path) -> Iterator[Path]:
@@ -67,7 +81,7 @@ def _repositories(folder: Path) -> Iterator[Path]:
         )
 
 
-def _read(root: Path) -> tuple[str, frozenset[str]]:
+def _read(root: Path) -> tuple[str, dict[str, Path]]:
     path = root / _REPOSITORY
     try:
         with naming(path):
@@ -75,9 +89,9 @@ def _read(root: Path) -> tuple[str, frozenset[str]]:
             settings = value["repo"]
             namespace, folder = str(settings["namespace"]), str(settings.get("subdirectory", "packages"))
             with os.scandir(root / folder) as entries:
-                names = frozenset(canonical(one.name) for one in entries if (Path(one.path) / "package.py").is_file())
+                paths = [path for one in entries if (path := Path(one.path) / "package.py").is_file()]
     except (YAMLError, KeyError, TypeError, AttributeError):
         raise InvalidInputError([Fault(str(path), 1, 1, "not a 'repo.yaml' of Spack")]) from None
-    if not names:
+    if not paths:
         raise InvalidInputError([Fault(str(path), 1, 1, "a repository without packages", "is the clone complete?")])
-    return namespace, names
+    return namespace, {canonical(path.parent.name): path for path in paths}

@@ -87,7 +87,7 @@ LAYERS: Final = (
     {"spackitor/survey"},
     {"spackitor/removal"},
     {"spackitor/commands"},
-    {"spackitor/report"},
+    {"spackitor/report", "spackitor/sizes"},
     {"spackitor/cli"},
     {"spackitor/__main__"},
     {"get_artifacts"},
@@ -143,6 +143,7 @@ PURE: Final = {
     "job_creator/rehearsal/shell": ("order",),
     "spackitor/inventory": ("*",),
     "spackitor/layouts": ("*",),
+    "spackitor/sizes": ("groups", "licenses", "page", "treemap"),
     "spackitor/policy": ("plan", "source_plan", "verdicts"),
     "get_artifacts": ("family", "selection"),
 }
