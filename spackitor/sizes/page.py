@@ -17,6 +17,8 @@ _SMALLEST: Final = 0.002
 """Of the whole; what is smaller is put together as well."""
 _LETTER: Final = 8.6
 """The width of one, in the units of the frame."""
+_SHORTEST: Final = 7
+"""Names that have to be cut further are left out: many begin alike."""
 _LINE: Final = 20.0
 _COLOURS: Final = 8
 _STYLE: Final = """
@@ -34,12 +36,14 @@ main { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
 figure { flex: 3 1 30rem; margin: 0; min-width: 0; }
 svg { width: 100%; height: auto; display: block; }
 rect { stroke: var(--paper); stroke-width: 2; }
+.rest { fill: var(--line); }
 text { fill: var(--ink); font: 15px ui-monospace, monospace; }
 text + text { fill: var(--quiet); }
 table { flex: 1 1 20rem; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--quiet); }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; overflow-wrap: anywhere; font-weight: normal; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; overflow-wrap: anywhere; }
+tbody th { font-weight: normal; }
 """
 
 
@@ -95,24 +99,25 @@ def _picture(by: str, groups: Sequence[SizeGroup], total: int) -> str:
         shown.append(SizeGroup(f"{len(others):,} others", specs, rest))
     boxes = squarified([group.size for group in shown], _FRAME)
     drawn = "\n".join(
-        _box(box, group, total, number % _COLOURS) for number, (box, group) in enumerate(zip(boxes, shown, strict=True))
+        _box(box, group, total, "rest" if number >= len(shown) - bool(rest) else f"c{number % _COLOURS}")
+        for number, (box, group) in enumerate(zip(boxes, shown, strict=True))
     )
     label = f"A treemap of sizes by {escape(by)}; the table has the same figures"
     return f'<svg viewBox="0 0 {_FRAME.width:g} {_FRAME.height:g}" role="img" aria-label="{label}">\n{drawn}\n</svg>'
 
 
-def _box(box: Rectangle, group: SizeGroup, total: int, colour: int) -> str:
+def _box(box: Rectangle, group: SizeGroup, total: int, colour: str) -> str:
     size = shown_size(group.size)
     lines = []
     room = int((box.width - 14) / _LETTER)
-    if box.height > _LINE + 6 and room >= min(4, len(group.name)):
+    if box.height > _LINE + 6 and room >= min(_SHORTEST, len(group.name)):
         name = group.name if len(group.name) <= room else f"{group.name[: room - 1]}…"
         lines.append(f'<text x="{box.x + 8:.1f}" y="{box.y + _LINE:.1f}">{_shown(name)}</text>')
         if box.height > 2 * _LINE + 6 and len(size) <= room:
             lines.append(f'<text x="{box.x + 8:.1f}" y="{box.y + 2 * _LINE:.1f}">{size}</text>')
     title = f"{_shown(group.name)}: {group.specs:,} specs, {size}, {_share(group.size, total)}"
     area = f'x="{box.x:.2f}" y="{box.y:.2f}" width="{box.width:.2f}" height="{box.height:.2f}"'
-    return f'<g><title>{title}</title><rect class="c{colour}" {area}/>{"".join(lines)}</g>'
+    return f'<g><title>{title}</title><rect class="{colour}" {area}/>{"".join(lines)}</g>'
 
 
 def _share(size: int, total: int) -> str:
