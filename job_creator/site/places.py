@@ -119,6 +119,9 @@ class BuildCache(Bucket):
     """Packages older than this that nothing refers to are removed by `clean build cache`."""
     signed: bool = True
     """Whether packages of the default branch are signed with the deployment key."""
+    index: Literal["spack", "spackitor"] = "spack"
+    """Who adds new packages to the index at the end of a package pipeline, in `rebuild-index`: Spack reads every spec
+    file for that, `spackitor index` only new ones. The index of keys is Spack's alone."""
     branches: BranchCache | None = None
     """Where other branches and merge requests push; without it, to `<prefix>/branches` of the same bucket."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -185,6 +186,8 @@ def service_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[R
 
 
 def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: PackagePlace) -> RawJob:
+    if place.architecture.build_cache.index == "spackitor":
+        return _adding_job(name, mirror, source, place)
     written = _scripts(source, place)
     keywords = {
         **_other_keywords(source),
@@ -194,6 +197,29 @@ def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: Package
         "tags": _tags(source, place),
         "script": [render("update_index.sh.j2", mirror=mirror)],
         "variables": {**_index_variables(place), **_variables_of_environment(source, place)},
+        "dependencies": [],
+    }
+    return _job_at_mirror(name, mirror, keywords, place)
+
+
+def _adding_job(name: str, mirror: str, source: Mapping[str, Any], place: PackagePlace) -> RawJob:
+    """The same by a command of this project, which needs neither Spack nor what Spack wrote to run itself.
+
+    Where all packages are new and failed, there is nothing in the mirror.
+    """
+    script = f"spackitor index {shlex.quote(mirror)} --may-be-empty\n"
+    keywords = {
+        **_other_keywords(source),
+        **({"timeout": source["timeout"]} if source.get("timeout") else {}),
+        "image": {"name": place.site.images.job_creator, "entrypoint": [""]},
+        "tags": list(place.architecture.tags("tools")),
+        "before_script": [],
+        "script": [render("install_job_creator.sh.j2", command="spackitor"), script],
+        "variables": {
+            **place.setting.destination.credential_variables(),
+            **place.architecture.job_variables("tools"),
+            **_variables_of_environment(source, place),
+        },
         "dependencies": [],
     }
     return _job_at_mirror(name, mirror, keywords, place)

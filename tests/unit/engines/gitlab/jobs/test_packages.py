@@ -127,3 +127,19 @@ def test_what_is_said_of_the_index_job_reaches_it() -> None:
     assert (index["tags"], index["timeout"], index["variables"]["LEVEL"]) == (["small"], "5 hours", "2")
     assert index["id_tokens"] == {"T": {}}
     assert "update-index" in index["script"][0]
+
+
+def test_the_index_is_added_to_by_spackitor_where_the_site_says_so() -> None:
+    """In the image of tools and with their runners; what Spack wrote for its own command is for that one alone."""
+    told = SITE.replace("    target: x86_64_v3\n", "    target: x86_64_v3\n    jobs: {tools: {runner_tags: [small]}}\n")
+    _, usual = jobs(told, "1.1.0", before_script=["prepare"], image="other:1")
+    assert "spack buildcache update-index --keys" in usual["script"][0]
+    _, found = jobs(told.replace("build_cache: {", "build_cache: {index: spackitor, "), "1.1.0", image="other:1")
+    assert found["image"] == {"name": site(told).images.job_creator, "entrypoint": [""]}
+    assert (found["tags"], found["before_script"]) == (["small"], [])
+    assert "spackitor index s3://" in found["script"][-1]
+    assert "buildcache" not in str(found["script"])
+    for keyword in ("stage", "rules", "resource_group", "interruptible", "retry", "timeout", "dependencies"):
+        assert found[keyword] == usual[keyword]
+    secrets = {name: value for name, value in usual["variables"].items() if name.startswith("AWS_")}
+    assert secrets.items() <= found["variables"].items()
