@@ -186,43 +186,38 @@ def service_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[R
 
 
 def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: PackagePlace) -> RawJob:
-    if place.architecture.build_cache.index == "spackitor":
-        return _adding_job(name, mirror, source, place)
-    written = _scripts(source, place)
+    adds = place.architecture.build_cache.index == "spackitor"
     keywords = {
         **_other_keywords(source),
-        **{key: lines for key, lines in written.items() if key != "script"},
         **({"timeout": source["timeout"]} if source.get("timeout") else {}),
+        **(_of_spackitor(mirror, place) if adds else _of_spack(mirror, source, place)),
+        "dependencies": [],
+    }
+    keywords["variables"] = {**keywords["variables"], **_variables_of_environment(source, place)}
+    return _job_at_mirror(name, mirror, keywords, place)
+
+
+def _of_spack(mirror: str, source: Mapping[str, Any], place: PackagePlace) -> dict[str, Any]:
+    return {
+        **{key: lines for key, lines in _scripts(source, place).items() if key != "script"},
         "image": _image(source.get("image"), place),
         "tags": _tags(source, place),
         "script": [render("update_index.sh.j2", mirror=mirror)],
-        "variables": {**_index_variables(place), **_variables_of_environment(source, place)},
-        "dependencies": [],
+        "variables": _index_variables(place),
     }
-    return _job_at_mirror(name, mirror, keywords, place)
 
 
-def _adding_job(name: str, mirror: str, source: Mapping[str, Any], place: PackagePlace) -> RawJob:
-    """The same by a command of this project, which needs neither Spack nor what Spack wrote to run itself.
-
-    Where all packages are new and failed, there is nothing in the mirror.
-    """
-    script = f"spackitor index {shlex.quote(mirror)} --may-be-empty\n"
-    keywords = {
-        **_other_keywords(source),
-        **({"timeout": source["timeout"]} if source.get("timeout") else {}),
+def _of_spackitor(mirror: str, place: PackagePlace) -> dict[str, Any]:
+    """The same without Spack, and without what Spack wrote to run itself. Where all builds failed, nothing is there."""
+    install = render("install_job_creator.sh.j2", command="spackitor")
+    access = place.setting.destination.credential_variables()
+    return {
         "image": {"name": place.site.images.job_creator, "entrypoint": [""]},
         "tags": list(place.architecture.tags("tools")),
         "before_script": [],
-        "script": [render("install_job_creator.sh.j2", command="spackitor"), script],
-        "variables": {
-            **place.setting.destination.credential_variables(),
-            **place.architecture.job_variables("tools"),
-            **_variables_of_environment(source, place),
-        },
-        "dependencies": [],
+        "script": [install, f"spackitor index {shlex.quote(mirror)} --may-be-empty"],
+        "variables": {**access, **place.architecture.job_variables("tools")},
     }
-    return _job_at_mirror(name, mirror, keywords, place)
 
 
 def _index_variables(place: PackagePlace) -> dict[str, str]:
