@@ -83,6 +83,7 @@ PLAIN_DOCKERFILE: dict[str, Any] = {
     "host_libraries": [],
     "source_builds": False,
     "check_signatures": True,
+    "signed": True,
     "epilogue": None,
 }
 RICH_DOCKERFILE: dict[str, Any] = {
@@ -96,6 +97,7 @@ RICH_DOCKERFILE: dict[str, Any] = {
     "source_builds": True,
     "host_libraries": ["libmpi.so.*"],
     "check_signatures": False,
+    "signed": False,
     "epilogue": "RUN echo hello",
 }
 """What a container's Dockerfile is rendered with, at least and at most."""

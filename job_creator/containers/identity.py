@@ -303,6 +303,7 @@ def _dockerfile(
         host_libraries=definition.host_libraries,
         # Mirrors say for themselves whether they are signed, but for Spack lines that do not know the word.
         check_signatures=setting.line.mirrors_can_be_unsigned or setting.signs,
+        signed=setting.reads_signed,
         epilogue=epilogue,
     )
 

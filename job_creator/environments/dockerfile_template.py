@@ -17,7 +17,7 @@ VARIABLES: Final = frozenset(
     [
         *("asked", "builder", "check_signatures", "epilogue", "files", "folder", "host_libraries"),
         *("image_files", "lock"),
-        *("path_directories", "paths", "recipes", "runtime", "secrets", "source_builds"),
+        *("path_directories", "paths", "recipes", "runtime", "secrets", "signed", "source_builds"),
     ]
 )
 """All that is handed to it (`containers.identity`)."""

@@ -48,7 +48,9 @@ def pipeline_generation(setting: Setting) -> dict[str, Any]:
     any_job: dict[str, Any] = {
         "image": {"name": setting.builder, "entrypoint": [""]},
         "tags": list(setting.architecture.tags("packages")),
-        "before_script": [render("spack_setup.sh.j2", public_key=setting.public_key_variable)],
+        "before_script": [
+            render("spack_setup.sh.j2", public_key=setting.public_key_variable, signed=setting.reads_signed)
+        ],
         **({"variables": variables} if variables else {}),
     }
     build_job: dict[str, Any] = {

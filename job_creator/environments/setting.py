@@ -50,6 +50,14 @@ class Setting:
         return self.is_default_branch and self.architecture.build_cache.signed
 
     @property
+    def reads_signed(self) -> bool:
+        """Whether jobs read packages whose signatures count, so that they have to know keys."""
+        caches = self.caches.values()
+        signed = any(isinstance(cache, BuildCache) and cache.signed for cache in caches)
+        binaries = self.architecture.binary_mirror
+        return signed or bool(binaries and binaries.signed)
+
+    @property
     def caches(self) -> dict[str, BuildCache | BranchCache]:
         """The caches by their names: the one that is pushed to, and for branches the default branch's, to read.
 

@@ -2,12 +2,13 @@
 # Runs in the builder image: installs what the lockfile says from the build cache, and lays out below /rootfs what the
 # container gets.
 #
-#   install.sh [--secret NAME]... [--source-builds] [--no-check-signature] [--from-host NAME]... -- PATH...
+#   install.sh [--secret NAME]... [--source-builds] [--no-check-signature] [--signed] [--from-host NAME]... -- PATH...
 #
 # --secret              name of a build secret; where the build has it, the installation, and nothing else, sees it as
 #                       a variable of that name
 # --source-builds       compile what the build cache lacks, instead of failing
 # --no-check-signature  also install what nobody signed
+# --signed              some mirror's signatures count: fail where no public key is trusted
 # --from-host           name of a library that the host brings, as a pattern
 # PATH                  where Spack puts software and views: absolute, and the same in the container
 set -euo pipefail
@@ -21,12 +22,14 @@ secrets=()
 of_host=()
 options=(--only-concrete --no-add --fail-fast --show-log-on-error)
 binaries=--cache-only
+signed=
 
 while [ "$1" != -- ]; do
   case "$1" in
     --secret) secrets+=("$2"); shift ;;
     --source-builds) binaries=--use-cache ;;
     --no-check-signature) options+=(--no-check-signature) ;;
+    --signed) signed=yes ;;
     --from-host) of_host+=("$2"); shift ;;
     *) echo "install.sh: unknown option $1" >&2; exit 2 ;;
   esac
@@ -62,6 +65,12 @@ move() {
   mv "$path" "$rootfs$path"
   [ ! -e "$content" ] || mv "$content" "$rootfs$content"
 }
+
+# With an empty key ring Spack installs signed packages unverified, and ends with 0.
+if [ -n "$signed" ] && ! spack gpg list --trusted | grep '^pub ' > /dev/null; then
+  echo "packages are read from mirrors whose signatures count, and the builder image trusts no public key" >&2
+  exit 1
+fi
 
 before=$(hashes)
 install_locked

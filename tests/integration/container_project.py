@@ -53,6 +53,7 @@ class Project:
             "host_libraries": [],
             "source_builds": False,
             "check_signatures": True,
+            "signed": True,
             "epilogue": None,
             **values,
         }

@@ -24,6 +24,7 @@ install_one() {
 }
 
 case " $* " in
+  *" gpg list --trusted "*) [ -e /opt/trusts-nobody ] || echo "pub   rsa4096 2026-01-01 [SC]" ;;
   *" install "*)
     test -f /opt/spacktainer/mirrors/mirrors.yaml
     for hash in $(hashes); do

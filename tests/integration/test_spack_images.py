@@ -161,6 +161,7 @@ def _build(cache: Cache, folder: Path, binaries: Path) -> tuple[int, str]:
         files=[],
         source_builds=False,
         check_signatures=True,
+        signed=False,
         epilogue=None,
     )
     (generated / "Dockerfile").write_text(dockerfile)

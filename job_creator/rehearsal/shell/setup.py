@@ -250,17 +250,24 @@ def _variables(site: Site, only: Sequence[str], api: str, registry: RunningRegis
 
 
 def _keys(wishes: Wishes, site: Site) -> dict[str, str]:
-    """A key pair that lasts as long as the rehearsal, for a real Spack to sign with."""
-    if not wishes.spack_root or not shutil.which("gpg"):
-        return {}
+    """A key pair that lasts as long as the rehearsal, for a real Spack to sign with; a made-up one for the stand-in."""
     home = wishes.folder / "keys"
-    gpg = ["gpg", "--homedir", str(home), "--batch", "--yes", "--pinentry-mode", "loopback", "--passphrase", ""]
     public, private = home / "public.asc", home / "private.asc"
+    if wishes.spack_root:
+        _make_keys(home, public, private)
+    else:
+        write_files(home, {path.name: b"the stand-in signs nothing\n" for path in (public, private)})
+    private.chmod(0o600)
+    return {site.signing.private_key_variable: str(private), site.signing.public_key_variable: str(public)}
+
+
+def _make_keys(home: Path, public: Path, private: Path) -> None:
+    if not shutil.which("gpg"):
+        raise NotReadyError("gpg is needed, for Spack to sign packages with; install it")
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--yes", "--pinentry-mode", "loopback", "--passphrase", ""]
     try:
         run([*gpg, "--quick-generate-key", "Rehearsal <rehearsal@localhost>", "rsa3072", "sign", "1d"], seconds=120)
         run([*gpg, "--armor", "--output", str(public), "--export"], seconds=60)
         run([*gpg, "--armor", "--output", str(private), "--export-secret-keys"], seconds=60)
     except ProcessError as error:
         raise NotReadyError(f"cannot make a key to sign with: {error}") from None
-    private.chmod(0o600)
-    return {site.signing.private_key_variable: str(private), site.signing.public_key_variable: str(public)}

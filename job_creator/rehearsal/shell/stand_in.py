@@ -62,6 +62,12 @@ def _trust(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -
     say("the stand-in signs nothing")
 
 
+def _list_keys(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    """`spack gpg list --trusted` or `--signing`: the one key that there always is."""
+    del environment
+    say(f"{'sec' if '--signing' in arguments else 'pub'}   the stand-in")
+
+
 def _generate(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
     """`spack ci generate`: concretize, look what the cache has, write the rest as a pipeline."""
     options = dict(zip(arguments[::2], arguments[1::2], strict=True))
@@ -137,6 +143,7 @@ def _node_of(store: Store, manifest: bytes) -> Mapping[str, Any]:
 
 _COMMANDS: Final[Mapping[tuple[str, ...], Callable[[Sequence[str], Mapping[str, str], Say], None]]] = {
     ("gpg", "trust"): _trust,
+    ("gpg", "list"): _list_keys,
     ("ci", "generate"): _generate,
     ("python",): _answer,
     ("ci", "rebuild"): _rebuild,

@@ -61,7 +61,13 @@ def environment_job(definition: SpackDefinition, place: EnvironmentPlace) -> Job
             *(need for decided in images.values() for need in needs_of(decided, artifacts=True)),
             Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${PARENT_PIPELINE_ID}"),
         ),
-        script=(render("spack_setup.sh.j2", public_key=place.setting.public_key_variable), *keys, script),
+        script=(
+            render(
+                "spack_setup.sh.j2", public_key=place.setting.public_key_variable, signed=place.setting.reads_signed
+            ),
+            *keys,
+            script,
+        ),
         variables={
             **place.setting.credentials(),
             **place.architecture.job_variables("environments"),

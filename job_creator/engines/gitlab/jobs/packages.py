@@ -241,7 +241,7 @@ def _view_job(
 
 def _job_at_mirror(name: str, mirror: str, keywords: Mapping[str, Any], place: PackagePlace) -> RawJob:
     """A job in the builder image that writes to a mirror after everything else, one at a time."""
-    setup = render("spack_setup.sh.j2", public_key=place.setting.public_key_variable)
+    setup = render("spack_setup.sh.j2", public_key=place.setting.public_key_variable, signed=False)
     return RawJob(
         name,
         "index",
