@@ -1,4 +1,4 @@
-"""The lines of package jobs that bring keys: with a real gpg, and a Spack that only knows how to call it, or a real one.
+"""The lines of package jobs that bring keys: a real gpg, and a Spack that only knows how to call it, or a real one.
 
 Where the site signs, a job without exactly one key ends before anything is built; where signatures count, one that
 trusts nobody does.
