@@ -10,20 +10,18 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, parse_dict_header
-from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError, InvalidHeader, MaxRetryError, ReadTimeoutError
-from urllib3.util import Retry
+from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError
 
+from foundation.doors.bounds import LARGEST_REST, LONGEST_REST, MOST_REDIRECTS, BoundedAdapter, BoundedRetry, address
 from foundation.errors import naming
 
 Answer = requests.Response
@@ -49,7 +47,7 @@ class Patience:
     read: float = 60.0
     """Between two pieces of an answer."""
     whole: float = 120.0
-    """For all of an answer that is small."""
+    """For the head of an answer, and for all of one that is small."""
     attempts: int = 4
     silent_attempts: int = 4
     """So many of these may end in silence; then it has lasted long enough."""
@@ -73,7 +71,8 @@ class HttpSession(requests.Session):
         self._finds_logins = finds_logins
         if not finds_logins:
             self.auth = _Anonymous()
-        self.retry = _Retry(
+        self.max_redirects = MOST_REDIRECTS
+        self.retry = BoundedRetry(
             total=patience.attempts - 1,
             read=min(patience.silent_attempts, patience.attempts) - 1,
             backoff_factor=patience.backoff,
@@ -83,13 +82,35 @@ class HttpSession(requests.Session):
             retry_after_max=patience.retry_after,
         )
         for start in ("http://", "https://"):
-            self.mount(start, HTTPAdapter(pool_maxsize=connections, max_retries=self.retry))
+            self.mount(start, BoundedAdapter(patience.whole, pool_maxsize=connections, max_retries=self.retry))
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         """Every request passes here. None waits for ever."""
         if options.get("timeout") is None:
             options["timeout"] = (self.patience.connect, self.patience.read)
         return super().send(request, **options)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Where an answer leads to, if it does; of such an answer no more is read than is small and quick."""
+        try:
+            target = super().get_redirect_target(resp)
+        except UnicodeError:
+            resp.close()
+            raise requests.exceptions.InvalidURL("redirected to what is no address", request=resp.request) from None
+        if target is None:
+            return None
+        rest = None
+        with suppress(*NoAnswer):
+            rest = whole_content(resp, LARGEST_REST, replace(self.patience, whole=LONGEST_REST))
+        if rest is None:
+            resp.close()
+        # So that requests does not read it.
+        resp._content, resp._content_consumed = b"", True  # type: ignore[attr-defined]
+        try:
+            return address(target)
+        except ValueError:
+            resp.close()
+            raise requests.exceptions.InvalidURL("redirected to what is no address", request=resp.request) from None
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Called for each redirect, which takes no credential to another server."""
@@ -101,17 +122,6 @@ class HttpSession(requests.Session):
     def reason(self, error: Exception) -> str:
         """Why there was no answer to a request of this session."""
         return reason(error, self.patience)
-
-
-class _Retry(Retry):
-    """One that waits as always where a server says what is no time to wait."""
-
-    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        """In seconds; `None` where nothing usable is said."""
-        try:
-            return super().get_retry_after(response)
-        except InvalidHeader:
-            return None
 
 
 @contextmanager
@@ -176,6 +186,8 @@ def reason(error: Exception, patience: Patience) -> str:
             return f"the proxy does not let {server} be reached"
         case requests.ConnectionError():
             return f"cannot connect to {server}"
+        case requests.exceptions.InvalidURL():
+            return f"redirected to what is no address by {server}"
         case requests.TooManyRedirects():
             return f"redirected in a circle by {server}"
         case _:

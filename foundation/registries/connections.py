@@ -213,7 +213,10 @@ class _Bearer(Authorization):
 def verified(content: bytes, which: str) -> str:
     """The digest of what came. Raises `CouldNotAskError` when another one was asked for."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    if which.startswith("sha256:") and which != digest:
+    algorithm, is_digest, _ = which.partition(":")
+    if is_digest and algorithm != "sha256":
+        raise CouldNotAskError(f"{which} is no sha256 checksum, and cannot be verified")
+    if is_digest and which != digest:
         raise CouldNotAskError(f"asked for {which}, got {digest}")
     return digest
 

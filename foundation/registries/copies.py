@@ -39,7 +39,7 @@ def copy_image(registries: RegistryConnections, source: str, target: str, labels
         verified(found, which)
         manifest = mapping(found)
         configuration = _labelled(registries.configuration(here, manifest), labels)
-        layers = [RegistryBlob.described_by(layer) for layer in manifest.get("layers") or []]
+        layers = [RegistryBlob.described_by(layer) for layer in _layers(manifest)]
     _copy_blobs(registries, here, there, layers)
     written = _written(configuration)
     config = {**manifest["config"], "digest": _digest(written), "size": len(written)}
@@ -65,13 +65,20 @@ def take_image(registries: RegistryConnections, source: str, targets: Collection
         if found is None:
             raise NotThereError(f"{source}: there is no such image")
         digest, manifest = verified(found, here.digest), mapping(found)
-        blobs = [RegistryBlob.described_by(one) for one in (manifest.get("config"), *(manifest.get("layers") or ()))]
+        blobs = [RegistryBlob.described_by(one) for one in (manifest.get("config"), *_layers(manifest))]
     for there in tags:
         if (there.registry, there.repository) != (here.registry, here.repository):
             _copy_blobs(registries, here, there, blobs)
         with _naming(registries, str(there)):
             registries.put_manifest(there, manifest.get("mediaType", MANIFESTS[0]), found)
     return digest
+
+
+def _layers(manifest: Mapping[str, Any]) -> list[Any]:
+    layers = manifest.get("layers") or []
+    if not isinstance(layers, list):
+        raise CouldNotAskError("the layers are no JSON array")
+    return layers
 
 
 def _copy_blobs(

@@ -99,8 +99,8 @@ class RegistryClient(RegistryConnections):
         inner = configuration.get("config")
         said = inner if isinstance(inner, dict) else {}
         labels, variables = said.get("Labels") or {}, said.get("Env") or []
-        if not isinstance(labels, dict):
-            raise CouldNotAskError("the labels are no JSON object")
+        if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+            raise CouldNotAskError("the labels are no JSON object of texts")
         if not isinstance(variables, list):
             raise CouldNotAskError("the variables are no JSON array")
         pairs = (str(entry).partition("=") for entry in variables)

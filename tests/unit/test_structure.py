@@ -155,12 +155,12 @@ OUTSIDE: Final = {
 
 DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "subprocess": ("foundation/doors/processes",),
-    "requests": ("foundation/doors/http", "foundation/doors/streams"),
-    "urllib3": ("foundation/doors/http", "foundation/doors/streams"),
+    "requests": ("foundation/doors/bounds", "foundation/doors/http", "foundation/doors/streams"),
+    "urllib3": ("foundation/doors/bounds", "foundation/doors/http", "foundation/doors/streams"),
     "boto3": ("foundation/stores/s3_client",),
     "botocore": ("foundation/stores",),
     "gitlab": ("get_artifacts/gitlab_api",),
-    "socket": (),
+    "socket": ("foundation/doors/bounds",),
     "asyncio": (),
 }
 """The libraries that lead out of the program, and the folders or modules that may import them."""
