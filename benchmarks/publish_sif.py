@@ -18,12 +18,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
 
 from job_creator.publishing.record import PublicationRecord
+from job_creator.publishing.sif_file import LAUNCHER, MAGIC
 from tests.integration.s3_server import KEYS
 
 BUCKET = "benchmark-of-publishing"
@@ -63,6 +65,7 @@ def write_random(path: Path, size: int) -> None:
     """A file of so many MiB that nothing can compress."""
     chance = random.Random(0)
     with path.open("wb") as stream:
+        stream.write(b"\0" * LAUNCHER + MAGIC)
         for _ in range(size):
             stream.write(chance.randbytes(MIB))
 
@@ -81,20 +84,27 @@ def compare(folder: Path, endpoint: str, runs: int) -> None:
     client = boto3.client("s3", endpoint_url=endpoint)
     client.create_bucket(Bucket=BUCKET)
     file, record, configuration = folder / "file.sif", folder / "record.json", folder / "s3cfg"
-    record.write_text(PublicationRecord("benchmark", "1", "1", "amd64", "refs/heads/main", True, "0" * 64).to_json())
+    release = PublicationRecord("benchmark", "1", "1", "amd64", "refs/heads/main", True, "0" * 64)
+    record.write_text(release.to_json())
+    branch = folder / "branch.json"
+    branch.write_text(replace(release, tag="1__x", ref="refs/heads/x", is_release=False).to_json())
     write_configuration(configuration, endpoint)
     publish = [sys.executable, "-m", "job_creator", "publish-sif", str(file), "--record", str(record)]
     publish += ["--to", f"s3://{BUCKET}/published", "--endpoint-url", endpoint]
+    copy = [one if one != str(file) else f"s3://{BUCKET}/published/benchmark__1.sif" for one in publish]
+    copy[copy.index(str(record))] = str(branch)
     put = ["s3cmd", "-q", "-c", str(configuration), "put", str(file), f"s3://{BUCKET}/put/file.sif"]
     best: dict[str, tuple[float, float]] = {}
     for _ in range(runs):
-        for name, command, key in (
-            ("jc publish-sif", publish, "published/benchmark__1.sif"),
-            ("s3cmd put", put, "put/file.sif"),
+        for name, command in (
+            ("jc publish-sif", publish),
+            ("jc publish-sif, a copy for another branch", copy),
+            ("s3cmd put", put),
         ):
             found = measured(command)
             best[name] = min(found, best.get(name, found))
             print(f"  {name}: {found[0]:.1f} s, {found[1]:.0f} MiB", flush=True)
+        for key in ("published/benchmark__1.sif", "published/benchmark__1__x.sif", "put/file.sif"):
             client.delete_object(Bucket=BUCKET, Key=key)
     own, other = best["jc publish-sif"], best["s3cmd put"]
     print(f"{own[0] / other[0]:.2f} of the time of s3cmd (aim: 1), {own[1]:.0f} MiB (aim: 200 MiB)")

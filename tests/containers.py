@@ -16,6 +16,7 @@ from job_creator.environments.concrete import ConcreteEnvironment
 from job_creator.images.knowledge import Knowledge, registry_of
 from job_creator.pipelines.packages import preparation
 from job_creator.project_files import environments_folder
+from job_creator.provenance.signing import SignatureVerdict
 from job_creator.site.run import Context
 from tests.locks import concrete
 from tests.samples import DEFAULT_BRANCH, REPOSITORY, SITE, imported_definition, site, spack_definition
@@ -96,6 +97,18 @@ def wanted(
         architectures={one.name: ["amd64", "arm64"] for one in containers},
         unbuildable=tuple(unbuildable),
     )
+
+
+def with_keys(found: WantedContainers) -> WantedContainers:
+    """The same on a site that has a key pair, of which the default branch alone sees the private one."""
+    return replace(found, signs=found.context.is_default_branch, has_keys=not found.context.is_merge_request)
+
+
+def proven(found: WantedContainers) -> Publications:
+    """A bucket in which everything is as it has to be, and signed."""
+    published = records_of(found)
+    good = SignatureVerdict("", "F" * 40)
+    return replace(published, proofs=dict.fromkeys((one.record.file_name for one in found.containers), good))
 
 
 def images_of(found: WantedContainers) -> dict[Query, Published | None]:

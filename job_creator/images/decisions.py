@@ -15,6 +15,7 @@ class Action(StrEnum):
 
     BUILD = "build"
     REUSE = "reuse"
+    COPY = "copy"
     CONCRETIZE = "concretize"
     DECIDE_LATER = "decide later"
     FAIL = "fail"

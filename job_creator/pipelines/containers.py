@@ -26,6 +26,8 @@ from job_creator.images.knowledge import Knowledge, registry_of
 from job_creator.inputs import Written
 from job_creator.pipelines.base import HEADER, logins
 from job_creator.pipelines.packages import preparation
+from job_creator.provenance.signing import public_key, signs
+from job_creator.publishing.record import PublicationRecord
 from job_creator.repository import default, part
 from job_creator.site.run import Context
 from job_creator.site.site import Site
@@ -96,8 +98,10 @@ def generate(
         containers=[one for one in found if isinstance(one, Container)],
         unbuildable=[one for one in found if isinstance(one, Unbuildable)],
         architectures=_tagged(written),
+        signs=signs(written.site.signing, environment, context),
+        has_keys=public_key(written.site.signing, environment) is not None,
     )
-    built = plan(wanted, registries.knowledge(wanted, choice), _publications(wanted, arguments.offline))
+    built = plan(wanted, registries.knowledge(wanted, choice), _publications(wanted, arguments.offline, environment))
     return built, _write(built, written, arguments)
 
 
@@ -235,7 +239,7 @@ def _extra_files(definition: Definition, root: Path) -> dict[str, tuple[FileEntr
     return {file.source: list_files(folder / file.source) for file in definition.files}
 
 
-def _publications(wanted: WantedContainers, offline: bool) -> Publications:
+def _publications(wanted: WantedContainers, offline: bool, environment: Mapping[str, str]) -> Publications:
     """What the containers bucket holds of these containers."""
     if offline:
         return Publications(None, _OFFLINE)
@@ -244,10 +248,25 @@ def _publications(wanted: WantedContainers, offline: bool) -> Publications:
     from foundation.stores.bucket import S3Store
     from foundation.stores.s3_client import S3Location
     from foundation.stores.store import look_at_all
-    from job_creator.publishing.places import record_of
+    from job_creator.publishing.places import MARKERS, own_record, record_of
+    from job_creator.publishing.proofs import verdicts
 
     store = S3Store(S3Location(wanted.bucket.bucket, wanted.bucket.prefix), wanted.bucket.endpoint)
-    return Publications({found.key: record_of(found) for found in look_at_all(store, keys(wanted))})
+    found = look_at_all(store, keys(wanted))
+    records = {one.key: record_of(one) for one in found}
+    files = [one for one in found if not one.key.startswith(f"{MARKERS}/")]
+    # Whose file is there, but is another one, may find its like among those of other branches.
+    missing = [one for one in wanted.containers if not _has_file(one, records)]
+    listed = [found.key for one in missing for found in store.list(f"{one.name}__", below=False)]
+    others = [one for one in look_at_all(store, listed) if own_record(one)]
+    proofs = verdicts(store, (*files, *others), public_key(wanted.place.site.signing, environment))
+    same = tuple(record for one in others if (record := own_record(one)))
+    return Publications(records, proofs=proofs, others=same)
+
+
+def _has_file(container: Container, records: Mapping[str, PublicationRecord | None]) -> bool:
+    record = records.get(container.record.file_name)
+    return record is not None and record.container_checksum == container.record.container_checksum
 
 
 def _tagged(written: Written) -> dict[str, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from foundation.doors.files import read_file
 from foundation.errors import FileAccessError
 from foundation.openpgp.keys import State
 from foundation.openpgp.ring import KeyRing, key_ring, sign_detached
+from job_creator.site.run import Context
 from job_creator.site.spack import Signing
 
 UNSIGNED: Final = "is not signed"
@@ -62,6 +63,14 @@ def private_key(signing: Signing, environment: Mapping[str, str]) -> bytes | Non
 def public_key(signing: Signing, environment: Mapping[str, str]) -> bytes | None:
     """What the CI variable with the keys that verify holds; `None` where there is none. Raises `FileAccessError`."""
     return _from_file(signing.public_key_variable, environment)
+
+
+def signs(signing: Signing, environment: Mapping[str, str], context: Context) -> bool:
+    """Whether a run signs what it makes: who has the key does, and the default branch has to where it is verified."""
+    if context.is_merge_request:
+        return False
+    has_key = bool(environment.get(signing.private_key_variable))
+    return has_key or (context.is_default_branch and bool(environment.get(signing.public_key_variable)))
 
 
 def sign(content: bytes, key: bytes) -> bytes:

@@ -27,6 +27,7 @@ from job_creator.publishing.command_options import (
     open_bucket,
     server,
 )
+from job_creator.publishing.listing import list_sif
 
 if TYPE_CHECKING:
     from job_creator.publishing.places import PublishingPlace
@@ -92,6 +93,8 @@ def publish_sif(
     It goes to a temporary key first, so that this can be interrupted anywhere and run again. Old versions of the same
     container, architecture and ref go if both --keep and --older-than allow it.
 
+    The URL of a file that is published for another branch is copied by the server, if it was made from the same.
+
     With a key, the file and its record are signed, and what is published counts only if its signature is good. So that
     no foreign code is where the key is, one job makes the file and leaves it with --stage; another one signs it.
 
@@ -125,7 +128,8 @@ def publish_sif(
         report.print_removals(plan.removals, console())
     published = plan.record
     if not dry_run:
-        published = _publish(options, source, plan, signer if plan.uploads and sif_signature else None, signer)
+        keys = key_in(public_key, "--public-key")
+        published = _publish(options, source, plan, keys, signer if sif_signature else None, signer)
     if as_json:
         values = {
             "place": plan.place,
@@ -157,44 +161,6 @@ def settle_sif(file: Path) -> None:
     except DamagedError as error:
         raise DamagedError(f"{file}: {error}") from None
     blocks.overwrite(file, found)
-
-
-@click.command(
-    "list-sif",
-    cls=Command,
-    exit_codes=(ExitCode.COULD_NOT_ASK, ExitCode.REFUSED),
-)
-@click.argument("place", metavar="S3_URL")
-@ENDPOINT
-@PUBLIC_KEY
-@json_option
-@click.pass_obj
-def list_sif(options: Options, /, place: str, endpoint_url: str | None, public_key: str | None, as_json: bool) -> None:
-    """List the SIF files of a bucket. What each was built for, and whether a signature proves it.
-
-    \b
-    Examples:
-      jc list-sif s3://containers/sif
-      jc list-sif s3://containers/sif --public-key site.asc --json
-    """
-    from foundation.stores.store import look_at_all
-    from job_creator.publishing import report
-    from job_creator.publishing.places import own_record
-    from job_creator.publishing.proofs import verdicts
-
-    store = open_bucket(location(place), server(options, endpoint_url))
-    keys = [one.key for one in store.list("", below=False)]
-    found = [one for one in look_at_all(store, keys) if own_record(one)]
-    proofs = verdicts(store, found, key_in(public_key, "--public-key"))
-    listed = [(one.key, record, proofs[one.key]) for one in found if (record := own_record(one))]
-    if as_json:
-        values = [
-            {"file": key, "proven": proof.is_good, "reason": proof.reason, "record": record.to_value()}
-            for key, record, proof in listed
-        ]
-        click.echo(report.as_json({"files": values}))
-        return
-    report.print_listing(listed, console())
 
 
 @click.command(
@@ -285,13 +251,20 @@ def _read_record(path: Path, image_digest: str | None) -> PublicationRecord:
 
 
 def _publish(
-    options: Options, source: SifSource, plan: PublishPlan, sif_signer: SitesKeys | None, signer: SitesKeys | None
+    options: Options,
+    source: SifSource,
+    plan: PublishPlan,
+    keys: bytes | None,
+    sif_signer: SitesKeys | None,
+    signer: SitesKeys | None,
 ) -> PublicationRecord:
     """Do what was planned; the one signs the file itself, the other its record, where that is wanted."""
     from foundation.progress import transfer_progress
     from job_creator.publishing import publication
     from job_creator.publishing.sif_file import sign_sif
 
+    if copied := source.published(keys):
+        return publication.publish_copy(source.store, plan, copied, datetime.now(UTC), signer)
     with ExitStack() as stack:
         path, size = Path(source.given), 0
         if plan.uploads:

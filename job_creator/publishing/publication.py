@@ -19,9 +19,9 @@ from foundation.stores.bucket import S3Store
 from foundation.stores.s3_parts import UnfinishedUpload, Uploaded
 from foundation.stores.store import StoredObject, look_at_all
 from job_creator.images.decisions import Action, compare_labels
-from job_creator.publishing.places import PROOFS, BucketPlace, proof_names, record_of, remove_objects
+from job_creator.publishing.places import PROOFS, BucketPlace, own_record, proof_names, record_of, remove_objects
 from job_creator.publishing.proofs import SitesKeys, verdict, write_proof
-from job_creator.publishing.record import PublicationRecord, write_time
+from job_creator.publishing.record import MADE_FROM, PublicationRecord, write_time
 from job_creator.publishing.retention import Placed, SifRemoval, superseded
 from job_creator.site.places import Retention
 
@@ -108,13 +108,9 @@ def publish(
         source = _verified(store, temporary, sent)
         record = replace(record, sha256=sent.sha256, size=sent.size, published=write_time(now))
         record = _name(store, replace(record, etags=_etags(source, sent)), source, sent, signer)
-        others = [one.key for one in store.list(f"{PROOFS}/{record.file_name}.") if one.key not in proof_names(record)]
-        remove_objects(store, [temporary, *others])
+        remove_objects(store, [temporary, *_other_proofs(store, record)])
         logger.info("%s: published, %d bytes with sha256 %s", plan.place, record.size, record.sha256)
-    BucketPlace(store).remove(plan.removals)
-    for upload in plan.unfinished:
-        store.give_up(upload)
-    remove_objects(store, plan.left_overs)
+    _tidy(store, plan)
     return record
 
 
@@ -140,6 +136,43 @@ def _name(
 def _etags(stored: StoredObject, sent: Uploaded) -> str:
     """The ETags that tell the content apart; empty if this server has others."""
     return f"{sent.etag} {sent.md5}" if _bare(stored.tag) in (sent.etag, sent.md5) else ""
+
+
+def publish_copy(
+    store: S3Store, plan: PublishPlan, source: StoredObject, now: datetime, signer: SitesKeys | None = None
+) -> PublicationRecord:
+    """Do what was planned with a file that is published under another name: the server copies it.
+
+    Raises `CouldNotAskError`, `DamagedError`, and `RefusedError` if it was made from something else.
+    """
+    place, found = f"{store.url}/{source.key}", own_record(source)
+    if found is None or not found.sha256 or found.size != source.size:
+        raise DamagedError(f"{place}: has no record, or one of another file; publish it anew")
+    if differ := [name for name in MADE_FROM if getattr(found, name) != getattr(plan.record, name)]:
+        raise RefusedError(f"{place}: is no copy of {plan.place}; they differ in {', '.join(differ)}")
+    record = plan.record
+    if plan.uploads:
+        record = replace(record, sha256=found.sha256, size=found.size, etags=found.etags, published=write_time(now))
+        etags = found.etags.split() or [_bare(source.tag)]
+        sent = Uploaded(found.size, found.sha256, found.size, etags[0], etags[-1])
+        record = _name(store, record, source, sent, signer)
+        remove_objects(store, _other_proofs(store, record))
+        logger.info("%s: published, a copy of %s", plan.place, place)
+    _tidy(store, plan)
+    return record
+
+
+def _other_proofs(store: S3Store, record: PublicationRecord) -> list[str]:
+    """The signed records of what had the name of a file before."""
+    names = proof_names(record)
+    return [one.key for one in store.list(f"{PROOFS}/{record.file_name}.") if one.key not in names]
+
+
+def _tidy(store: S3Store, plan: PublishPlan) -> None:
+    BucketPlace(store).remove(plan.removals)
+    for upload in plan.unfinished:
+        store.give_up(upload)
+    remove_objects(store, plan.left_overs)
 
 
 def stage(store: S3Store, record: PublicationRecord, path: Path, progress: Progress) -> tuple[str, str]:

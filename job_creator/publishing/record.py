@@ -18,6 +18,8 @@ RECORD_VERSION: Final = "1"
 """To be raised when the meaning of a field changes; records of other versions count as not ours."""
 VERSION_KEY: Final = "record-version"
 _KIND: Final = "sif"
+MADE_FROM: Final = ("container", "architecture", "container_checksum", "image_digest")
+"""What a file and its copy for another branch have in common."""
 MAX_METADATA: Final = 2048
 """Bytes of all keys and values (Amazon S3 user guide, "Working with object metadata")."""
 

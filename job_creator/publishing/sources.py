@@ -13,7 +13,9 @@ from foundation.doors.blocks import sha256
 from foundation.errors import DamagedError, NotThereError, RefusedError, naming
 from foundation.stores.bucket import S3Store
 from foundation.stores.schemes import BUCKET, kind_of
+from foundation.stores.store import StoredObject
 from job_creator.publishing.places import remove_objects
+from job_creator.publishing.proofs import verdict
 from job_creator.publishing.publication import UPLOADS
 from job_creator.publishing.sif_file import require_sif_file
 
@@ -28,15 +30,32 @@ class SifSource:
 
     @property
     def is_staged(self) -> bool:
-        """Whether it lies in the bucket."""
-        return kind_of(self.given) is BUCKET
+        """Whether another job left it in the bucket."""
+        return kind_of(self.given) is BUCKET and self._key.startswith(f"{UPLOADS}/")
+
+    def published(self, keys: bytes | None) -> StoredObject | None:
+        """The file as it is published under another name; `None` for one that is not.
+
+        Raises `NotThereError` if there is none, `RefusedError` if it is in another place, or these keys do not prove
+        it, and `CouldNotAskError`.
+        """
+        if kind_of(self.given) is not BUCKET or self.is_staged:
+            return None
+        if "/" in self._key:
+            raise RefusedError(f"{self.given}: is not below {self.store.url}, so the server cannot copy it")
+        found = self.store.look(self._key)
+        if found is None:
+            raise NotThereError(f"{self.given}: is not published any more; run the pipeline again")
+        if keys and (reason := verdict(self.store, found, keys).reason):
+            raise RefusedError(f"{self.given}: {reason}, so it is not copied; run the pipeline again")
+        return found
 
     def require(self) -> None:
-        """Raises `RefusedError` and `NotThereError` for what nobody staged, `DamagedError` for what is no SIF file."""
-        if not self.is_staged:
+        """Raises `RefusedError` for a staged file whose sha256 nobody says, `DamagedError` for what is no SIF file."""
+        if kind_of(self.given) is not BUCKET:
             require_sif_file(Path(self.given))
-        elif not self._key.startswith(f"{UPLOADS}/") or not self.sha256:
-            raise RefusedError(f"{self.given}: was not staged in {self.store.url}, or nothing says its sha256")
+        elif self.is_staged and not self.sha256:
+            raise RefusedError(f"{self.given}: waits to be signed, and nothing says its sha256; say --sha256")
 
     @contextmanager
     def local(self) -> Iterator[Path]:

@@ -19,6 +19,7 @@ from job_creator.images.decisions import Action, Decision
 _STYLES = {
     Action.BUILD: "bold yellow",
     Action.REUSE: "green",
+    Action.COPY: "yellow",
     Action.CONCRETIZE: "cyan",
     Action.DECIDE_LATER: "dim",
     Action.FAIL: "bold red",
@@ -49,7 +50,7 @@ def print_headroom(limits: LimitReport, console: Console) -> None:
 def summary(decisions: Sequence[Decision], pipeline: Pipeline[Job]) -> str:
     """The plan in one line."""
     counts = {action: sum(decision.action is action for decision in decisions) for action in Action}
-    parts = [f"{counts[Action.BUILD]} to build or publish", f"{counts[Action.REUSE]} up to date"]
+    parts = [f"{counts[Action.BUILD] + counts[Action.COPY]} to build or publish", f"{counts[Action.REUSE]} up to date"]
     if counts[Action.CONCRETIZE]:
         parts.append(f"{counts[Action.CONCRETIZE]} environments to concretize")
     if counts[Action.FAIL]:

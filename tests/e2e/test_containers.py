@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from foundation.openpgp.frame import dearmored
 from foundation.registries.images import RegistryClient
 from foundation.registries.published import Published, Query
 from foundation.spack.lockfile import read_lockfile
@@ -43,6 +44,7 @@ from tests.integration.registry_server import GROUP, Registry, TokenService, rea
 from tests.integration.runner import Done, machine, run_pipeline, run_script
 from tests.integration.s3_server import new_bucket, s3_server
 from tests.integration.same_images import content
+from tests.integration.signing_keys import key_pair
 from tests.locks import ENVIRONMENT, lockfile, write_environment
 from tests.samples import DEFAULT_BRANCH, REPOSITORY, write_repository
 
@@ -59,7 +61,6 @@ SECRETS = {
     "CI_JOB_TOKEN": "planted-job-token",
     "DOCKERHUB_PASSWORD": "planted-hub-password",
     "GITLAB_API_TOKEN": "planted-api-token",
-    "SPACK_DEPLOYMENT_KEY_PRIVATE": "planted-signing-key",
     "APPTAINERENV_PLANTED": "planted-for-apptainer",
     "SINGULARITYENV_PLANTED": "planted-for-singularity",
     "SOMETHING_ELSE": "planted-something",
@@ -74,10 +75,10 @@ SPY = """\
   env
   for file in /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/[0-9]*/mountinfo; do tr '\\0' '\\n' < "$file"; done
   for place in "" /proc/[0-9]*/root /proc/[0-9]*/cwd; do
-    cat "$place{checkout}/.git/config" "$place/.git/config" "$place{checkout}.tmp/KEY" "$place/checkout/.git/config"
+    cat "$place{checkout}/.git/config" "$place/.git/config" "$place{checkout}.tmp"/KEY* "$place/checkout/.git/config"
   done
   cat /proc/[0-9]*/root{machine}/tmp.*/*/* /proc/[0-9]*/root{machine}/tmp.*/* {machine}/tmp.*/*/*
-  find / -xdev -path /proc -prune -o \\( -path '*/.git/config' -o -name auth.json -o -name KEY \\) -exec cat {{}} +
+  find / -xdev -path /proc -prune -o \\( -path '*/.git/config' -o -name auth.json -o -name 'KEY*' \\) -exec cat {{}} +
 ) >&2 2> /dev/null || :
 """
 """What foreign code prints of all that it can see. It can be run and sourced."""
@@ -181,7 +182,10 @@ class Site:
     @property
     def secrets(self) -> list[str]:
         """What nobody may see but the jobs, and of those no foreign code."""
-        return [*SECRETS.values(), self.environment["CI_REGISTRY_PASSWORD"], CHECKOUT_TOKEN, KEPT_BESIDE]
+        key = Path(self.environment["SPACK_DEPLOYMENT_KEY_PRIVATE"]).read_text().splitlines()
+        lines = [line for line in key if len(line) == 64]
+        assert lines
+        return [*SECRETS.values(), self.environment["CI_REGISTRY_PASSWORD"], CHECKOUT_TOKEN, KEPT_BESIDE, *lines]
 
     def published(self, image: str) -> Published | None:
         """What the registry has for a reference."""
@@ -216,6 +220,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             driver = _push_base_images(folder, registry, shared_folder(tmp_path_factory))
             (folder / "checkout.tmp").mkdir()
             (folder / "checkout.tmp" / "KEY").write_text(KEPT_BESIDE)
+            pair = key_pair()
+            for name, key in (("KEY_PRIVATE", pair.private), ("KEY_PUBLIC", pair.public)):
+                (folder / "checkout.tmp" / name).write_bytes(key)
             bucket, cluster = new_bucket(s3_client(s3)), folder / "cluster"
             cluster.mkdir()
             values = {"host": registry.host, "driver": driver, "bucket": bucket, "s3": s3, "cluster": cluster}
@@ -225,6 +232,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 **DEFAULT_BRANCH,
                 **SECRETS,
                 "PATH": f"{apptainer.program.parent}:{here['PATH']}",
+                "SPACK_DEPLOYMENT_KEY_PRIVATE": str(folder / "checkout.tmp" / "KEY_PRIVATE"),
+                "SPACK_DEPLOYMENT_KEY_PUBLIC": str(folder / "checkout.tmp" / "KEY_PUBLIC"),
                 "CI_PIPELINE_ID": "4711",
                 "CI_PIPELINE_URL": "https://gitlab.example.org/group/containers/-/pipelines/4711",
                 "CI_REGISTRY_IMAGE": f"{registry.host}/{GROUP}containers",
@@ -323,6 +332,7 @@ def test_all_jobs_of_both_containers_succeed(done: dict[str, Done]) -> None:
         for prefix, suffix in (
             ("build", "container for amd64"),
             ("create", "sif file for amd64"),
+            ("sign", "sif file for amd64"),
             ("tag", ""),
             ("download", "SIF to alps"),
         )
@@ -347,6 +357,9 @@ def test_the_image_says_what_it_is_under_all_its_names(site: Site, done: dict[st
 def test_the_bucket_has_the_sif_files_with_their_records_and_nothing_else(site: Site, done: dict[str, Done]) -> None:
     records = site.objects()
     markers = {f"containers/installed/alps/{name}.current" for name in ("app", "wrapped")}
+    proofs = {key for key in records if key.startswith("containers/signed/")}
+    assert len(proofs) == 4, "the records of both, and their signatures"
+    records = {key: record for key, record in records.items() if key not in proofs}
     assert set(records) == markers | {
         f"containers/{folder}{name}"
         for folder in ("", "installed/alps/")
@@ -376,6 +389,31 @@ def test_the_sif_file_on_the_cluster_runs_and_says_what_it_is(site: Site, done: 
     assert image is not None
     assert labels["org.example.container_checksum"] == image.labels["org.example.container_checksum"]
     assert labels["org.example.spack_lock_sha256"] == image.labels["org.example.spack_lock_sha256"]
+
+
+def test_the_sif_file_and_its_record_are_signed_where_no_foreign_code_runs(site: Site, done: dict[str, Done]) -> None:
+    assert all("spying as" not in one.log for name, one in done.items() if name.startswith("sign "))
+    folder = site.cluster.parent / "keys"
+    folder.mkdir(mode=0o700)
+    public = Path(site.environment["SPACK_DEPLOYMENT_KEY_PUBLIC"])
+    (folder / "pgp-public").write_bytes(dearmored(public.read_bytes()))
+    sif = (site.cluster / "app" / "current").resolve()
+    rings = {"APPTAINER_KEYSDIR": str(folder), "SINGULARITY_KEYSDIR": str(folder)}
+    shown = site.apptainer("verify", "--local", sif, **rings)
+    assert "Signing entity: Site <ci@example.org>" in shown
+    listed = subprocess.run(
+        [
+            *(sys.executable, "-m", "job_creator", "list-sif", f"s3://{site.bucket}/containers"),
+            *("--endpoint-url", site.s3, "--public-key", public),
+        ],
+        env={**site.environment, **{name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [line.rpartition(", ")[2] for line in listed.stdout.splitlines()] == ["proven", "proven"]
+    home = Path(site.environment["HOME"])
+    assert not [path for path in home.rglob("*") if path.name in ("pgp-secret", "secring.gpg", "private-keys-v1.d")]
 
 
 def test_what_spack_sets_wins_over_the_env_of_the_runtime_image(site: Site, done: dict[str, Done]) -> None:

@@ -366,3 +366,67 @@ def test_publishing_with_a_signature_can_be_killed_between_any_two_effects(bucke
         left = {key for key in world.keys() - kept if not key.startswith(f"{publication.UPLOADS}/")}
         assert left <= {name for name in left if name.startswith(f"signed/{RELEASE.file_name}.")}, "for a day"
         assert world.stored()[0] == b"new"
+
+
+def copied(bucket: Bucket, source: PublicationRecord, record: PublicationRecord, *more: str) -> tuple[int, str]:
+    recorded = bucket.world.path / "record.json"
+    recorded.write_text(record.to_json())
+    url = f"{bucket.world.root}/{source.file_name}"
+    result = bucket.world.jc("publish-sif", url, "--record", recorded, "--to", bucket.world.root, *more)
+    return result.exit_code, result.output
+
+
+def test_what_another_branch_made_from_the_same_is_copied_by_the_server(bucket: Bucket) -> None:
+    world, other = bucket.world, branch("x", "9.0__x")
+    bucket.publish(content_of(2 * PART + 3))
+    with effects(world.path) as seen:
+        code, said = copied(bucket, RELEASE, other, *bucket.public)
+    assert (code, "not published yet" in said) == (ExitCode.OK, True)
+    assert [one.split()[0] for one in seen.seen if one.startswith(("PUT", "POST"))] == ["PUT"], "a copy, no upload"
+    content, record = world.stored(other)
+    assert content == content_of(2 * PART + 3)
+    assert record is not None
+    assert (record.ref, record.is_release, record.etags) == (other.ref, False, bucket.record().etags)
+    succeeded(world.install(other, *bucket.public, "--unproven", "install"))
+    assert world.link(other.file_name) == content
+    # With the key, the copy is signed as well.
+    assert copied(bucket, RELEASE, branch("y", "9.0__y"), *bucket.keys())[0] == ExitCode.OK
+    succeeded(world.install(branch("y", "9.0__y"), *bucket.public))
+
+
+def test_nothing_is_copied_that_is_another_file_or_not_proven(bucket: Bucket) -> None:
+    world, other = bucket.world, branch("x", "9.0__x")
+    bucket.publish(b"content")
+    code, said = copied(bucket, RELEASE, replace(other, container_checksum="b" * 64), *bucket.public)
+    assert (code, "they differ in container_checksum" in said) == (ExitCode.REFUSED, True)
+    assert copied(bucket, replace(RELEASE, tag="8.0"), other, *bucket.public)[0] == ExitCode.NOT_THERE
+    replaced_with_its_record(bucket)
+    code, said = copied(bucket, RELEASE, other, *bucket.public)
+    assert (code, "is not signed, so it is not copied" in said) == (ExitCode.REFUSED, True)
+    assert not world.has(other.file_name)
+
+
+def test_a_copy_can_be_killed_between_any_two_effects(bucket: Bucket) -> None:
+    world, other = bucket.world, branch("x", "9.0__x")
+    bucket.publish(b"content")
+    store, signer = (
+        S3Store(S3Location(world.bucket, PREFIX), world.url),
+        SitesKeys(bucket.pair.private, bucket.pair.public),
+    )
+
+    def run() -> None:
+        source = store.look(RELEASE.file_name)
+        assert source is not None
+        plan = publication.make_plan(store, other, None, NOW, signer)
+        publication.publish_copy(store, plan, source, NOW, signer)
+
+    for number in range(3):
+        world.client.delete_object(Bucket=world.bucket, Key=f"{PREFIX}/{other.file_name}")
+        with effects(Path(f"{world.path}/none"), number) as seen, pytest.raises(Killed):
+            run()
+        assert len(seen.seen) == number, "record, signature, copy"
+        assert not world.has(other.file_name)
+        run()
+        found = store.look(other.file_name)
+        assert found is not None
+        assert verdict(store, found, bucket.pair.public).is_good

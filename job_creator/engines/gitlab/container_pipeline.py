@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from job_creator.containers.identity import Container, Unbuildable
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, current_key, installed_key
 from job_creator.engines.gitlab.jobs.containers import (
-    cluster_job,
     docker_hub_job,
     docker_hub_reference,
     failing_job,
     image_job,
     nothing_job,
-    sif_job,
     tag_job,
 )
+from job_creator.engines.gitlab.jobs.sif_files import cluster_job, copy_sif_job, sif_job, sign_sif_job
 from job_creator.engines.gitlab.objects import Job, Pipeline
 from job_creator.images.decisions import Action, Decision, Subject, compare_labels
 from job_creator.images.indexes import left_out_reason
 from job_creator.images.knowledge import Knowledge
+from job_creator.provenance.signing import NO_KEY, UNSIGNED, SignatureVerdict
+from job_creator.publishing.record import MADE_FROM
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def plan(wanted: WantedContainers, images: Knowledge, publications: Publications
         container = _as_published(planned, wanted, images)
         steps = tuple(_steps(container, wanted, images, publications))
         decisions += [step.decision for step in steps]
-        needed = [step.job for step in steps if step.job]
+        needed = [job for step in steps for job in step.jobs]
         jobs += needed
         if needed:
             files |= {f"{container.name}/{name}": content for name, content in container.files.items()}
@@ -70,10 +71,16 @@ class _Step:
 
     decision: Decision
     job: Job | None = None
+    signing: Job | None = None
+    """Signs what the job made."""
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        return tuple(job for job in (self.job, self.signing) if job)
 
     @property
     def job_names(self) -> tuple[str, ...]:
-        return (self.job.name,) if self.job else ()
+        return tuple(job.name for job in self.jobs)
 
 
 def _steps(
@@ -89,18 +96,14 @@ def _steps(
     yield build
     made = build.job_names
     if bucket:
-        action, reason = _decide_sif(container, publications, digest)
-        sif = _Step(
-            _decision(Subject.SIF, container, action, reason),
-            sif_job(container, place, bucket, digest) if action is Action.BUILD else None,
-        )
+        sif = _sif_step(container, wanted, publications, digest, made)
         yield sif
         made += sif.job_names
         for name, cluster in wanted.clusters.items():
             action, reason = _decide_cluster(container, publications, name, is_new=bool(sif.job))
             yield _Step(
                 _decision(Subject.CLUSTER, container, action, reason, name=f"{container.name} on {name}"),
-                cluster_job(container, place, bucket, (name, cluster), sif.job_names)
+                cluster_job(container, place, bucket, (name, cluster), sif.job_names[-1:], wanted.unproven)
                 if action is Action.BUILD
                 else None,
             )
@@ -126,14 +129,58 @@ def _steps(
         )
 
 
-def _decide_sif(container: Container, publications: Publications, digest: str | None) -> tuple[Action, str]:
+def _sif_step(
+    container: Container, wanted: WantedContainers, publications: Publications, digest: str | None, made: Sequence[str]
+) -> _Step:
+    """The file is made from the image, or it is a copy of another branch's, or it is there."""
+    place, bucket = wanted.place, wanted.bucket
+    action, reason = _decide_sif(container, publications, digest, signs=wanted.signs)
+    if action is Action.REUSE or bucket is None:
+        return _Step(_decision(Subject.SIF, container, action, reason))
+    if digest and (same := _same_file(container, wanted, publications, digest)):
+        job = copy_sif_job(container, place, bucket, (same, digest), made, (wanted.has_keys, wanted.signs))
+        return _Step(_decision(Subject.SIF, container, Action.COPY, f"{same} is the same; {reason}"), job)
+    create = sif_job(container, place, bucket, digest, signs=wanted.signs)
+    signing = sign_sif_job(container, place, bucket, digest, (*made, create.name)) if wanted.signs else None
+    return _Step(_decision(Subject.SIF, container, action, reason), create, signing)
+
+
+def _same_file(container: Container, wanted: WantedContainers, publications: Publications, digest: str) -> str | None:
+    """The name of a file that another branch made from the same image, and that may be taken.
+
+    Where the site has keys, it has to be proven. What the default branch publishes, it has made where it signs.
+    """
+    ours = replace(container.record, image_digest=digest)
+    return next(
+        (
+            one.file_name
+            for one in publications.others
+            if all(getattr(one, name) == getattr(ours, name) for name in MADE_FROM)
+            and one.file_name != ours.file_name
+            and (not wanted.has_keys or publications.proofs.get(one.file_name, SignatureVerdict(NO_KEY)).is_good)
+            and (one.is_release or not (wanted.signs and ours.is_release))
+        ),
+        None,
+    )
+
+
+def _decide_sif(
+    container: Container, publications: Publications, digest: str | None, *, signs: bool
+) -> tuple[Action, str]:
     if digest is None:
         return Action.BUILD, "new image"
     if publications.records is None:
         return Action.BUILD, publications.why_unknown
     record = publications.records.get(container.record.file_name)
     wanted = replace(container.record, image_digest=digest)
-    return compare_labels(wanted.identity, record.identity if record else None)
+    action, reason = compare_labels(wanted.identity, record.identity if record else None)
+    proof = publications.proofs.get(container.record.file_name, SignatureVerdict(NO_KEY))
+    if action is Action.BUILD or proof.is_good:
+        return action, reason
+    # Branches that have no key sign nothing; whatever is signed has to be right everywhere.
+    if signs or proof.reason not in (NO_KEY, UNSIGNED):
+        return Action.BUILD, f"what is published {proof.reason}"
+    return action, f"{reason}; not proven: it {proof.reason}"
 
 
 def _decide_tag(container: Container, images: Knowledge, digest: str | None) -> tuple[Action, str]:

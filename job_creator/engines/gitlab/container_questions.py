@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from foundation.registries.published import Query
 from job_creator.containers.identity import Container, Unbuildable
 from job_creator.engines.gitlab.jobs.containers import ContainerPlace, docker_hub_reference
+from job_creator.provenance.signing import SignatureVerdict
 from job_creator.publishing.record import PublicationRecord
 from job_creator.site.places import ContainersBucket
 from job_creator.site.publish import Cluster, DockerHub
@@ -20,6 +21,10 @@ class Publications:
 
     records: Mapping[str, PublicationRecord | None] | None
     why_unknown: str = ""
+    proofs: Mapping[str, SignatureVerdict] = field(default_factory=dict)
+    """What the signatures of SIF files are worth, by the same keys; what is not in it was not asked about."""
+    others: Sequence[PublicationRecord] = ()
+    """Files of other branches that may be the same as ours."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,10 @@ class WantedContainers:
     architectures: Mapping[str, Sequence[str]]
     """The architectures whose images the tag of each container points to (`Site.in_one_index`), by its name."""
     unbuildable: Sequence[Unbuildable] = ()
+    signs: bool = False
+    """Whether this run signs what it makes."""
+    has_keys: bool = False
+    """Whether it has the public keys of the site."""
 
     @property
     def docker_hub(self) -> DockerHub | None:
@@ -42,6 +51,11 @@ class WantedContainers:
     def bucket(self) -> ContainersBucket | None:
         """Where SIF files go. Merge requests may come from anyone, and publish nothing."""
         return None if self.context.is_merge_request else self.place.architecture.containers
+
+    @property
+    def unproven(self) -> str | None:
+        """What clusters do with files that no signature proves; `None` where nothing can be proven."""
+        return ("refuse" if self.signs else "install") if self.has_keys or self.signs else None
 
     @property
     def clusters(self) -> Mapping[str, Cluster]:

@@ -111,6 +111,11 @@ def sif_job(container: str, architecture: str) -> str:
     return f"create {container} sif file for {architecture}"
 
 
+def sign_sif_job(container: str, architecture: str) -> str:
+    """The job that signs the SIF file of a container, and puts it into the containers bucket."""
+    return f"sign {container} sif file for {architecture}"
+
+
 def docker_hub_job(container: str, architecture: str) -> str:
     """The job that copies a container to Docker Hub."""
     return f"publish {container} on Docker Hub from {architecture}"

@@ -19,7 +19,7 @@ from job_creator.engines.gitlab.objects import expand
 from job_creator.images.knowledge import Knowledge
 from job_creator.pipelines.base import HEADER
 from job_creator.site.gitlab import Limits
-from tests.containers import container, images_of, imported, recipe, records_of, unknown, wanted
+from tests.containers import container, images_of, imported, recipe, records_of, unknown, wanted, with_keys
 from tests.pipeline_checks import GOLDEN, schema_errors, shellcheck
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, spack_definition
 
@@ -37,7 +37,7 @@ def files(run: str) -> dict[str, str]:
     )
     containers = [container(full, made_with), container(spack_definition("zlib"), made_with)]
     found = wanted(*containers, imported(), environment=environment, unbuildable=[Unbuildable("x", "amd64", "no lock")])
-    built = plan(found, unknown(), records_of(found))
+    built = plan(with_keys(found), unknown(), records_of(found))
     written = {name: content.decode() for name, content in built.files.items() if not name.startswith("zlib/")}
     return {CONTAINER_PIPELINE: dump(built.pipeline.document(), HEADER), **written}
 

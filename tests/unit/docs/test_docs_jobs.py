@@ -22,7 +22,7 @@ from job_creator.inputs import read_all
 from job_creator.pipelines.base import parent_document
 from job_creator.pipelines.packages import preparation
 from job_creator.site.publish import DockerHub
-from tests.containers import container, recipe, unknown, wanted
+from tests.containers import container, recipe, unknown, wanted, with_keys
 from tests.documentation import DOCS, SOURCES, inline_code, section, table
 from tests.samples import BRANCH, DEFAULT_BRANCH, FROZEN_SITE, MERGE_REQUEST, REPOSITORY, inputs, site
 from tests.spack_ci import pipeline
@@ -69,6 +69,7 @@ publish:
 )
 READ_BY_COMMANDS = {
     ("SPACK_DEPLOYMENT_KEY_PUBLIC", "generate base pipeline"),
+    ("SPACK_DEPLOYMENT_KEY_PUBLIC", "generate spacktainer jobs for <arch>"),
     ("DOCKERHUB_USER", "generate spacktainer jobs for <arch>"),
     ("DOCKERHUB_PASSWORD", "generate spacktainer jobs for <arch>"),
     ("GITLAB_API_TOKEN", "gather child artifacts"),
@@ -183,7 +184,8 @@ def package_jobs(environment: Mapping[str, str]) -> dict[str, str]:
 def container_jobs(environment: Mapping[str, str]) -> dict[str, str]:
     """With the build secrets, which stand in a file."""
     made = container(made_with=recipe(environment, PUBLISHED_SITE))
-    built = plan(wanted(made, environment=environment, text=PUBLISHED_SITE), unknown(), Publications({}))
+    found = with_keys(wanted(made, environment=environment, text=PUBLISHED_SITE))
+    built = plan(found, unknown(), Publications({}))
     jobs = by_pattern(built.pipeline.document())
     jobs[names.build_container_job("<name>", "<arch>")] += as_references(made.files["secrets"].decode())
     return jobs

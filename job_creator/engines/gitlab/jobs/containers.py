@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from job_creator.containers.identity import UNPACKED_IMAGE, Container, Unbuildable
-from job_creator.definitions.header import BUILD_DATE
+from job_creator.containers.identity import Container, Unbuildable
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.jobs.place import JobPlace, variables_for_foreign_code
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.scripts.rendering import render
-from job_creator.site.places import ContainersBucket
-from job_creator.site.publish import Cluster, DockerHub
+from job_creator.site.publish import DockerHub
 from job_creator.site.runners import JobKind
 from job_creator.site.tools import SOURCE_DATE_EPOCH
 
@@ -88,7 +86,7 @@ def _build_job(container: Container, place: ContainerPlace) -> Job:
         needs=(place.files_need(), Need(environment, pipeline=place.base_pipeline)),
         script=(script,),
         variables={
-            **_variables(container, place, "containers"),
+            **container_variables(container, place, "containers"),
             **site.images.buildah.variables(),
             "ARCHITECTURE": container.platform,
             "LOCK": container.lock,
@@ -97,43 +95,6 @@ def _build_job(container: Container, place: ContainerPlace) -> Job:
         artifacts=Artifacts(expire_in=site.gitlab.artifact_expiry, dotenv="container.env"),
         timeout=place.timeout("containers", "3 hours"),
         resource_group=f"container {container.name} {container.record.tag}",
-    )
-
-
-def sif_job(container: Container, place: ContainerPlace, bucket: ContainersBucket, digest: str | None) -> Job:
-    """Converts the image, runs the smoke tests in the SIF file, and publishes it.
-
-    Without a `digest` the image is one that this pipeline builds.
-    """
-    script = render(
-        "create_sif.sh.j2",
-        variables=variables_for_foreign_code(place.architecture, "containers"),
-        base=UNPACKED_IMAGE,
-        epoch=SOURCE_DATE_EPOCH,
-        build_date=BUILD_DATE,
-        bucket=bucket.url,
-        retention=bucket.retention,
-    )
-    registry = place.site.registry
-    login = {"DOCKER_USERNAME": f"${registry.user_variable}", "DOCKER_PASSWORD": f"${registry.password_variable}"}
-    return Job(
-        name=names.sif_job(container.name, place.name),
-        kind=f"sif {place.name}",
-        stage=names.STAGE_SIF,
-        image=place.singularitah,
-        tags=place.architecture.tags("containers"),
-        needs=(*_after_build(container, place, digest), place.files_need()),
-        script=(render("install_job_creator.sh.j2", command="jc"), script),
-        variables={
-            **_variables(container, place, "containers", digest),
-            **bucket.credential_variables(),
-            "SIF": container.record.file_name,
-            # Apptainer and SingularityCE each have a prefix of their own.
-            **{f"{tool}_{name}": value for tool in ("APPTAINER", "SINGULARITY") for name, value in login.items()},
-        },
-        timeout=place.timeout("containers", "3 hours"),
-        interruptible=False,
-        resource_group=f"sif {container.name} {container.record.tag}",
     )
 
 
@@ -184,40 +145,6 @@ def docker_hub_job(container: Container, place: ContainerPlace, hub: DockerHub, 
     )
 
 
-def cluster_job(
-    container: Container,
-    place: ContainerPlace,
-    bucket: ContainersBucket,
-    cluster: tuple[str, Cluster],
-    needed: Sequence[str],
-) -> Job:
-    """Installs the SIF file on a cluster, by a runner there."""
-    name, there = cluster
-    setup = (there.setup,) if there.setup else ()
-    return Job(
-        name=names.cluster_job(container.name, name),
-        kind=f"at {name}",
-        stage=names.STAGE_PUBLISH,
-        image=place.site.images.job_creator,
-        tags=there.runner_tags,
-        needs=tuple(Need(job, artifacts=False) for job in needed),
-        script=(
-            *setup,
-            render("install_job_creator.sh.j2", command="jc"),
-            render("install_sif.sh.j2", name=name, cluster=there),
-        ),
-        variables={
-            **place.architecture.job_variables("tools"),
-            **bucket.credential_variables(),
-            "SIF": f"{bucket.url}/{container.record.file_name}",
-            "PARENT_PIPELINE": str(container.record.pipeline),
-        },
-        timeout="2 hours",
-        interruptible=False,
-        resource_group=f"{name} {container.name}",
-    )
-
-
 def failing_job(container: Unbuildable, place: ContainerPlace) -> Job:
     """Stands for a container that cannot be made, so that the pipeline ends red and says which, and why."""
     return _plain_job(names.build_container_job(container.name, place.name), place, _script("cannot_build", container))
@@ -250,7 +177,10 @@ def _plain_job(name: str, place: ContainerPlace, script: str) -> Job:
     )
 
 
-def _variables(container: Container, place: ContainerPlace, kind: JobKind, digest: str | None = None) -> dict[str, str]:
+def container_variables(
+    container: Container, place: ContainerPlace, kind: JobKind, digest: str | None = None
+) -> dict[str, str]:
+    """What all jobs know that make something of a container's image."""
     return {
         **place.architecture.job_variables(kind),
         "IMAGE": container.reference,
@@ -260,6 +190,7 @@ def _variables(container: Container, place: ContainerPlace, kind: JobKind, diges
     }
 
 
-def _after_build(container: Container, place: ContainerPlace, digest: str | None) -> Iterator[Need]:
+def after_build(container: Container, place: ContainerPlace, digest: str | None) -> Iterator[Need]:
+    """The job that builds the image, if this pipeline has one: without a digest."""
     if digest is None:
         yield Need(names.build_container_job(container.name, place.name))

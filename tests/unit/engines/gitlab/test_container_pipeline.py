@@ -27,6 +27,7 @@ from job_creator.engines.gitlab.names import NOTHING_TO_DO
 from job_creator.engines.gitlab.objects import Job
 from job_creator.images.decisions import Action, Subject
 from job_creator.images.knowledge import Knowledge
+from job_creator.provenance.signing import NO_KEY, UNSIGNED, SignatureVerdict
 from job_creator.site.gitlab import Limits
 from tests.containers import (
     BUILDER,
@@ -35,10 +36,12 @@ from tests.containers import (
     container,
     images_of,
     imported,
+    proven,
     recipe,
     records_of,
     unknown,
     wanted,
+    with_keys,
 )
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, imported_definition, site, spack_definition
 
@@ -46,6 +49,7 @@ BUILD = "build hdf5 container for amd64"
 CREATE = "create hdf5 sif file for amd64"
 TAG = "create multiarch for hdf5"
 HUB = "publish hdf5 on Docker Hub from amd64"
+SIGN = "sign hdf5 sif file for amd64"
 INSTALL = "download hdf5 SIF to alps"
 
 
@@ -115,6 +119,67 @@ def test_a_sif_file_of_another_image_is_made_anew() -> None:
     built = planned(found, publications=Publications(records))
     assert CREATE in job_names(built)
     assert reasons(built)["SIF file"].startswith("image_digest is sha256:")
+
+
+def test_where_there_are_keys_another_job_signs_and_what_is_not_proven_does_not_count() -> None:
+    found = with_keys(wanted(container()))
+    built = planned(found, without(found, found.containers[0].reference), proven(found))
+    assert job_names(built) == [BUILD, CREATE, SIGN, INSTALL, TAG, HUB]
+    assert needs(built, SIGN) == [BUILD, CREATE]
+    assert needs(built, INSTALL) == [SIGN]
+    assert needs(built, TAG) == [BUILD, CREATE, SIGN]
+    assert not any("PRIVATE" in "".join(one.script) for one in built.pipeline.jobs if one.name != SIGN)
+    assert "--unproven refuse" in job(built, INSTALL).script[-1]
+    assert reasons(planned(found, publications=proven(found)))["SIF file"] == "published and up to date"
+    name = found.containers[0].record.file_name
+    for reason in (NO_KEY, UNSIGNED, "is not what was signed"):
+        forged = replace(records_of(found), proofs={name: SignatureVerdict(reason)})
+        built = planned(found, publications=forged)
+        assert job_names(built) == [CREATE, SIGN, INSTALL]
+        assert reasons(built)["SIF file"] == f"what is published {reason}"
+
+
+def test_without_a_key_the_plan_says_that_nothing_is_proven() -> None:
+    found = wanted(container())
+    said = reasons(planned(found))["SIF file"]
+    assert said == f"published and up to date; not proven: it {NO_KEY}"
+    other = with_keys(wanted(container(made_with=recipe(BRANCH)), environment=BRANCH))
+    name = other.containers[0].record.file_name
+    unsigned = replace(records_of(other), proofs={name: SignatureVerdict(UNSIGNED)})
+    built = planned(other, publications=unsigned)
+    assert job_names(built) == [NOTHING_TO_DO]
+    replaced = replace(unsigned, proofs={name: SignatureVerdict("has another content than its record says")})
+    assert CREATE in job_names(planned(other, publications=replaced))
+    install = job(planned(other, publications=Publications({})), INSTALL).script[-1]
+    assert "--unproven install" in install
+
+
+def test_a_branch_that_changes_nothing_copies_the_file_of_the_default_branch() -> None:
+    other = wanted(container(made_with=recipe(BRANCH)), environment=BRANCH)
+    theirs = replace(container().record, image_digest=DIGEST, sha256="e" * 64, size=7)
+    there = Publications({}, others=(theirs,))
+    built = planned(other, publications=there)
+    assert job_names(built) == [CREATE, INSTALL]
+    assert job(built, CREATE).variables["SIF"] == f"s3://sifs/containers/{theirs.file_name}"
+    assert reasons(built)["SIF file"] == f"{theirs.file_name} is the same; not published yet"
+    assert "singularity" not in "".join(job(built, CREATE).script)
+    # Where there are keys, it has to be proven; and another image is another file.
+    unproven = planned(with_keys(other), publications=there)
+    assert "singularity" in "".join(job(unproven, CREATE).script)
+    signed = replace(there, proofs={theirs.file_name: SignatureVerdict("", "F" * 40)})
+    assert "copy of $SIF" in "".join(job(planned(with_keys(other), publications=signed), CREATE).script)
+    newer = planned(other, publications=Publications({}, others=(replace(theirs, image_digest=f"sha256:{'9' * 64}"),)))
+    assert "singularity" in "".join(job(newer, CREATE).script)
+
+
+def test_the_default_branch_of_a_site_that_signs_makes_its_files_itself() -> None:
+    found = wanted(container())
+    record = container(made_with=recipe(BRANCH)).record
+    theirs = replace(record, image_digest=DIGEST, sha256="e" * 64, size=7)
+    there = Publications({}, others=(theirs,), proofs={theirs.file_name: SignatureVerdict("", "F" * 40)})
+    assert "copy of $SIF" in "".join(job(planned(found, publications=there), CREATE).script)
+    built = planned(with_keys(found), publications=there)
+    assert job_names(built) == [CREATE, SIGN, INSTALL]
 
 
 def test_a_sif_file_of_another_branch_with_the_same_slug_is_not_taken_for_ours() -> None:
