@@ -76,9 +76,11 @@ def test_what_a_definition_says_of_a_package_is_in_its_job(root: str, tmp_path: 
     assert libb["image"] == {"name": "registry.example.org/other:2", "entrypoint": [""]}
     assert libb["variables"]["COLOUR"] == "red"
     assert libb["variables"]["KUBERNETES_MEMORY_REQUEST"] == "64Gi"
-    assert libb["before_script"][0] == "echo before"
+    # What a job builds is told first of all.
+    assert "SPACK_JOB_SPEC_PKG_NAME" in libb["before_script"][0]
+    assert libb["before_script"][1] == "echo before"
     assert libb["before_script"][-1] == "echo after"
-    assert "setup-env.sh" in libb["before_script"][1]
+    assert "setup-env.sh" in libb["before_script"][2]
     assert libb["after_script"] == ["echo done"]
     assert libb["id_tokens"] == {"TOKEN": {"aud": "x"}}
     # What the site says of a package holds where the definition says nothing, and so on.
@@ -94,13 +96,15 @@ def test_a_definition_that_replaces_the_list_keeps_what_the_site_needs(root: str
     definition = "specs: [liba]\nci:\n  pipeline-gen::\n    - build-job: {timeout: 2 hours}\n"
     jobs, _ = jobs_of(root, line_of(root), definition, tmp_path)
     assert jobs["liba"]["timeout"] == "2 hours"
-    assert "setup-env.sh" in jobs["liba"]["before_script"][0]
+    assert "setup-env.sh" in jobs["liba"]["before_script"][1]
     assert [line.count("spack ci rebuild") for line in jobs["liba"]["script"]] == [1]
 
 
 @pytest.mark.parametrize("root", ROOTS)
-def test_retries_are_those_of_the_definition_where_spack_hands_them_on(root: str, tmp_path: Path) -> None:
-    definition = "specs: [liba]\nci:\n  pipeline-gen:\n    - build-job: {retry: {max: 1, when: [script_failure]}}\n"
+@pytest.mark.parametrize("mark", ["", "::", "-:"])
+def test_retries_are_those_of_the_definition_where_spack_hands_them_on(root: str, mark: str, tmp_path: Path) -> None:
+    retry = f"{{max: 1, when{mark or ':'} [script_failure]}}"
+    definition = f"specs: [liba]\nci:\n  pipeline-gen:\n    - build-job: {{retry: {retry}}}\n"
     jobs, _ = jobs_of(root, line_of(root), definition, tmp_path)
     if line_of(root) >= (1, 0):
         assert jobs["liba"]["retry"] == {"max": 1, "when": ["script_failure"]}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foundation.spack.releases import Novelty
+from foundation.spack.releases import Novelty, SpackLine
 from foundation.stores.schemes import split_url
 from job_creator import project_files
 from job_creator.builds.durations import Durations
@@ -120,7 +120,7 @@ def package_job(step: Step, name: str, origin: Generated, needs: Sequence[str], 
             # The environment alone: what other packages leave are logs.
             "dependencies": [origin_name(step.environment)],
             "timeout": written.get("timeout") or settings.timeout or place.timeout("packages", "6 hours"),
-            "retry": _retry(written.get("retry")),
+            "retry": _retry(written.get("retry"), origin.builds.line),
             "interruptible": True,
         },
     )
@@ -321,13 +321,32 @@ def _other_keywords(written: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in written.items() if name not in _OURS}
 
 
-def _retry(written: Any) -> dict[str, Any]:
-    """How often a job is tried: as the environment says, which Spack 1.0 and newer puts in front of what it says."""
-    retry = written if isinstance(written, Mapping) else {}
-    conditions = retry.get("when")
-    listed = list(conditions) if isinstance(conditions, list) else []
-    own = listed[: -len(SPACK_RETRIES)] if tuple(listed[-len(SPACK_RETRIES) :]) == SPACK_RETRIES else []
-    return {"max": retry.get("max", _RETRY["max"]), "when": own or _RETRY["when"]}
+def _retry(written: Any, line: SpackLine | None) -> dict[str, Any]:
+    """How often a job is tried, and after which failures: as the environment says, or as is usual here.
+
+    Before Spack 1.0 what is written is Spack's own alone.
+    """
+    if line is None or not line.compilers_are_dependencies:
+        return _RETRY
+    if not isinstance(written, Mapping):
+        return {**_RETRY, "max": written if isinstance(written, int) else _RETRY["max"]}
+    conditions = written.get("when", [])
+    own = _own_conditions([conditions] if isinstance(conditions, str) else list(conditions))
+    return {"max": written.get("max", _RETRY["max"]), "when": own or _RETRY["when"]}
+
+
+def _own_conditions(listed: list[str]) -> list[str]:
+    """What an environment says, without what Spack has added of its own.
+
+    From Spack 1.0 on its own conditions follow those of `when:`, and stand before those of `when-:`, but for what both
+    name (`merge_yaml` in lib/spack/spack/schema/__init__.py). With `when::` there are none of its own.
+    """
+    for count in range(len(listed)):
+        rest = len(listed) - count
+        for own, added in ((listed[:count], listed[count:]), (listed[rest:], listed[:rest])):
+            if added == [one for one in SPACK_RETRIES if one not in own]:
+                return own
+    return listed
 
 
 def _image(written: Any, place: PackagePlace) -> dict[str, Any]:

@@ -109,17 +109,30 @@ def test_the_order_of_jobs_follows_from_the_graph_alone() -> None:
     assert (found["stage"], found["interruptible"]) == ("build", True)
 
 
+USUAL = {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)}
+OTHERS = [one for one in SPACK_RETRIES if one != "script_failure"]
+
+
 @pytest.mark.parametrize(
-    ("written", "right"),
+    ("version", "written", "right"),
     [
-        ({"max": 2, "when": list(SPACK_RETRIES)}, {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)}),
-        ({"max": 2, "when": ["always"]}, {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)}),
-        ({"max": 1, "when": list(SPACK_RETRIES)}, {"max": 1, "when": list(INFRASTRUCTURE_FAILURES)}),
-        ({"max": 1, "when": ["script_failure", *SPACK_RETRIES]}, {"max": 1, "when": ["script_failure"]}),
+        ("0.21.3", {"max": 2, "when": ["always"]}, USUAL),
+        ("0.23.1", {"max": 2, "when": list(SPACK_RETRIES)}, USUAL),
+        ("1.1.0", {"max": 2, "when": list(SPACK_RETRIES)}, USUAL),
+        ("1.1.0", {"max": 1, "when": list(SPACK_RETRIES)}, {**USUAL, "max": 1}),
+        ("1.1.0", 1, {**USUAL, "max": 1}),
+        # Written with `when:`, `when-:` and `when::`.
+        ("1.1.0", {"max": 1, "when": ["script_failure", *OTHERS]}, {"max": 1, "when": ["script_failure"]}),
+        ("1.1.0", {"max": 2, "when": ["always", *SPACK_RETRIES]}, {"max": 2, "when": ["always"]}),
+        ("1.1.0", {"max": 1, "when": [*OTHERS, "script_failure"]}, {"max": 1, "when": ["script_failure"]}),
+        ("1.1.0", {"max": 1, "when": ["script_failure"]}, {"max": 1, "when": ["script_failure"]}),
+        ("1.1.0", {"max": 1, "when": "always"}, {"max": 1, "when": ["always"]}),
     ],
 )
-def test_retries_are_those_that_the_environment_adds_to_spacks(written: dict[str, Any], right: dict[str, Any]) -> None:
-    assert job(retry=written)["retry"] == right
+def test_retries_are_those_that_the_environment_adds_to_spacks(
+    version: str, written: object, right: dict[str, Any]
+) -> None:
+    assert job(version=version, retry=written)["retry"] == right
 
 
 def test_what_is_said_of_the_index_job_reaches_it() -> None:
