@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foundation.spack.releases import Novelty, SpackLine
+from foundation.spack.releases import Novelty
 from foundation.stores.schemes import split_url
 from job_creator import project_files
 from job_creator.builds.durations import Durations
 from job_creator.builds.steps import Demand, Demands, Step
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE, SPACK_RETRIES, Generated
+from job_creator.engines.gitlab.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE, Generated
 from job_creator.engines.gitlab.jobs.place import JobPlace
+from job_creator.engines.gitlab.jobs.retries import USUAL_RETRY, retry
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob, resource_group
 from job_creator.engines.gitlab.package_names import says_all
 from job_creator.environments.merged import usual_variables
@@ -42,7 +43,6 @@ _SCRIPTS: Final = ("before_script", "script", "after_script")
 _ORDER: Final = ("stage", "needs", "dependencies", "when", "rules", "interruptible")
 """Keywords that say when a job runs. That follows from the graph, whatever is written."""
 _OURS: Final = (*_ORDER, "retry", "variables", "image", "tags", "timeout", "artifacts", *_SCRIPTS)
-_RETRY: Final = {"max": 2, "when": list(INFRASTRUCTURE_FAILURES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def package_job(step: Step, name: str, origin: Generated, needs: Sequence[str], 
             # The environment alone: what other packages leave are logs.
             "dependencies": [origin_name(step.environment)],
             "timeout": written.get("timeout") or settings.timeout or place.timeout("packages", "6 hours"),
-            "retry": _retry(written.get("retry"), origin.builds.line),
+            "retry": retry(written.get("retry"), origin.builds.line),
             "interruptible": True,
         },
     )
@@ -253,7 +253,7 @@ def _job_at_mirror(name: str, mirror: str, keywords: Mapping[str, Any], place: P
             "variables": _index_variables(place),
             "rules": [{"when": "always"}],
             "timeout": place.timeout("tools", "2 hours"),
-            "retry": _RETRY,
+            "retry": USUAL_RETRY,
             "interruptible": False,
             "resource_group": resource_group(f"index {split_url(mirror)[1]}"),
             **keywords,
@@ -319,34 +319,6 @@ def _variables_of_environment(written: Mapping[str, Any], place: PackagePlace) -
 
 def _other_keywords(written: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in written.items() if name not in _OURS}
-
-
-def _retry(written: Any, line: SpackLine | None) -> dict[str, Any]:
-    """How often a job is tried, and after which failures: as the environment says, or as is usual here.
-
-    Before Spack 1.0 what is written is Spack's own alone.
-    """
-    if line is None or not line.compilers_are_dependencies:
-        return _RETRY
-    if not isinstance(written, Mapping):
-        return {**_RETRY, "max": written if isinstance(written, int) else _RETRY["max"]}
-    conditions = written.get("when", [])
-    own = _own_conditions([conditions] if isinstance(conditions, str) else list(conditions))
-    return {"max": written.get("max", _RETRY["max"]), "when": own or _RETRY["when"]}
-
-
-def _own_conditions(listed: list[str]) -> list[str]:
-    """What an environment says, without what Spack has added of its own.
-
-    From Spack 1.0 on its own conditions follow those of `when:`, and stand before those of `when-:`, but for what both
-    name (`merge_yaml` in lib/spack/spack/schema/__init__.py). With `when::` there are none of its own.
-    """
-    for count in range(len(listed)):
-        rest = len(listed) - count
-        for own, added in ((listed[:count], listed[count:]), (listed[rest:], listed[:rest])):
-            if added == [one for one in SPACK_RETRIES if one not in own]:
-                return own
-    return listed
 
 
 def _image(written: Any, place: PackagePlace) -> dict[str, Any]:
