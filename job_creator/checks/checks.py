@@ -23,6 +23,7 @@ from job_creator.checks.sections import module_faults, refused_sections
 from job_creator.checks.shapes import list_name_faults, shape_faults
 from job_creator.checks.specs.conditions import condition_faults
 from job_creator.checks.specs.faults import spec_faults
+from job_creator.checks.specs.virtuals import virtual_faults
 from job_creator.definitions.definitions import DefinitionSurvey, ImportedDefinition, SpackDefinition
 from job_creator.definitions.layers import Layers
 from job_creator.environments.dockerfile_template import DockerfileTemplate
@@ -48,6 +49,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     spec_groups,
     spec_faults,
     condition_faults,
+    virtual_faults,
 )
 """In the order in which faults at one place are told."""
 

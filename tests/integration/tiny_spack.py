@@ -41,6 +41,9 @@ PACKAGES: Final = {
     "tiny-lib": VERSIONS,
     "tiny-app": f'{VERSIONS}\n    depends_on("tiny-lib", type=("build", "link"))',
     "tiny-tool": f'{VERSIONS}\n    depends_on("c", type="build")',
+    "tiny-mpich": 'version("3.0")\n    version("1.0")\n    variant("x", default=False)\n    provides("tiny-mpi")',
+    "tiny-openmpi": 'version("3.0")\n    provides("tiny-mpi")',
+    "tiny-user": 'version("1.0")\n    depends_on("tiny-mpi")',
     "gcc": """\
 tags = ["compiler"]
     verbose_flags = "-v"

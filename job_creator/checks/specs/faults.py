@@ -18,7 +18,7 @@ from job_creator.environments.marks import unmarked
 
 _TARGET_KEYS: Final = ("target", "arch", "architecture")
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
 def spec_faults(file: EnvironmentFile) -> Iterator[Fault]:
@@ -47,7 +47,8 @@ def _problems(place: SpecPlace, file: EnvironmentFile, toolchains: frozenset[str
         yield from _targets(place.text, 1)
         return
     if place.use is Use.NAMED and not _NAME.fullmatch(place.text):
-        yield Misspelt(1, f"{place.text!r} is not the name of a package", "versions and variants stand in require:")
+        hint = "versions and variants stand in require:, and names without their namespace"
+        yield Misspelt(1, f"{place.text!r} is not the name of a package", hint)
         return
     prefix = "%" if place.use is Use.COMPILER else ""
     spec = parse_spec(prefix + place.text, file.line, toolchains)

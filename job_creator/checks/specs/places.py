@@ -102,7 +102,7 @@ def _packages(value: Any, at: Location) -> Iterator[SpecPlace]:
             location = (*at, key, inner)
             match unmarked(inner):
                 case "require" | "prefer" | "conflict":
-                    places = _requirements(content, location)
+                    places = requirements(content, location)
                 case "variants" | "externals" | "providers" | "target" | "compiler" as kind:
                     places = _PACKAGE_READERS[kind](content, location)
                 case _:
@@ -110,7 +110,8 @@ def _packages(value: Any, at: Location) -> Iterator[SpecPlace]:
             yield from (replace(place, owner=owner) for place in places)
 
 
-def _requirements(value: Any, at: Location) -> Iterator[SpecPlace]:
+def requirements(value: Any, at: Location) -> Iterator[SpecPlace]:
+    """The specs of `require`, `prefer` or `conflict`, in any of their forms, and those of their conditions."""
     if isinstance(value, str):
         yield SpecPlace(at, value, Use.ASKED)
     for location, item in _items(value, at):

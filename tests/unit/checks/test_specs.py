@@ -53,6 +53,12 @@ def section(text: str) -> str:
         ("specs: [hdf5]\npackages: {all: {conflict: [{spec: '%'}]}}", "3:39", "'%'"),
         ("specs: [hdf5]\npackages: {all: {target: [x86_64_v8]}}", "3:29", "is no target"),
         ("specs: [hdf5]\npackages: {'hdf5 +mpi': {}}", "3:14", "is not the name of a package"),
+        ("specs: [hdf5]\npackages: {builtin.hdf5: {require: '@1'}}", "3:14", "is not the name of a package"),
+        ("specs: [hdf5]\npackages: {mpi: {require: +x}}", "3:29", "names no provider"),
+        ("specs: [hdf5]\npackages: {mpi: {require: [openmpi, '@3:']}}", "3:40", "is refused by Spack 1.1"),
+        ("specs: [hdf5]\npackages: {mpi: {require: [{one_of: [+x, mpich]}]}}", "3:40", "names no provider"),
+        ("specs: [hdf5]\npackages: {mpi: {prefer: ['%gcc']}}", "3:30", "has no effect"),
+        ("specs: [hdf5]\npackages: {mpi: {version: ['3']}}", "3:20", "is a virtual package"),
         ("specs: [hdf5]\npackages: {hdf5: {externals: [{spec: '@1', prefix: /opt/x}]}}", "3:41", "names no package"),
         ("specs: [hdf5]\nview: {default: {root: /opt/v, select: ['hdf5@']}}", "3:48", "needs a version"),
         ("specs: [hdf5]\nview: {default: {root: /opt/v, projections: {'hdf5@': x}}}", "3:48", "needs a version"),
@@ -160,3 +166,23 @@ def test_an_index_is_of_its_commit_and_of_the_refs_that_name_it() -> None:
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "packages", "words"),
+    [
+        ("0.23", "{mpi: {require: '@3:'}}", ""),
+        ("0.23", "{mpi: {require: target=x86_64_v2}}", ""),
+        ("0.23", "{mpi: {require: +x}}", "is refused by Spack 0.23"),
+        ("0.23", "{mpi: {require: '%gcc'}}", "is refused by Spack 0.23"),
+        ("0.23", "{mpi: {prefer: [mpich]}}", "'prefer' has no effect for virtual packages"),
+        ("0.23", "{mpi: {conflict: [mpich]}}", "'conflict' has no effect for virtual packages"),
+        ("1.1", "{mpi: {prefer: [mpich], conflict: [openmpi], buildable: false}}", ""),
+        ("1.1", "{mpi: {require: [{spec: mpich, when: '@3:'}]}}", ""),
+    ],
+)
+def test_what_is_said_of_virtual_packages_takes_effect(tmp_path: Path, line: str, packages: str, words: str) -> None:
+    """As real Spacks do it (`test_requirements_of_virtual_packages`)."""
+    text = section(f"specs: [hdf5]\npackages: {packages}")
+    found = faults(tmp_path, text, line=line)
+    assert [words in one for one in found] == ([True] if words else [])
