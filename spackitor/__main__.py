@@ -17,8 +17,9 @@ from spackitor.cli import inspection, removal, roots, sizes, trees
 def main(context: click.Context) -> None:
     """Keep a Spack build cache small, correct and recoverable.
 
-    MIRROR is s3://bucket/prefix, file:///folder or a folder. For S3, keys come from where boto3 looks for them
-    (environment, profile, role); without any, the mirror is read anonymously.
+    MIRROR is s3://bucket/prefix, oci://registry/repository, file:///folder or a folder. For S3, keys come from where
+    boto3 looks for them (environment, profile, role); without any, the mirror is read anonymously. Logins at registries
+    are those of 'docker login'.
 
     \b
     Examples:

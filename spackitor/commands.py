@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -13,6 +14,7 @@ from uuid import uuid4
 from foundation.doors.files import read_file, write_files
 from foundation.errors import CouldNotAskError, NotThereError, RefusedError
 from foundation.progress import StageProgress
+from foundation.stores.schemes import REGISTRY, kind_of
 from foundation.stores.store import ChangedError, Store
 from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run, run_id
@@ -22,8 +24,8 @@ from spackitor.policy.plan import CachePlan, make_emptying_plan, make_plan, plan
 from spackitor.policy.repositories import Packages, read_repositories
 from spackitor.policy.source_plan import kept_packages, make_source_plan
 from spackitor.policy.verdicts import DAY, PolicyRules, Verdict, dependents, judge
-from spackitor.removal.binaries import Binaries
 from spackitor.removal.effects import Half, RunReport, apply
+from spackitor.removal.halves import BinaryHalf, binaries_of
 from spackitor.removal.indexes import list_again
 from spackitor.removal.sources import MirroredSources, survey_sources
 from spackitor.survey.side_folder import read_side_folder
@@ -77,6 +79,7 @@ class RunOutcome:
     requests: Mapping[str, int]
     half: Half
     keeps_versions: bool = False
+    can_be_restored: bool = False
 
     def as_value(self) -> dict[str, object]:
         """What was planned and done, as JSON has it."""
@@ -113,7 +116,7 @@ def clean(
 ) -> RunOutcome:
     """Remove what the rules are against and nothing needs."""
 
-    def decide(half: Binaries, now: float) -> CachePlan:
+    def decide(half: BinaryHalf, now: float) -> CachePlan:
         inventory = half.inventory
         recorded = _counting_roots(inventory.url, inventory.roots, now, roots)
         wanted = PolicyRules(
@@ -127,10 +130,7 @@ def clean(
         verdict = judge(inventory, recorded, wanted)
         return make_plan(inventory, verdict, command="clean", now=now, min_age=wanted.min_age)
 
-    def look(store: Store, stood: Mapping[str, frozenset[str]]) -> Binaries:
-        return Binaries(store, survey(store, may_be_empty=options.may_be_empty), stood)
-
-    return _carry_out(store, look, decide, options, show, progress)
+    return _carry_out(store, _binaries(options), decide, options, show, progress)
 
 
 def clean_sources(
@@ -141,13 +141,16 @@ def clean_sources(
     show: Callable[[RunOutcome], None],
     progress: StageProgress,
 ) -> RunOutcome:
-    """Remove the sources that no kept lockfile needs, if they are older than `max_age` days."""
+    """Remove old sources (days) that no kept lockfile needs. Raises `RefusedError` for registries, which hold none."""
 
     def decide(half: MirroredSources, now: float) -> CachePlan:
         inventory = half.inventory
         kept = kept_packages(inventory, _counting_roots(inventory.url, inventory.roots, now, roots))
         age = None if max_age is None else max_age * DAY
         return make_source_plan(inventory, kept, now=now, min_age=options.min_age * DAY, max_age=age)
+
+    if kind_of(store.url) is REGISTRY:
+        raise RefusedError(f"{store.url}: registries hold no sources")
 
     def look(store: Store, _: Mapping[str, frozenset[str]]) -> MirroredSources:
         return MirroredSources(store, survey_sources(store, may_be_empty=options.may_be_empty))
@@ -166,7 +169,7 @@ def purge(
 ) -> RunOutcome:
     """Remove the specs that are named."""
 
-    def decide(half: Binaries, now: float) -> CachePlan:
+    def decide(half: BinaryHalf, now: float) -> CachePlan:
         inventory = half.inventory
         named = select(inventory, texts)
         users = dependents(inventory, named)
@@ -180,7 +183,7 @@ def purge(
         _require_unprotected(inventory, verdict, named, roots, rules)
         return make_plan(inventory, verdict, command="purge", now=now, min_age=rules.min_age, orphans=False)
 
-    return _carry_out(store, _binaries, decide, options, show, progress)
+    return _carry_out(store, _binaries(options), decide, options, show, progress)
 
 
 def empty_quarantine(
@@ -188,18 +191,18 @@ def empty_quarantine(
 ) -> RunOutcome:
     """Delete for good what has been in the quarantine long enough, or all that is in it."""
 
-    def decide(half: Binaries, now: float) -> CachePlan:
+    def decide(half: BinaryHalf, now: float) -> CachePlan:
         inventory = half.inventory
         runs = (
             tuple(replace(run, until=min(run.until, now)) for run in inventory.runs) if everything else inventory.runs
         )
         return make_emptying_plan(replace(inventory, runs=runs), now)
 
-    return _carry_out(store, _binaries, decide, replace(options, has_quarantine=False), show, progress)
+    return _carry_out(store, _binaries(options), decide, replace(options, has_quarantine=False), show, progress)
 
 
-def _binaries(store: Store, stood: Mapping[str, frozenset[str]]) -> Binaries:
-    return Binaries(store, survey(store), stood)
+def _binaries(options: RunOptions) -> Callable[[Store, Mapping[str, frozenset[str]]], BinaryHalf]:
+    return partial(binaries_of, may_be_empty=options.may_be_empty, is_dry_run=options.is_dry_run)
 
 
 def _carry_out(
@@ -221,7 +224,7 @@ def _carry_out(
         now = now or half.now
         plan = decide(half, now)
         keeps = plan.frees_space(at_once=not options.has_quarantine) and store.keeps_versions()
-        planned = RunOutcome(plan, None, dict(store.requests), half, keeps)
+        planned = RunOutcome(plan, None, dict(store.requests), half, keeps, options.has_quarantine)
         write_json(options.plan_file, planned.as_value()["plan"])
         show(planned)
         require_moderate(plan, options.max_delete)

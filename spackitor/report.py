@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 
 from foundation.progress import StageProgress
 from foundation.shown import shown_size
+from foundation.stores.schemes import REGISTRY, kind_of
 from foundation.tables import print_table
 from spackitor.commands import RunOutcome
 from spackitor.inventory.contents import SpecGroup
@@ -22,7 +23,6 @@ from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run
 from spackitor.inventory.roots import RootSet
 from spackitor.policy.plan import CachePlan, reasons_counted
-from spackitor.removal.binaries import Binaries
 
 _SHOWN: Final = 50
 
@@ -46,12 +46,23 @@ def print_outcome(outcome: RunOutcome, console: Console, *, is_dry_run: bool) ->
         _print(console, f"... and {len(plan.leftovers) - _SHOWN} more objects")
     for line in _summary(plan, "would go" if is_dry_run else "go"):
         _print(console, line)
+    if kind_of(plan.mirror) is REGISTRY:
+        for line in _of_registry(outcome):
+            _print(console, line)
     if outcome.keeps_versions:
         _print(
             console,
             "  this bucket is versioned: what is deleted goes on to take space as a noncurrent version, until a "
             "lifecycle rule of the bucket (NoncurrentVersionExpiration) removes that",
         )
+
+
+def _of_registry(outcome: RunOutcome) -> Iterator[str]:
+    if not outcome.plan.metadata and not outcome.plan.expired_runs:
+        return
+    if outcome.can_be_restored and outcome.plan.metadata:
+        yield "  what goes stays under tags of spackitor's for the time of grace, so that it can be brought back"
+    yield "  space is free when the registry's own garbage collection has run after that; spackitor cannot start it"
 
 
 def _summary(plan: CachePlan, verb: str) -> Iterator[str]:
@@ -72,10 +83,13 @@ def print_done(outcome: RunOutcome, console: Console) -> None:
     """What was done."""
     report = outcome.report
     if report:
+        left = (
+            "" if kind_of(outcome.plan.mirror) is REGISTRY else f", {report.left} left in place for the time of grace"
+        )
         _print(
             console,
             f"{report.removed} {outcome.plan.things} removed: {report.deleted} objects deleted, {report.quarantined} "
-            f"of them copied into the quarantine, {report.left} left in place for the time of grace",
+            f"of them copied into the quarantine{left}",
         )
         for hash_ in report.spared:
             _print(console, f"/{hash_} stays: somebody pushed it, or what needs it, meanwhile")
@@ -88,7 +102,8 @@ def print_done(outcome: RunOutcome, console: Console) -> None:
 def print_tree(outcome: RunOutcome, console: Console) -> None:
     """What goes as a tree: what was named, and below it what depends on it, with sizes."""
     going = {one.hash: one for one in outcome.plan.removals}
-    specs = outcome.half.inventory.specs if isinstance(outcome.half, Binaries) else {}
+    inventory = getattr(outcome.half, "inventory", None)
+    specs = inventory.specs if isinstance(inventory, Inventory) else {}
     users: dict[str, list[str]] = {}
     for hash_ in going:
         spec = specs.get(hash_)

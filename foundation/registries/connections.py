@@ -40,7 +40,7 @@ MANIFESTS: Final = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 _HUB_HOST: Final = "registry-1.docker.io"
-_READING: Final = ("GET", "HEAD")
+_KINDS: Final = {"GET": "read", "HEAD": "read", "DELETE": "delete"}
 
 
 class RegistryConnections:
@@ -109,8 +109,8 @@ class RegistryConnections:
         """
         host = _HUB_HOST if reference.registry == DOCKER_HUB else reference.registry
         url = f"{self._scheme(host)}://{host}/v2/{reference.repository}/{what}"
-        # Reading and writing take different tokens.
-        scope = f"{'read' if method in _READING else 'write'} {host}/{reference.repository} {also_of}".rstrip()
+        # Reading, writing and deleting take different tokens.
+        scope = f"{_KINDS.get(method, 'write')} {host}/{reference.repository} {also_of}".rstrip()
         used = self._tokens.get(scope)
 
         def send(authorization: Authorization | None) -> Answer:

@@ -46,9 +46,11 @@ class OciRepository:
 
     def __init__(self, url: str, credentials: Mapping[str, tuple[str, str]] | None = None) -> None:
         """Raises `ValueError` for a URL that names no repository."""
-        self._reference, is_plain = parse_oci_url(url)
+        self.reference, is_plain = parse_oci_url(url)
         self.url = url.rstrip("/")
-        self._client = RegistryClient(credentials, insecure={self._reference.registry} if is_plain else ())
+        self.time = ""
+        """When the registry last answered, by its own clock, as HTTP writes it."""
+        self.client = RegistryClient(credentials, insecure={self.reference.registry} if is_plain else ())
 
     def tags(self, page: int = 1000) -> tuple[str, ...] | None:
         """All tags, asked for in pages; `None` if there is no such repository. Raises `CouldNotAskError`."""
@@ -59,7 +61,7 @@ class OciRepository:
                 if answer is None:
                     return None
                 try:
-                    more = {*(json.loads(self._client.content(answer))["tags"] or ())}
+                    more = {*(json.loads(self.client.content(answer))["tags"] or ())}
                 except (ValueError, KeyError, TypeError):
                     raise CouldNotAskError("the answer is no list of tags") from None
                 # Only its query, so that no answer can lead to another host.
@@ -70,12 +72,12 @@ class OciRepository:
             found |= more
         return tuple(sorted(found))
 
-    def manifest(self, which: str) -> TaggedManifest | None:
-        """What a tag or a digest leads to."""
-        with self._answer("GET", f"manifests/{which}", _MANIFESTS) as answer:
+    def manifest(self, which: str, accept: str = _MANIFESTS) -> TaggedManifest | None:
+        """What a tag or a digest leads to; of an index, the image for most machines, unless indexes are accepted."""
+        with self._answer("GET", f"manifests/{which}", accept) as answer:
             if answer is None:
                 return None
-            return TaggedManifest(self._client.content(answer), answer.headers.get("Docker-Content-Digest", ""))
+            return TaggedManifest(self.client.content(answer), answer.headers.get("Docker-Content-Digest", ""))
 
     def blob_size(self, digest: str) -> int | None:
         """The size of a blob in bytes, -1 if the registry does not say it."""
@@ -99,12 +101,13 @@ class OciRepository:
         # What is packed stays packed, and sizes are those of the blobs.
         headers = {"Accept": accept, "Accept-Encoding": "identity"}
         try:
-            with self._client.ask(self._reference, what, headers, method=method) as answer:
+            with self.client.ask(self.reference, what, headers, method=method) as answer:
+                self.time = answer.headers.get("Date", "")
                 yield _found(answer)
         except CouldNotAskError as error:
             raise CouldNotAskError(f"{self.url}: {error}") from None
         except NoAnswer as error:
-            raise CouldNotAskError(f"{self.url}: {self._client.reason(error)}") from None
+            raise CouldNotAskError(f"{self.url}: {self.client.reason(error)}") from None
 
 
 def parse_oci_url(url: str) -> tuple[ImageReference, bool]:

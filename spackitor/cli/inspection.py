@@ -11,6 +11,7 @@ import click
 
 from foundation.command_line import Command, console, json_option
 from foundation.errors import ExitCode
+from foundation.stores.schemes import REGISTRY, kind_of
 from spackitor.cli.options import FILE, MIRROR, inventory_of, may_be_empty, mirror, store_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def list_specs(
 ) -> None:
     """List the specs in the cache.
 
-    All, or those that are named: written as for Spack, or with a pattern as name. Registries (oci://) do not tell ages.
+    All, or those that are named: written as for Spack, or with a pattern as name.
 
     \b
     Examples:
@@ -137,8 +138,7 @@ def check(
     store = store_of(context, mirror, endpoint_url)
     seen = survey(store, may_be_empty=may_be_empty)
     findings = list(checks.check(seen))
-    if deep:
-        findings += checks.check_deeply(store, seen.inventory)
+    findings += checks.check_deeply(store, seen.inventory) if deep else checks.check_blobs(store, seen.inventory)
     if as_json:
         click.echo(checks.as_json(findings))
     else:
@@ -232,6 +232,8 @@ def index(
         raise click.BadParameter("letters, digits, '_', '.' and '-' make a name", param_hint="--view")
     locks = [read_lockfile(read_file(path), str(path)) for path in lockfiles]
     hashes = {hash_ for lock in locks for hash_, spec in lock.specs.items() if not spec.is_external}
+    if view and kind_of(mirror) is REGISTRY:
+        raise click.UsageError("build caches in registries have no views")
     store = store_of(context, mirror, endpoint_url)
     made = add_what_is_new(store, {view: hashes} if view else None, may_be_empty=may_be_empty)
     if as_json:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import click
 
-from foundation.errors import ExitCode, RefusedError
+from foundation.errors import ExitCode
 from foundation.stores.schemes import REGISTRY, kind_of
 
 if TYPE_CHECKING:
@@ -142,34 +142,26 @@ def options_of(values: CarefulOptions) -> RunOptions:
 
 
 def store_of(context: click.Context, url: str, endpoint: str | None) -> Store:
-    """The store of a mirror, for the environment that the main command was given.
-
-    Raises `click.BadParameter`, and `RefusedError` for registries.
-    """
+    """The store of a mirror, for the environment that the main command was given. Raises `click.BadParameter`."""
     from foundation.stores.opening import open_store
 
-    if kind_of(url) is REGISTRY:
-        raise RefusedError(
-            f"{url}: of a registry, 'spackitor list' and 'spackitor stats' tell what is in it; nothing is changed there"
-        )
     try:
-        return open_store(url, endpoint, context.obj)
+        return open_registry(url, context.obj) if kind_of(url) is REGISTRY else open_store(url, endpoint, context.obj)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="MIRROR") from None
+
+
+def open_registry(url: str, environment: Mapping[str, str]) -> Store:
+    """The store of a build cache in a registry, with the user's login there. Raises `ValueError`."""
+    from foundation.registries.changes import ChangeableRepository
+    from foundation.registries.logins import logins
+    from foundation.registries.mirror_store import RegistryStore
+
+    return RegistryStore(ChangeableRepository(url, logins(environment)))
 
 
 def inventory_of(context: click.Context, url: str, endpoint: str | None, *, may_be_empty: bool) -> Inventory:
-    """What is in a mirror, or in a build cache in a registry. Raises `click.BadParameter`, and what surveys raise."""
-    if kind_of(url) is not REGISTRY:
-        from spackitor.survey.survey import survey
+    """What is in a mirror. Raises `click.BadParameter`, and what surveys raise."""
+    from spackitor.survey.survey import survey
 
-        return survey(store_of(context, url, endpoint), may_be_empty=may_be_empty).inventory
-    from foundation.registries.logins import logins
-    from foundation.registries.repository import OciRepository
-    from spackitor.survey.registry import survey_registry
-
-    try:
-        repository = OciRepository(url, logins(context.obj))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="MIRROR") from None
-    return survey_registry(repository, may_be_empty=may_be_empty)
+    return survey(store_of(context, url, endpoint), may_be_empty=may_be_empty).inventory

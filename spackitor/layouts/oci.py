@@ -6,19 +6,21 @@ import math
 from typing import Final
 
 from foundation.errors import DamagedError
+from foundation.registries.manifests import EMPTY, described, manifest_of
 from foundation.spack.index import read_index
 from foundation.spack.layout_oci import INDEX_TAG, Descriptor, ImageManifest
 from foundation.spack.releases import Layout
 from foundation.spack.specs import intern
 from foundation.stores.store import StoredObject
 from spackitor.inventory.inventory import Entry, IndexFile
+from spackitor.layouts import Write
 
-_UNKNOWN_TIME: Final = -math.inf
-"""Registries do not say when something was pushed."""
+UNKNOWN_TIME: Final = -math.inf
+"""Registries do not say when something was pushed; Spack 1.1 does, in the configuration."""
 
 
-def entry(hash_: str, tag: str, digest: str, size: int, manifest: ImageManifest | None) -> Entry:
-    """The spec of a tag, whose manifest has this digest and size; `None` for one that cannot be read.
+def entry(hash_: str, tag: StoredObject, manifest: ImageManifest | None) -> Entry:
+    """The spec of a tag, and the manifest that it leads to; `None` for one that cannot be read.
 
     Of its layers, those before the last one belong to a base image and to other specs.
     """
@@ -26,17 +28,17 @@ def entry(hash_: str, tag: str, digest: str, size: int, manifest: ImageManifest 
     return Entry(
         Layout.OCI,
         intern(hash_),
-        (StoredObject(tag, size, _UNKNOWN_TIME, digest),),
+        (tag,),
         own,
         (),
-        manifest.config.digest if manifest else tag,
+        manifest.config.digest if manifest else tag.key,
         is_signed=False,
-        damage="" if manifest else f"{tag}: not laid out like the manifest of an image",
+        damage="" if manifest else f"{tag.key}: not laid out like the manifest of an image",
     )
 
 
 def _object(blob: Descriptor) -> StoredObject:
-    return StoredObject(blob.digest, blob.size, _UNKNOWN_TIME, blob.digest)
+    return StoredObject(blob.digest, blob.size, UNKNOWN_TIME, blob.digest)
 
 
 def index_file(digest: str | None, manifest: ImageManifest | None, content: bytes | None) -> IndexFile:
@@ -51,3 +53,13 @@ def index_file(digest: str | None, manifest: ImageManifest | None, content: byte
     except DamagedError as error:
         return IndexFile(Layout.OCI, INDEX_TAG, digest, None, blob=blob, damage=str(error))
     return IndexFile(Layout.OCI, INDEX_TAG, digest, index, blob=blob, size=len(content))
+
+
+def index_writes(file: IndexFile, data: bytes) -> tuple[Write, ...]:
+    """How an index is written: its only layer, an empty configuration, then the manifest that leads to them."""
+    manifest = manifest_of(described(EMPTY), [described(data)], {})
+    return (
+        Write(described(data)["digest"], data),
+        Write(described(EMPTY)["digest"], EMPTY),
+        Write(file.key, manifest, replaces=file.tag),
+    )

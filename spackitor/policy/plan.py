@@ -13,7 +13,7 @@ from foundation.spack.releases import Layout, databases_of
 from foundation.spack.specs import Node
 from spackitor.inventory.inventory import IndexFile, Inventory
 from spackitor.inventory.quarantine import Run, due, spared
-from spackitor.layouts import Write, v2, v3
+from spackitor.layouts import Write, oci, v2, v3
 from spackitor.policy.verdicts import DAY, Verdict
 
 _VERSION: Final = 1
@@ -155,7 +155,11 @@ def replaced_blobs(inventory: Inventory, changes: Iterable[IndexChange]) -> Iter
     """The blobs of indexes that are written anew; clients may still be reading the old ones."""
     changed = {change.key for change in changes}
     staying = {file.blob for file in inventory.indexes if file.key not in changed}
-    sizes = {file.blob: file.size for file in inventory.indexes if file.key in changed and file.size}
+    sizes = {
+        file.blob: file.size
+        for file in inventory.indexes
+        if file.key in changed and file.size and file.layout is not Layout.OCI
+    }
     for blob, size in sizes.items():
         if blob not in staying:
             yield Leftover(blob, "the index before this run", size)
@@ -173,6 +177,8 @@ def _removals(
         archives = {key: one for key, one in archives.items() if is_old(one.modified)}
         if inventory.has_unreadable_manifests:  # which may share some of them
             archives = {key: one for key, one in archives.items() if key.startswith(layout_v2.FOLDER)}
+        # Blobs of a registry are freed by itself.
+        of_registry = {one.key for entry in copies if entry.layout is Layout.OCI for one in entry.archives}
         fresh = [one for one in (*metadata, *archives.values()) if one.key not in counted]
         counted.update(one.key for one in fresh)
         yield SpecRemoval(
@@ -184,7 +190,7 @@ def _removals(
             sum(one.size for one in fresh),
             max(0.0, now - inventory.modified(hash_)) / DAY,
             tuple(one.key for one in metadata),
-            tuple(archives),
+            tuple(key for key in archives if key not in of_registry),
         )
 
 
@@ -239,8 +245,13 @@ def _index_change(inventory: Inventory, file: IndexFile, keep: frozenset[str]) -
     versions = [version for hash_, (version, _) in nodes.items() if hash_ not in known]
     version = max([databases_of(file.layout).start, *([file.index.version] if file.index else []), *versions])
     data = write_index(file.index, version, wanted, nodes)
-    writes = v2.index_writes(file, data) if file.layout is Layout.V2 else v3.index_writes(file, data, version)
-    return IndexChange(file.key, len(listed - wanted), len(wanted - listed), writes)
+    return IndexChange(file.key, len(listed - wanted), len(wanted - listed), _writes(file, data, version))
+
+
+def _writes(file: IndexFile, data: bytes, version: int) -> tuple[Write, ...]:
+    if file.layout is Layout.OCI:
+        return oci.index_writes(file, data)
+    return v2.index_writes(file, data) if file.layout is Layout.V2 else v3.index_writes(file, data, version)
 
 
 def _is_to_be(inventory: Inventory, file: IndexFile, whole: frozenset[str]) -> bool:

@@ -16,7 +16,8 @@ from spackitor.inventory.roots import require_readable
 from spackitor.policy.plan import CachePlan
 from spackitor.removal.effects import Look, RunReport
 from spackitor.removal.indexes import ATTEMPTS, remember_manifests, write_indexes
-from spackitor.survey.survey import CacheSurvey, read_manifests, spec_file_of, survey
+from spackitor.survey.spec_files import spec_file_of
+from spackitor.survey.survey import CacheSurvey, read_manifests, survey
 
 logger = logging.getLogger(__name__)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import hashlib
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from foundation.errors import CouldNotAskError, NotThereError
-from foundation.spack import layout_v2, layout_v3
+from foundation.spack import layout_oci, layout_v2, layout_v3
 from foundation.spack.releases import Layout
+from foundation.stores.schemes import REGISTRY, kind_of
 from foundation.stores.store import Content, Store, copy_all, read_all
 from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run, run_as_json
@@ -15,6 +18,9 @@ from spackitor.inventory.sources import ARCHIVES
 from spackitor.removal.indexes import list_again
 from spackitor.removal.sources import restore_sources
 from spackitor.survey.survey import survey
+
+if TYPE_CHECKING:
+    from foundation.registries.mirror_store import RegistryStore
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,15 @@ def restore(store: Store, run_id: str | None) -> Restored:
         sources, lost = restore_sources(store, run)
         _drop(store, run, frozenset(sources if lost else run.moved))
         return Restored(run, sum(key.startswith(ARCHIVES) for key in sources), lost)
-    there = {one.key for entry in inventory.entries for one in entry.metadata}
+    of_registry = kind_of(store.url) is REGISTRY
+    # In a registry, a tag may be half taken from what it led to.
+    there = {one.key for entry in inventory.entries if entry.is_whole or not of_registry for one in entry.metadata}
     originals = {run.quarantined(key): key for key in run.moved}
     blobs, hashes = _archives(inventory)
     back: dict[str, None] = {}
     missing: dict[str, str] = {}
     failed: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for copy, content in read_all(store, originals):
         key = originals[copy]
         reason = "" if key in there else _obstacle(key, content, blobs, hashes)
@@ -53,6 +62,9 @@ def restore(store: Store, run_id: str | None) -> Restored:
         back[key] = None
         if key not in there:
             missing[copy] = key
+            digests[key] = f"sha256:{hashlib.sha256(content.data).hexdigest()}" if content else ""
+    if of_registry:
+        _count_as_new(store, digests)
     for copy in copy_all(store, missing.items(), as_new=True):
         failed[missing[copy]] = "is no longer in the quarantine"
         del back[missing[copy]]
@@ -86,11 +98,19 @@ def _obstacle(key: str, content: Content | None, blobs: Collection[str], hashes:
     """Why something cannot be brought back; empty if it can."""
     if content is None:
         return "is no longer in the quarantine"
+    if layout_oci.spec_tags((key,)):
+        return ""  # its blobs are kept with it
     if key.startswith(layout_v3.MANIFESTS):
         manifest = layout_v3.read_manifest(content, key)
         missing = [blob.key for blob in manifest.blobs if blob.key not in blobs]
         return manifest.damage or (f"{missing[0]} is gone" if missing else "")
     return "" if layout_v2.hash_of(key) in hashes else "its archive is gone"
+
+
+def _count_as_new(store: Store, digests: Mapping[str, str]) -> None:
+    from spackitor.removal.registry import count_as_new
+
+    count_as_new(cast("RegistryStore", store), digests)
 
 
 def _drop(store: Store, run: Run, back: Collection[str]) -> None:

@@ -18,12 +18,13 @@ from ruamel.yaml.error import YAMLError
 from foundation.errors import DamagedError, NotThereError
 from foundation.spack import layout_v3
 from foundation.spack.releases import Layout
-from foundation.stores.store import Store
+from foundation.stores.store import Store, look_at_all
 from spackitor.inventory.inventory import Entry, Inventory
 from spackitor.inventory.quarantine import spared
 from spackitor.inventory.roots import key_of
 from spackitor.policy.verdicts import DAY
-from spackitor.survey.survey import CacheSurvey, read_objects, spec_file_of
+from spackitor.survey.spec_files import spec_file_of
+from spackitor.survey.survey import CacheSurvey, read_objects
 
 _BUILD_INFO: Final = "/.spack/binary_distribution"
 _PADDING: Final = "__spack_path_placeholder__"
@@ -154,7 +155,7 @@ def _times(inventory: Inventory) -> Iterator[CacheFinding]:
 def check_deeply(store: Store, inventory: Inventory) -> Iterator[CacheFinding]:
     """Read every archive: checksums, and whether some install prefixes are padded and others are not."""
     prefixes: dict[str, str] = {}
-    for key, sha256 in _expected(store, inventory):
+    for key, sha256 in (*_expected(store, inventory), *_expected_of_registry(inventory)):
         try:
             found, prefix = _read_archive(store, key)
         except NotThereError:
@@ -187,6 +188,23 @@ def _expected(store: Store, inventory: Inventory) -> Iterator[tuple[str, str]]:
             continue  # told of already
         for one in v2_entries[key].archives if sha256 else ():
             yield one.leads_to or one.key, sha256
+
+
+def _expected_of_registry(inventory: Inventory) -> Iterator[tuple[str, str]]:
+    digests = {one.key for entry in inventory.entries if entry.layout is Layout.OCI for one in entry.archives}
+    for digest in sorted(digests):
+        yield digest, digest.partition(":")[2]
+
+
+def check_blobs(store: Store, inventory: Inventory) -> Iterator[CacheFinding]:
+    """Whether a registry has the blobs that its manifests lead to; of buckets and folders, that was seen before."""
+    sizes = {one.key: one.size for entry in inventory.entries if entry.layout is Layout.OCI for one in entry.archives}
+    found = {one.key: one.size for one in look_at_all(store, sizes)} if sizes else {}
+    for digest, size in sizes.items():
+        if digest not in found:
+            yield CacheFinding(CacheFault.BROKEN, digest, "is not there")
+        elif found[digest] not in (size, -1):
+            yield CacheFinding(CacheFault.BROKEN, digest, f"has {found[digest]} bytes, not {size} as its manifest says")
 
 
 def _read_archive(store: Store, key: str) -> tuple[str, str]:

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from foundation.errors import DamagedError, FileAccessError, NotThereError, RefusedError
 from foundation.spack import layout_v2, layout_v3
 from foundation.spack.releases import DATABASE_OF_SPECFILE, Layout
 from foundation.spack.source_needs import NEEDS_FOLDER as NEEDS_FOLDER
-from foundation.spack.specs import Node, Spec, SpecFile, read_spec_file, spec_of
+from foundation.spack.specs import Node, Spec, spec_of
+from foundation.stores.schemes import REGISTRY, kind_of
 from foundation.stores.store import SPACKITOR_FOLDER, Content, Store, StoredObject, read_all
 from spackitor.inventory import remembered
 from spackitor.inventory.inventory import Entry, IndexFile, Inventory, Orphan
 from spackitor.inventory.sources import ARCHIVES
 from spackitor.layouts import v2, v3
 from spackitor.survey.side_folder import read_side_folder, require_something
+from spackitor.survey.spec_files import spec_file_of
+
+if TYPE_CHECKING:
+    from foundation.registries.mirror_store import RegistryStore
 
 _LAYOUT_FOLDER: Final = re.compile(r"v\d+")
 _SOURCES: Final = {ARCHIVES.rstrip("/"), NEEDS_FOLDER.rstrip("/")}
 """Folders of mirrors that hold sources, beside a build cache or without one."""
-_GZIP: Final = b"\x1f\x8b"
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,8 @@ def survey(store: Store, *, every_spec_file: bool = False, may_be_empty: bool = 
     `NotThereError` where there is something, but no build cache, and `RefusedError` for layouts and versions that are
     not known.
     """
+    if kind_of(store.url) is REGISTRY:
+        return _of_registry(store, every_spec_file=every_spec_file, may_be_empty=may_be_empty)
     folders = store.folders()
     now = store.now()
     require_something(store, folders, may_be_empty=may_be_empty)
@@ -93,6 +97,15 @@ def survey(store: Store, *, every_spec_file: bool = False, may_be_empty: bool = 
         stood,
     )
     return CacheSurvey(inventory, found.manifests, found.is_remembered)
+
+
+def _of_registry(store: Store, *, every_spec_file: bool, may_be_empty: bool) -> CacheSurvey:
+    # HTTP takes a quarter of a second to import, and buckets and folders need none of it.
+    from spackitor.survey.registry import survey_registry
+
+    registry = cast("RegistryStore", store)
+    inventory = survey_registry(registry, every_spec_file=every_spec_file, may_be_empty=may_be_empty)
+    return CacheSurvey(inventory, {}, is_remembered=True)
 
 
 def _require_known(store: Store, folders: Iterable[str]) -> None:
@@ -215,20 +228,3 @@ def _specs(store: Store, found: _Found) -> tuple[dict[str, Spec], dict[str, tupl
     for text in damage.values():
         logger.warning("%s", text)
     return specs, nodes, entries
-
-
-def spec_file_of(content: Content | None, hash_: str, place: str) -> SpecFile:
-    """The spec file of this spec (of any, without a hash), compressed or not. Raises `DamagedError`."""
-    if content is None:
-        raise DamagedError(f"{place}: is not there")
-    try:
-        data = gzip.decompress(content.data) if content.data.startswith(_GZIP) else content.data
-        file = read_spec_file(data, place)
-        for node in file.nodes:
-            spec_of(node)
-        said = file.nodes[0]["hash"]
-    except (OSError, EOFError, zlib.error, KeyError, TypeError, AttributeError):
-        raise DamagedError(f"{place}: not a spec file of Spack") from None
-    if hash_ and said != hash_:
-        raise DamagedError(f"{place}: describes /{said}, not /{hash_}")
-    return file

@@ -76,19 +76,18 @@ class RegistryCache:
         """End all connections."""
         self._session.close()
 
-    def put_all(self) -> None:
-        """All specs, and the index."""
+    def put_all(self, pushed: str = "") -> None:
+        """All specs, and the index; as if they had been pushed at this time (ISO 8601)."""
         for tag in specs():
-            self.put_spec(tag)
+            self.put_spec(tag, pushed=pushed)
         self.put("index.spack", b"{}", content(manifest(INDEX), "application/vnd.spack.db."))
 
-    def put_spec(self, tag: str, of: str = "") -> None:
+    def put_spec(self, tag: str, of: str = "", *, pushed: str = "") -> None:
         """A spec; under its tag, another one may be put."""
         file, archive = specs()[of or tag]
         checksum = {"hash_algorithm": "sha256", "hash": hashlib.sha256(archive).hexdigest()}
-        self.put(
-            tag, json.dumps({**file, "architecture": "amd64", "binary_cache_checksum": checksum}).encode(), archive
-        )
+        said = {"binary_cache_checksum": checksum, **({"archive_timestamp": pushed} if pushed else {})}
+        self.put(tag, json.dumps({**file, "architecture": "amd64", **said}).encode(), archive)
 
     def put(self, tag: str, config: bytes, *layers: bytes) -> None:
         """An image."""

@@ -212,9 +212,12 @@ class Registry:
 
 
 @contextmanager
-def run_registry(folder: Path, tokens: TokenService | None = None, *, tls: bool = False) -> Iterator[Registry]:
+def run_registry(
+    folder: Path, tokens: TokenService | None = None, *, tls: bool = False, deletes: bool = True
+) -> Iterator[Registry]:
     """A registry that keeps its data in `folder`, open to all or behind a token service.
 
+    Unless it `deletes`, it refuses to.
     With `tls` it is on an address that clients do not know as their own machine, so that they insist on HTTPS.
     """
     program = require("docker-registry")
@@ -226,7 +229,7 @@ def run_registry(folder: Path, tokens: TokenService | None = None, *, tls: bool 
             "log": {"level": "info", "accesslog": {"disabled": True}},
             "storage": {
                 "filesystem": {"rootdirectory": str(folder / "data")},
-                "delete": {"enabled": True},
+                "delete": {"enabled": deletes},
                 "maintenance": {"uploadpurging": {"enabled": False}},
             },
             "http": {"addr": f"{address}:0", **({"tls": _tls(folder)} if tls else {})},
@@ -363,6 +366,12 @@ class _Api:
         headers = {"Accept": f"{OCI_MANIFEST}, {DOCKER_MANIFEST}"}
         response = self.send("GET", f"manifests/{digest}", headers=headers)
         return {"mediaType": response.headers["Content-Type"], "size": len(response.content), "digest": digest}
+
+
+def collect_garbage(folder: Path) -> None:
+    """Free all blobs that no manifest leads to, and all manifests without a tag, as who runs the registry does."""
+    argv = [require("docker-registry"), "garbage-collect", "--delete-untagged", str(folder / "config.yml")]
+    subprocess.run(argv, env={"HOME": str(folder)}, check=True, capture_output=True)
 
 
 def _tls(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`spackitor list` and `stats` of a build cache in a real registry; everything else is refused there."""
+"""`spackitor list`, `stats` and `check` of a build cache in a real registry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from foundation.errors import ExitCode
 from spackitor.__main__ import main
 from tests.integration.recorded_cache import RegistryCache, specs
-from tests.integration.registry_server import Registry, TokenService, run_registry
+from tests.integration.registry_server import Registry, TokenService, digest_of, run_registry
 
 pytestmark = pytest.mark.usefixtures("components")
 
@@ -83,15 +83,45 @@ def test_what_is_no_build_cache_is_told(registry: Registry) -> None:
     assert spackitor("list", f"oci://{registry.host}/x:tag").exit_code == ExitCode.USAGE
 
 
-@pytest.mark.parametrize(
-    "command",
-    [("clean",), ("purge", "libb"), ("check",), ("reindex",), ("restore",), ("roots",), ("empty-quarantine",)],
-)
-def test_nothing_else_is_done_there(command: tuple[str, ...]) -> None:
-    done = spackitor(command[0], "oci://127.0.0.1:1/cache", *command[1:])
-    assert (done.exit_code, "of a registry" in done.output) == (ExitCode.REFUSED, True), done.output
-
-
 def test_no_answer_is_no_empty_cache(tmp_path: Path) -> None:
     with run_registry(tmp_path, TokenService()) as registry:
         assert spackitor("list", f"oci+http://{registry.host}/group/x").exit_code == ExitCode.COULD_NOT_ASK
+
+
+def test_sources_and_views_are_for_other_mirrors() -> None:
+    done = spackitor("clean", "--sources", "oci://127.0.0.1:1/cache")
+    assert (done.exit_code, "no sources" in done.output) == (ExitCode.REFUSED, True), done.output
+    done = spackitor("clean", "oci+http://127.0.0.1:1/cache")
+    assert done.exit_code == ExitCode.COULD_NOT_ASK, done.output
+
+
+def test_blobs_are_looked_for_and_read(cache: RegistryCache, tmp_path: Path) -> None:
+    done = spackitor("check", cache.url)
+    assert (done.exit_code, "nothing is wrong" in done.output) == (0, True), done.output
+    assert spackitor("check", cache.url, "--deep").exit_code == 0
+    digest = digest_of(specs()[LIBB][1])
+    (stored,) = (tmp_path / "data").glob(f"docker/registry/v2/blobs/sha256/*/{digest[7:]}/data")
+    stored.write_bytes(b"x" * stored.stat().st_size)
+    assert spackitor("check", cache.url).exit_code == 0
+    done = spackitor("check", cache.url, "--deep", "--json")
+    assert done.exit_code == ExitCode.DAMAGED
+    assert [one["what"] for one in json.loads(done.stdout)] == [digest]
+    stored.unlink()
+    done = spackitor("check", cache.url)
+    assert (done.exit_code, f"broken: {digest}" in done.output) == (ExitCode.DAMAGED, True), done.output
+
+
+def test_the_index_is_made_to_fit(cache: RegistryCache) -> None:
+    cache.delete(LIBB)
+    done = spackitor("check", cache.url)
+    assert (done.exit_code, "libb" in done.output) == (ExitCode.DAMAGED, True)
+    spackitor("check", cache.url, "--fix")
+    left = {finding.partition(":")[0] for finding in spackitor("check", cache.url).stdout.splitlines()}
+    assert left == {"dependency"}
+    cache.put_spec(LIBB)
+    done = spackitor("index", cache.url, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["specs"]) == (0, len(specs())), done.output
+    assert spackitor("check", cache.url).exit_code == 0
+    cache.put("index.spack", b"{}", b"no index")
+    assert spackitor("reindex", cache.url).exit_code == 0
+    assert spackitor("check", cache.url).exit_code == 0

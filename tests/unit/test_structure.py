@@ -108,7 +108,7 @@ SHARED: Final = {
 
 PURE: Final = {
     "foundation/openpgp": ("frame", "keys"),
-    "foundation/registries": ("published", "reference"),
+    "foundation/registries": ("manifests", "published", "reference"),
     "foundation/spack": (
         "groups",
         "index",
