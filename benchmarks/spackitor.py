@@ -122,7 +122,7 @@ def print_run(title: str, seconds: float, said: dict[str, Any]) -> None:
 
 
 def s3(count: int, endpoint: str | None) -> None:
-    """Both layouts: what planning and cleaning ask for."""
+    """Both layouts: what planning and cleaning ask for, and how long it takes to take it back."""
     specs = specs_of(count)
     with server(endpoint) as url, tempfile.TemporaryDirectory() as folder:
         variables = environment(url)
@@ -139,6 +139,8 @@ def s3(count: int, endpoint: str | None) -> None:
             print_run("  planning", *cleaned(mirror, keep, variables, "--dry-run"))
             print_run("  cleaning", *cleaned(mirror, keep, variables))
             print_run("  again", *cleaned(mirror, keep, variables))
+            seconds, out = timed([sys.executable, "-m", "spackitor", "-q", "restore", mirror, "--json"], variables)
+            print(f"  restoring: {seconds:.1f} s, {json.loads(out)['restored']} specs", flush=True)
 
 
 def spack(root: Path, count: int, endpoint: str | None) -> None:

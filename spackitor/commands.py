@@ -20,7 +20,7 @@ from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run, run_id
 from spackitor.inventory.roots import RootSet, key_of, root_set_as_json, roots_of_keep_list, roots_of_lockfile, union
 from spackitor.inventory.selection import roots_of_specs, select
-from spackitor.policy.plan import CachePlan, make_emptying_plan, make_plan, plan_as_json, reasons_counted
+from spackitor.policy.plan import REPLACED, CachePlan, make_emptying_plan, make_plan, plan_as_json, reasons_counted
 from spackitor.policy.repositories import Packages, read_repositories
 from spackitor.policy.source_plan import kept_packages, make_source_plan
 from spackitor.policy.verdicts import DAY, PolicyRules, Verdict, dependents, judge
@@ -252,11 +252,12 @@ def _carry_out(
 def _run(plan: CachePlan, options: RunOptions, now: float, letters: str) -> Run | None:
     if not options.has_quarantine or not (plan.metadata or plan.archives):
         return None
-    hashes = tuple(one.hash for one in plan.removals)
-    until = now + options.grace * DAY
     moved = (*(change.key for change in plan.indexes if change.is_kept), *plan.metadata)
-    views = {key: tuple(sorted(leaving)) for key, leaving in plan.views.items()}
-    return Run(run_id(now, letters), plan.command, until, moved, plan.archives, hashes, plan.size, views=views)
+    views = {key: tuple(sorted(hashes)) for key, hashes in plan.views.items()}
+    before = tuple(one.key for one in plan.leftovers if one.reason == REPLACED)
+    removed, until = tuple(one.hash for one in plan.removals), now + options.grace * DAY
+    name, left = run_id(now, letters), plan.archives
+    return Run(name, plan.command, until, moved, left, removed, plan.size, views=views, indexes=before)
 
 
 def require_moderate(plan: CachePlan, percent: float) -> None:

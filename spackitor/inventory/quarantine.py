@@ -43,6 +43,8 @@ class Run:
     is_finished: bool = False
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The DAG hashes that it took out of views, by the key of the view."""
+    indexes: tuple[str, ...] = ()
+    """The keys of the indexes before the run, among what it left: they have the records of what it removed."""
     is_readable: bool = True
     """Otherwise only what is in its quarantine is known."""
 
@@ -88,6 +90,7 @@ def run_as_json(run: Run) -> bytes:
         "moved": run.moved,
         "left": run.left,
         "views": dict(run.views),
+        "indexes": run.indexes,
     }
     return json.dumps(value, indent=0).encode()
 
@@ -108,6 +111,7 @@ def read_run(content: Content, place: str) -> Run:
             int(value["size"]),
             bool(value["finished"]),
             {key: tuple(hashes) for key, hashes in value.get("views", {}).items()},
+            tuple(value.get("indexes", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DamagedError(f"{place}: not a record of a run (is it truncated?)") from None

@@ -17,6 +17,8 @@ from spackitor.layouts import Write, oci, v2, v3
 from spackitor.policy.verdicts import DAY, Verdict
 
 _VERSION: Final = 1
+REPLACED: Final = "the index before this run"
+"""Why the blob of an index that is written anew goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ def replaced_blobs(inventory: Inventory, changes: Iterable[IndexChange]) -> Iter
     }
     for blob, size in sizes.items():
         if blob not in staying:
-            yield Leftover(blob, "the index before this run", size)
+            yield Leftover(blob, REPLACED, size)
 
 
 def _removals(

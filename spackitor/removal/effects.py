@@ -17,6 +17,7 @@ What a run leaves that ended between two steps are objects that nothing leads to
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -197,7 +198,9 @@ def _remove_for_good(
     doomed = [*archives, *(one.key for one in plan.expired)]
     if doomed:
         # At the last moment: a push may have brought the same content again, or something that leads to it.
-        used = half.look(plan).blobs | half.rewritten(doomed)
+        with ThreadPoolExecutor(2) as pool:
+            looks = pool.submit(half.look, plan), pool.submit(half.rewritten, doomed)
+            used = looks[0].result().blobs | looks[1].result()
         doomed = [key for key in doomed if key not in used]
     copies = [run.quarantined(key) for run in plan.expired_runs for key in run.moved]
     records = [run.key for run in plan.expired_runs]

@@ -16,7 +16,7 @@ from spackitor.inventory import remembered
 from spackitor.inventory.inventory import IndexFile, Inventory
 from spackitor.inventory.quarantine import Run, run_as_json, run_id
 from spackitor.policy.plan import index_changes, replaced_blobs
-from spackitor.survey.survey import survey
+from spackitor.survey.survey import Known, survey
 
 ATTEMPTS: Final = 5
 _GRACE_OF_INDEXES: Final = 7 * 86400.0
@@ -144,15 +144,19 @@ def _dropped(store: Store, indexes: Iterable[IndexFile]) -> Iterable[str]:
         yield file.view
 
 
-def list_again(store: Store, hashes: Iterable[str], views: Mapping[str, Iterable[str]]) -> None:
+def list_again(
+    store: Store, hashes: Iterable[str], views: Mapping[str, Iterable[str]], before: Known | None = None
+) -> None:
     """Let the indexes list specs that are back, and views those that stood in them, by the keys of the views.
+
+    What is known of them `before` is not read.
 
     A view that its owner has dropped meanwhile stays away. Raises `RefusedError` if somebody else writes the index each
     time.
     """
     back, stood = frozenset(hashes), {key: frozenset(some) for key, some in views.items()}
     for _ in range(ATTEMPTS):
-        inventory = replace(survey(store).inventory, stood=stood)
+        inventory = replace(survey(store, before=before).inventory, stood=stood)
         for key in stood.keys() - {file.key for file in inventory.indexes}:
             logger.warning("%s: is no longer there, so nothing is put back into it", key)
         try:

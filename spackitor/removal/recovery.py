@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from foundation.errors import CouldNotAskError, NotThereError
+from foundation.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError
 from foundation.spack import layout_oci, layout_v2, layout_v3
+from foundation.spack.index import read_index
 from foundation.spack.releases import Layout
+from foundation.spack.specs import Node
 from foundation.stores.schemes import REGISTRY, kind_of
 from foundation.stores.store import Content, Store, copy_all, read_all
 from spackitor.inventory.inventory import Inventory
@@ -17,7 +20,7 @@ from spackitor.inventory.quarantine import Run, run_as_json
 from spackitor.inventory.sources import ARCHIVES
 from spackitor.removal.indexes import list_again
 from spackitor.removal.sources import restore_sources
-from spackitor.survey.survey import survey
+from spackitor.survey.survey import Known, survey
 
 if TYPE_CHECKING:
     from foundation.registries.mirror_store import RegistryStore
@@ -53,9 +56,12 @@ def restore(store: Store, run_id: str | None) -> Restored:
     missing: dict[str, str] = {}
     failed: dict[str, str] = {}
     digests: dict[str, str] = {}
+    manifests: dict[str, layout_v3.SpecManifest] = {}
     for copy, content in read_all(store, originals):
         key = originals[copy]
         reason = "" if key in there else _obstacle(key, content, blobs, hashes)
+        if content and key not in there and key.startswith(layout_v3.MANIFESTS):
+            manifests[key] = layout_v3.read_manifest(content, key)
         if reason:
             failed[key] = reason
             continue
@@ -68,7 +74,7 @@ def restore(store: Store, run_id: str | None) -> Restored:
     for copy in copy_all(store, missing.items(), as_new=True):
         failed[missing[copy]] = "is no longer in the quarantine"
         del back[missing[copy]]
-    list_again(store, run.hashes, run.views)
+    list_again(store, run.hashes, run.views, Known(manifests, _nodes_before(store, run)))
     # Of a record that could not be read, nobody knows any more how long it would have counted.
     _drop(store, run if run.is_readable else replace(run, until=inventory.now), back)
     return Restored(run, len(back), failed)
@@ -105,6 +111,23 @@ def _obstacle(key: str, content: Content | None, blobs: Collection[str], hashes:
         missing = [blob.key for blob in manifest.blobs if blob.key not in blobs]
         return manifest.damage or (f"{missing[0]} is gone" if missing else "")
     return "" if layout_v2.hash_of(key) in hashes else "its archive is gone"
+
+
+def _nodes_before(store: Store, run: Run) -> dict[str, tuple[int, Node]]:
+    """The nodes of what a run removed, out of the indexes before it; nothing where these cannot be read any more."""
+    wanted = frozenset(run.hashes)
+    nodes: dict[str, tuple[int, Node]] = {}
+    for key, content in read_all(store, run.indexes):
+        if content is None:
+            continue
+        try:
+            index = read_index(content.data, key)
+        except (DamagedError, RefusedError):
+            continue
+        for hash_ in wanted.intersection(index.records) - nodes.keys():
+            record = index.records[hash_]
+            nodes[hash_] = (index.version, json.loads(index.text[record.start : record.end])["spec"])
+    return nodes
 
 
 def _count_as_new(store: Store, digests: Mapping[str, str]) -> None:

@@ -41,6 +41,14 @@ class CacheSurvey:
     is_remembered: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known before a look, and need not be read: manifests by key, and nodes with their database version."""
+
+    manifests: Mapping[str, layout_v3.SpecManifest] = field(default_factory=dict)
+    nodes: Mapping[str, tuple[int, Node]] = field(default_factory=dict)
+
+
 @dataclass
 class _Found:
     """What the layouts add up to."""
@@ -56,10 +64,13 @@ class _Found:
     is_remembered: bool = True
 
 
-def survey(store: Store, *, every_spec_file: bool = False, may_be_empty: bool = True) -> CacheSurvey:
+def survey(
+    store: Store, *, every_spec_file: bool = False, may_be_empty: bool = True, before: Known | None = None
+) -> CacheSurvey:
     """Look at a mirror. An empty one gives an empty inventory, if it may be empty, and else raises `NotThereError`.
 
-    With `every_spec_file`, what the indexes say of the specs is not relied on, only which ones the views list. Raises
+    With `every_spec_file`, what the indexes say of the specs is not relied on, only which ones the views list. Of
+    manifests that are known `before`, those that have changed are read nevertheless. Raises
     `NotThereError` where there is something, but no build cache, and `RefusedError` for layouts and versions that are
     not known.
     """
@@ -73,13 +84,14 @@ def survey(store: Store, *, every_spec_file: bool = False, may_be_empty: bool = 
     if layout_v2.FOLDER.rstrip("/") in folders:
         _survey_v2(store, found)
     if {layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")} & set(folders):
-        _survey_v3(store, found, remember=SPACKITOR_FOLDER.rstrip("/") in folders)
+        known = before.manifests if before else {}
+        _survey_v3(store, found, known, remember=SPACKITOR_FOLDER.rstrip("/") in folders)
     runs, roots = read_side_folder(store) if SPACKITOR_FOLDER.rstrip("/") in folders else ((), ())
     stood = {}
     if every_spec_file:
         stood = {one.key: one.index.listed for one in found.indexes if one.view and one.index}
         found.indexes = [replace(one, index=None) for one in found.indexes]
-    specs, nodes, entries = _specs(store, found)
+    specs, nodes, entries = _specs(store, found, before.nodes if before else {})
     inventory = Inventory(
         store.url,
         now,
@@ -133,12 +145,12 @@ def _survey_v2(store: Store, found: _Found) -> None:
     found.indexes.append(v2.index_file(content, checksum))
 
 
-def _survey_v3(store: Store, found: _Found, *, remember: bool) -> None:
+def _survey_v3(store: Store, found: _Found, before: Mapping[str, layout_v3.SpecManifest], *, remember: bool) -> None:
     # Manifests before blobs: a push writes the blobs first, so what a manifest leads to is in the later list.
     manifests = list(store.list(layout_v3.FOLDER))
     blobs = list(store.list(layout_v3.BLOBS))
     known = remembered.read_manifests(store.read(remembered.KEY)) if remember else {}
-    found.manifests = read_manifests(store, manifests, known)
+    found.manifests = read_manifests(store, manifests, {**known, **before})
     found.is_remembered = known == remembered.worth_remembering(found.manifests)
     result = v3.sort_out(manifests, blobs, found.manifests)
     found.entries += result.entries
@@ -201,13 +213,16 @@ def _behind(store: Store, link: StoredObject) -> Content | None:
     return Content(content.data, link.tag) if content else None
 
 
-def _specs(store: Store, found: _Found) -> tuple[dict[str, Spec], dict[str, tuple[int, Node]], tuple[Entry, ...]]:
+def _specs(
+    store: Store, found: _Found, before: Mapping[str, tuple[int, Node]]
+) -> tuple[dict[str, Spec], dict[str, tuple[int, Node]], tuple[Entry, ...]]:
     """All specs that are known; of entries that no index tells of, their spec files are read."""
     specs: dict[str, Spec] = {}
     for one in found.indexes:
         if one.index:
             specs |= {hash_: record.spec for hash_, record in one.index.records.items() if hash_ not in specs}
-    nodes: dict[str, tuple[int, Node]] = {}
+    nodes = {hash_: one for hash_, one in before.items() if hash_ not in specs}
+    specs |= {hash_: spec_of(node, hash_) for hash_, (_, node) in nodes.items()}
     unknown = {entry.spec_file: entry for entry in found.entries if entry.hash not in specs and entry.is_whole}
     damage: dict[str, str] = {}
     for key, content in read_objects(store, (entry.spec_object for entry in unknown.values())):

@@ -70,7 +70,8 @@ class RegistryCache:
     def __init__(self, registry: Registry, repository: str) -> None:
         self._api = f"{registry.base_url}/v2/{repository}"
         self._session = requests.Session()
-        self.url = f"oci+http://{registry.host}/{repository}"
+        self._session.verify = str(registry.certificate) if registry.certificate else True
+        self.url = f"{'oci' if registry.certificate else 'oci+http'}://{registry.host}/{repository}"
 
     def close(self) -> None:
         """End all connections."""

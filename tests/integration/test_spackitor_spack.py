@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from foundation.registries.changes import ChangeableRepository
+from foundation.registries.mirror_store import RegistryStore
 from foundation.spack.index import Index
 from foundation.stores.folder import FileSystemStore
 from spackitor.commands import CleanRules
@@ -19,6 +21,8 @@ from spackitor.removal.indexes import add_what_is_new, make_indexes_fit, write_i
 from spackitor.removal.recovery import restore
 from spackitor.survey.survey import survey
 from tests.integration.real_spack import recipes
+from tests.integration.recorded_cache import RegistryCache
+from tests.integration.registry_server import collect_garbage, run_registry
 from tests.unit.spackitor.cleaning import run_clean
 from tests.unit.spackitor.mirrors import LayoutName, Made, MadeMirror, listed, recorded, require_consistent
 
@@ -28,11 +32,14 @@ KEPT = {"app-y", "libc-toy", "liba"}
 class Spack:
     """A Spack that sees one mirror, and keeps what it writes in a folder of its own."""
 
-    def __init__(self, root: Path, home: Path, mirror: Path, repository: Path | None = None, *, view: str = "") -> None:
+    def __init__(
+        self, root: Path, home: Path, mirror: Path | str, repository: Path | None = None, *, view: str = ""
+    ) -> None:
         self._program, self._home = root / "bin" / "spack", home
         scope = home / "scope"
         scope.mkdir(parents=True)
-        settings = {"url": f"file://{mirror}", **({"view": view} if view else {})}
+        url = mirror if isinstance(mirror, str) else f"file://{mirror}"
+        settings = {"url": url, **({"view": view} if view else {})}
         (scope / "mirrors.yaml").write_text(json.dumps({"mirrors": {"one": settings}}))
         tree = home / "opt"
         (scope / "config.yaml").write_text(f"config:\n  install_tree:\n    root: {tree}\n")
@@ -93,6 +100,34 @@ def test_spack_lists_and_installs_from_a_cleaned_mirror(root: Path, layout: Layo
         spack("buildcache", "check", "--mirror-url", f"file://{mirror}", f"/{wanted}")
     restore(store, None)
     assert len(Spack(root, tmp_path / "restored", mirror).listed()) == 9
+
+
+def test_spack_lists_and_installs_from_a_cleaned_registry(
+    root: Path, layout: LayoutName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if layout == "v2":
+        pytest.skip("the recorded cache in a registry is that of a newer Spack")
+    repository = recipes(recorded(layout, tmp_path / "mirror", now=time.time()), tmp_path / "recipes")
+    with run_registry(tmp_path, tls=True) as registry:
+        for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+            monkeypatch.setenv(variable, str(registry.certificate))
+        cache = RegistryCache(registry, "site/cache")
+        cache.put_all(pushed="2026-01-01T00:00:00+00:00")
+        store = RegistryStore(ChangeableRepository(cache.url))
+        specs = survey(store).inventory.specs
+        wanted = next(hash_ for hash_, spec in specs.items() if spec.name == "app-y")
+        run_clean(store, roots=(RootSet("r", (wanted,)),))
+        collect_garbage(tmp_path)
+        spack = Spack(root, tmp_path / "cleaned", cache.url, repository)
+        assert spack.listed() == KEPT
+        spack("install", "--cache-only", "--no-check-signature", f"/{wanted}")
+        spack("buildcache", "update-index", cache.url)
+        (index,) = survey(store).inventory.indexes
+        assert index.index
+        assert {specs[hash_].name for hash_ in index.index.listed} == KEPT
+        restore(store, None)
+        assert len(Spack(root, tmp_path / "restored", cache.url).listed()) == 9
+        cache.close()
 
 
 def test_spack_writes_the_same_index(root: Path, layout: LayoutName, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from foundation.errors import DamagedError, NotThereError, RefusedError
 from foundation.stores.folder import FileSystemStore
-from foundation.stores.store import Store
+from foundation.stores.store import Content, Store
 from spackitor.commands import (
     CleanRules,
     RunOptions,
@@ -513,6 +513,27 @@ def test_what_was_removed_comes_back_with_its_index_entries(tmp_path: Path, layo
     assert removed(run_clean(store)) == {}
     with pytest.raises(NotThereError, match="no such run"):
         restore(store, None)
+
+
+def test_records_of_what_comes_back_are_those_of_the_index_before(tmp_path: Path) -> None:
+    """No spec file is read."""
+    mirror = MadeMirror(tmp_path, "v3", TREE, now=time.time())
+    store = FileSystemStore(mirror.root)
+    before = listed(store)
+    removed = len(run_clean(store, CleanRules(max_age=1)).plan.removals)
+    assert removed == len(TREE)
+    read: list[str] = []
+
+    class Watched(FileSystemStore):
+        def read(self, key: str) -> Content | None:
+            read.append(key)
+            return super().read(key)
+
+    restore(Watched(mirror.root), None)
+    assert listed(store) == before
+    described = {entry.spec_file for entry in survey(store).inventory.entries}
+    assert len(described) == removed
+    assert described.isdisjoint(read)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
