@@ -166,19 +166,20 @@ def purge(
     with_dependents: bool,
     show: Callable[[RunOutcome], None],
     progress: StageProgress,
+    unsigned: bool = False,
 ) -> RunOutcome:
-    """Remove the specs that are named."""
+    """Remove the specs that are named; with `unsigned`, also those of which a copy has no signature."""
 
     def decide(half: BinaryHalf, now: float) -> CachePlan:
         inventory = half.inventory
-        named = select(inventory, texts)
+        named = dict.fromkeys(inventory.unsigned, "not signed") if unsigned else {}
+        named |= {hash_: f"named by {text}" for hash_, text in select(inventory, texts).items()}
         users = dependents(inventory, named)
         if users and not with_dependents:
             some = ", ".join(sorted(str(inventory.specs[hash_]) for hash_ in users)[:5])
             raise RefusedError(f"{len(users)} specs depend on what is named ({some} …); with --dependents they go too")
-        condemned = {hash_: f"named by {text}" for hash_, text in named.items()}
         roots = _counting_roots(inventory.url, inventory.roots, now, ())
-        rules = PolicyRules(now, options.min_age * DAY, removes_orphans=False, condemned=condemned)
+        rules = PolicyRules(now, options.min_age * DAY, removes_orphans=False, condemned=named)
         verdict = judge(inventory, roots, rules)
         _require_unprotected(inventory, verdict, named, roots, rules)
         return make_plan(inventory, verdict, command="purge", now=now, min_age=rules.min_age, orphans=False)

@@ -140,7 +140,10 @@ def clean(
 
 @click.command("purge", cls=Command, exit_codes=MIRROR)
 @mirror
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.argument("specs", nargs=-1, metavar="[SPEC]...")
+@click.option(
+    "--unsigned", is_flag=True, help="Remove everything that nobody signed, as a signed mirror must not have."
+)
 @click.option("--dependents", "with_dependents", is_flag=True, help="Remove everything that depends on them, too.")
 @careful
 @json_option
@@ -151,11 +154,15 @@ def purge(
     mirror: str,
     endpoint_url: str | None,
     specs: tuple[str, ...],
+    unsigned: bool,
     with_dependents: bool,
     as_json: bool,
     **values: Unpack[CarefulOptions],
 ) -> None:
     """Remove the specs that are named.
+
+    With --unsigned, those that nobody signed: Spack never installs them from a mirror whose signatures count, and takes
+    them for up to date all the same. The next pipeline builds them again.
 
     Specs are written as for Spack; names may be patterns such as 'py-*'. What only recipes know, such as which packages
     provide mpi, is refused. What roots need, or what is too young, is never removed.
@@ -165,16 +172,25 @@ def purge(
       spackitor purge s3://cache/amd64 openmpi@4.1.5 --dependents --dry-run
       spackitor purge s3://cache/amd64 'hdf5@1.12: +mpi target=x86_64_v3 %gcc@12' --dry-run
       spackitor purge /shared/cache /txnadui 'py-torch*'
+      spackitor purge s3://cache/amd64 --unsigned --dry-run
     """
     from spackitor import commands, report
     from spackitor.inventory.selection import joined
 
+    if not specs and not unsigned:
+        raise click.UsageError("which specs? Name some, or say --unsigned")
     options = options_of(values)
     show = _shown(is_dry_run=options.is_dry_run, as_json=as_json, as_tree=True)
     store = store_of(context, mirror, endpoint_url)
     with report.progress() as progress:
         outcome = commands.purge(
-            store, joined(specs), options, with_dependents=with_dependents, show=show, progress=progress
+            store,
+            joined(specs),
+            options,
+            with_dependents=with_dependents,
+            show=show,
+            progress=progress,
+            unsigned=unsigned,
         )
     _finish(outcome, as_json=as_json)
 

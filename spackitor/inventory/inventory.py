@@ -123,6 +123,11 @@ class Inventory:
         return frozenset(entry.hash for entry in self.entries if entry.is_whole and entry.hash in self.specs)
 
     @cached_property
+    def unsigned(self) -> frozenset[str]:
+        """The usable specs of which a copy has no signature, which Spack refuses where signatures count."""
+        return frozenset(entry.hash for entry in self.entries if not entry.is_signed) & self.usable
+
+    @cached_property
     def unlisted(self) -> frozenset[str]:
         """The usable specs that neither the main index of their layout nor any view lists.
 

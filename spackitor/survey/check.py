@@ -118,7 +118,11 @@ def _signatures(inventory: Inventory) -> Iterator[CacheFinding]:
     if any(entry.is_signed for entry in inventory.entries):
         for entry in inventory.entries:
             if not entry.is_signed:
-                yield CacheFinding(CacheFault.UNSIGNED, entry.metadata[0].key, "is not signed, others are")
+                yield CacheFinding(
+                    CacheFault.UNSIGNED,
+                    entry.metadata[0].key,
+                    "is not signed, others are; see spackitor purge --unsigned",
+                )
 
 
 def _dependencies(inventory: Inventory) -> Iterator[CacheFinding]:

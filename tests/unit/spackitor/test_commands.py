@@ -93,6 +93,40 @@ def test_a_purge_is_shown_as_a_tree(mirror: Path) -> None:
     assert spackitor("purge", mirror, "lib").exit_code == ExitCode.REFUSED
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_nobody_signed_is_found_and_removed(tmp_path: Path, layout: LayoutName) -> None:
+    made = MadeMirror(tmp_path / "mirror", layout, TREE, now=time.time())
+    mirror = made.root
+    assert spackitor("purge", mirror).exit_code == ExitCode.USAGE
+    assert "0 of 4 specs go" in spackitor("purge", mirror, "--unsigned").stdout
+    made.signed = False
+    for bare in (Made("bare", age=2), Made("user", ["bare"], age=2)):
+        made.specs[bare.name] = bare
+        made.push(bare)
+    made.signed = True
+    signed = Made("caller", ["bare"], age=2)
+    made.specs["caller"] = signed
+    made.push(signed)
+    made.write_index()
+
+    def found() -> list[str]:
+        findings = json.loads(spackitor("check", mirror, "--json").stdout)
+        return [one["what"] for one in findings if one["kind"] == "unsigned"]
+
+    assert len(found()) == 2
+    # What is signed and needs it does not go without a word.
+    done = spackitor("purge", mirror, "--unsigned")
+    assert (done.exit_code, "caller" in done.output) == (ExitCode.REFUSED, True)
+    options = ("--unsigned", "--dependents", "--max-delete", "100")
+    shown = spackitor("purge", mirror, *options, "--dry-run")
+    assert (shown.exit_code, "not signed" in shown.stdout) == (0, True)
+    assert len(found()) == 2
+    assert spackitor("purge", mirror, *options).exit_code == 0
+    left = {one["name"] for one in json.loads(spackitor("list", mirror, "--json").stdout)}
+    assert (left, found()) == ({"app", "lib", "new", "more"}, [])
+    assert spackitor("purge", mirror, *options).exit_code == 0
+
+
 def test_roots_are_kept_listed_and_forgotten(mirror: Path, tmp_path: Path) -> None:
     keep_file = tmp_path / "keep"
     keep_file.write_text(dag_hash("app"))
@@ -161,7 +195,7 @@ def test_check_finds_what_is_wrong(tmp_path: Path) -> None:
         f"lists cut@1.0/{dag_hash('cut')[:7]}, which is not in the cache",
         f"needs hole@1.0/{dag_hash('hole')[:7]}, which is not in the cache",
         "blobs/sha256/ab/abcd: a blob that no manifest leads to",
-        "is not signed, others are",
+        "is not signed, others are; see spackitor purge --unsigned",
     ):
         assert text in done.stdout
     assert "ext@" not in done.stdout
