@@ -1,0 +1,103 @@
+"""How boldly steps are fused: as far as nothing takes longer for it, as far as durations are known.
+
+Plans are tried from bold to careful: one that believes what is expected, where most of it was measured; one in which
+all packages may as well take equally long; one that has to hold in random scenarios, too. The first is taken that
+lengthens nothing by more than `LONGER` with what is expected, nor on average of random scenarios that no plan has seen.
+Measured durations vary little in those; what was not measured may take anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from foundation.graph import Edges
+from job_creator.builds.fusion import Alike, FusionRules, Groups, Seconds, fuse, quotient, seconds_of
+from job_creator.builds.scheduling import makespan, urgency
+
+RUNNERS: Final = (10, 40, 100, 1000)
+LONGER: Final = 1.02
+HEAVY: Final = 8
+"""Random scenarios with heavy tails that careful plans are made for (Pareto, alpha = 1.1, 60 seconds at least)."""
+EVEN: Final = 3
+"""Those where what a package takes falls off exponentially, 200 seconds on average, besides its start."""
+UNSEEN: Final = 4
+"""Random scenarios of either kind that plans are judged by."""
+NOISE: Final = 0.3
+"""By how much measured durations vary: the deviation of their logarithms."""
+QUICK: Final = 1500
+"""Packages up to which everything is tried; of larger graphs fewer scenarios."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """The groups that were chosen, and by how many seconds all jobs together take less; both without start or end."""
+
+    groups: Groups
+    before: float
+    after: float
+
+
+def choose(edges: Edges, expected: Seconds, measured: Collection[str], rules: FusionRules, alike: Alike) -> Fused:
+    """The boldest plan that lengthens nothing. `expected` are seconds by DAG hash, `measured` those that are known."""
+    alone: Groups = tuple((step,) for step in urgency(edges, expected))
+    total = sum(expected.values())
+    if len(edges) < 2:
+        return Fused(alone, total, total)
+    known = frozenset(measured)
+    effort = max(1, len(edges) // QUICK)
+    judges = [expected, *_random(edges, expected, known, rules.start, (max(1, UNSEEN // effort),) * 2, "judge")]
+    usual = _makespans(alone, edges, judges, rules.start)
+    for scenarios in _scenarios(edges, expected, known, rules.start, effort):
+        groups = fuse(edges, scenarios, rules, alike)
+        if len(groups) < len(edges) and _holds(usual, _makespans(groups, edges, judges, rules.start)):
+            return Fused(groups, total, sum(seconds_of(groups, expected, rules.start).values()))
+    return Fused(alone, total, total)
+
+
+def _scenarios(
+    edges: Edges, expected: Seconds, known: Collection[str], start: float, effort: int
+) -> Iterator[list[Seconds]]:
+    bold = 2 * sum(step in known for step in edges) > len(edges)
+    if bold:
+        yield [expected]
+    equal = {step: expected[step] if step in known else 2 * start for step in edges}
+    if bold or effort == 1:
+        yield [expected, equal]
+    numbers = (max(1, HEAVY // effort), max(1, EVEN // effort))
+    yield [expected, equal, *_random(edges, expected, known, start, numbers, "plan")]
+
+
+def _random(
+    edges: Edges, expected: Seconds, known: Collection[str], start: float, numbers: tuple[int, int], seed: str
+) -> Iterator[dict[str, float]]:
+    """Scenarios with heavy tails, and even ones; always the same for one seed."""
+    for number in range(sum(numbers)):
+        chance = Random(f"{seed} {number}")  # noqa: S311 - the same scenarios every time
+        heavy = number < numbers[0]
+        yield {
+            step: start + max(0.0, expected[step] - start) * chance.lognormvariate(0, NOISE)
+            if step in known
+            else max(start, 60 * chance.paretovariate(1.1))
+            if heavy
+            else start + chance.expovariate(1 / 200)
+            for step in sorted(edges)
+        }
+
+
+def _makespans(groups: Groups, edges: Edges, judges: Sequence[Seconds], start: float) -> list[list[float]]:
+    """For each judge the makespans with so many runners, of jobs in the order of what is expected."""
+    needs = quotient(edges, groups)
+    order = urgency(needs, seconds_of(groups, judges[0], start))
+    taken: list[Mapping[str, float]] = [seconds_of(groups, judge, start) for judge in judges]
+    return [[makespan(order, needs, seconds, runners) for runners in RUNNERS] for seconds in taken]
+
+
+def _holds(usual: Sequence[Sequence[float]], found: Sequence[Sequence[float]]) -> bool:
+    """Whether what is expected, and all else on average, does not become longer with any number of runners."""
+    ratios = [[after / before for before, after in zip(*pair, strict=True)] for pair in zip(usual, found, strict=True)]
+    expected, *others = ratios
+    average = [sum(column) / len(column) for column in zip(*others, strict=True)]
+    return max(expected) <= LONGER and max(average) <= LONGER
