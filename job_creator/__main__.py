@@ -20,6 +20,7 @@ from job_creator.mirrors.cli import mirror
 from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, Options
 from job_creator.package_index.cli import index
 from job_creator.pipelines.cli import COMMANDS as CONTAINERS
+from job_creator.pipelines.images_cli import COMMANDS as IMAGES
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 from job_creator.publishing.clusters.cli import COMMANDS as CLUSTERS
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
@@ -329,7 +330,7 @@ def stand_in_spack(arguments: tuple[str, ...]) -> None:
     stand_in.run(arguments, os.environ, click.echo)
 
 
-for command in (*CONTAINERS, *PUBLISHING, *CLUSTERS, *REHEARSAL, index, mirror):
+for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *CLUSTERS, *REHEARSAL, index, mirror):
     main.add_command(command)
 
 

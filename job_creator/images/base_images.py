@@ -12,16 +12,14 @@ from foundation.registries.published import Query
 from job_creator import project_files
 from job_creator.environments.setting import mirror
 from job_creator.images.decisions import NOT_PUBLISHED, Action, Decision, Subject, compare_labels
-from job_creator.images.knowledge import Knowledge
+from job_creator.images.knowledge import ImagePlace, Judgement, Knowledge, Trust, WantedImage
+from job_creator.provenance.namespaces import Namespace, content_tag
+from job_creator.provenance.statements import StatementKind
 from job_creator.site.site import Site
 from job_creator.site.tools import Tool
 
 RECIPE_VERSION: Final = "3"
 """To be raised whenever the jobs below build something else from the same inputs."""
-
-
-TAG_LENGTH: Final = 16
-"""Hex digits of the fingerprint in a tag: 64 bits, plenty for the images of one project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,8 @@ class PlannedImage:
     """The site's name of it."""
     platform: str
     """OCI's name of it."""
-    repository: str
+    namespace: Namespace
+    """Where it goes if this run builds it."""
     build_arguments: Mapping[str, str]
     labels: Mapping[str, str]
     """What identifies it: everything that it is built from."""
@@ -61,14 +60,39 @@ class PlannedImage:
         return f"{self.label_prefix}.libc"
 
     @property
+    def repository(self) -> str:
+        """The repository that it goes to if this run builds it."""
+        return self.namespace.repository(self.name)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that it is built from."""
+        return fingerprint(self.labels)
+
+    @property
     def tag(self) -> str:
         """The immutable tag, derived from what the image is built from."""
-        return f"{fingerprint(self.labels)[:TAG_LENGTH]}-{self.architecture}"
+        return content_tag(self.repository, self.fingerprint, self.architecture)
 
     @property
     def reference(self) -> str:
-        """Where the image is, or will be."""
+        """Where the image goes if this run builds it."""
         return f"{self.repository}:{self.tag}"
+
+    @property
+    def wanted(self) -> WantedImage:
+        """What to look for, and where: branches take what the default branch has, which never reads what they have."""
+        own = self.namespace
+        read = {(own if own.is_default_branch else own.other): Trust.PROOF_WHERE_KEYS_ARE_KNOWN}
+        if not own.is_default_branch:
+            read[own] = Trust.LABELS
+        repositories = {one.repository(self.name): trust for one, trust in read.items()}
+        places = tuple(
+            ImagePlace(where, content_tag(where, self.fingerprint, self.architecture), trust)
+            for where, trust in repositories.items()
+        )
+        kind = StatementKind.BASE_IMAGE
+        return WantedImage(kind, self.name, self.architecture, self.platform, self.labels, self.fingerprint, places)
 
     @property
     def folder(self) -> str:
@@ -82,9 +106,23 @@ class DecidedImage:
 
     image: PlannedImage
     decision: Decision
-    digest: str | None
-    libc: str = ""
-    """The C library of one that is there, as its label says."""
+    found: Judgement
+    """The one that is there already, if there is one."""
+
+    @property
+    def digest(self) -> str | None:
+        """Of the one that is there already."""
+        return self.found.digest
+
+    @property
+    def libc(self) -> str:
+        """The C library of one that is there, as its label says."""
+        return self.found.published.labels.get(self.image.libc_label, "") if self.found.published else ""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is one of the default branch, in a run of another."""
+        return self.found.place is not None and self.found.place.repository != self.image.repository
 
     @property
     def is_built(self) -> bool:
@@ -92,7 +130,7 @@ class DecidedImage:
         return self.decision.action is Action.BUILD
 
 
-def base_image(name: str, architecture: str, site: Site, sources: ImageSources, registry: str) -> PlannedImage:
+def base_image(name: str, architecture: str, site: Site, sources: ImageSources, namespace: Namespace) -> PlannedImage:
     """What the base image `name` has to be for an architecture."""
     arguments = {"BASE_IMAGE": _base_of(name, site), **_own_arguments(name, architecture, site, sources)}
     prefix = site.registry.label_prefix
@@ -101,34 +139,31 @@ def base_image(name: str, architecture: str, site: Site, sources: ImageSources, 
         inputs["public_key"] = sources.public_key
     inputs |= {key.lower(): value for key, value in arguments.items()}
     labels = {f"{prefix}.{key}": value for key, value in inputs.items()}
-    where = f"{registry}/{name}"
     is_default = name in sources.defaults
     platform = site.platform(architecture)
-    return PlannedImage(name, architecture, platform, where, arguments, labels, is_default, prefix)
+    return PlannedImage(name, architecture, platform, namespace, arguments, labels, is_default, prefix)
 
 
 def questions(images: Iterable[PlannedImage], moving_tag: str) -> tuple[Query, ...]:
     """What to ask the registry for: each image by its own tag, and what the moving tag points to."""
     return tuple(
-        Query(f"{image.repository}:{tag}", image.platform) for image in images for tag in (image.tag, moving_tag)
+        query
+        for image in images
+        for query in (*image.wanted.queries, Query(f"{image.repository}:{moving_tag}", image.platform))
     )
 
 
 def decide(image: PlannedImage, knowledge: Knowledge, moving_tag: str) -> DecidedImage:
     """Whether the image has to be built, and why."""
-    action, reason, digest = knowledge.judge(image.name, image.reference, image.platform, image.labels)
+    found = knowledge.judge(image.wanted)
+    reason = found.reason
     if reason == NOT_PUBLISHED:
         # Its tag follows from what it is built from: what the last one was built from says what has changed.
         latest = knowledge.of(f"{image.repository}:{moving_tag}", image.platform)
         same, reason = compare_labels(image.labels, latest.labels if latest else None)
         reason = f"the tag {image.tag} is gone" if same is Action.REUSE else reason
-    there = knowledge.of(image.reference, image.platform) if digest else None
-    return DecidedImage(
-        image,
-        Decision(Subject.BASE_IMAGE, image.name, image.architecture, action, reason),
-        digest,
-        there.labels.get(image.libc_label, "") if there else "",
-    )
+    decision = Decision(Subject.BASE_IMAGE, image.name, image.architecture, found.action, reason)
+    return DecidedImage(image, decision, found)
 
 
 def decide_index(images: Collection[DecidedImage], knowledge: Knowledge, moving_tag: str) -> Decision:

@@ -14,6 +14,8 @@ class Action(StrEnum):
     """What happens to a subject in the pipeline that is generated."""
 
     BUILD = "build"
+    TAG = "tag"
+    """It gets a tag by its digest; nothing is built."""
     REUSE = "reuse"
     COPY = "copy"
     CONCRETIZE = "concretize"
@@ -29,6 +31,7 @@ class Subject(StrEnum):
     IMAGE_INDEX = "image index"
     ENVIRONMENT = "environment"
     CONTAINER = "container"
+    STATEMENT = "statement"
     SIF = "SIF file"
     DOCKER_HUB = "Docker Hub"
     CLUSTER = "cluster"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from foundation.doors.files import list_files, read_file
-from foundation.errors import Fault, InvalidInputError
+from foundation.doors.files import list_files
+from foundation.errors import InvalidInputError
 from foundation.fingerprints import files_fingerprint
-from foundation.registries.reference import DOCKER_HUB, parse_reference
 from foundation.yaml_io import dump
 from job_creator import project_files
 from job_creator.definitions.choice import EVERYTHING, Choice
@@ -19,11 +18,11 @@ from job_creator.engines.gitlab.base_pipeline import BasePlan, Inputs, plan, wan
 from job_creator.engines.gitlab.limits import LimitReport, check
 from job_creator.engines.gitlab.parent_pipeline import parent_pipeline
 from job_creator.images.base_images import ImageSources, questions
-from job_creator.images.knowledge import Knowledge, registry_of
+from job_creator.images.knowledge import Knowledge
 from job_creator.inputs import Written
-from job_creator.provenance.signing import public_key
+from job_creator.pipelines.images import credentials, with_proofs
+from job_creator.provenance.signing import public_key, signs
 from job_creator.repository import default, part
-from job_creator.site.registries import Registry
 from job_creator.site.run import Context
 from job_creator.site.site import Site
 from job_creator.site.spack import GitSource
@@ -45,7 +44,8 @@ def make_plan(
         defaults=[name for name in project_files.BASE_IMAGES if name in written.defaults],
         public_key=_public_key(written.site, environment),
     )
-    inputs = Inputs(written.site, context, written.template, written.definitions, sources, choice)
+    signed = signs(written.site.signing, environment, context)
+    inputs = Inputs(written.site, context, written.template, written.definitions, sources, choice, signed)
     return plan(inputs, _knowledge(inputs, environment, offline=offline))
 
 
@@ -71,7 +71,9 @@ def _knowledge(inputs: Inputs, environment: Mapping[str, str], *, offline: bool)
     from foundation.registries.images import RegistryClient
 
     client = RegistryClient(credentials(inputs.site.registry, inputs.registry, environment))
-    return Knowledge(client.look_up(questions(wanted_images(inputs), inputs.moving_tag)), forced=forced)
+    wanted = wanted_images(inputs)
+    known = Knowledge(client.look_up(questions(wanted, inputs.moving_tag)), forced=forced)
+    return with_proofs(known, [image.wanted for image in wanted], client, inputs.site, environment)
 
 
 def parent_document(written: Written) -> str:
@@ -79,51 +81,6 @@ def parent_document(written: Written) -> str:
     document = parent_pipeline(written.site, written.definitions, written.defaults)
     check(document, written.site.gitlab.limits, depth=0).require(names.PARENT_PIPELINE)
     return dump(document, PARENT_HEADER)
-
-
-def tag_image(
-    site: Site, environment: Mapping[str, str], image: str, sources: Collection[str], *, skip_missing: bool
-) -> dict[str, str]:
-    """Let a tag point to images of its repository; their digests by architecture.
-
-    Raises `NotThereError` and `CouldNotAskError`.
-    """
-    from foundation.registries.images import RegistryClient
-
-    return RegistryClient(logins(site, environment)).put_index(image, sources, skip_missing=skip_missing)
-
-
-def copy_image(site: Site, environment: Mapping[str, str], source: str, target: str, labels: Path) -> str:
-    """Copy an image and add the labels of a file, `name=value` on each line. Returns the digest of the copy.
-
-    Raises `NotThereError`, `CouldNotAskError`, `InvalidInputError` and `FileAccessError`.
-    """
-    from foundation.registries.connections import RegistryConnections
-    from foundation.registries.copies import copy_image
-
-    added: dict[str, str] = {}
-    for number, line in enumerate(read_file(labels).decode().splitlines(), start=1):
-        name, equals, value = line.partition("=")
-        if not name or not equals:
-            raise InvalidInputError([Fault(str(labels), number, 1, f"{line!r} is no label; write 'name=value'")])
-        added[name] = value
-    return copy_image(RegistryConnections(logins(site, environment)), source, target, added)
-
-
-def logins(site: Site, environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """User and password by registry host: of the one that images are pushed to, and of Docker Hub."""
-    own = registry_of(site, Context.from_environment(environment))
-    found = {} if own.startswith("$") else credentials(site.registry, own, environment)
-    hub = site.publish.dockerhub
-    if hub and environment.get(hub.user_variable) and environment.get(hub.password_variable):
-        found[DOCKER_HUB] = environment[hub.user_variable], environment[hub.password_variable]
-    return found
-
-
-def credentials(registry: Registry, image: str, environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """User and password of the registry that images are pushed to, by its host, where the site's variables are set."""
-    user, password = environment.get(registry.user_variable), environment.get(registry.password_variable)
-    return {parse_reference(image).registry: (user, password)} if user and password else {}
 
 
 def _public_key(site: Site, environment: Mapping[str, str]) -> str:

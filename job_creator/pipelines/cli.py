@@ -1,4 +1,4 @@
-"""Commands around pipelines: `jc check-pipeline`, `jc generate-spacktainer-workflow`, `jc tag-image`, `jc copy-image`.
+"""Commands around pipelines: `jc check-pipeline`, `jc generate-spacktainer-workflow`.
 
 Imports stand in the commands, so that `jc --help` answers at once.
 """
@@ -60,41 +60,6 @@ def generate_spacktainer_workflow(options: Options, /, as_json: bool, **argument
         click.echo(f"wrote {asked.out_dir / asked.output_file}")
 
 
-@click.command("tag-image", cls=Command, exit_codes=(*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE))
-@click.argument("image")
-@click.argument("sources", nargs=-1, required=True)
-@click.option("--skip-missing", is_flag=True, help="Leave sources out that are not there, as long as one is.")
-@json_option
-@click.pass_obj
-def tag_image(options: Options, image: str, sources: tuple[str, ...], skip_missing: bool, as_json: bool) -> None:
-    """Give one tag to several images. IMAGE then points to SOURCES, one for each architecture, in one step.
-
-    SOURCES are tags or digests of its repository. User and password are those that the site file names variables for.
-
-    \b
-    Examples:
-      jc tag-image registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
-      jc tag-image --skip-missing registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
-    """
-    import json
-
-    from foundation.registries.reference import parse_reference
-    from job_creator import inputs
-    from job_creator.pipelines import base
-
-    try:
-        parse_reference(image)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="IMAGE") from None
-    site = inputs.read_site_file(options.directory, options.site_file)
-    digests = base.tag_image(site, options.environment, image, sources, skip_missing=skip_missing)
-    if as_json:
-        click.echo(json.dumps({"image": image, "digests": dict(digests)}, indent=2))
-        return
-    for architecture, digest in digests.items():
-        click.echo(f"{image} for {architecture} is {digest}")
-
-
 @click.command("check-pipeline", cls=Command, exit_codes=(*READING, ExitCode.LIMIT_EXCEEDED))
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False), metavar="FILE...")
 @format_option()
@@ -133,59 +98,4 @@ def check_pipeline(options: Options, files: tuple[Path, ...], form: str) -> None
         sys.exit(ExitCode.LIMIT_EXCEEDED)
 
 
-@click.command(
-    "copy-image",
-    cls=Command,
-    exit_codes=(*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE),
-)
-@click.argument("source")
-@click.argument("image")
-@click.option(
-    "--labels",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    required=True,
-    help="Labels to add: name=value on each line.",
-)
-@click.option(
-    "--digest-file", type=click.Path(path_type=Path, dir_okay=False), help="Write the digest of the copy there."
-)
-@json_option
-@click.pass_obj
-def copy_image(
-    options: Options, source: str, image: str, labels: Path, digest_file: Path | None, as_json: bool
-) -> None:
-    """Copy an image to a registry, and add labels. Nothing of it is run.
-
-    SOURCE is the image of one architecture. Its layers stay what they are; commands that it holds for whoever builds
-    on it (ONBUILD) are left out. User and password are those that the site file names variables for.
-
-    \b
-    Examples:
-      jc copy-image ubuntu:24.04 registry.example.org/group/ubuntu:24.04-amd64 --labels labels
-      jc copy-image quay.io/group/tool@sha256:<64 hex digits> registry.example.org/group/tool:1 --labels labels
-    """
-    import json
-
-    from foundation.doors.files import write_files
-    from foundation.registries.reference import parse_reference
-    from job_creator import inputs
-    from job_creator.pipelines import base
-
-    for reference, argument in ((source, "SOURCE"), (image, "IMAGE")):
-        try:
-            parsed = parse_reference(reference)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint=argument) from None
-    if parsed.digest:
-        raise click.BadParameter("what is copied there has a digest of its own; name a tag", param_hint="IMAGE")
-    site = inputs.read_site_file(options.directory, options.site_file)
-    digest = base.copy_image(site, options.environment, source, image, labels)
-    if digest_file:
-        write_files(digest_file.parent, {digest_file.name: f"{digest}\n".encode()})
-    if as_json:
-        click.echo(json.dumps({"image": image, "digest": digest}, indent=2))
-        return
-    click.echo(f"{image} is {digest}")
-
-
-COMMANDS = (check_pipeline, generate_spacktainer_workflow, tag_image, copy_image)
+COMMANDS = (check_pipeline, generate_spacktainer_workflow)

@@ -14,6 +14,7 @@ from foundation.registries.reference import parse_reference
 from foundation.yaml_io import dump
 from job_creator import project_files
 from job_creator.containers.identity import Container, Recipe, Unbuildable, imported_container, spacktainer
+from job_creator.containers.places import wanted_image
 from job_creator.definitions.choice import Choice, read_choice
 from job_creator.definitions.definitions import Definition, ImportedDefinition, SpackDefinition
 from job_creator.engines.gitlab.container_pipeline import ContainerPlan, plan
@@ -24,7 +25,8 @@ from job_creator.environments.concrete import ConcreteEnvironment
 from job_creator.environments.from_spack import FILE
 from job_creator.images.knowledge import Knowledge, registry_of
 from job_creator.inputs import Written
-from job_creator.pipelines.base import HEADER, logins
+from job_creator.pipelines.base import HEADER
+from job_creator.pipelines.images import logins, with_proofs
 from job_creator.pipelines.packages import preparation
 from job_creator.provenance.signing import public_key, signs
 from job_creator.publishing.record import PublicationRecord
@@ -90,7 +92,7 @@ def generate(
             name=arguments.architecture,
             architecture=made_for.architecture,
             site=written.site,
-            singularitah=environment.get("SINGULARITAH_IMAGE") or f"{registries.own}/singularitah:latest",
+            singularitah=_by_digest("singularitah", registries, environment, recipe.platform).reference,
             folder=recipe.folder,
             base_pipeline=made_for.pipeline_id,
         ),
@@ -144,7 +146,11 @@ class _Registries:
         forced = [one.name for one in wanted.containers if choice.forces(one.name)]
         if self.why_unknown:
             return Knowledge(None, self.why_unknown, forced)
-        return Knowledge(self.look_up(questions(wanted)), forced=forced)
+        from foundation.registries.images import RegistryClient
+
+        client = RegistryClient(logins(self.site, self.environment))
+        known = Knowledge(client.look_up(questions(wanted)), forced=forced)
+        return with_proofs(known, map(wanted_image, wanted.containers), client, self.site, self.environment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,21 +167,30 @@ def _base_images(
     """The images that containers of Spack packages are made with, where there are any."""
     if not any(isinstance(one, SpackDefinition) for one in definitions):
         return {}
-    references = {
-        name: environment.get(f"{name.upper()}_IMAGE") or f"{registries.own}/{name}:latest"
-        for name in ("builder", "runtime")
-    }
+    found: dict[str, _FoundImage] = {}
+    for name in ("builder", "runtime"):
+        found[name] = _by_digest(name, registries, environment, platform)
+        if not registries.why_unknown and "@" not in found[name].reference:
+            hint = "has its job succeeded?"
+            raise NotThereError(f"{found[name].reference}: there is no such image for {platform}; {hint}")
+    return found
+
+
+def _by_digest(name: str, registries: _Registries, environment: Mapping[str, str], platform: str) -> _FoundImage:
+    """A base image by its digest; as it was named where nobody was asked, or where there is none."""
+    named = environment.get(f"{name.upper()}_IMAGE") or f"{registries.own}/{name}:latest"
+    try:
+        reference = parse_reference(named)
+    except ValueError:
+        # The job that builds it left no digest.
+        return _FoundImage(named.partition("@")[0])
     if registries.why_unknown:
-        return {name: _FoundImage(reference) for name, reference in references.items()}
-    found = registries.look_up(Query(reference, platform) for reference in references.values())
-    by_digest: dict[str, _FoundImage] = {}
-    for name, reference in references.items():
-        published = found[Query(reference, platform)]
-        if published is None:
-            raise NotThereError(f"{reference}: there is no such image for {platform}; has its job succeeded?")
-        image = replace(parse_reference(reference), tag=None, digest=published.digest)
-        by_digest[name] = _FoundImage(str(image), published.variables)
-    return by_digest
+        return _FoundImage(named)
+    query = Query(named, platform)
+    published = registries.look_up([query])[query]
+    if published is None:
+        return _FoundImage(named.partition("@")[0])
+    return _FoundImage(str(replace(reference, tag=None, digest=published.digest)), published.variables)
 
 
 def _containers(

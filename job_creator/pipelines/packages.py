@@ -102,7 +102,8 @@ def preparation(site: Site, environment: Mapping[str, str], name: str) -> Packag
         branch=context.pushing_branch,
         installer=site.spack.installer,
     )
-    return PackagePlace(name, architecture, site, setting, context.pipeline_id)
+    named = environment.get("BUILDER_IN_ENVIRONMENTS", "")
+    return PackagePlace(name, architecture, site, setting, context.pipeline_id, builder_in_environments=named)
 
 
 def read_folder(

@@ -6,6 +6,7 @@ all of the latter (GitLab docs, "Protected container tags").
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 BRANCHES: Final = "branches__"
@@ -16,9 +17,22 @@ TAG_LENGTH: Final = 16
 """Hex digits of a fingerprint in a tag: 64 bits, plenty for the images of one project."""
 
 
-def repository(registry: str, name: str, *, is_default_branch: bool) -> str:
-    """Where images of a name are, of the default branch or of all others."""
-    return f"{registry}/{'' if is_default_branch else BRANCHES}{name}"
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """The part of a registry that a run writes to."""
+
+    registry: str
+    """Registry and group of all images."""
+    is_default_branch: bool
+
+    def repository(self, name: str) -> str:
+        """Where the images of a name are that this run makes."""
+        return f"{self.registry}/{'' if self.is_default_branch else BRANCHES}{name}"
+
+    @property
+    def other(self) -> Namespace:
+        """The part that all other kinds of runs write to."""
+        return Namespace(self.registry, not self.is_default_branch)
 
 
 def is_of_branches(repository: str) -> bool:

@@ -18,6 +18,7 @@ from job_creator.images.decisions import Action, Decision
 
 _STYLES = {
     Action.BUILD: "bold yellow",
+    Action.TAG: "yellow",
     Action.REUSE: "green",
     Action.COPY: "yellow",
     Action.CONCRETIZE: "cyan",
@@ -50,7 +51,8 @@ def print_headroom(limits: LimitReport, console: Console) -> None:
 def summary(decisions: Sequence[Decision], pipeline: Pipeline[Job]) -> str:
     """The plan in one line."""
     counts = {action: sum(decision.action is action for decision in decisions) for action in Action}
-    parts = [f"{counts[Action.BUILD] + counts[Action.COPY]} to build or publish", f"{counts[Action.REUSE]} up to date"]
+    doing = sum(counts[action] for action in (Action.BUILD, Action.TAG, Action.COPY))
+    parts = [f"{doing} to build or publish", f"{counts[Action.REUSE]} up to date"]
     if counts[Action.CONCRETIZE]:
         parts.append(f"{counts[Action.CONCRETIZE]} environments to concretize")
     if counts[Action.FAIL]:

@@ -26,8 +26,8 @@ class Limits(Value):
     """`max_yaml_size_bytes`: memory of one parsed file, not its size on disk; 1 MiB before GitLab 17.3."""
     max_yaml_depth: Count = 100
     """`max_yaml_depth`: levels that mappings and lists may nest."""
-    max_needs: Annotated[int, Field(ge=3)] = 50
-    """`ci_needs_size_limit`; with fewer than 3 no graph could be written."""
+    max_needs: Annotated[int, Field(ge=5)] = 50
+    """`ci_needs_size_limit`; with fewer than 5 no job could need environments and base images."""
     max_needed_name: Annotated[int, Field(ge=64, le=255)] = 128
     """Characters of a job's name that other jobs need: 255 from GitLab 18 on, 128 before."""
     max_artifact_bytes: Count = MAX_ARTIFACT_BYTES

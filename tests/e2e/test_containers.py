@@ -32,6 +32,8 @@ from job_creator.engines.gitlab.names import NOTHING_TO_DO
 from job_creator.engines.gitlab.objects import expand
 from job_creator.images.base_images import DecidedImage, ImageSources, base_image
 from job_creator.images.decisions import Action, Decision, Subject
+from job_creator.images.knowledge import Judgement
+from job_creator.provenance.namespaces import Namespace
 from job_creator.publishing.record import PublicationRecord
 from job_creator.scripts.rendering import render
 from job_creator.site.publish import DockerHub
@@ -521,10 +523,12 @@ def test_the_build_of_the_builder_image_gets_the_key_and_labels_the_compilers(si
         "amd64",
         found,
         ImageSources({"builder": "f"}, "c" * 40, "d" * 40),
-        site.environment["CI_REGISTRY_IMAGE"],
+        Namespace(site.environment["CI_REGISTRY_IMAGE"], True),
     )
     decision = Decision(Subject.BASE_IMAGE, "builder", "amd64", Action.BUILD, "")
-    job = base_image_job(DecidedImage(image, decision, None), found.architectures["amd64"], found)
+    job = base_image_job(
+        DecidedImage(image, decision, Judgement(Action.BUILD, "")), found.architectures["amd64"], found
+    )
     variables = {**site.environment, **job.variables, "SPACK_DEPLOYMENT_KEY_PUBLIC": str(key)}
     result = run_script(job.script, site.root, variables)
     assert result.returncode == 0, result.stdout
@@ -576,7 +580,8 @@ def test_another_build_of_the_same_lock_gives_the_same_image(site: Site, done: d
     built = branch.run(kept)["build app container for amd64"]
     assert built.succeeded, built.log
     first, second = (
-        content(site.registry, f"{GROUP}containers/app", f"1.2.3{suffix}-amd64") for suffix in ("", "__again")
+        content(site.registry, f"{GROUP}containers/{name}", f"{tag}-amd64")
+        for name, tag in (("app", "1.2.3"), ("branches__app", "1.2.3__again"))
     )
     assert second == first
 
@@ -622,7 +627,7 @@ def test_what_fails_its_smoke_test_as_an_image_is_not_pushed(site: Site, done: d
     assert failed["build app container for amd64"].exit_code == 1
     assert "smoke test failed: test -e /not-there" in failed["build app container for amd64"].log
     assert all(one.exit_code is None for one in failed.values() if not one.name.startswith("build"))
-    assert site.published("containers/app:1.2.3__fix-it-amd64") is None
+    assert site.published("containers/branches__app:1.2.3__fix-it-amd64") is None
     assert site.objects() == before
 
 
@@ -632,13 +637,13 @@ def test_what_fails_its_smoke_test_as_a_sif_file_is_not_published(site: Site, do
     assert failed["build app container for amd64"].succeeded
     assert failed["create app sif file for amd64"].exit_code == 1
     assert failed["tag app"].exit_code is None
-    assert site.published("containers/app:1.2.3__fix-it") is None
+    assert site.published("containers/branches__app:1.2.3__fix-it") is None
     assert site.objects() == before
 
 
 def test_another_lockfile_than_the_one_that_was_planned_ends_the_build(site: Site, done: dict[str, Done]) -> None:
     branch = replace(site, environment={**site.environment, "CI_COMMIT_REF_NAME": "b", "CI_COMMIT_REF_SLUG": "b"})
-    pipeline = branch.generate()
+    pipeline = branch.generate("--force", "app")
     lock = site.root / "jobs_scratch_dir.amd64" / "app" / "concrete_environment" / "spack.lock"
     lock.write_bytes(LOCK + b"\n")
     try:
@@ -648,4 +653,4 @@ def test_another_lockfile_than_the_one_that_was_planned_ends_the_build(site: Sit
         lock.write_bytes(LOCK)
     assert failed.exit_code == 1
     assert "spack.lock: FAILED" in failed.log
-    assert site.published("containers/app:1.2.3__b-amd64") is None
+    assert site.published("containers/branches__app:1.2.3__b-amd64") is None

@@ -92,9 +92,10 @@ def run_pipeline(document: Mapping[str, Any], folder: Path, environment: Mapping
         if not all(done[one].succeeded for one in _needs(job)):
             done[name] = Done(name, None, "")
             continue
-        variables = _expanded(job.get("variables", {}), environment)
         arrived = [handed_on.get(one, {}) for one, artifacts in _needs(job).items() if artifacts]
         reports = {key: value for report in arrived for key, value in report.items()}
+        # Also those of reports (as people found on GitLab.com: firecow/gitlab-ci-local, issue 1492).
+        variables = _expanded(job.get("variables", {}), {**environment, **reports})
         result = run_script(job["script"], folder, {**environment, **variables, **reports})
         done[name] = Done(name, result.returncode, result.stdout)
         report = job.get("artifacts", {}).get("reports", {}).get("dotenv")

@@ -20,6 +20,7 @@ from job_creator.engines.gitlab.objects import Job
 from job_creator.images.base_images import DecidedImage, ImageSources, base_image, decide, decide_index, questions
 from job_creator.images.decisions import Action, compare_labels
 from job_creator.images.knowledge import Knowledge
+from job_creator.provenance.namespaces import Namespace
 from job_creator.site.site import Site, read_site
 from tests.integration.components import require
 from tests.integration.registry_server import (
@@ -75,7 +76,7 @@ class Project:
         sources = ImageSources({"runtime": files}, spack_commit="c" * 40)
         registry = self.site.registry.image
         assert registry is not None
-        images = [base_image("runtime", name, self.site, sources, registry) for name in ARCHITECTURES]
+        images = [base_image("runtime", name, self.site, sources, Namespace(registry, True)) for name in ARCHITECTURES]
         knowledge = self.knowledge(questions(images, TAG))
         return tuple(decide(image, knowledge, TAG) for image in images)
 

@@ -22,7 +22,7 @@ from job_creator.engines.gitlab.jobs.environments import (
     mirror_job,
     process_job,
 )
-from job_creator.engines.gitlab.jobs.images import build_job, index_job, needs_of
+from job_creator.engines.gitlab.jobs.images import build_job, index_job, sign_job
 from job_creator.engines.gitlab.objects import Job, Pipeline
 from job_creator.environments.merged import merged_environment
 from job_creator.environments.setting import Setting
@@ -30,6 +30,7 @@ from job_creator.images.base_images import DecidedImage, ImageSources, PlannedIm
 from job_creator.images.decisions import Action, Decision, Subject
 from job_creator.images.indexes import left_out_reason
 from job_creator.images.knowledge import Knowledge, registry_of
+from job_creator.provenance.namespaces import Namespace
 from job_creator.site.run import Context
 from job_creator.site.site import Site
 
@@ -44,11 +45,18 @@ class Inputs:
     definitions: Sequence[Definition]
     sources: ImageSources
     choice: Choice = EVERYTHING
+    signs: bool = False
+    """Whether this run signs what it makes."""
 
     @property
     def registry(self) -> str:
         """Registry and group of all images."""
         return registry_of(self.site, self.context)
+
+    @property
+    def namespace(self) -> Namespace:
+        """The part of the registry that this run writes to."""
+        return Namespace(self.registry, self.context.is_default_branch)
 
     @property
     def moving_tag(self) -> str:
@@ -93,7 +101,7 @@ def wanted_images(inputs: Inputs) -> tuple[PlannedImage, ...]:
         if name == "singularitah" or inputs.has_packages(architecture)
     ]
     return tuple(
-        base_image(name, architecture, inputs.site, inputs.sources, inputs.registry) for name, architecture in wanted
+        base_image(name, architecture, inputs.site, inputs.sources, inputs.namespace) for name, architecture in wanted
     )
 
 
@@ -101,26 +109,16 @@ def plan(inputs: Inputs, knowledge: Knowledge) -> BasePlan:
     """Decide on everything and lay out the jobs for it. The same inputs always give the same plan."""
     images = tuple(decide(image, knowledge, inputs.moving_tag) for image in wanted_images(inputs))
     decisions = [decided.decision for decided in images]
-    jobs = [
-        build_job(decided, inputs.site.architectures[decided.image.architecture], inputs.site)
-        for decided in images
-        if decided.is_built
-    ]
+    jobs = [job for decided in images for job in _image_jobs(decided, inputs)]
     for name in dict.fromkeys(decided.image.name for decided in images):
-        every = {decided.image.architecture: decided for decided in images if decided.image.name == name}
-        members = inputs.site.in_one_index(every)
-        same = [every[architecture] for architecture in every if architecture in members]
-        decisions += _left_out(every.values(), members, inputs)
-        decision = decide_index(same, knowledge, inputs.moving_tag)
-        decisions.append(decision)
-        if decision.action is Action.BUILD:
-            first = inputs.site.architectures[same[0].image.architecture]
-            jobs.append(index_job(same, first, inputs.site, inputs.moving_tag))
+        index, job = _index(name, images, inputs, knowledge)
+        decisions += index
+        jobs += [job] if job else []
     environments: dict[str, Mapping[str, Any]] = {}
     for architecture in inputs.architectures:
         here = {decided.image.name: decided for decided in images if decided.image.architecture == architecture}
         place = _workplace(architecture, inputs, here)
-        jobs += _jobs_of(place, inputs, here)
+        jobs += _jobs_of(place, inputs)
         for definition in inputs.of(architecture):
             decisions += _decisions_on(definition)
             if isinstance(definition, SpackDefinition):
@@ -128,6 +126,32 @@ def plan(inputs: Inputs, knowledge: Knowledge) -> BasePlan:
                 environments[file] = merged_environment(place.setting, inputs.template, definition.environment)
     defaults = tuple(dict.fromkeys(one.image.name for one in images if one.is_built and one.image.is_default))
     return BasePlan(tuple(decisions), Pipeline(names.BASE_STAGES, tuple(jobs)), environments, defaults)
+
+
+def _image_jobs(decided: DecidedImage, inputs: Inputs) -> Iterator[Job]:
+    architecture = inputs.site.architectures[decided.image.architecture]
+    if decided.is_built:
+        yield build_job(decided, architecture, inputs.site)
+        if inputs.signs:
+            yield sign_job(decided, architecture, inputs.site)
+
+
+def _index(
+    name: str, images: Iterable[DecidedImage], inputs: Inputs, knowledge: Knowledge
+) -> tuple[list[Decision], Job | None]:
+    """What becomes of the moving tag of a base image. Of a branch, it leads to what branches built."""
+    every = {one.image.architecture: one for one in images if one.image.name == name and not one.is_elsewhere}
+    if not every:
+        return [], None
+    members = inputs.site.in_one_index(every)
+    same = [every[architecture] for architecture in every if architecture in members]
+    decision = decide_index(same, knowledge, inputs.moving_tag)
+    decisions = [*_left_out(every.values(), members, inputs), decision]
+    if decision.action is not Action.BUILD:
+        return decisions, None
+    first = inputs.site.architectures[same[0].image.architecture]
+    signing = [names.sign_job(name, one.image.architecture) for one in same if one.is_built and inputs.signs]
+    return decisions, index_job(same, first, inputs.site, inputs.moving_tag, signing)
 
 
 def _left_out(images: Iterable[DecidedImage], members: Sequence[str], inputs: Inputs) -> Iterator[Decision]:
@@ -143,7 +167,7 @@ def _workplace(architecture: str, inputs: Inputs, images: Mapping[str, DecidedIm
     setting = Setting(
         architecture=inputs.site.architectures[architecture],
         line=inputs.site.spack.line,
-        builder=builder.image.reference if builder else "",
+        builder=(builder.found.image or builder.image.reference) if builder else "",
         is_default_branch=inputs.context.is_default_branch,
         is_merge_request=inputs.context.is_merge_request,
         signing_key_variable=inputs.site.signing.private_key_variable,
@@ -154,7 +178,7 @@ def _workplace(architecture: str, inputs: Inputs, images: Mapping[str, DecidedIm
     return EnvironmentPlace(architecture, setting.architecture, inputs.site, setting, images)
 
 
-def _jobs_of(place: EnvironmentPlace, inputs: Inputs, images: Mapping[str, DecidedImage]) -> Iterator[Job]:
+def _jobs_of(place: EnvironmentPlace, inputs: Inputs) -> Iterator[Job]:
     """The jobs of one architecture, from its environments on."""
     definitions = inputs.of(place.name)
     environments = [
@@ -165,9 +189,7 @@ def _jobs_of(place: EnvironmentPlace, inputs: Inputs, images: Mapping[str, Decid
     yield from collecting
     if inputs.has_packages(place.name):
         yield process_job(needed, place)
-    references = {name: decided.image.reference for name, decided in images.items()}
-    runtime = [need.job for need in needs_of(images["runtime"])] if "runtime" in images else []
-    yield containers_job((*needed, *runtime), place, references)
+    yield containers_job(needed, place)
     if environments and place.filled_mirror:
         yield mirror_job(needed, place.filled_mirror, place)
     # What only some of the containers need says nothing of what the others do.

@@ -6,21 +6,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from job_creator.containers.identity import Container, Unbuildable
+from job_creator.containers.places import wanted_image
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, current_key, installed_key
 from job_creator.engines.gitlab.jobs.containers import (
+    ContainerPlace,
     docker_hub_job,
     docker_hub_reference,
     failing_job,
     image_job,
     nothing_job,
+    sign_job,
     tag_job,
+    take_job,
 )
 from job_creator.engines.gitlab.jobs.sif_files import cluster_job, copy_sif_job, sif_job, sign_sif_job
 from job_creator.engines.gitlab.objects import Job, Pipeline
 from job_creator.images.decisions import Action, Decision, Subject, compare_labels
 from job_creator.images.indexes import left_out_reason
-from job_creator.images.knowledge import Knowledge
+from job_creator.images.knowledge import Judgement, Knowledge
 from job_creator.provenance.signing import NO_KEY, UNSIGNED, SignatureVerdict
 from job_creator.publishing.record import MADE_FROM
 
@@ -58,9 +62,8 @@ def plan(wanted: WantedContainers, images: Knowledge, publications: Publications
 
 def _as_published(container: Container, wanted: WantedContainers, images: Knowledge) -> Container:
     """The container, with the lockfile of the image that is there already, if that stays."""
-    _, _, digest = images.judge(container.name, container.reference, container.platform, container.identity)
-    there = images.of(container.reference, container.platform)
-    if digest is None or there is None or not container.lock:
+    there = images.judge(wanted_image(container)).published
+    if there is None or not container.lock:
         return container
     return container.with_lock_of(there.labels, wanted.place.site.registry.label_prefix)
 
@@ -88,13 +91,14 @@ def _steps(
 ) -> Iterator[_Step]:
     """Build, convert, tag, publish: each step only needs those before it that have something to do."""
     place, bucket = wanted.place, wanted.bucket
-    action, reason, digest = images.judge(container.name, container.reference, container.platform, container.identity)
-    build = _Step(
-        _decision(Subject.CONTAINER, container, action, reason),
-        image_job(container, place) if action is Action.BUILD else None,
-    )
-    yield build
-    made = build.job_names
+    judged = images.judge(wanted_image(container))
+    digest = judged.digest
+    image = _image_step(container, place, images, judged)
+    yield image
+    made = image.job_names
+    signed = _signing(container, wanted, judged, image)
+    if signed:
+        yield signed
     if bucket:
         sif = _sif_step(container, wanted, publications, digest, made)
         yield sif
@@ -118,7 +122,9 @@ def _steps(
     action, reason = _decide_tag(container, images, digest)
     tag = _Step(
         _decision(Subject.IMAGE_INDEX, container, action, reason, name=tag_name),
-        tag_job(container, place, members, made) if action is Action.BUILD else None,
+        tag_job(container, place, members, (*made, *(signed.job_names if signed else ())))
+        if action is Action.BUILD
+        else None,
     )
     yield tag
     if hub:
@@ -127,6 +133,29 @@ def _steps(
             _decision(Subject.DOCKER_HUB, container, action, reason),
             docker_hub_job(container, place, hub, tag.job_names or made) if action is Action.BUILD else None,
         )
+
+
+def _image_step(container: Container, place: ContainerPlace, images: Knowledge, judged: Judgement) -> _Step:
+    """The image is built, or gets the tag of this run, or has it already."""
+    if judged.action is Action.BUILD or judged.place is None:
+        return _Step(_decision(Subject.CONTAINER, container, judged.action, judged.reason), image_job(container, place))
+    own = images.of(container.reference, container.platform)
+    if own and own.digest == judged.digest:
+        return _Step(_decision(Subject.CONTAINER, container, judged.action, judged.reason))
+    where = f"{judged.place.repository.rpartition('/')[2]}:{judged.place.tag}"
+    reason = f"{where} is the same; {judged.reason}"
+    return _Step(_decision(Subject.CONTAINER, container, Action.TAG, reason), take_job(container, place, judged))
+
+
+def _signing(container: Container, wanted: WantedContainers, judged: Judgement, image: _Step) -> _Step | None:
+    """Signs what this run built, and what the default branch took from another."""
+    is_from_elsewhere = judged.place is not None and judged.place.repository != container.repository
+    is_new = judged.place is None or (wanted.context.is_default_branch and is_from_elsewhere)
+    if not (wanted.signs and image.job and is_new):
+        return None
+    reason = "for those who ask where it comes from"
+    job = sign_job(container, wanted.place, judged.digest, image.job_names)
+    return _Step(_decision(Subject.STATEMENT, container, Action.BUILD, reason), job)
 
 
 def _sif_step(
@@ -140,7 +169,7 @@ def _sif_step(
     if digest and (same := _same_file(container, wanted, publications, digest)):
         job = copy_sif_job(container, place, bucket, (same, digest), made, (wanted.has_keys, wanted.signs))
         return _Step(_decision(Subject.SIF, container, Action.COPY, f"{same} is the same; {reason}"), job)
-    create = sif_job(container, place, bucket, digest, signs=wanted.signs)
+    create = sif_job(container, place, bucket, digest, made, signs=wanted.signs)
     signing = sign_sif_job(container, place, bucket, digest, (*made, create.name)) if wanted.signs else None
     return _Step(_decision(Subject.SIF, container, action, reason), create, signing)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from foundation.registries.published import Query
 from job_creator.containers.identity import Container, Unbuildable
+from job_creator.containers.places import wanted_image
 from job_creator.engines.gitlab.jobs.containers import ContainerPlace, docker_hub_reference
 from job_creator.provenance.signing import SignatureVerdict
 from job_creator.publishing.record import PublicationRecord
@@ -65,7 +66,7 @@ class WantedContainers:
 
 
 def questions(wanted: WantedContainers) -> tuple[Query, ...]:
-    """What to ask registries: each image by its own tag, by the tag without architecture, and on Docker Hub."""
+    """What to ask registries: each image by all tags that it may have, and what is on Docker Hub."""
     return tuple(query for one in wanted.containers for query in _queries(one, wanted))
 
 
@@ -93,7 +94,7 @@ def current_key(cluster: str, container: str) -> str:
 
 
 def _queries(container: Container, wanted: WantedContainers) -> Iterable[Query]:
-    references = [container.reference, f"{container.repository}:{container.tag}"]
+    references = [f"{container.repository}:{container.tag}"]
     if wanted.docker_hub:
         references.append(docker_hub_reference(container, wanted.docker_hub))
-    return (Query(reference, container.platform) for reference in references)
+    return (*wanted_image(container).queries, *(Query(reference, container.platform) for reference in references))

@@ -66,6 +66,11 @@ def build_image_job(image: str, architecture: str) -> str:
     return f"build {image} for {architecture}"
 
 
+def sign_job(image: str, architecture: str) -> str:
+    """The job that signs where the image of a base image or a container comes from."""
+    return f"sign {image} for {architecture}"
+
+
 def image_index_job(image: str, *, several: bool) -> str:
     """The job that joins the images of all architectures under one tag; with one architecture it only sets the tag."""
     return f"create multiarch for {image}" if several else f"tag {image}"
@@ -104,6 +109,11 @@ def clean_job(architecture: str) -> str:
 def build_container_job(container: str, architecture: str) -> str:
     """The job that builds a container, tests it and pushes it."""
     return f"build {container} container for {architecture}"
+
+
+def take_container_job(container: str, architecture: str) -> str:
+    """The job that gives a container's image, which is there already, the tags of this run."""
+    return f"take {container} container for {architecture}"
 
 
 def sif_job(container: str, architecture: str) -> str:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from job_creator.containers.versions import tag_of
 from job_creator.provenance.namespaces import (
+    Namespace,
     content_tag,
     is_of_branches,
-    repository,
     statement_reference,
 )
 from job_creator.provenance.proofs import Claim, Proofs, Witness
@@ -80,7 +80,7 @@ def test_the_rule_of_the_docs_protects_all_tags_of_the_default_branch_and_no_oth
     assert len(rule) <= 100
     context = Context(branch="main" if is_default else branch, default_branch="main")
     own = context.is_default_branch
-    where = repository(REGISTRY, "hdf5", is_default_branch=own)
+    where = Namespace(REGISTRY, own).repository("hdf5")
     tags = [
         f"{tag_of(version, context)}-amd64",
         tag_of(version, context),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from job_creator.containers.identity import Container, Unbuildable
+from job_creator.containers.places import content_reference
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.jobs.place import JobPlace, variables_for_foreign_code
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
+from job_creator.images.knowledge import Judgement
+from job_creator.provenance.statements import StatementKind
 from job_creator.scripts.rendering import render
 from job_creator.site.publish import DockerHub
 from job_creator.site.runners import JobKind
@@ -57,6 +60,7 @@ def _copy_job(container: Container, place: ContainerPlace) -> Job:
             **place.architecture.job_variables("containers"),
             "SOURCE": container.upstream,
             "IMAGE": container.reference,
+            "CONTENT_IMAGE": content_reference(container),
             "FOLDER": f"{place.folder}/{container.name}",
         },
         artifacts=Artifacts(expire_in=place.site.gitlab.artifact_expiry, dotenv="container.env"),
@@ -89,12 +93,58 @@ def _build_job(container: Container, place: ContainerPlace) -> Job:
             **container_variables(container, place, "containers"),
             **site.images.buildah.variables(),
             "ARCHITECTURE": container.platform,
+            "CONTENT_IMAGE": content_reference(container),
             "LOCK": container.lock,
             "LOCK_SHA256": container.record.spack_lock_sha256,
         },
         artifacts=Artifacts(expire_in=site.gitlab.artifact_expiry, dotenv="container.env"),
         timeout=place.timeout("containers", "3 hours"),
         resource_group=f"container {container.name} {container.record.tag}",
+    )
+
+
+def take_job(container: Container, place: ContainerPlace, judged: Judgement) -> Job:
+    """Lets the tags of this run point to an image that is there already, by its digest. Nothing is built or moved."""
+    return Job(
+        name=names.take_container_job(container.name, place.name),
+        kind=f"take {place.name}",
+        stage=names.STAGE_CONTAINERS,
+        image=place.site.images.job_creator,
+        tags=place.architecture.tags("tools"),
+        script=(render("install_job_creator.sh.j2", command="jc"), render("take_image.sh.j2")),
+        variables={
+            **place.architecture.job_variables("tools"),
+            "SOURCE": judged.image,
+            "IMAGE": container.reference,
+            "CONTENT_IMAGE": content_reference(container),
+        },
+        timeout="1 hour",
+        interruptible=False,
+        resource_group=f"container {container.name} {container.record.tag}",
+    )
+
+
+def sign_job(container: Container, place: ContainerPlace, digest: str | None, needed: Sequence[str]) -> Job:
+    """Signs where the image comes from; it runs nothing of the image, and none of its build."""
+    lock = container.record.spack_lock_sha256
+    return Job(
+        name=names.sign_job(container.name, place.name),
+        kind=f"sign {place.name}",
+        stage=names.STAGE_TAGS,
+        image=place.site.images.job_creator,
+        tags=place.architecture.tags("tools"),
+        needs=tuple(Need(job) for job in needed),
+        script=(render("install_job_creator.sh.j2", command="jc"), render("sign_image.sh.j2")),
+        variables={
+            **place.architecture.job_variables("tools"),
+            "IMAGE": f"{container.repository}@{digest or f'${IMAGE_DIGEST}'}",
+            "KIND": str(StatementKind.CONTAINER_IMAGE),
+            "ARCHITECTURE": place.name,
+            "FINGERPRINT": container.record.container_checksum,
+            **({"LOCK_SHA256": lock} if lock else {}),
+        },
+        timeout="30 minutes",
+        interruptible=False,
     )
 
 
@@ -188,9 +238,3 @@ def container_variables(
         "SMOKE_TESTS": "yes" if container.has_tests else "no",
         **({IMAGE_DIGEST: digest} if digest else {}),
     }
-
-
-def after_build(container: Container, place: ContainerPlace, digest: str | None) -> Iterator[Need]:
-    """The job that builds the image, if this pipeline has one: without a digest."""
-    if digest is None:
-        yield Need(names.build_container_job(container.name, place.name))

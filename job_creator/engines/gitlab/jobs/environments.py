@@ -9,7 +9,7 @@ from foundation.stores.schemes import split_url
 from job_creator import project_files
 from job_creator.definitions.definitions import SpackDefinition
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.jobs.images import libc_variable, needs_of
+from job_creator.engines.gitlab.jobs.images import libc_variable, needs_of, pinned
 from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.environments.from_spack import FILE
@@ -34,6 +34,15 @@ class EnvironmentPlace(JobPlace):
         return project_files.environments_folder(self.name)
 
     @property
+    def builder(self) -> str:
+        """The builder image as jobs name it, by its digest; empty where there is none."""
+        return pinned(self.images["builder"]) if "builder" in self.images else ""
+
+    def jobs_of(self, *images: str) -> tuple[str, ...]:
+        """The jobs that build some of the images in this run."""
+        return tuple(need.job for need in needs_of(*(self.images[name] for name in images if name in self.images)))
+
+    @property
     def filled_mirror(self) -> SourceMirror | None:
         """The source mirror, if this run may write to it."""
         mirror = self.architecture.source_mirror
@@ -55,10 +64,10 @@ def environment_job(definition: SpackDefinition, place: EnvironmentPlace) -> Job
         name=names.environment_job(definition.name, place.name),
         kind=f"env {place.name}",
         stage=names.STAGE_ENVIRONMENTS,
-        image=place.setting.builder,
+        image=place.builder,
         tags=place.architecture.tags("environments"),
         needs=(
-            *(need for decided in images.values() for need in needs_of(decided, artifacts=True)),
+            *needs_of(*images.values()),
             Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${PARENT_PIPELINE_ID}"),
         ),
         script=(
@@ -88,8 +97,8 @@ def collect_jobs(needed: Sequence[str], place: EnvironmentPlace) -> tuple[tuple[
     """
     jobs: list[Job] = []
     current = tuple(needed)
-    # One is left for the runtime image, which the container pipeline has to know.
-    most = place.site.gitlab.limits.max_needs - 1
+    # Some are left for the base images, whose digests the container pipeline has to know.
+    most = place.site.gitlab.limits.max_needs - len(project_files.BASE_IMAGES)
     level = 0
     while len(current) > most:
         level += 1
@@ -122,23 +131,28 @@ def _collect_job(name: str, needed: Sequence[str], place: EnvironmentPlace) -> J
 
 def process_job(needed: Sequence[str], place: EnvironmentPlace) -> Job:
     """Merges what Spack generated for all environments, also when some of them failed, or there are none."""
-    artifacts = names.package_artifacts(place.name)
+    artifacts, named = names.package_artifacts(place.name), place.setting.builder
     script = render("process_packages.sh.j2", folder=place.folder, artifacts=artifacts, is_empty=not needed)
     job = place.tool_job(
         names.process_job(place.name),
         names.STAGE_PIPELINES,
         kind="process",
-        needed=needed,
+        needed=(*needed, *place.jobs_of("builder")),
         script=(render("install_job_creator.sh.j2", command="jc"), script),
-        variables={"ARCHITECTURE": place.name, "BUILDER_IMAGE": place.setting.builder},
+        variables={
+            "ARCHITECTURE": place.name,
+            "BUILDER_IMAGE": place.builder,
+            # What Spack found in the environments, before the image had a digest.
+            **({"BUILDER_IN_ENVIRONMENTS": named} if named != place.builder else {}),
+        },
     )
     return replace(job, artifacts=Artifacts((f"{artifacts}/",), place.site.gitlab.artifact_expiry), run="always")
 
 
-def containers_job(needed: Sequence[str], place: EnvironmentPlace, images: dict[str, str]) -> Job:
-    """Writes the pipeline of the containers, also when some environments failed; `images` are the base images.
+def containers_job(needed: Sequence[str], place: EnvironmentPlace) -> Job:
+    """Writes the pipeline of the containers, also when some environments failed.
 
-    What is `needed` includes the job of the runtime image, whose digest goes into every container's fingerprint.
+    It waits for the base images, whose digests go into every container's fingerprint and into what its jobs run in.
     """
     artifacts = names.container_artifacts(place.name)
     script = render("generate_containers.sh.j2", folder=place.folder, artifacts=artifacts)
@@ -148,12 +162,12 @@ def containers_job(needed: Sequence[str], place: EnvironmentPlace, images: dict[
         names.containers_job(place.name),
         names.STAGE_PIPELINES,
         kind="containers",
-        needed=needed,
+        needed=(*needed, *place.jobs_of(*place.images)),
         script=(render("install_job_creator.sh.j2", command="jc"), script),
         variables={
             **(bucket.credential_variables() if bucket and may_publish else {}),
             "ARCHITECTURE": place.name,
-            **{f"{name.upper()}_IMAGE": reference for name, reference in images.items()},
+            **{f"{name.upper()}_IMAGE": pinned(decided) for name, decided in place.images.items()},
         },
     )
     return replace(job, artifacts=Artifacts((f"{artifacts}/",), place.site.gitlab.artifact_expiry), run="always")
@@ -172,13 +186,13 @@ def mirror_job(needed: Sequence[str], mirror: SourceMirror, place: EnvironmentPl
         names.mirror_job(place.name),
         names.STAGE_MIRRORS,
         kind="mirror",
-        needed=needed,
+        needed=(*needed, *place.jobs_of("builder")),
         script=(render("install_job_creator.sh.j2", command="jc"), script),
         variables=bucket.credential_variables() if bucket else {},
     )
     return replace(
         job,
-        image=place.setting.builder,  # What a package needs is asked of the Spack that builds it.
+        image=place.builder,  # What a package needs is asked of the Spack that builds it.
         timeout=place.timeout("tools", "4 hours"),
         interruptible=False,
         resource_group=f"mirror {split_url(mirror.target)[1]}",

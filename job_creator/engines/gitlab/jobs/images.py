@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from foundation.fingerprints import fingerprint
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.jobs.place import variables_for_foreign_code
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.images.base_images import DecidedImage, PlannedImage
+from job_creator.provenance.statements import StatementKind
 from job_creator.scripts.rendering import render
 from job_creator.site.architectures import Architecture
 from job_creator.site.run import PARENT_PIPELINE_ID
@@ -30,7 +30,7 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
         epoch=SOURCE_DATE_EPOCH,
         variables=variables_for_foreign_code(architecture, "images"),
         arguments=image.build_arguments,
-        labels={**image.labels, f"{site.registry.label_prefix}.fingerprint": fingerprint(image.labels)},
+        labels={**image.labels, f"{site.registry.label_prefix}.fingerprint": image.fingerprint},
         digest_variable=digest_variable(image),
         dotenv=dotenv,
         public_key_variable=site.signing.public_key_variable if image.name == "builder" else None,
@@ -62,19 +62,58 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
     )
 
 
+def pinned(decided: DecidedImage) -> str:
+    """The image by its digest: the one that is known, or that which reaches a job from the one that builds it.
+
+    GitLab expands variables of dotenv reports in `image:` and `variables:` of jobs that need the one which reports.
+    """
+    return decided.found.image or f"{decided.image.repository}@${digest_variable(decided.image)}"
+
+
 def libc_variable(image: PlannedImage) -> str:
     """The variable in which the C library of an image reaches later jobs, `glibc@2.36`; empty where it is unknown."""
     return f"{image.name}_{image.architecture}_LIBC".upper()
 
 
-def needs_of(decided: DecidedImage, *, artifacts: bool = False) -> tuple[Need, ...]:
-    """What a job needs that uses the image: the job that builds it, if there is one."""
-    job = names.build_image_job(decided.image.name, decided.image.architecture)
-    return (Need(job, artifacts=artifacts),) if decided.is_built else ()
+def needs_of(*images: DecidedImage) -> tuple[Need, ...]:
+    """What a job needs that uses images: the jobs that build them, and leave their digests."""
+    return tuple(Need(names.build_image_job(one.image.name, one.image.architecture)) for one in images if one.is_built)
 
 
-def index_job(images: Collection[DecidedImage], architecture: Architecture, site: Site, moving_tag: str) -> Job:
-    """The job that lets the moving tag point to the images of all architectures, by their digests."""
+def sign_job(decided: DecidedImage, architecture: Architecture, site: Site) -> Job:
+    """The job that signs which image was built from what; it runs nothing of the image, and none of its build."""
+    image = decided.image
+    return Job(
+        name=names.sign_job(image.name, image.architecture),
+        kind="sign",
+        stage=names.STAGE_INDEXES,
+        image=site.images.job_creator,
+        tags=architecture.tags("tools"),
+        needs=needs_of(decided),
+        script=(render("install_job_creator.sh.j2", command="jc"), render("sign_image.sh.j2")),
+        variables={
+            **architecture.job_variables("tools"),
+            "IMAGE": pinned(decided),
+            "KIND": str(StatementKind.BASE_IMAGE),
+            "ARCHITECTURE": image.architecture,
+            "FINGERPRINT": image.fingerprint,
+        },
+        timeout="30 minutes",
+        interruptible=False,
+    )
+
+
+def index_job(
+    images: Collection[DecidedImage],
+    architecture: Architecture,
+    site: Site,
+    moving_tag: str,
+    signing: Collection[str] = (),
+) -> Job:
+    """The job that lets the moving tag point to the images of all architectures, by their digests.
+
+    `signing` are the jobs that sign some of them: what cannot be signed gets no such tag.
+    """
     first = next(iter(images)).image
     known = {digest_variable(decided.image): decided.digest for decided in images if decided.digest}
     digests = [f"${digest_variable(decided.image)}" for decided in images]
@@ -84,7 +123,7 @@ def index_job(images: Collection[DecidedImage], architecture: Architecture, site
         stage=names.STAGE_INDEXES,
         image=site.images.job_creator,
         tags=architecture.tags("tools"),
-        needs=tuple(need for decided in images for need in needs_of(decided, artifacts=True)),
+        needs=(*needs_of(*images), *(Need(job, artifacts=False) for job in signing)),
         script=(
             render("install_job_creator.sh.j2", command="jc"),
             render("tag_image.sh.j2", digests=digests),

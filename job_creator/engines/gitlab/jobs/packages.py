@@ -52,6 +52,8 @@ class PackagePlace(JobPlace):
     setting: Setting
     pipeline_id: str
     """The pipeline in which the environments were concretized."""
+    builder_in_environments: str = ""
+    """What Spack found in them as the builder image, where that is known by its digest since; otherwise empty."""
 
     def demands(self, durations: Durations) -> Demands:
         """What packages are expected to take: as long as was measured, and what the site file says they need."""
@@ -324,6 +326,8 @@ def _other_keywords(written: Mapping[str, Any]) -> dict[str, Any]:
 def _image(written: Any, place: PackagePlace) -> dict[str, Any]:
     """A string or a mapping, with the site's pull policy; the builder image where Spack named none."""
     image = dict(written) if isinstance(written, Mapping) else {"name": written} if written else {}
+    if place.builder_in_environments and image.get("name") == place.builder_in_environments:
+        image["name"] = place.setting.builder
     policy = place.site.gitlab.pull_policy
     return {"name": place.setting.builder, "entrypoint": [""], **image, **({"pull_policy": policy} if policy else {})}
 

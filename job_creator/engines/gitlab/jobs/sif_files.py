@@ -10,7 +10,6 @@ from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.jobs.containers import (
     IMAGE_DIGEST,
     ContainerPlace,
-    after_build,
     container_variables,
 )
 from job_creator.engines.gitlab.jobs.place import variables_for_foreign_code
@@ -25,11 +24,17 @@ STAGED = "sif.env"
 
 
 def sif_job(
-    container: Container, place: ContainerPlace, bucket: ContainersBucket, digest: str | None, *, signs: bool
+    container: Container,
+    place: ContainerPlace,
+    bucket: ContainersBucket,
+    digest: str | None,
+    needed: Sequence[str],
+    *,
+    signs: bool,
 ) -> Job:
     """Converts the image, runs the smoke tests in the SIF file, and publishes it, or leaves it to be signed.
 
-    Without a `digest` the image is one that this pipeline builds.
+    Without a `digest` the image is one that this pipeline builds; `needed` are the jobs that it comes from.
     """
     site = place.site
     script = render(
@@ -50,7 +55,7 @@ def sif_job(
         stage=names.STAGE_SIF,
         image=place.singularitah,
         tags=place.architecture.tags("containers"),
-        needs=(*after_build(container, place, digest), place.files_need()),
+        needs=(*(Need(job) for job in needed), place.files_need()),
         script=(render("install_job_creator.sh.j2", command="jc"), script),
         variables={
             **container_variables(container, place, "containers", digest),

@@ -23,10 +23,22 @@ from job_creator.images.base_images import ImageSources, PlannedImage, questions
 from job_creator.images.decisions import Action, Decision, Subject
 from job_creator.images.knowledge import Knowledge
 from job_creator.project_files import BASE_IMAGES
+from job_creator.provenance.proofs import Proofs, Witness
+from job_creator.provenance.statements import Statement, StatementKind
 from job_creator.site.gitlab import Limits
-from tests.samples import BRANCH, MERGE_REQUEST, SITE, imported_definition, inputs, spack_definition, two_zens
+from tests.samples import (
+    BRANCH,
+    DEFAULT_BRANCH,
+    MERGE_REQUEST,
+    SITE,
+    imported_definition,
+    inputs,
+    spack_definition,
+    two_zens,
+)
 
 UNKNOWN = Knowledge(None, "not asked")
+SITE_REGISTRY = "registry.example.org/group/containers/"
 LIBC = "org.spacktainers.libc"
 
 
@@ -181,17 +193,123 @@ def test_tags_are_derived_from_content_and_always_name_the_architecture() -> Non
     assert image("builder", alone).reference == image("builder", both).reference
     assert image("builder", both).tag.endswith("-amd64")
     for environment in (BRANCH, MERGE_REQUEST):
-        assert image("builder", inputs(environment=environment)).tag == image("builder", both).tag
+        assert image("builder", inputs(environment=environment)).tag == f"any__{image('builder', both).tag}"
 
 
-def test_one_reference_of_the_builder_reaches_every_job_that_uses_it() -> None:
+def test_jobs_name_the_builder_by_the_digest_that_its_job_left() -> None:
+    """Spack reads the environments before anybody knows it; the job that packs what it made puts it there."""
     built = plan(inputs(), UNKNOWN)
-    reference = image("builder", inputs()).reference
-    assert jobs(built)["build builder for amd64"].variables["IMAGE"] == reference
-    assert jobs(built)["generate build cache population job for hdf5 for amd64"].image == reference
-    assert jobs(built)["process spack pipeline for amd64"].variables["BUILDER_IMAGE"] == reference
+    builder = image("builder", inputs())
+    pinned = f"{builder.repository}@$BUILDER_AMD64_DIGEST"
+    assert jobs(built)["build builder for amd64"].variables["IMAGE"] == builder.reference
+    for name in (
+        "generate build cache population job for hdf5 for amd64",
+        "process spack pipeline for amd64",
+        "generate spacktainer jobs for amd64",
+    ):
+        job = jobs(built)[name]
+        assert pinned in (job.image, job.variables.get("BUILDER_IMAGE"))
+        # Only a job that needs the one which reports gets its variables.
+        assert Need("build builder for amd64") in job.needs
     environment = built.environments["merged_spack_hdf5_amd64.yaml"]
-    assert environment["spack"]["ci"]["pipeline-gen"][0]["any-job"]["image"]["name"] == reference
+    written = environment["spack"]["ci"]["pipeline-gen"][0]["any-job"]["image"]["name"]
+    assert written == builder.reference
+    assert jobs(built)["process spack pipeline for amd64"].variables["BUILDER_IN_ENVIRONMENTS"] == written
+
+
+def test_no_job_names_a_base_image_by_a_tag() -> None:
+    """Whoever may push may move a tag. What is known is named by its digest, and so is what the pipeline builds."""
+    for environment in ({}, BRANCH, MERGE_REQUEST, DEFAULT_BRANCH):
+        found = inputs(environment=environment)
+        for known in (UNKNOWN, Knowledge(published(found)), Knowledge(published(found, ("builder", "amd64")))):
+            for job in plan(found, known).pipeline.jobs:
+                named = [job.image, *(job.variables.get(f"{name.upper()}_IMAGE", "") for name in BASE_IMAGES)]
+                own = [one for one in named if one.startswith(SITE_REGISTRY)]
+                assert all("@sha256:" in one or "@$" in one for one in own), job.name
+
+
+def test_what_is_known_is_named_by_its_digest_everywhere() -> None:
+    found = inputs()
+    built = plan(found, Knowledge(published(found)))
+    builder = image("builder", found)
+    pinned = f"{builder.repository}@sha256:{builder.tag}"
+    process = jobs(built)["process spack pipeline for amd64"]
+    assert process.variables["BUILDER_IMAGE"] == pinned
+    assert "BUILDER_IN_ENVIRONMENTS" not in process.variables
+    environment = built.environments["merged_spack_hdf5_amd64.yaml"]
+    assert environment["spack"]["ci"]["pipeline-gen"][0]["any-job"]["image"]["name"] == pinned
+
+
+def test_only_what_a_trusted_key_signed_is_reused_where_keys_are_known() -> None:
+    found = inputs(spack_definition())
+    answers = published(found)
+    wanted = wanted_images(found)
+
+    def witness(one: PlannedImage, **other: str) -> Witness:
+        subject = f"sha256:{one.tag}"
+        made = Statement(
+            StatementKind.BASE_IMAGE, subject, one.repository, "amd64", one.fingerprint, "refs/heads/main", True
+        )
+        return Witness(replace(made, **other))  # type: ignore[arg-type]
+
+    good = {f"{one.repository}@sha256:{one.tag}": witness(one) for one in wanted}
+    assert set(Knowledge(answers).candidates(one.wanted for one in wanted)) == set(good)
+    proven = base_decisions(plan(found, Knowledge(answers, proofs=Proofs(good))))
+    assert {(one.action, one.reason) for one in proven.values()} == {
+        (Action.REUSE, "published and up to date, and signed")
+    }
+    forged = {name: Witness(None, "is signed by a key that is not the site's") for name in good}
+    for proofs, said in (
+        (Proofs(), "what is published is not signed"),
+        (Proofs(forged), "what is published is signed by a key that is not the site's"),
+        (
+            Proofs({f"{one.repository}@sha256:{one.tag}": witness(one, fingerprint="0" * 64) for one in wanted}),
+            f"what is published is signed as another fingerprint: {'0' * 64}",
+        ),
+    ):
+        decisions = base_decisions(plan(found, Knowledge(answers, proofs=proofs)))
+        assert {(one.action, one.reason) for one in decisions.values()} == {(Action.BUILD, said)}
+
+
+def test_without_a_key_the_plan_says_that_nothing_is_proven() -> None:
+    found = inputs()
+    why = "SPACK_DEPLOYMENT_KEY_PUBLIC is not set, so no signature can be verified"
+    decisions = base_decisions(plan(found, Knowledge(published(found), proofs=Proofs(why_none=why))))
+    assert {(one.action, one.reason) for one in decisions.values()} == {
+        (Action.REUSE, f"published and up to date; not proven: {why}")
+    }
+
+
+def test_branches_take_what_the_default_branch_has_and_it_never_reads_theirs() -> None:
+    ours, theirs = inputs(), inputs(environment=BRANCH)
+    has = Knowledge(published(ours))
+    for query in (one for image in wanted_images(ours) for one in image.wanted.queries):
+        assert "branches__" not in query.reference
+    built = plan(theirs, has)
+    assert {one.action for one in base_decisions(built).values()} == {Action.REUSE}
+    assert not [one for one in built.decisions if one.subject is Subject.IMAGE_INDEX]
+    assert (
+        jobs(built)["process spack pipeline for amd64"]
+        .variables["BUILDER_IMAGE"]
+        .startswith(f"{image('builder', ours).repository}@sha256:")
+    )
+    made = published(theirs)
+    for query in published(ours):
+        made[query] = None
+    assert {one.action for one in base_decisions(plan(theirs, Knowledge(made))).values()} == {Action.REUSE}
+    assert {one.action for one in base_decisions(plan(ours, Knowledge(made))).values()} == {Action.BUILD}
+
+
+def test_what_a_run_with_the_key_builds_is_signed_before_it_gets_the_moving_tag() -> None:
+    found = replace(inputs(), signs=True)
+    built = jobs(plan(found, Knowledge(published(found, ("builder", "arm64")))))
+    signing = built["sign builder for arm64"]
+    builder = image("builder", found, "arm64")
+    assert signing.variables["IMAGE"] == f"{builder.repository}@$BUILDER_ARM64_DIGEST"
+    assert signing.variables["FINGERPRINT"] == builder.fingerprint
+    assert signing.needs == (Need("build builder for arm64"),)
+    assert Need("sign builder for arm64", artifacts=False) in built["create multiarch for builder"].needs
+    assert [name for name in built if name.startswith("sign ")] == [signing.name]
 
 
 def test_only_architectures_with_containers_get_images() -> None:
@@ -205,7 +323,7 @@ def test_an_architecture_with_imported_images_alone_needs_no_spack() -> None:
     built = plan(inputs(imported_definition(), spack_definition(architecture="arm64")), UNKNOWN)
     here = [name for name in jobs(built) if name.endswith("amd64")]
     assert here == ["build singularitah for amd64", "generate spacktainer jobs for amd64"]
-    assert jobs(built)["generate spacktainer jobs for amd64"].needs == ()
+    assert jobs(built)["generate spacktainer jobs for amd64"].needs == (Need("build singularitah for amd64"),)
 
 
 def test_several_architectures_are_joined_from_digests() -> None:
@@ -299,7 +417,7 @@ def test_no_job_needs_more_than_gitlab_allows(count: int) -> None:
     assert check(built.pipeline.document(), Limits(), depth=1).findings == ()
 
 
-@given(st.integers(1, 40), st.integers(3, 5))
+@given(st.integers(1, 40), st.integers(5, 7))
 def test_every_environment_reaches_the_jobs_after_it_through_any_number_of_collectors(count: int, most: int) -> None:
     text = SITE + f"gitlab: {{limits: {{max_needs: {most}}}}}\n"
     found = inputs(*(spack_definition(f"c{number}") for number in range(count)), text=text)

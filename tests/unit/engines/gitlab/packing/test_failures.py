@@ -13,7 +13,7 @@ from tests.strategies import graphs
 from tests.unit.engines.gitlab.packing.packed import hashed, packed
 
 
-@given(graphs(most=20), st.integers(1, 12), st.integers(3, 6), st.data())
+@given(graphs(most=20), st.integers(1, 12), st.integers(5, 8), st.data())
 def test_exactly_the_dependents_of_what_failed_are_not_built(
     edges: Edges, max_jobs: int, max_needs: int, data: st.DataObject
 ) -> None:

@@ -74,7 +74,7 @@ def _inside(result: Packed, file: PackedFile) -> dict[str, frozenset[str]]:
 
 
 @example({f"n{one:02}": frozenset(f"n{other:02}" for other in range(one)) for one in range(12)}, 1, 3)
-@given(graphs(most=20), st.integers(1, 8), st.integers(3, 6))
+@given(graphs(most=20), st.integers(1, 8), st.integers(5, 8))
 def test_every_package_once_in_order_within_all_limits(edges: Edges, max_jobs: int, max_needs: int) -> None:
     text = SITE + f"gitlab: {{limits: {{max_needs: {max_needs}}}}}\n"
     _, result = packed([generated("x", edges)], text=text, max_jobs=max_jobs)

@@ -1,0 +1,158 @@
+"""Images in registries: tags, copies, signatures, and what is proven of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foundation.doors.files import read_file
+from foundation.errors import Fault, InvalidInputError, NotReadyError, RefusedError
+from foundation.registries.reference import DOCKER_HUB, parse_reference
+from job_creator.images.knowledge import Knowledge, WantedImage, registry_of
+from job_creator.provenance.proofs import Proofs
+from job_creator.provenance.signing import private_key, public_key
+from job_creator.provenance.statements import Statement, StatementKind
+from job_creator.site.registries import Registry
+from job_creator.site.run import Context
+from job_creator.site.site import Site
+
+if TYPE_CHECKING:
+    from foundation.registries.images import RegistryClient
+
+logger = logging.getLogger(__name__)
+
+
+def with_proofs(
+    knowledge: Knowledge,
+    wanted: Iterable[WantedImage],
+    client: RegistryClient,
+    site: Site,
+    environment: Mapping[str, str],
+) -> Knowledge:
+    """What is known of images, with what is proven of those that would do. Raises `CouldNotAskError`."""
+    from job_creator.provenance.registry import read_proofs
+
+    keys = public_key(site.signing, environment)
+    if keys is None:
+        why = f"{site.signing.public_key_variable} is not set, so no signature can be verified"
+        return replace(knowledge, proofs=Proofs(why_none=why))
+    return replace(knowledge, proofs=read_proofs(client, knowledge.candidates(wanted), keys))
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """What the command was asked to sign."""
+
+    image: str
+    """By its digest."""
+    kind: str
+    architecture: str
+    fingerprint: str
+    lock_sha256: str = ""
+
+
+def sign_image(site: Site, environment: Mapping[str, str], asked: SigningRequest) -> Statement:
+    """Sign where an image comes from, and lay the statement beside it.
+
+    Raises `NotReadyError` without a key, `InvalidInputError` for an unknown architecture, `RefusedError` for a merge
+    request, for a key that cannot sign or is not believed, and for an image that says of itself that it was made from
+    something else; `NotThereError` and `CouldNotAskError`.
+    """
+    from foundation.registries.images import RegistryClient
+    from job_creator.provenance.registry import image_to_sign, put_statement
+
+    context = Context.from_environment(environment)
+    if context.is_merge_request:
+        raise RefusedError("signing: what a merge request makes is not signed")
+    key = private_key(site.signing, environment)
+    if key is None:
+        raise NotReadyError(f"{site.signing.private_key_variable} is not set for this job, so nothing can be signed")
+    if asked.architecture not in site.architectures:
+        raise InvalidInputError([Fault("--architecture", 1, 1, f"the site file knows no {asked.architecture!r}")])
+    client = RegistryClient(logins(site, environment))
+    found = image_to_sign(client, asked.image, site.platform(asked.architecture))
+    kind = StatementKind(asked.kind)
+    label = f"{site.registry.label_prefix}.{_FINGERPRINTS[kind]}"
+    if found.labels.get(label) != asked.fingerprint:
+        said = found.labels.get(label, "nothing")
+        raise RefusedError(f"{asked.image}: its label {label} says {said}, not {asked.fingerprint}; it is not signed")
+    reference = parse_reference(asked.image)
+    statement = Statement(
+        kind=kind,
+        subject=found.digest,
+        name=str(replace(reference, digest=None)),
+        architecture=asked.architecture,
+        fingerprint=asked.fingerprint,
+        ref=context.ref,
+        is_default_branch=context.is_default_branch,
+        lock_sha256=asked.lock_sha256,
+        commit=context.commit,
+        pipeline_url=context.pipeline_url,
+        made=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+    )
+    put_statement(client, statement, key, public_key(site.signing, environment))
+    return statement
+
+
+_FINGERPRINTS = {StatementKind.BASE_IMAGE: "fingerprint", StatementKind.CONTAINER_IMAGE: "container_checksum"}
+"""The labels in which images say what they were made from."""
+
+
+def take_image(site: Site, environment: Mapping[str, str], source: str, targets: Collection[str]) -> str:
+    """Let tags point to an image that is named by its digest, which is returned.
+
+    Raises `NotThereError` and `CouldNotAskError`.
+    """
+    from foundation.registries.connections import RegistryConnections
+    from foundation.registries.copies import take_image
+
+    return take_image(RegistryConnections(logins(site, environment)), source, targets)
+
+
+def tag_image(
+    site: Site, environment: Mapping[str, str], image: str, sources: Collection[str], *, skip_missing: bool
+) -> dict[str, str]:
+    """Let a tag point to images of its repository; their digests by architecture.
+
+    Raises `NotThereError` and `CouldNotAskError`.
+    """
+    from foundation.registries.images import RegistryClient
+
+    return RegistryClient(logins(site, environment)).put_index(image, sources, skip_missing=skip_missing)
+
+
+def copy_image(site: Site, environment: Mapping[str, str], source: str, target: str, labels: Path) -> str:
+    """Copy an image and add the labels of a file, `name=value` on each line. Returns the digest of the copy.
+
+    Raises `NotThereError`, `CouldNotAskError`, `InvalidInputError` and `FileAccessError`.
+    """
+    from foundation.registries.connections import RegistryConnections
+    from foundation.registries.copies import copy_image
+
+    added: dict[str, str] = {}
+    for number, line in enumerate(read_file(labels).decode().splitlines(), start=1):
+        name, equals, value = line.partition("=")
+        if not name or not equals:
+            raise InvalidInputError([Fault(str(labels), number, 1, f"{line!r} is no label; write 'name=value'")])
+        added[name] = value
+    return copy_image(RegistryConnections(logins(site, environment)), source, target, added)
+
+
+def logins(site: Site, environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """User and password by registry host: of the one that images are pushed to, and of Docker Hub."""
+    own = registry_of(site, Context.from_environment(environment))
+    found = {} if own.startswith("$") else credentials(site.registry, own, environment)
+    hub = site.publish.dockerhub
+    if hub and environment.get(hub.user_variable) and environment.get(hub.password_variable):
+        found[DOCKER_HUB] = environment[hub.user_variable], environment[hub.password_variable]
+    return found
+
+
+def credentials(registry: Registry, image: str, environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """User and password of the registry that images are pushed to, by its host, where the site's variables are set."""
+    user, password = environment.get(registry.user_variable), environment.get(registry.password_variable)
+    return {parse_reference(image).registry: (user, password)} if user and password else {}
