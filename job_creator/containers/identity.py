@@ -31,7 +31,6 @@ from job_creator.site.run import Context
 
 RECIPE_VERSION: Final = "3"
 """To be raised whenever the jobs of containers make something else from the same inputs."""
-
 UNPACKED_IMAGE: Final = "image"
 """The folder beside a SIF's definition file in which the image is that the file starts from."""
 

@@ -22,12 +22,21 @@ from click.testing import Result
 from foundation.errors import ExitCode
 from foundation.registries.artifacts import put_annotations, read_annotations
 from foundation.registries.connections import RegistryConnections
+from foundation.registries.images import RegistryClient
+from foundation.registries.published import Query
 from foundation.yaml_io import parse
 from job_creator.engines.gitlab.objects import expand
 from job_creator.provenance.namespaces import statement_reference
 from job_creator.provenance.registry import ARTIFACT_TYPE
 from tests.commands import jc
-from tests.integration.registry_server import GROUP, Registry, TokenService, push_image, run_registry
+from tests.integration.registry_server import (
+    GROUP,
+    Registry,
+    TokenService,
+    delete_manifest,
+    push_image,
+    run_registry,
+)
 from tests.integration.signing_keys import KeyPair, key_pair
 from tests.samples import BRANCH, DEFAULT_BRANCH, MERGE_REQUEST, SITE, write_repository
 
@@ -304,3 +313,42 @@ def _signed_in_the_past(home: Path, keys: KeyPair, where: str, digest: str, fing
     done = subprocess.run([*gpg, "--armor", "--detach-sign"], input=statement, check=True, capture_output=True)
     subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True, capture_output=True)
     return {_STATEMENT: statement.decode(), _SIGNATURE: done.stdout.decode()}
+
+
+def test_an_older_image_that_was_signed_can_come_back(repository: Repository) -> None:
+    """What the docs say that is not protected: both were made from the same, and both were signed."""
+    fingerprints = repository.fingerprints()
+    for marker in ("old", "new"):
+        for name, (where, digest) in repository.forge(marker=marker).items():
+            assert repository.sign(f"{where}@{digest}", fingerprints[name]).exit_code == 0
+    repository.forge(marker="old")
+    assert {action for action, _ in repository.decisions().values()} == {"reuse"}
+
+
+def test_what_was_removed_is_built_again(repository: Repository) -> None:
+    images, fingerprints = repository.forge(), repository.fingerprints()
+    for name, (where, digest) in images.items():
+        assert repository.sign(f"{where}@{digest}", fingerprints[name]).exit_code == 0
+    where, digest = images["builder"]
+    delete_manifest(repository.registry, where.partition("/")[2], digest)
+    put_annotations(repository.connections(), statement_reference(*images["runtime"]), ARTIFACT_TYPE, {})
+    found = repository.decisions()
+    assert found["builder"][0] == "build"
+    assert found["runtime"] == ("build", "what is published is not signed")
+    assert found["singularitah"][0] == "reuse"
+
+
+def test_tags_that_people_pull_lead_to_what_was_pushed_last(repository: Repository) -> None:
+    """Jobs do not follow them."""
+    images, fingerprints = repository.forge(marker="good"), repository.fingerprints()
+    for name, (where, digest) in images.items():
+        assert repository.sign(f"{where}@{digest}", fingerprints[name]).exit_code == 0
+    where, digest = images["builder"]
+    evil = push_image(repository.registry, where.partition("/")[2], "latest", "amd64", {})
+    query = Query(f"{where}:latest", "amd64")
+    (found,) = RegistryClient(repository.registry.credentials).look_up([query]).values()
+    assert found is not None
+    assert found.digest == evil
+    jobs = repository.jobs()
+    assert jobs["process spack pipeline for amd64"]["variables"]["BUILDER_IMAGE"] == f"{where}@{digest}"
+    assert "tag builder" in jobs

@@ -50,6 +50,7 @@ CREATE = "create hdf5 sif file for amd64"
 TAG = "create multiarch for hdf5"
 HUB = "publish hdf5 on Docker Hub from amd64"
 SIGN = "sign hdf5 sif file for amd64"
+SIGN_IMAGE = "sign hdf5 for amd64"
 INSTALL = "download hdf5 SIF to alps"
 
 
@@ -124,10 +125,11 @@ def test_a_sif_file_of_another_image_is_made_anew() -> None:
 def test_where_there_are_keys_another_job_signs_and_what_is_not_proven_does_not_count() -> None:
     found = with_keys(wanted(container()))
     built = planned(found, without(found, found.containers[0].reference), proven(found))
-    assert job_names(built) == [BUILD, CREATE, SIGN, INSTALL, TAG, HUB]
+    assert job_names(built) == [BUILD, SIGN_IMAGE, CREATE, SIGN, INSTALL, TAG, HUB]
     assert needs(built, SIGN) == [BUILD, CREATE]
+    assert needs(built, SIGN_IMAGE) == [BUILD]
     assert needs(built, INSTALL) == [SIGN]
-    assert needs(built, TAG) == [BUILD, CREATE, SIGN]
+    assert needs(built, TAG) == [BUILD, CREATE, SIGN, SIGN_IMAGE]
     assert not any("PRIVATE" in "".join(one.script) for one in built.pipeline.jobs if one.name != SIGN)
     assert "--unproven refuse" in job(built, INSTALL).script[-1]
     assert reasons(planned(found, publications=proven(found)))["SIF file"] == "published and up to date"
