@@ -53,7 +53,7 @@ def sentences() -> list[str]:
 
 
 @cache
-def tests_in(module: str) -> set[str]:
+def functions_in(module: str) -> set[str]:
     tree = ast.parse((REPOSITORY / module).read_text())
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
@@ -67,4 +67,4 @@ def test_every_sentence_has_its_tests_and_none_is_left_over() -> None:
 @pytest.mark.parametrize("test", sorted({test for tests in HELD_BY.values() for test in tests}))
 def test_the_tests_are_there(test: str) -> None:
     module, _, name = test.partition("::")
-    assert name in tests_in(module)
+    assert name in functions_in(module)

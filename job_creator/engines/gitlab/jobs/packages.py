@@ -14,6 +14,7 @@ from job_creator.builds.durations import Durations
 from job_creator.builds.steps import Demand, Demands, Step
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE, Generated
+from job_creator.engines.gitlab.jobs.package_images import package_image
 from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.jobs.retries import USUAL_RETRY, retry
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob, resource_group
@@ -112,7 +113,8 @@ def package_job(step: Step, name: str, origin: Generated, needs: Sequence[str], 
         {
             "stage": STAGE_BUILD,
             "rules": [{"when": "on_success"}],
-            "image": _image(written.get("image"), place),
+            "image": package_image(
+                written.get("image"), place),
             "tags": _tags(written, place, settings.runner_tags),
             **_told(_scripts({**written, "script": list(step.command)}, place)),
             **_other_keywords(written),
@@ -182,7 +184,14 @@ def service_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[R
                 **_scripts(keywords, place),
                 "stage": STAGE_SERVICES,
                 "variables": {**container.variables, **(keywords.get("variables") or {})},
-                **({"image": _image(keywords["image"], place)} if keywords.get("image") else {}),
+                **(
+                    {
+                        "image": package_image(
+                            keywords["image"], place)
+                    }
+                    if keywords.get("image")
+                    else {}
+                ),
             }
     return tuple(RawJob(name, f"service {index}", prepared[name]) for index, name in enumerate(sorted(prepared)))
 
@@ -202,7 +211,8 @@ def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: Package
 def _of_spack(mirror: str, source: Mapping[str, Any], place: PackagePlace) -> dict[str, Any]:
     return {
         **{key: lines for key, lines in _scripts(source, place).items() if key != "script"},
-        "image": _image(source.get("image"), place),
+        "image": package_image(
+            source.get("image"), place),
         "tags": _tags(source, place),
         "script": [render("update_index.sh.j2", mirror=mirror)],
         "variables": _index_variables(place),
@@ -249,7 +259,8 @@ def _job_at_mirror(name: str, mirror: str, keywords: Mapping[str, Any], place: P
         "index",
         {
             "stage": STAGE_INDEX,
-            "image": _image(None, place),
+            "image": package_image(
+                None, place),
             "tags": list(place.architecture.tags("packages")),
             "before_script": [setup],
             "variables": _index_variables(place),
@@ -323,13 +334,6 @@ def _other_keywords(written: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in written.items() if name not in _OURS}
 
 
-def _image(written: Any, place: PackagePlace) -> dict[str, Any]:
-    """A string or a mapping, with the site's pull policy; the builder image where Spack named none."""
-    image = dict(written) if isinstance(written, Mapping) else {"name": written} if written else {}
-    if place.builder_in_environments and image.get("name") == place.builder_in_environments:
-        image["name"] = place.setting.builder
-    policy = place.site.gitlab.pull_policy
-    return {"name": place.setting.builder, "entrypoint": [""], **image, **({"pull_policy": policy} if policy else {})}
 
 
 def _scripts(keywords: Mapping[str, Any], place: PackagePlace) -> dict[str, Any]:
