@@ -113,8 +113,7 @@ def package_job(step: Step, name: str, origin: Generated, needs: Sequence[str], 
         {
             "stage": STAGE_BUILD,
             "rules": [{"when": "on_success"}],
-            "image": package_image(
-                written.get("image"), place),
+            "image": package_image(written.get("image"), place),
             "tags": _tags(written, place, settings.runner_tags),
             **_told(_scripts({**written, "script": list(step.command)}, place)),
             **_other_keywords(written),
@@ -184,14 +183,7 @@ def service_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[R
                 **_scripts(keywords, place),
                 "stage": STAGE_SERVICES,
                 "variables": {**container.variables, **(keywords.get("variables") or {})},
-                **(
-                    {
-                        "image": package_image(
-                            keywords["image"], place)
-                    }
-                    if keywords.get("image")
-                    else {}
-                ),
+                **({"image": package_image(keywords["image"], place)} if keywords.get("image") else {}),
             }
     return tuple(RawJob(name, f"service {index}", prepared[name]) for index, name in enumerate(sorted(prepared)))
 
@@ -211,8 +203,7 @@ def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: Package
 def _of_spack(mirror: str, source: Mapping[str, Any], place: PackagePlace) -> dict[str, Any]:
     return {
         **{key: lines for key, lines in _scripts(source, place).items() if key != "script"},
-        "image": package_image(
-            source.get("image"), place),
+        "image": package_image(source.get("image"), place),
         "tags": _tags(source, place),
         "script": [render("update_index.sh.j2", mirror=mirror)],
         "variables": _index_variables(place),
@@ -259,8 +250,7 @@ def _job_at_mirror(name: str, mirror: str, keywords: Mapping[str, Any], place: P
         "index",
         {
             "stage": STAGE_INDEX,
-            "image": package_image(
-                None, place),
+            "image": package_image(None, place),
             "tags": list(place.architecture.tags("packages")),
             "before_script": [setup],
             "variables": _index_variables(place),
@@ -332,8 +322,6 @@ def _variables_of_environment(written: Mapping[str, Any], place: PackagePlace) -
 
 def _other_keywords(written: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in written.items() if name not in _OURS}
-
-
 
 
 def _scripts(keywords: Mapping[str, Any], place: PackagePlace) -> dict[str, Any]:
