@@ -333,6 +333,7 @@ def test_all_jobs_of_both_containers_succeed(done: dict[str, Done]) -> None:
         for name in ("app", "wrapped")
         for prefix, suffix in (
             ("build", "container for amd64"),
+            ("sign", "for amd64"),
             ("create", "sif file for amd64"),
             ("sign", "sif file for amd64"),
             ("tag", ""),
