@@ -7,6 +7,7 @@ import json
 import random
 import re
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,16 +20,18 @@ from foundation.errors import CouldNotAskError, ExitCode, NotThereError, Refused
 from foundation.stores import s3_parts
 from foundation.stores.bucket import S3Store
 from foundation.stores.s3_client import parse_s3_url, s3_client
-from foundation.stores.store import ChangedError, read_all
+from foundation.stores.store import ChangedError, Store, read_all
 from job_creator.mirrors.filling.destinations import BucketDestination
 from spackitor import commands
 from spackitor.__main__ import main
 from spackitor.commands import CleanRules, RunOptions
+from spackitor.inventory.roots import RootSet
+from spackitor.removal.indexes import make_indexes_fit
 from spackitor.survey.survey import survey
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
 from tests.integration.published import PART
 from tests.integration.s3_server import Answer, failing_proxy, new_bucket
-from tests.unit.spackitor.mirrors import LAYOUTS, LayoutName, Made, MadeMirror, dag_hash
+from tests.unit.spackitor.mirrors import LAYOUTS, LayoutName, Made, MadeMirror, WatchedStore, dag_hash
 
 TREE = (
     Made("app", ["lib"], age=100),
@@ -38,6 +41,7 @@ TREE = (
     Made("old", ["oldlib"], age=50),
     Made("oldlib", age=60),
 )
+LATE = Made("late", ["base"])
 NEW = {dag_hash(name) for name in ("new", "base")}
 
 
@@ -337,6 +341,84 @@ def test_time_is_the_servers(bucket: Bucket) -> None:
     store = bucket.store()
     store.folders()
     assert abs(store.now() - time.time()) < 5
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("other", ["push", "clean"])
+def test_somebody_else_writes_between_two_effects(
+    s3_environment: str, tmp_path: Path, layout: LayoutName, other: str
+) -> None:
+    """A push with `update-index`, or another clean, comes in between: nothing that is in use goes, no index lies."""
+    folder = MadeMirror(tmp_path / "made", layout, TREE, now=time.time()).root
+    late = MadeMirror(tmp_path / "late", layout, (*TREE, LATE), now=time.time()).root
+    pushed = [path for path in late.rglob("*") if path.is_file() and not (folder / path.relative_to(late)).exists()]
+    pushed = [path for path in pushed if "index" not in path.name]
+    effects = len(_cleaned(_filled(s3_environment, folder), _no, 0).effects)
+    for number in (1, effects // 2):
+        bucket = _filled(s3_environment, folder)
+
+        def interfere(bucket: Bucket = bucket) -> None:
+            if other == "clean":
+                _clean(bucket.store())
+                return
+            for path in sorted(pushed, key=lambda one: "blobs" not in one.parts):
+                key = f"pre/{path.relative_to(late).as_posix()}"
+                bucket.client.put_object(Bucket=bucket.name, Key=key, Body=path.read_bytes())
+            make_indexes_fit(bucket.store(), anew=True)
+
+        _cleaned(bucket, interfere, number)
+        _clean(bucket.store())
+        _require_right(bucket, NEW | ({dag_hash("late")} if other == "push" else set()))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_two_cleans_at_the_same_time(s3_environment: str, tmp_path: Path, layout: LayoutName) -> None:
+    bucket = _filled(s3_environment, MadeMirror(tmp_path / "made", layout, TREE, now=time.time()).root)
+    with ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(_clean, bucket.store()) for _ in range(2)]
+        for one in done:
+            one.exception()  # either may give up where the other keeps writing; nothing may break
+    _clean(bucket.store())
+    _require_right(bucket, NEW)
+    assert spackitor(bucket, "restore").exit_code == 0
+    _require_right(bucket, {dag_hash(spec.name) for spec in TREE})
+
+
+def _filled(url: str, folder: Path) -> Bucket:
+    bucket = Bucket(url)
+    bucket.fill(folder)
+    return bucket
+
+
+def _clean(store: Store) -> None:
+    options = RunOptions(max_delete=100)
+    commands.clean(store, (RootSet("r", (dag_hash("new"),)),), CleanRules(max_age=30), options, lambda _: None, _no)
+
+
+def _no(*_: object) -> None:
+    """Progress that nobody looks at."""
+
+
+def _cleaned(bucket: Bucket, act: Callable[[], None], number: int) -> WatchedStore:
+    """Clean, and act before the effect of this number."""
+    store = WatchedStore(bucket.store())
+
+    def before(_what: str, _key: str) -> None:
+        if len(store.effects) == number and not acted:
+            acted.append(True)
+            act()
+
+    acted: list[bool] = []
+    store.before = before
+    _clean(store)
+    return store
+
+
+def _require_right(bucket: Bucket, expected: set[str]) -> None:
+    """What is in use is usable and listed, and what is listed is usable."""
+    inventory = survey(bucket.store()).inventory
+    assert inventory.usable == expected
+    assert list(bucket.listed().values()) == [expected]
 
 
 def test_roots_in_a_bucket(mirror: Bucket, tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from foundation.registries.changes import ChangeableRepository
 from foundation.registries.mirror_store import RegistryStore
 from foundation.spack.index import Index
 from foundation.stores.folder import FileSystemStore
+from spackitor.__main__ import main
 from spackitor.commands import CleanRules
 from spackitor.inventory.roots import RootSet
 from spackitor.removal.indexes import add_what_is_new, make_indexes_fit, write_indexes
@@ -162,6 +164,32 @@ def test_what_is_pushed_comes_into_the_index_as_spack_would_write_it(
     assert ours.index is not None
     assert theirs.index is not None
     assert json.loads(ours.index.text) == json.loads(theirs.index.text)
+
+
+def test_spack_installs_after_what_was_pushed_came_into_the_index_and_a_view(
+    root: Path, layout: LayoutName, tmp_path: Path
+) -> None:
+    """A Spack that knows no views reads the main index beside them."""
+    if layout == "v2":
+        pytest.skip("this layout has no views")
+    mirror = recorded(layout, tmp_path / "mirror", now=time.time())
+    store = FileSystemStore(mirror)
+    repository = recipes(mirror, tmp_path / "recipes")
+    (file,) = survey(store).inventory.indexes
+    assert file.index is not None
+    wanted = hash_of(store, "app-y")
+    lock = environment(tmp_path / "environment", file.index, wanted) / "spack.lock"
+    write_indexes(store, survey(store).inventory, {hash_of(store, "liba")})
+    done = CliRunner().invoke(main, ["index", str(mirror), "--view", "prod", "-e", str(lock)], obj={})
+    assert done.exit_code == 0, done.output
+    inventory = survey(store).inventory
+    assert {inventory.specs[hash_].name for hash_ in inventory.views["prod"]} == KEPT
+    spack = Spack(root, tmp_path / "home", mirror, repository)
+    assert spack.listed() == {inventory.specs[hash_].name for hash_ in inventory.usable}
+    spack("install", "--cache-only", "--no-check-signature", f"/{wanted}")
+    assert set(re.findall(r"^([a-z][a-z0-9-]*)@", spack("find", "--format", "{name}@{version}"), re.MULTILINE)) == KEPT
+    spack("buildcache", "update-index", f"file://{mirror}")
+    assert set(survey(store).inventory.views) == {"prod"}
 
 
 def test_spack_reads_an_index_of_specs_from_before(root: Path, layout: LayoutName, tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +134,29 @@ def test_a_killed_run_is_repeated(tmp_path: Path, outside: Path, monkeypatch: py
     assert delete(measure(tree)).failed == {}
     assert not tree.exists()
     assert (outside / "precious").exists()
+
+
+def test_a_command_that_is_killed_is_repeated(tmp_path: Path, outside: Path) -> None:
+    """For real, and some time after it began to delete; what is left goes the next time."""
+    tree = grown(tmp_path / "tree", wide=9)
+    (tree / "d1" / "away").symlink_to(outside)
+    command = [sys.executable, "-m", "spackitor", "delete-tree", str(tree), "--workers", "2"]
+    for _ in range(3):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            before = measure(tree).files
+            end = time.monotonic() + 30
+            while process.poll() is None and measure(tree).files == before and time.monotonic() < end:
+                time.sleep(0.001)
+            process.kill()
+        if not tree.exists():
+            break
+        again = CliRunner().invoke(main, ["delete-tree", str(tree), "--dry-run"])
+        assert (again.exit_code, tree.exists()) == (ExitCode.OK, True)
+    for _ in range(2):
+        done = CliRunner().invoke(main, ["delete-tree", str(tree), "--may-be-missing"])
+        assert done.exit_code == ExitCode.OK, done.output
+    assert not tree.exists()
+    assert (outside / "precious").read_text() == "yes"
 
 
 def test_what_cannot_be_deleted_is_told_and_the_rest_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

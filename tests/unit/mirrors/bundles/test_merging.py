@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import time
 from pathlib import Path
@@ -94,6 +95,43 @@ def test_an_older_bundle_takes_nothing_back(tmp_path: Path, layout: LayoutName) 
     plan = import_(tmp_path / "january", arrived)
     assert (plan.files, plan.merges) == ((), ())
     assert content(arrived) == content(root)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("seed", range(2))
+def test_chains_of_several_mirrors_in_any_order(tmp_path: Path, layout: LayoutName, seed: int) -> None:
+    """Each bundle comes when chance wants it, some twice, and none takes away what another brought."""
+    chance = random.Random(seed)
+    every = (Made("app", ["lib"]), Made("lib", ["base"]), Made("base"), Made("tool", ["base"]), Made("more", ["tool"]))
+    bundles: list[Path] = []
+    for number in range(2):
+        specs: tuple[Made, ...] = ()
+        for step in range(3):
+            new = chance.sample(every, 2)
+            specs = tuple(one for one in every if one in (*specs, *new, every[1], every[2], every[3]))
+            root = mirror(tmp_path / f"sent{number}", layout, specs, tuple(one.name for one in chance.sample(specs, 2)))
+            bundles.append(tmp_path / f"bundle{number}{step}")
+            export(root, bundles[-1], since=bundles[-2] if step else None)
+    arrived, seen, done = tmp_path / "arrived", set[str](), set[Path]()
+    while len(done) < len(bundles):
+        bundle = chance.choice(bundles)
+        try:
+            import_(bundle, arrived)
+        except NotReadyError:
+            continue
+        done.add(bundle)
+        require_consistent(arrived)
+        inventory = survey(FileSystemStore(arrived)).inventory
+        there = {inventory.specs[hash_].name for hash_ in inventory.usable}
+        assert seen <= there
+        seen = there
+        main = [found for key, found in names(arrived).items() if "prod" not in key]
+        assert main == [there], "everything that is there is listed"
+    assert needed(arrived) == seen
+    before = names(arrived)
+    for bundle in chance.sample(bundles, len(bundles)):
+        import_(bundle, arrived)
+    assert names(arrived) == before
 
 
 def test_what_a_later_bundle_brought_stays_as_it_brought_it(tmp_path: Path) -> None:
