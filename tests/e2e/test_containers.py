@@ -148,6 +148,21 @@ COPY spack /usr/local/bin/spack
 RUN mkdir /opt/binaries && touch /opt/binaries/{BINARY}
 """
 
+RUNTIME = """\
+FROM localhost/runtime
+COPY apt-get /usr/local/bin/apt-get
+ENV APP_HOME=/of/the/runtime/image OTHER=kept
+"""
+APT = '#!/bin/sh\necho "$DEBIAN_FRONTEND: $*" >> /etc/asked-of-apt\n'
+"""Writes down what it is asked for: there are no packages of the distribution where tests run."""
+ASKED: Mapping[str, Any] = {
+    **ENVIRONMENT,
+    "specs": ["app@1.2"],
+    "repos": {"own": "$CI_PROJECT_DIR/recipes/own"},
+    "view": {"default": {"root": "/opt/view"}, "more": {"root": "/opt/more-tools", "select": ["app"]}},
+    "container": {"labels": {"org.example.asked": "for 'this'"}, "os_packages": {"final": ["libgomp1", "libnuma1"]}},
+}
+
 
 @dataclass(frozen=True)
 class Site:
@@ -255,7 +270,9 @@ def _push_base_images(folder: Path, registry: Registry, shared: Path) -> str:
     (context / "spack").chmod(0o755)
     (context / "Dockerfile").write_text(STAND_IN)
     buildah("build", "--quiet", "--pull-never", "--tag", "localhost/builder", context)
-    (context / "Dockerfile").write_text("FROM localhost/runtime\nENV APP_HOME=/of/the/runtime/image OTHER=kept\n")
+    (context / "apt-get").write_text(APT)
+    (context / "apt-get").chmod(0o755)
+    (context / "Dockerfile").write_text(RUNTIME)
     buildah("build", "--quiet", "--pull-never", "--tag", "localhost/runtime-with-variables", context)
     (context / "spy.sh").write_text(SPY.format(checkout=folder / "checkout", machine=folder / "machine"))
     (context / "Dockerfile").write_text(UPSTREAM)
@@ -288,6 +305,7 @@ def _repository(root: Path, values: Mapping[str, Any]) -> Path:
         "container_definitions/amd64/app/spack.yaml": APP,
         "container_definitions/amd64/app/Dockerfile.epilogue": EPILOGUE,
         "container_definitions/amd64/wrapped.def": WRAPPED.format(**values),
+        "recipes/own/repo.yaml": "repo: {namespace: own, api: v2.0}\n",
         "spacktainer/files/app/greeting": "hello",
         "spacktainer/files/app/spy.sh": SPY.format(checkout=root, machine=root.parent / "machine"),
         ".git/config": f"[http]\n\textraHeader = {CHECKOUT_TOKEN}\n",
@@ -296,7 +314,7 @@ def _repository(root: Path, values: Mapping[str, Any]) -> Path:
     for name in ("Dockerfile.j2", "image"):
         source = REPOSITORY / "spacktainer" / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, root / "spacktainer" / name)
-    write_environment(root / "jobs_scratch_dir.amd64" / "app", {**ENVIRONMENT, "specs": ["app@1.2"]}, LOCK)
+    write_environment(root / "jobs_scratch_dir.amd64" / "app", ASKED, LOCK)
     return root
 
 
@@ -417,6 +435,19 @@ def test_the_sif_file_and_its_record_are_signed_where_no_foreign_code_runs(site:
     assert [line.rpartition(", ")[2] for line in listed.stdout.splitlines()] == ["proven", "proven"]
     home = Path(site.environment["HOME"])
     assert not [path for path in home.rglob("*") if path.name in ("pgp-secret", "secring.gpg", "private-keys-v1.d")]
+
+
+def test_what_an_environment_asks_of_its_image_is_in_it(site: Site, done: dict[str, Done]) -> None:
+    """Labels, packages of the distribution, and all views; its recipes were there while it was installed."""
+    image = site.published("containers/app:1.2.3-amd64")
+    assert image is not None
+    assert image.labels["org.example.asked"] == "for 'this'"
+    sif = site.cluster / "app" / "current"
+    assert "noninteractive: install --yes --no-install-recommends libgomp1 libnuma1\n" in site.apptainer(
+        "exec", sif, "cat", "/etc/asked-of-apt"
+    )
+    for view in ("/opt/view", "/opt/more-tools"):
+        assert site.apptainer("exec", sif, f"{view}/bin/{BINARY}").startswith(("app", BINARY))
 
 
 def test_what_spack_sets_wins_over_the_env_of_the_runtime_image(site: Site, done: dict[str, Done]) -> None:

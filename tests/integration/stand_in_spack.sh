@@ -52,6 +52,13 @@ case " $* " in
       ln -s "$store/$hash/bin/$hash" "/opt/._view/content/bin/$hash"
     done
     ln -s /opt/._view/content "$view"
+    if grep -q /opt/more-tools "$environment/spack.yaml"; then
+      # The recipes that the environment names are there.
+      test -f "$(grep -o '/opt/spack-environment/recipes/[a-z/_]*' "$environment/spack.yaml" | head -n 1)/repo.yaml"
+      mkdir /opt/._more-tools
+      cp -a /opt/._view/content /opt/._more-tools/content
+      ln -s /opt/._more-tools/content /opt/more-tools
+    fi
     if [ -e /opt/changes-the-lock ]; then
       echo '{"roots": [], "concrete_specs": {}}' > "$environment/spack.lock"
     fi
