@@ -28,10 +28,11 @@ mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
 for file in hosts resolv.conf; do
-  touch "$root/etc/$file"
+  [ -e "$root/etc/$file" ] || touch "$root/etc/$file"
   mount --bind "/etc/$file" "$root/etc/$file"
 done
-mkdir -p "$root$folder" "$root/tmp/.host"
+mkdir -p "$root/tmp/.host"
+[ -d "$root$folder" ] || mkdir -p "$root$folder"
 mount --rbind "$folder" "$root$folder"
 directory=$PWD
 cd "$root"

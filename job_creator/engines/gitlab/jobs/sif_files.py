@@ -61,6 +61,7 @@ def sif_job(
             **container_variables(container, place, "containers", digest),
             **bucket.credential_variables(),
             "SIF": container.record.file_name,
+            "IS_FOREIGN": "yes" if container.upstream else "no",
             # Apptainer and SingularityCE each have a prefix of their own.
             **{f"{tool}_{name}": value for tool in ("APPTAINER", "SINGULARITY") for name, value in login.items()},
         },
