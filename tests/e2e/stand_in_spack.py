@@ -70,6 +70,8 @@ def main(arguments: Sequence[str]) -> None:
         shutil.rmtree(STORE / "build-tool", ignore_errors=True)
     elif "env view regenerate" in words:
         view()
+    elif words == "gpg list --trusted":
+        sys.stdout.write("pub   rsa4096 2026-01-01 [SC]\n")
     elif words.startswith("python "):
         # What modifications.py says of the environment.
         folder = f"{VIEW}/bin"
