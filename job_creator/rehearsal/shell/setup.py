@@ -94,7 +94,7 @@ def set_up(wishes: Wishes, tell: Tell) -> Iterator[Stage]:
             tell("Spack indexes its recipes, once for all jobs")
             template = load(read_file(checkout / project_files.TEMPLATE_FILE), project_files.TEMPLATE_FILE)
             warm_up(wishes.folder / "warm", template, environment)
-        if wishes.spack_root and shutil.which("gpg"):
+        if shutil.which("gpg"):
             for ring in ("keys", "gnupg"):
                 stack.enter_context(ring_folder(wishes.folder / ring))
         variables = {**_variables(site, wishes.only, api, registry), **_keys(wishes, site)}
@@ -250,20 +250,19 @@ def _variables(site: Site, only: Sequence[str], api: str, registry: RunningRegis
 
 
 def _keys(wishes: Wishes, site: Site) -> dict[str, str]:
-    """A key pair that lasts as long as the rehearsal, for a real Spack to sign with; a made-up one for the stand-in."""
+    """A key pair that lasts as long as the rehearsal, or where gpg is missing and nothing real signs, a made-up key."""
     home = wishes.folder / "keys"
     public, private = home / "public.asc", home / "private.asc"
-    if wishes.spack_root:
+    if shutil.which("gpg"):
         _make_keys(home, public, private)
-    else:
-        write_files(home, {path.name: b"the stand-in signs nothing\n" for path in (public, private)})
-    private.chmod(0o600)
-    return {site.signing.private_key_variable: str(private), site.signing.public_key_variable: str(public)}
+        return {site.signing.private_key_variable: str(private), site.signing.public_key_variable: str(public)}
+    if wishes.spack_root or wishes.with_images:
+        raise NotReadyError("gpg is needed to sign with; install it (Debian, Ubuntu: apt install gnupg)")
+    write_files(home, {private.name: b"the stand-in for Spack signs nothing\n"})
+    return {site.signing.private_key_variable: str(private)}
 
 
 def _make_keys(home: Path, public: Path, private: Path) -> None:
-    if not shutil.which("gpg"):
-        raise NotReadyError("gpg is needed, for Spack to sign packages with; install it")
     gpg = ["gpg", "--homedir", str(home), "--batch", "--yes", "--pinentry-mode", "loopback", "--passphrase", ""]
     try:
         run([*gpg, "--quick-generate-key", "Rehearsal <rehearsal@localhost>", "rsa3072", "sign", "1d"], seconds=120)
@@ -271,3 +270,4 @@ def _make_keys(home: Path, public: Path, private: Path) -> None:
         run([*gpg, "--armor", "--output", str(private), "--export-secret-keys"], seconds=60)
     except ProcessError as error:
         raise NotReadyError(f"cannot make a key to sign with: {error}") from None
+    private.chmod(0o600)
