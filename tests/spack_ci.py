@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from foundation.graph import between
-from job_creator.engines.gitlab.generated import Generated, read_generated
+from job_creator.engines.gitlab.generated import SPACK_RETRIES, Generated, read_generated
 from tests.samples import REPOSITORY
 
 RECORDINGS = REPOSITORY / "tests" / "data" / "spack_ci"
@@ -85,7 +85,7 @@ def _shared(container: str) -> dict[str, Any]:
         "script": [f"spack env activate {folder}", "spack ci rebuild"],
         "tags": ["big"],
         "artifacts": {"when": "always", "paths": [f"{folder}/logs"]},
-        "retry": {"max": 2, "when": ["script_failure", "api_failure"]},
+        "retry": {"max": 2, "when": list(SPACK_RETRIES)},
         "origin": {"job": f"generate build cache population job for {container} for amd64", "pipeline": "4711"},
     }
 

@@ -148,9 +148,11 @@ print(open({str(folder / "answer")!r}).read())
 def _sourced(script: Path, environment: Mapping[str, str], times: int, shell: str) -> dict[str, str]:
     """The variables of a shell that had those of `environment` and read the script."""
     command = [shell, "-euc", f". {shlex.quote(str(script))}; " * times + "exec /usr/bin/env -0"]
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+    home = {"HOME": "/home/somebody"}  # without one, the script looks for one
+    done = subprocess.run(command, env={**home, **environment}, check=True, stdout=subprocess.PIPE)
     found = dict(entry.split("=", 1) for entry in done.stdout.decode().split("\0") if entry)
-    return {name: value for name, value in found.items() if name not in ("PWD", "SHLVL", "_", "OLDPWD")}
+    own = {"PWD", "SHLVL", "_", "OLDPWD", *(home.keys() - environment.keys())}
+    return {name: value for name, value in found.items() if name not in own}
 
 
 def _read(folder: Path, records: list[dict[str, Any]], environment: Mapping[str, str]) -> dict[str, str]:

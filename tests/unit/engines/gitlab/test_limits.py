@@ -105,9 +105,9 @@ def test_trigger_jobs_are_refused_below_the_second_level_of_children() -> None:
 
 
 def test_the_limits_come_from_the_site() -> None:
-    document = {**chain(4), "a": {"script": ["x"], "needs": ["j0", "j1", "j2", "j3"]}}
-    assert keywords(document, Limits(max_needs=3)) == ["needs of one job"]
-    assert keywords(document, Limits(max_jobs=4)) == ["jobs"]
+    document = {**chain(6), "a": {"script": ["x"], "needs": [f"j{number}" for number in range(6)]}}
+    assert keywords(document, Limits(max_needs=5)) == ["needs of one job"]
+    assert keywords(document, Limits(max_jobs=6)) == ["jobs"]
     assert keywords(document, Limits(max_yaml_bytes=100)) == ["parsed size (bytes)"]
     assert keywords(document, Limits(max_yaml_depth=2)) == ["YAML depth"]
     long = {"a" * 129: {"script": ["x"]}, "b": {"script": ["x"], "needs": ["a" * 129]}}

@@ -73,7 +73,7 @@ def _inside(result: Packed, file: PackedFile) -> dict[str, frozenset[str]]:
     return {built[name]: frozenset(built[one] for one in full[name] if one in built) for name in jobs if name in built}
 
 
-@example({f"n{one:02}": frozenset(f"n{other:02}" for other in range(one)) for one in range(12)}, 1, 3)
+@example({f"n{one:02}": frozenset(f"n{other:02}" for other in range(one)) for one in range(12)}, 1, 5)
 @given(graphs(most=20), st.integers(1, 8), st.integers(5, 8))
 def test_every_package_once_in_order_within_all_limits(edges: Edges, max_jobs: int, max_needs: int) -> None:
     text = SITE + f"gitlab: {{limits: {{max_needs: {max_needs}}}}}\n"
