@@ -76,7 +76,7 @@ spacktainer:
 DEFINITIONS = {
     "container_definitions/amd64/compress.yaml": COMPRESS,
     "container_definitions/arm64/compress.yaml": COMPRESS,
-    "container_definitions/amd64/other.yaml": "spack: {specs: [c-blosc]}\n",
+    "container_definitions/amd64/other.yaml": "spack: {specs: [c-blosc, python]}\n",
     "container_definitions/arm64/other.yaml": "spack: {specs: [expat]}\n",
 }
 

@@ -31,7 +31,12 @@ _KEPT: Final = (
 _REFERENCE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _UNSAFE: Final = re.compile(r"[^\w-]+", re.ASCII)
 SIF_TOOLS: Final = ("singularity", "apptainer", "jc publish-sif", "jc install-sif")
-IMAGE_TOOLS: Final = ("buildah", "skopeo", "jc tag-image", "jc copy-image", *SIF_TOOLS)
+IMAGE_TOOLS: Final = (
+    "buildah",
+    "skopeo",
+    *(f"jc {verb}-image" for verb in ("copy", "sign", "tag", "take")),
+    *SIF_TOOLS,
+)
 """What scripts call to build, convert and move images."""
 _CALL: Final = re.compile(rf"(?<![\w/-])({'|'.join(map(re.escape, IMAGE_TOOLS))})\s")
 _REPORTS: Final = ".gitlab-ci-reports"
