@@ -60,7 +60,7 @@ class _Clusters:
         self.nodes = {index: [name] for index, name in enumerate(order)}
         self.weight = {index: graph.weights[name] for index, name in enumerate(order)}
         usual = sum(graph.seconds.values()) / len(order)
-        self.cost = {index: 1 + trust * graph.seconds[name] / usual for index, name in enumerate(order)}
+        self.share = {index: 1 + trust * graph.seconds[name] / usual for index, name in enumerate(order)}
         self.below = {number[name]: {number[other] for other in graph.edges[name]} for name in order}
         self.above: dict[int, set[int]] = {index: set() for index in self.below}
         for index, others in self.below.items():
@@ -135,16 +135,17 @@ class _Clusters:
     ) -> float:
         """How many pairs of packages wait for each other when the two are one, and did not before."""
         one, other = pair
-        own = self.cost[one], self.cost[other]
-        least = [self._count(found - {one, other}) for found in before]
-        most = [self._count(found - {one, other}) for found in after]
-        all_before = self._count((before[0] | before[1]) - {one, other})
-        all_after = self._count((after[0] | after[1]) - {one, other})
-        inner = sum(own) * (all_before + all_after) - sum(n * (b + a) for n, b, a in zip(own, least, most, strict=True))
-        return inner + sum((all_before - b) * a for b, a in zip(least, most, strict=True))
+        own = self.share[one], self.share[other]
+        befores = [self._sum(found - {one, other}) for found in before]
+        afters = [self._sum(found - {one, other}) for found in after]
+        all_before = self._sum((before[0] | before[1]) - {one, other})
+        all_after = self._sum((after[0] | after[1]) - {one, other})
+        sides = list(zip(own, befores, afters, strict=True))
+        through = sum((all_before - first) * last for _, first, last in sides)
+        return through + sum(mine * (all_before + all_after - first - last) for mine, first, last in sides)
 
-    def _count(self, parts: Iterable[int]) -> float:
-        return sum(map(self.cost.__getitem__, parts))
+    def _sum(self, parts: Iterable[int]) -> float:
+        return sum(map(self.share.__getitem__, parts))
 
     def _all(self, part: int, ways: dict[int, set[int]]) -> set[int]:
         """All parts before or after one; remembered until two parts are joined."""
@@ -168,7 +169,7 @@ class _Clusters:
         self.known.clear()
         pair = {one, other}
         self.nodes[new] = self.nodes.pop(one) + self.nodes.pop(other)
-        self.cost[new] = self.cost.pop(one) + self.cost.pop(other)
+        self.share[new] = self.share.pop(one) + self.share.pop(other)
         self.weight[new] = self.weight.pop(one) + self.weight.pop(other)
         for ways, back in ((self.below, self.above), (self.above, self.below)):
             ways[new] = (ways.pop(one) | ways.pop(other)) - pair
