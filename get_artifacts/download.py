@@ -115,6 +115,7 @@ class Fetcher:
         """The whole archive, unpacked if that is wanted; begun again where it broke off or is damaged."""
         attempt = 1
         while True:
+            self._require_interest()
             received = 0
             try:
                 received = self._stream(item, archive)

@@ -10,6 +10,7 @@ line that a run left which was killed in between is taken away by the next one.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -115,12 +116,17 @@ def opened(out_dir: Path) -> Iterator[OutputFolder]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RefusedError(f"{out_dir}: another ga is at work there; wait, or choose another --out-dir") from None
+        ended = memory / "ended"
+        shutil.rmtree(ended, ignore_errors=True)
         shutil.rmtree(staging)
         staging.mkdir()
         try:
             with _journal(memory) as (records, journal):
                 yield OutputFolder(out_dir, records, journal)
         finally:
+            # Whoever was interrupted does not wait for its threads: under this name they find no folder to write to.
+            with contextlib.suppress(OSError):
+                staging = staging.rename(ended)
             shutil.rmtree(staging, ignore_errors=True)
 
 
