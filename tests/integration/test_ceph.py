@@ -12,7 +12,18 @@ from foundation.errors import ExitCode
 from foundation.stores import s3_parts
 from foundation.stores.s3_client import s3_client
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture
-from tests.integration.published import DIGEST, PART, RELEASE, World, branch, content_of, days_ago, sha256, succeeded
+from tests.integration.published import (
+    DIGEST,
+    PART,
+    RELEASE,
+    World,
+    branch,
+    content_of,
+    days_ago,
+    sha256,
+    sif,
+    succeeded,
+)
 
 __all__ = ["ceph_environment_fixture", "ceph_url_fixture"]
 
@@ -42,9 +53,10 @@ def test_a_file_is_published_with_its_record_and_installed(
     stored, found = world.stored(record)
     assert stored == content
     assert found is not None
-    assert replace(found, published="") == replace(
-        record, image_digest=DIGEST, sha256=sha256(content), size=len(content)
+    assert replace(found, published="", etags="") == replace(
+        record, image_digest=DIGEST, sha256=sha256(content), size=len(sif(content))
     )
+    assert found.etags
     assert world.keys() == {"neuron__9.0.sif"}
     assert not world.unfinished()
     assert "published and up to date" in succeeded(world.publish(content, record, "--image-digest", DIGEST)).output
