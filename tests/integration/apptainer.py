@@ -28,11 +28,10 @@ mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
 for file in hosts resolv.conf; do
-  [ -e "$root/etc/$file" ] || touch "$root/etc/$file"
   mount --bind "/etc/$file" "$root/etc/$file"
 done
 mkdir -p "$root/tmp/.host"
-[ -d "$root$folder" ] || mkdir -p "$root$folder"
+mkdir -p "$root$folder"
 mount --rbind "$folder" "$root$folder"
 directory=$PWD
 cd "$root"
@@ -80,7 +79,15 @@ def apptainer_for(folder: Path) -> Apptainer:
     elif os.geteuid() != 0:
         give_up(f"{ROOT_VARIABLE} is of use to root only")
     else:
+        _prepare(Path(root), folder)
         program.write_text(_ENTER.format(root=quote(root), folder=quote(str(folder))))
         program.chmod(0o755)
     (programs / "singularity").symlink_to(program)
     return Apptainer(program, folder)
+
+
+def _prepare(root: Path, folder: Path) -> None:
+    """Makes what the root folder is mounted over. Where Apptainer starts, the root folder may be seen read-only."""
+    for file in ("hosts", "resolv.conf"):
+        (root / "etc" / file).touch()
+    (root / folder.relative_to("/")).mkdir(parents=True, exist_ok=True)
