@@ -16,14 +16,13 @@ from foundation.errors import CouldNotAskError, NotThereError, RefusedError
 from foundation.progress import StageProgress
 from foundation.stores.schemes import REGISTRY, kind_of
 from foundation.stores.store import ChangedError, Store
-from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run, run_id
 from spackitor.inventory.roots import RootSet, key_of, root_set_as_json, roots_of_keep_list, roots_of_lockfile, union
-from spackitor.inventory.selection import roots_of_specs, select
+from spackitor.inventory.selection import roots_of_specs
 from spackitor.policy.plan import REPLACED, CachePlan, make_emptying_plan, make_plan, plan_as_json, reasons_counted
 from spackitor.policy.repositories import Packages, read_repositories
 from spackitor.policy.source_plan import kept_packages, make_source_plan
-from spackitor.policy.verdicts import DAY, PolicyRules, Verdict, dependents, judge
+from spackitor.policy.verdicts import DAY, PolicyRules, judge
 from spackitor.removal.effects import Half, RunReport, apply
 from spackitor.removal.halves import BinaryHalf, binaries_of
 from spackitor.removal.indexes import list_again
@@ -118,7 +117,7 @@ def clean(
 
     def decide(half: BinaryHalf, now: float) -> CachePlan:
         inventory = half.inventory
-        recorded = _counting_roots(inventory.url, inventory.roots, now, roots)
+        recorded = counting_roots(inventory.url, inventory.roots, now, roots)
         wanted = PolicyRules(
             now,
             options.min_age * DAY,
@@ -130,7 +129,7 @@ def clean(
         verdict = judge(inventory, recorded, wanted)
         return make_plan(inventory, verdict, command="clean", now=now, min_age=wanted.min_age)
 
-    return _carry_out(store, _binaries(options), decide, options, show, progress)
+    return carry_out(store, binary_look(options), decide, options, show, progress)
 
 
 def clean_sources(
@@ -145,7 +144,7 @@ def clean_sources(
 
     def decide(half: MirroredSources, now: float) -> CachePlan:
         inventory = half.inventory
-        kept = kept_packages(inventory, _counting_roots(inventory.url, inventory.roots, now, roots))
+        kept = kept_packages(inventory, counting_roots(inventory.url, inventory.roots, now, roots))
         age = None if max_age is None else max_age * DAY
         return make_source_plan(inventory, kept, now=now, min_age=options.min_age * DAY, max_age=age)
 
@@ -155,36 +154,7 @@ def clean_sources(
     def look(store: Store, _: Mapping[str, frozenset[str]]) -> MirroredSources:
         return MirroredSources(store, survey_sources(store, may_be_empty=options.may_be_empty))
 
-    return _carry_out(store, look, decide, options, show, progress)
-
-
-def purge(
-    store: Store,
-    texts: tuple[str, ...],
-    options: RunOptions,
-    *,
-    with_dependents: bool,
-    show: Callable[[RunOutcome], None],
-    progress: StageProgress,
-    unsigned: bool = False,
-) -> RunOutcome:
-    """Remove the specs that are named; with `unsigned`, also those of which a copy has no signature."""
-
-    def decide(half: BinaryHalf, now: float) -> CachePlan:
-        inventory = half.inventory
-        named = dict.fromkeys(inventory.unsigned, "not signed") if unsigned else {}
-        named |= {hash_: f"named by {text}" for hash_, text in select(inventory, texts).items()}
-        users = dependents(inventory, named)
-        if users and not with_dependents:
-            some = ", ".join(sorted(str(inventory.specs[hash_]) for hash_ in users)[:5])
-            raise RefusedError(f"{len(users)} specs depend on what is named ({some} …); with --dependents they go too")
-        roots = _counting_roots(inventory.url, inventory.roots, now, ())
-        rules = PolicyRules(now, options.min_age * DAY, removes_orphans=False, condemned=named)
-        verdict = judge(inventory, roots, rules)
-        _require_unprotected(inventory, verdict, named, roots, rules)
-        return make_plan(inventory, verdict, command="purge", now=now, min_age=rules.min_age, orphans=False)
-
-    return _carry_out(store, _binaries(options), decide, options, show, progress)
+    return carry_out(store, look, decide, options, show, progress)
 
 
 def empty_quarantine(
@@ -199,14 +169,15 @@ def empty_quarantine(
         )
         return make_emptying_plan(replace(inventory, runs=runs), now)
 
-    return _carry_out(store, _binaries(options), decide, replace(options, has_quarantine=False), show, progress)
+    return carry_out(store, binary_look(options), decide, replace(options, has_quarantine=False), show, progress)
 
 
-def _binaries(options: RunOptions) -> Callable[[Store, Mapping[str, frozenset[str]]], BinaryHalf]:
+def binary_look(options: RunOptions) -> Callable[[Store, Mapping[str, frozenset[str]]], BinaryHalf]:
+    """How to look at the binaries of a mirror, as these options say."""
     return partial(binaries_of, may_be_empty=options.may_be_empty, is_dry_run=options.is_dry_run)
 
 
-def _carry_out(
+def carry_out(
     store: Store,
     look: Callable[[Store, Mapping[str, frozenset[str]]], _Half],
     decide: Callable[[_Half, float], CachePlan],
@@ -214,7 +185,10 @@ def _carry_out(
     show: Callable[[RunOutcome], None],
     progress: StageProgress,
 ) -> RunOutcome:
-    """Plan, tell, and do it; anew if somebody writes the index while that is planned."""
+    """Plan, tell, and do it; anew if somebody writes the index while that is planned.
+
+    Raises `RefusedError` where too much would go, or where somebody keeps writing the index.
+    """
     letters = uuid4().hex[:4]
     now = 0.0
     stood: dict[str, frozenset[str]] = {}
@@ -281,9 +255,7 @@ def require_done(report: RunReport) -> None:
         )
 
 
-def _counting_roots(
-    url: str, every: tuple[RootSet, ...], now: float, given: tuple[RootSet, ...]
-) -> tuple[RootSet, ...]:
+def counting_roots(url: str, every: tuple[RootSet, ...], now: float, given: tuple[RootSet, ...]) -> tuple[RootSet, ...]:
     """The roots that count. Raises `RefusedError` where there should be some, and are none."""
     recorded = tuple(one for one in every if not one.is_over(now))
     if every and not recorded and not given:
@@ -293,22 +265,6 @@ def _counting_roots(
             "record them again with 'spackitor keep', or drop them with 'spackitor forget'"
         )
     return (*given, *recorded)
-
-
-def _require_unprotected(
-    inventory: Inventory, verdict: Verdict, named: Mapping[str, str], roots: tuple[RootSet, ...], rules: PolicyRules
-) -> None:
-    kept = [hash_ for hash_ in named if hash_ in verdict.kept]
-    if not kept:
-        return
-    spec = inventory.specs[kept[0]]
-    needed = judge(inventory, roots, replace(rules, min_age=0.0)).protected
-    names = ", ".join(one.name for one in roots) if kept[0] in needed else ""
-    why = (
-        f"in use by roots ({names})" if names else f"or what depends on it is younger than {rules.min_age / DAY:g} days"
-    )
-    hint = "spackitor forget" if names else "--min-age"
-    raise RefusedError(f"{spec}: {why}; nothing was changed (see {hint})")
 
 
 def write_json(path: Path | None, value: object) -> None:

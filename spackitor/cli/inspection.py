@@ -12,10 +12,12 @@ import click
 from foundation.command_line import Command, console, json_option
 from foundation.errors import ExitCode
 from foundation.stores.schemes import REGISTRY, kind_of
-from spackitor.cli.options import FILE, MIRROR, inventory_of, may_be_empty, mirror, store_of
+from spackitor.cli.options import FILE, MIRROR, inventory_of, may_be_empty, mirror, public_key, store_of
 
 if TYPE_CHECKING:
+    from foundation.stores.store import Store
     from spackitor.removal.indexes import IndexesMade
+    from spackitor.survey.check import CacheFault
 
 
 @click.command("list", cls=Command, exit_codes=MIRROR)
@@ -105,7 +107,13 @@ def stats(
 @mirror
 @may_be_empty
 @click.option("--deep", is_flag=True, help="Read every archive: checksums and padding.")
-@click.option("--fix", is_flag=True, help="Make the index fit what is there; drop views that cannot be read.")
+@public_key
+@click.option(
+    "--fix",
+    is_flag=True,
+    help="Make the index fit what is there; drop views that cannot be read. "
+    "With --public-key, also remove what is not signed by these keys.",
+)
 @json_option
 @click.pass_context
 def check(
@@ -115,6 +123,7 @@ def check(
     endpoint_url: str | None,
     may_be_empty: bool,
     deep: bool,
+    public_key: Path | None,
     fix: bool,
     as_json: bool,
 ) -> None:
@@ -123,21 +132,27 @@ def check(
     The index is compared with the objects; what is broken, unsigned, left over or not there is listed. What is left
     over or broken is removed by 'clean'.
 
+    With --public-key, every signature is verified, and --fix removes what has none by these keys: Spack takes it for up
+    to date and does not install it. That is as 'purge --unsigned' does it, and 'restore' brings it back.
+
     \b
     Examples:
       spackitor check s3://cache/amd64
+      spackitor check s3://cache/amd64 --public-key public.asc --fix
       spackitor check /shared/cache --deep
       spackitor check /shared/cache --fix
     """
+    from foundation.doors.files import read_file
     from foundation.errors import DamagedError
     from spackitor import report
-    from spackitor.removal.indexes import make_indexes_fit
     from spackitor.survey import check as checks
     from spackitor.survey.survey import survey
 
     store = store_of(context, mirror, endpoint_url)
+    keys = read_file(public_key) if public_key else None
     seen = survey(store, may_be_empty=may_be_empty)
-    findings = list(checks.check(seen))
+    findings = list(checks.check(seen, by_keys=keys is not None))
+    findings += checks.check_signatures(store, seen.inventory, keys) if keys else ()
     findings += checks.check_deeply(store, seen.inventory) if deep else checks.check_blobs(store, seen.inventory)
     if as_json:
         click.echo(checks.as_json(findings))
@@ -149,14 +164,34 @@ def check(
             click.echo(f"{store.url}: nothing is wrong with its {len(seen.inventory.usable)} specs; {how}")
         for line in report.lines_of_views(seen.inventory):
             click.echo(line)
-    left = [one for one in findings if one.kind is not checks.CacheFault.INDEX]
-    if fix and len(left) < len(findings):
+    if fix:
+        mended = _mend(store, keys, {one.kind for one in findings})
+        findings = [one for one in findings if one.kind not in mended]
+    if findings:
+        raise DamagedError(f"{store.url}: {len(findings)} findings")
+
+
+def _mend(store: Store, keys: bytes | None, found: set[CacheFault]) -> set[CacheFault]:
+    """Mend what can be mended of what was found; returns what is mended."""
+    from spackitor.commands import RunOptions, require_done
+    from spackitor.purging import PurgeOrder, purge
+    from spackitor.removal.indexes import make_indexes_fit
+    from spackitor.survey.check import CacheFault
+
+    mended: set[CacheFault] = set()
+    if CacheFault.INDEX in found:
         made = make_indexes_fit(store)
         click.echo("the index lists what is there now", err=True)
         _tell_dropped(made)
-        findings = left
-    if findings:
-        raise DamagedError(f"{store.url}: {len(findings)} findings")
+        mended.add(CacheFault.INDEX)
+    signatures = {CacheFault.UNSIGNED, CacheFault.SIGNATURE}
+    if keys and signatures & found:
+        outcome = purge(store, PurgeOrder(unsigned=True, keys=keys), RunOptions(), lambda _: None, lambda *_: None)
+        if outcome.report:
+            require_done(outcome.report)
+        click.echo(f"{len(outcome.plan.removals)} specs without a signature that counts are removed", err=True)
+        mended |= signatures
+    return mended
 
 
 @click.command("reindex", cls=Command, exit_codes=MIRROR)

@@ -76,6 +76,15 @@ def roots(command: Decorated) -> Decorated:
     return lockfile(keep_file(command))
 
 
+def public_key(command: Decorated) -> Decorated:
+    """The option for the keys whose signatures count."""
+    return click.option(
+        "--public-key",
+        type=FILE,
+        help="The keys that the mirror's users trust; a signature by any other counts for nothing.",
+    )(command)
+
+
 class CarefulOptions(TypedDict):
     """The values of the options that `careful` adds; times are in days, `max_delete` in percent."""
 

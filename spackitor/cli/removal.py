@@ -21,6 +21,7 @@ from spackitor.cli.options import (
     mirror,
     mirrors,
     options_of,
+    public_key,
     roots,
     store_of,
 )
@@ -144,7 +145,8 @@ def clean(
 @click.option(
     "--unsigned", is_flag=True, help="Remove everything that nobody signed, as a signed mirror must not have."
 )
-@click.option("--dependents", "with_dependents", is_flag=True, help="Remove everything that depends on them, too.")
+@public_key
+@click.option("--dependents", "with_dependents", is_flag=True, help="Remove what depends on specs that are named, too.")
 @careful
 @json_option
 @click.pass_context
@@ -155,14 +157,16 @@ def purge(
     endpoint_url: str | None,
     specs: tuple[str, ...],
     unsigned: bool,
+    public_key: Path | None,
     with_dependents: bool,
     as_json: bool,
     **values: Unpack[CarefulOptions],
 ) -> None:
     """Remove the specs that are named.
 
-    With --unsigned, those that nobody signed: Spack never installs them from a mirror whose signatures count, and takes
-    them for up to date all the same. The next pipeline builds them again.
+    With --unsigned, those that nobody signed, and with --public-key beside it also those that none of these keys
+    signed: Spack never installs them from a mirror whose signatures count, and takes them for up to date all the same.
+    They go whatever their age and whoever needs them; the next pipeline builds them again.
 
     Specs are written as for Spack; names may be patterns such as 'py-*'. What only recipes know, such as which packages
     provide mpi, is refused. What roots need, or what is too young, is never removed.
@@ -172,26 +176,24 @@ def purge(
       spackitor purge s3://cache/amd64 openmpi@4.1.5 --dependents --dry-run
       spackitor purge s3://cache/amd64 'hdf5@1.12: +mpi target=x86_64_v3 %gcc@12' --dry-run
       spackitor purge /shared/cache /txnadui 'py-torch*'
-      spackitor purge s3://cache/amd64 --unsigned --dry-run
+      spackitor purge s3://cache/amd64 --unsigned --public-key public.asc --dry-run
     """
-    from spackitor import commands, report
+    from foundation.doors.files import read_file
+    from spackitor import report
     from spackitor.inventory.selection import joined
+    from spackitor.purging import PurgeOrder
+    from spackitor.purging import purge as purge_mirror
 
     if not specs and not unsigned:
         raise click.UsageError("which specs? Name some, or say --unsigned")
+    if public_key and not unsigned:
+        raise click.UsageError("--public-key says whose signatures count, with --unsigned")
     options = options_of(values)
     show = _shown(is_dry_run=options.is_dry_run, as_json=as_json, as_tree=True)
     store = store_of(context, mirror, endpoint_url)
+    order = PurgeOrder(joined(specs), with_dependents, unsigned, read_file(public_key) if public_key else None)
     with report.progress() as progress:
-        outcome = commands.purge(
-            store,
-            joined(specs),
-            options,
-            with_dependents=with_dependents,
-            show=show,
-            progress=progress,
-            unsigned=unsigned,
-        )
+        outcome = purge_mirror(store, order, options, show, progress)
     _finish(outcome, as_json=as_json)
 
 

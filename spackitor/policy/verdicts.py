@@ -3,6 +3,9 @@
 A spec is *kept* if something that counts needs it: a root, a spec that is too young to be judged, or one that the rules
 have nothing against. What is kept is closed under "needs to run", so that nothing kept ever loses a dependency; and
 whatever depends on a spec that goes, goes too, because otherwise it would have kept it.
+
+The exception are specs that are distrusted: nobody can install them from here, so nothing is lost with them, and the
+next pipeline builds them again under the same DAG hash. They go, and what needs them stays.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ class PolicyRules:
 
     What was written after `now - min_age` is never touched. With `removes_orphans`, incomplete entries go, and specs
     that no index lists and nothing kept needs. `condemned` maps DAG hashes that are to go to the reason, whatever the
-    other rules say, and with them all that depends on them.
+    other rules say, and with them all that depends on them. `distrusted` maps those to the reason whose signature does
+    not count; they go by themselves, whatever their age.
     """
 
     now: float
@@ -35,6 +39,7 @@ class PolicyRules:
     packages: Packages | None = None
     removes_orphans: bool = True
     condemned: Mapping[str, str] | None = None
+    distrusted: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ def judge(inventory: Inventory, roots: Iterable[RootSet], rules: PolicyRules) ->
         reasons |= evicted
     for hash_ in present - kept - reasons.keys():
         reasons[hash_] = _objection(inventory, rules, hash_)
+    reasons |= {hash_: reason for hash_, reason in (rules.distrusted or {}).items() if hash_ in kept}
+    kept -= reasons.keys()
     return Verdict(kept, protected, {hash_: reasons[hash_] for hash_ in sorted(present - kept)})
 
 

@@ -23,6 +23,7 @@ from spackitor.inventory.inventory import Entry, Inventory
 from spackitor.inventory.quarantine import spared
 from spackitor.inventory.roots import key_of
 from spackitor.policy.verdicts import DAY
+from spackitor.survey.signatures import distrusted
 from spackitor.survey.spec_files import spec_file_of
 from spackitor.survey.survey import CacheSurvey, read_objects
 
@@ -32,12 +33,16 @@ _PADDING: Final = "__spack_path_placeholder__"
 
 
 class CacheFault(StrEnum):
-    """What can be wrong. The first is what `--fix` mends, the second what `clean` removes."""
+    """What can be wrong. The first is what `--fix` mends, the second what `clean` removes.
+
+    With public keys, `--fix` also removes what is unsigned, and what none of them signed.
+    """
 
     INDEX = "index"
     ORPHAN = "orphan"
     BROKEN = "broken"
     UNSIGNED = "unsigned"
+    SIGNATURE = "signature"
     DEPENDENCY = "dependency"
     PADDING = "padding"
     RECORD = "record"
@@ -53,15 +58,18 @@ class CacheFinding:
     message: str
 
 
-def check(seen: CacheSurvey) -> tuple[CacheFinding, ...]:
-    """Everything that can be found without reading archives."""
+def check(seen: CacheSurvey, *, by_keys: bool = False) -> tuple[CacheFinding, ...]:
+    """Everything that can be found without reading archives; of signatures only whether there are some.
+
+    Not even that `by_keys`, for which `check_signatures` looks.
+    """
     inventory = seen.inventory
     return (
         *_indexes(inventory),
         *_entries(inventory),
         *_sizes(inventory, seen.manifests),
         *_orphans(inventory),
-        *_signatures(inventory),
+        *(() if by_keys else _signatures(inventory)),
         *_dependencies(inventory),
         *_records(inventory),
         *_times(inventory),
@@ -123,6 +131,13 @@ def _signatures(inventory: Inventory) -> Iterator[CacheFinding]:
                     entry.metadata[0].key,
                     "is not signed, others are; see spackitor purge --unsigned",
                 )
+
+
+def check_signatures(store: Store, inventory: Inventory, keys: bytes) -> Iterator[CacheFinding]:
+    """Specs that none of these keys signed. Raises `RefusedError` where there is no key, and `CouldNotAskError`."""
+    for one in distrusted(store, inventory, keys):
+        kind = CacheFault.SIGNATURE if one.entry.is_signed else CacheFault.UNSIGNED
+        yield CacheFinding(kind, one.entry.metadata[0].key, one.reason)
 
 
 def _dependencies(inventory: Inventory) -> Iterator[CacheFinding]:

@@ -87,6 +87,7 @@ LAYERS: Final = (
     {"spackitor/survey"},
     {"spackitor/removal"},
     {"spackitor/commands"},
+    {"spackitor/purging"},
     {"spackitor/report", "spackitor/sizes"},
     {"spackitor/cli"},
     {"spackitor/__main__"},

@@ -25,10 +25,10 @@ from spackitor.commands import (
     empty_quarantine,
     forget,
     keep,
-    purge,
 )
 from spackitor.inventory.roots import RootSet, SpecNeeds
 from spackitor.policy.repositories import Packages
+from spackitor.purging import PurgeOrder, purge
 from spackitor.removal.indexes import make_indexes_fit
 from spackitor.removal.recovery import restore
 from spackitor.survey.survey import survey
@@ -58,7 +58,7 @@ SMALL = (
 
 
 def run_purge(store: Store, *texts: str, options: RunOptions = ALL, dependents: bool = False) -> RunOutcome:
-    return purge(store, texts, options, with_dependents=dependents, show=lambda _: None, progress=lambda *_: None)
+    return purge(store, PurgeOrder(texts, dependents), options, lambda _: None, lambda *_: None)
 
 
 def made(tmp_path: Path, layout: LayoutName = "v3", specs: tuple[Made, ...] = TREE, **how: Any) -> FileSystemStore:
