@@ -69,10 +69,14 @@ def container(
     return spacktainer(found, environment or concrete(), made_with or recipe(), files, None)
 
 
-def imported(definition: ImportedDefinition | None = None, digest: str = f"sha256:{'a' * 64}") -> Container:
+def imported(
+    definition: ImportedDefinition | None = None,
+    digest: str = f"sha256:{'a' * 64}",
+    made_with: Recipe | None = None,
+) -> Container:
     """The container that wraps an image which has this digest now."""
     found = definition or imported_definition()
-    return imported_container(found, replace(found.image, tag=None, digest=digest), recipe())
+    return imported_container(found, replace(found.image, tag=None, digest=digest), made_with or recipe())
 
 
 def wanted(

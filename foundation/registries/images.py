@@ -8,9 +8,11 @@ distribution/distribution, "Token Authentication".
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from foundation.doors.http import NoAnswer
@@ -18,6 +20,14 @@ from foundation.errors import CouldNotAskError, NotThereError
 from foundation.registries.connections import INDEXES, MANIFESTS, WORKERS, RegistryConnections, mapping, verified
 from foundation.registries.published import Published, Query
 from foundation.registries.reference import ImageReference, parse_reference
+
+
+@dataclass(frozen=True, slots=True)
+class ImageIndex:
+    """What a tag points to: the digest of the index itself, and those of its images by architecture, as OCI says it."""
+
+    digest: str
+    members: Mapping[str, str]
 
 
 class RegistryClient(RegistryConnections):
@@ -45,10 +55,10 @@ class RegistryClient(RegistryConnections):
         except (CouldNotAskError, *NoAnswer) as error:
             return CouldNotAskError(f"{query.reference}: {self.reason(error)}")
 
-    def put_index(self, target: str, sources: Collection[str], *, skip_missing: bool = False) -> dict[str, str]:
+    def put_index(self, target: str, sources: Collection[str], *, skip_missing: bool = False) -> ImageIndex:
         """Let the tag `target` point to images of its own repository, one for each architecture.
 
-        `sources` are tags or digests. Returns the digests by architecture. Raises `NotThereError` when a source is not
+        `sources` are tags or digests; the same images give the same index. Raises `NotThereError` when a source is not
         there (with `skip_missing`, when none is), `CouldNotAskError` when the registry does not do it.
         """
         reference = parse_reference(target)
@@ -63,10 +73,12 @@ class RegistryClient(RegistryConnections):
                 raise NotThereError(f"{target}: the repository has no {' and no '.join(missing)}")
             _refuse_doubles({source: member for source, member in found.items() if member})
             index = {"schemaVersion": 2, "mediaType": INDEXES[0], "manifests": members}
-            self.put_manifest(reference, INDEXES[0], json.dumps(index, separators=(",", ":")).encode())
+            content = json.dumps(index, separators=(",", ":")).encode()
+            self.put_manifest(reference, INDEXES[0], content)
         except (CouldNotAskError, *NoAnswer) as error:
             raise CouldNotAskError(f"{target}: {self.reason(error)}") from None
-        return {member["platform"]["architecture"]: member["digest"] for member in members}
+        by_architecture = {member["platform"]["architecture"]: member["digest"] for member in members}
+        return ImageIndex(f"sha256:{hashlib.sha256(content).hexdigest()}", by_architecture)
 
     def _member_of(self, reference: ImageReference, source: str) -> dict[str, Any] | None:
         """An image as an index describes it (OCI image specification, "OCI Image Index")."""

@@ -14,7 +14,7 @@ from foundation.registries.reference import ImageReference
 from foundation.yaml_io import dump
 from job_creator import project_files
 from job_creator.containers.dockerfiles import images_of
-from job_creator.containers.versions import image_version, tag_of
+from job_creator.containers.versions import VERSION_LABEL, image_version, tag_of
 from job_creator.definitions.comments import said_by_definition, said_by_dockerfile
 from job_creator.definitions.definitions import ImportedDefinition, SpackDefinition
 from job_creator.definitions.extra_files import ExtraFile
@@ -261,7 +261,7 @@ def _provenance(record: PublicationRecord, recipe: Recipe, base: str) -> dict[st
     """Labels that tell where an image came from (OCI image specification, "Pre-Defined Annotation Keys")."""
     known = {
         "org.opencontainers.image.title": record.container,
-        "org.opencontainers.image.version": record.version,
+        VERSION_LABEL: record.version,
         "org.opencontainers.image.source": recipe.context.project_url,
         "org.opencontainers.image.base.name": base.partition("@")[0],
         "org.opencontainers.image.base.digest": _digest(base),

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from foundation.doors.files import read_file
 from foundation.errors import Fault, InvalidInputError, NotReadyError, RefusedError
+from foundation.registries.published import Published, Query
 from foundation.registries.reference import DOCKER_HUB, parse_reference
+from job_creator.containers.versions import VERSION_LABEL, legal_version
 from job_creator.images.knowledge import Knowledge, WantedImage, registry_of
-from job_creator.provenance.proofs import Proofs
+from job_creator.provenance.proofs import Claim, Proofs
 from job_creator.provenance.signing import private_key, public_key
 from job_creator.provenance.statements import Statement, StatementKind
 from job_creator.site.registries import Registry
@@ -21,7 +23,7 @@ from job_creator.site.run import Context
 from job_creator.site.site import Site
 
 if TYPE_CHECKING:
-    from foundation.registries.images import RegistryClient
+    from foundation.registries.images import ImageIndex, RegistryClient
 
 logger = logging.getLogger(__name__)
 
@@ -113,16 +115,70 @@ def take_image(site: Site, environment: Mapping[str, str], source: str, targets:
     return take_image(RegistryConnections(logins(site, environment)), source, targets)
 
 
-def tag_image(
-    site: Site, environment: Mapping[str, str], image: str, sources: Collection[str], *, skip_missing: bool
-) -> dict[str, str]:
-    """Let a tag point to images of its repository; their digests by architecture.
+@dataclass(frozen=True, slots=True)
+class TaggedImages:
+    """What a tag points to now, and the sources that were left out, with the reasons."""
 
-    Raises `NotThereError` and `CouldNotAskError`.
+    index: ImageIndex
+    left_out: Mapping[str, str]
+
+
+def tag_image(
+    site: Site,
+    environment: Mapping[str, str],
+    image: str,
+    sources: Collection[str],
+    *,
+    skip_missing: bool = False,
+    only_proven: bool = False,
+) -> TaggedImages:
+    """Let a tag point to images of its repository.
+
+    With `only_proven`, sources that are tags are left out unless the default branch made what they lead to, as the
+    container image of this version; without public keys, all are taken, and the log says so. Raises `NotThereError`,
+    `RefusedError` where none is proven, and `CouldNotAskError`.
     """
     from foundation.registries.images import RegistryClient
+    from job_creator.provenance.registry import read_proofs
 
-    return RegistryClient(logins(site, environment)).put_index(image, sources, skip_missing=skip_missing)
+    client = RegistryClient(logins(site, environment))
+    keys = public_key(site.signing, environment) if only_proven else None
+    if only_proven and keys is None:
+        logger.warning("%s is not set: what tags lead to is not proven", site.signing.public_key_variable)
+    if keys is None:
+        return TaggedImages(client.put_index(image, sources, skip_missing=skip_missing), {})
+    target = parse_reference(image)
+    repository = str(replace(target, tag=None))
+    queries = {source: Query(f"{repository}:{source}", "") for source in sources if not source.startswith("sha256:")}
+    answers = client.look_up(set(queries.values()))
+    found = {source: there for source, query in queries.items() if (there := answers[query])}
+    proofs = read_proofs(client, {f"{repository}@{one.digest}" for one in found.values()}, keys)
+    faults = {
+        source: fault
+        for source, there in found.items()
+        if (fault := index_member_fault(site, proofs, repository, str(target.tag), there))
+    }
+    for source, fault in faults.items():
+        logger.warning("%s:%s %s: it is left out until its own pipeline makes it anew", repository, source, fault)
+    # By digest, so that it is what was verified.
+    pinned = [found[one].digest if one in found else one for one in sources if one not in faults]
+    if not pinned:
+        raise RefusedError(f"{image}: none of {', '.join(sources)} is proven; the tag stays where it is")
+    return TaggedImages(client.put_index(image, pinned, skip_missing=skip_missing), faults)
+
+
+def index_member_fault(site: Site, proofs: Proofs, repository: str, version: str, there: Published) -> str:
+    """Why an image may not stand in the index of a container's version; goes after its name. Empty if it may."""
+    fingerprint = there.labels.get(f"{site.registry.label_prefix}.{_FINGERPRINTS[StatementKind.CONTAINER_IMAGE]}", "")
+    said = legal_version(there.labels.get(VERSION_LABEL, ""))
+    architectures = [name for name in site.architectures if site.platform(name) == there.architecture]
+    if not architectures:
+        return f"is for {there.architecture or 'no architecture'}, which the site file does not know"
+    claims = [Claim(StatementKind.CONTAINER_IMAGE, repository, name, fingerprint) for name in architectures]
+    faults = [proofs.fault(claim, there.digest) for claim in claims]
+    if all(faults):
+        return faults[0]
+    return "" if said == version else f"is version {said}"
 
 
 def copy_image(site: Site, environment: Mapping[str, str], source: str, target: str, labels: Path) -> str:

@@ -20,13 +20,32 @@ if TYPE_CHECKING:
 _KINDS = ("base image", "container image")
 
 
-@click.command("tag-image", cls=Command, exit_codes=(*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE))
+@click.command(
+    "tag-image", cls=Command, exit_codes=(*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE, ExitCode.REFUSED)
+)
 @click.argument("image")
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--skip-missing", is_flag=True, help="Leave sources out that are not there, as long as one is.")
+@click.option(
+    "--only-proven",
+    is_flag=True,
+    help="Of sources that are tags, leave out what the default branch has not signed as the container of this version. "
+    "Only where the public key is known.",
+)
+@click.option(
+    "--digest-file", type=click.Path(path_type=Path, dir_okay=False), help="Write the digest of the index there."
+)
 @json_option
 @click.pass_obj
-def tag_image(options: Options, image: str, sources: tuple[str, ...], skip_missing: bool, as_json: bool) -> None:
+def tag_image(
+    options: Options,
+    image: str,
+    sources: tuple[str, ...],
+    skip_missing: bool,
+    only_proven: bool,
+    digest_file: Path | None,
+    as_json: bool,
+) -> None:
     """Give one tag to several images. IMAGE then points to SOURCES, one for each architecture, in one step.
 
     SOURCES are tags or digests of its repository. User and password are those that the site file names variables for.
@@ -35,19 +54,26 @@ def tag_image(options: Options, image: str, sources: tuple[str, ...], skip_missi
     Examples:
       jc tag-image registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
       jc tag-image --skip-missing registry.example.org/group/hdf5:1.14.5 1.14.5-amd64 1.14.5-arm64
+      jc tag-image --only-proven registry.example.org/group/hdf5:1.14.5 sha256:<64 hex digits> 1.14.5-arm64
     """
     import json
 
+    from foundation.doors.files import write_files
     from job_creator import inputs
     from job_creator.pipelines import images
 
     _parsed(image, "IMAGE")
     site = inputs.read_site_file(options.directory, options.site_file)
-    digests = images.tag_image(site, options.environment, image, sources, skip_missing=skip_missing)
+    done = images.tag_image(
+        site, options.environment, image, sources, skip_missing=skip_missing, only_proven=only_proven
+    )
+    if digest_file:
+        write_files(digest_file.parent, {digest_file.name: done.index.digest.encode()})
     if as_json:
-        click.echo(json.dumps({"image": image, "digests": dict(digests)}, indent=2))
+        value = {"image": image, "digest": done.index.digest, "digests": dict(done.index.members)}
+        click.echo(json.dumps({**value, "left_out": dict(done.left_out)}, indent=2))
         return
-    for architecture, digest in digests.items():
+    for architecture, digest in done.index.members.items():
         click.echo(f"{image} for {architecture} is {digest}")
 
 

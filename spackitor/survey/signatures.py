@@ -48,7 +48,10 @@ def condemned(store: Store, inventory: Inventory, keys: bytes | None) -> dict[st
 
 
 def distrusted(store: Store, inventory: Inventory, keys: bytes) -> Iterator[Distrusted]:
-    """All copies of usable specs that none of these keys signed. In registries, Spack signs nothing."""
+    """All copies of usable specs that none of these keys signed. In registries, Spack signs nothing.
+
+    Raises `RefusedError` if no key can be read, and `CouldNotAskError` if gpg cannot be asked.
+    """
     with key_ring((keys,)) as ring:
         if not ring.keys_in(keys):
             raise RefusedError("there is no public key in the file that should hold some; nothing was changed")

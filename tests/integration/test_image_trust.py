@@ -6,6 +6,7 @@ what a trusted key signed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -22,6 +23,7 @@ from click.testing import Result
 from foundation.errors import ExitCode
 from foundation.registries.artifacts import put_annotations, read_annotations
 from foundation.registries.connections import RegistryConnections
+from foundation.registries.copies import take_image
 from foundation.registries.images import RegistryClient
 from foundation.registries.published import Query
 from foundation.yaml_io import parse
@@ -35,6 +37,7 @@ from tests.integration.registry_server import (
     TokenService,
     delete_manifest,
     push_image,
+    read_manifest,
     run_registry,
 )
 from tests.integration.signing_keys import KeyPair, key_pair
@@ -352,3 +355,70 @@ def test_tags_that_people_pull_lead_to_what_was_pushed_last(repository: Reposito
     jobs = repository.jobs()
     assert jobs["process spack pipeline for amd64"]["variables"]["BUILDER_IMAGE"] == f"{where}@{digest}"
     assert "tag builder" in jobs
+
+
+def _container(repository: Repository, architecture: str, version: str = "1.14.5", **env: str) -> str:
+    """The image of a container of this version as its pipeline pushed it; its digest."""
+    labels = {
+        "org.spacktainers.container_checksum": hashlib.sha256(f"{architecture} {version} {env}".encode()).hexdigest(),
+        "org.opencontainers.image.version": version,
+    }
+    where = f"{repository.group}/hdf5"
+    config = {"Env": [f"{name}={value}" for name, value in env.items()]}
+    return push_image(repository.registry, where, f"{version}-{architecture}", architecture, labels, config=config)
+
+
+def _sign_container(repository: Repository, digest: str, architecture: str, run: Mapping[str, str]) -> None:
+    image = f"{repository.registry.host}/{repository.group}/hdf5@{digest}"
+    (found,) = RegistryClient(repository.registry.credentials).look_up([Query(image, architecture)]).values()
+    assert found is not None
+    fingerprint = found.labels["org.spacktainers.container_checksum"]
+    about = ("--kind", "container image", "--architecture", architecture, "--fingerprint", fingerprint)
+    done = repository.jc("sign-image", image, *about, environment=repository.environment(run))
+    assert done.exit_code == 0, done.output
+
+
+def _tag(repository: Repository, *sources: str) -> Any:
+    """What the job does that lets the tag of all architectures point somewhere."""
+    target = f"{repository.registry.host}/{repository.group}/hdf5:1.14.5"
+    options = ("tag-image", "--only-proven", "--skip-missing", "--json", target, *sources)
+    done = repository.jc(*options)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_the_tag_of_all_architectures_holds_what_the_default_branch_signed(repository: Repository) -> None:
+    own, other = _container(repository, "amd64"), _container(repository, "arm64")
+    for digest, architecture in ((own, "amd64"), (other, "arm64")):
+        _sign_container(repository, digest, architecture, DEFAULT_BRANCH)
+    found = _tag(repository, own, "1.14.5-arm64")
+    assert (found["digests"], found["left_out"]) == ({"amd64": own, "arm64": other}, {})
+    again = read_manifest(repository.registry, f"{repository.group}/hdf5", found["digest"])
+    assert {one["digest"] for one in again["manifests"]} == {own, other}
+    # Somebody pushes under the tag of the other architecture: unsigned, signed on a branch, of another version, and for
+    # the architecture whose image this pipeline has built.
+    evil = _container(repository, "arm64", MARKER="evil")
+    found = _tag(repository, own, "1.14.5-arm64")
+    assert (found["digests"], found["left_out"]) == ({"amd64": own}, {"1.14.5-arm64": "is not signed"})
+    _sign_container(repository, evil, "arm64", BRANCH)
+    assert "not by the default branch" in _tag(repository, own, "1.14.5-arm64")["left_out"]["1.14.5-arm64"]
+    old = _container(repository, "arm64", "1.12")
+    _sign_container(repository, old, "arm64", DEFAULT_BRANCH)
+    client = RegistryClient(repository.registry.credentials)
+    base = f"{repository.registry.host}/{repository.group}/hdf5"
+    take_image(client, f"{base}@{old}", [f"{base}:1.14.5-arm64"])
+    assert _tag(repository, own, "1.14.5-arm64")["left_out"] == {"1.14.5-arm64": "is version 1.12"}
+    push_image(repository.registry, f"{repository.group}/hdf5", "1.14.5-arm64", "amd64", {})
+    assert _tag(repository, own, "1.14.5-arm64")["left_out"] == {"1.14.5-arm64": "is not signed"}
+
+
+def test_without_keys_tags_are_followed_and_the_log_says_so(repository: Repository) -> None:
+    own, other = _container(repository, "amd64"), _container(repository, "arm64")
+    target = f"{repository.registry.host}/{repository.group}/hdf5:1.14.5"
+    environment = repository.environment(SPACK_DEPLOYMENT_KEY_PUBLIC="")
+    done = repository.jc("tag-image", "--only-proven", target, own, "1.14.5-arm64", environment=environment)
+    assert done.exit_code == 0, done.output
+    assert other in done.stdout
+    assert "what tags lead to is not proven" in done.stderr
+    # With keys, nothing is tagged where nothing is proven.
+    assert repository.jc("tag-image", "--only-proven", target, "1.14.5-arm64").exit_code == ExitCode.REFUSED

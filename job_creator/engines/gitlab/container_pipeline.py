@@ -119,19 +119,24 @@ def _steps(
         if hub:
             yield _Step(_decision(Subject.DOCKER_HUB, container, Action.LEAVE_OUT, reason))
         return
+    others = [name for name in members if name != container.architecture]
+    hub_action, hub_reason = (
+        _decide_hub(container, images, digest, docker_hub_reference(container, hub)) if hub else (Action.REUSE, "")
+    )
     action, reason = _decide_tag(container, images, digest)
+    if action is Action.REUSE and hub_action is Action.BUILD:
+        # What is copied is what this pipeline has put together, by its digest, and not what a tag leads to by then.
+        action, reason = Action.BUILD, f"{reason}, and Docker Hub gets it from here"
+    needed = (*made, *(signed.job_names if signed else ()))
     tag = _Step(
         _decision(Subject.IMAGE_INDEX, container, action, reason, name=tag_name),
-        tag_job(container, place, members, (*made, *(signed.job_names if signed else ())))
-        if action is Action.BUILD
-        else None,
+        tag_job(container, place, others, digest, needed) if action is Action.BUILD else None,
     )
     yield tag
     if hub:
-        action, reason = _decide_hub(container, images, digest, docker_hub_reference(container, hub))
         yield _Step(
-            _decision(Subject.DOCKER_HUB, container, action, reason),
-            docker_hub_job(container, place, hub, tag.job_names or made) if action is Action.BUILD else None,
+            _decision(Subject.DOCKER_HUB, container, hub_action, hub_reason),
+            docker_hub_job(container, place, hub, tag.job_names) if hub_action is Action.BUILD else None,
         )
 
 

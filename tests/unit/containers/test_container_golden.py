@@ -36,7 +36,12 @@ def files(run: str) -> dict[str, str]:
         tests=("h5dump --version", "python3 -c 'print(\"a b\")'"),
     )
     containers = [container(full, made_with), container(spack_definition("zlib"), made_with)]
-    found = wanted(*containers, imported(), environment=environment, unbuildable=[Unbuildable("x", "amd64", "no lock")])
+    found = wanted(
+        *containers,
+        imported(made_with=made_with),
+        environment=environment,
+        unbuildable=[Unbuildable("x", "amd64", "no lock")],
+    )
     built = plan(with_keys(found), unknown(), records_of(found))
     written = {name: content.decode() for name, content in built.files.items() if not name.startswith("zlib/")}
     return {CONTAINER_PIPELINE: dump(built.pipeline.document(), HEADER), **written}

@@ -14,6 +14,7 @@ from tests.samples import REPOSITORY
 
 TRUST: Final = "tests/integration/test_image_trust.py"
 BASE: Final = "tests/unit/engines/gitlab/test_base_pipeline.py"
+CONTAINERS: Final = "tests/unit/engines/gitlab/test_container_pipeline.py"
 PLACES: Final = "tests/unit/containers/test_places.py"
 COPIES: Final = "tests/integration/test_registry_copies.py"
 HELD_BY: Final = {
@@ -36,12 +37,19 @@ HELD_BY: Final = {
     "A registry that answers with another image": [
         f"{COPIES}::test_a_registry_that_answers_with_another_manifest_is_not_believed"
     ],
+    "The tag of all architectures gets": [
+        f"{TRUST}::test_the_tag_of_all_architectures_holds_what_the_default_branch_signed"
+    ],
+    "Docker Hub gets": [f"{CONTAINERS}::test_docker_hub_is_compared_by_labels"],
     "Without a public key everybody": [
         f"{TRUST}::test_without_a_key_they_are_used_and_the_plan_says_that_nothing_is_proven"
     ],
     "Whoever may push can put an older image": [f"{TRUST}::test_an_older_image_that_was_signed_can_come_back"],
     "Whoever may push can remove": [f"{TRUST}::test_what_was_removed_is_built_again"],
-    "Tags that people pull": [f"{TRUST}::test_tags_that_people_pull_lead_to_what_was_pushed_last"],
+    "Tags that people pull": [
+        f"{TRUST}::test_tags_that_people_pull_lead_to_what_was_pushed_last",
+        f"{CONTAINERS}::test_a_tag_that_points_elsewhere_is_set",
+    ],
     "Branches and merge requests believe": [f"{PLACES}::test_branches_take_from_each_other_by_labels"],
 }
 """By how the sentences begin."""

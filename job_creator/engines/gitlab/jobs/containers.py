@@ -24,6 +24,9 @@ SMOKE_TESTS = "/.singularity.d/test"
 IMAGE_DIGEST = "IMAGE_DIGEST"
 """The variable in which the digest of a container's image reaches the jobs after it."""
 
+INDEX_DIGEST = "INDEX_DIGEST"
+"""The variable in which the digest of what the tag points to reaches the job that copies it elsewhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerPlace(JobPlace):
@@ -148,25 +151,33 @@ def sign_job(container: Container, place: ContainerPlace, digest: str | None, ne
     )
 
 
-def tag_job(container: Container, place: ContainerPlace, architectures: Sequence[str], needed: Sequence[str]) -> Job:
-    """Lets the tag without architecture point to the images of these architectures that have this version."""
-    members = [f"{container.tag}-{architecture}" for architecture in architectures]
+def tag_job(
+    container: Container, place: ContainerPlace, others: Sequence[str], digest: str | None, needed: Sequence[str]
+) -> Job:
+    """Lets the tag without architecture point to the image of this one, by its digest, and to those of others.
+
+    They are what the tags of their pipelines lead to; for the default branch only if it made that.
+    """
+    members = [f"{container.tag}-{architecture}" for architecture in others]
     return Job(
-        name=names.image_index_job(container.name, several=len(members) > 1),
+        name=names.image_index_job(container.name, several=bool(members)),
         kind=f"tag {place.name}",
         stage=names.STAGE_TAGS,
         image=place.site.images.job_creator,
         tags=place.architecture.tags("tools"),
-        needs=tuple(Need(job, artifacts=False) for job in needed),
+        # The digest of an image that is built is an artifact of the job that builds it.
+        needs=tuple(Need(job, artifacts=digest is None and not index) for index, job in enumerate(needed)),
         script=(
             render("install_job_creator.sh.j2", command="jc"),
-            render("tag_container.sh.j2"),
+            render("tag_container.sh.j2", proven=container.namespace.is_default_branch),
         ),
         variables={
             **place.architecture.job_variables("tools"),
             "IMAGE": f"{container.repository}:{container.tag}",
             "TAGS": " ".join(members),
+            **({IMAGE_DIGEST: digest} if digest else {}),
         },
+        artifacts=Artifacts(expire_in=place.site.gitlab.artifact_expiry, dotenv="index.env"),
         timeout="30 minutes",
         interruptible=False,
         # The pipelines of all architectures set the same tag; the last one sees the images of all.
@@ -175,19 +186,19 @@ def tag_job(container: Container, place: ContainerPlace, architectures: Sequence
 
 
 def docker_hub_job(container: Container, place: ContainerPlace, hub: DockerHub, needed: Sequence[str]) -> Job:
-    """Copies the tag with all its architectures to Docker Hub."""
+    """Copies what the tag was let point to, with all its architectures, to Docker Hub."""
     return Job(
         name=names.docker_hub_job(container.name, place.name),
         kind=f"hub {place.name}",
         stage=names.STAGE_PUBLISH,
         image=place.site.images.skopeo,
         tags=place.architecture.tags("tools"),
-        needs=tuple(Need(job, artifacts=False) for job in needed),
+        needs=tuple(Need(job) for job in needed),
         script=(render("publish_docker_hub.sh.j2", registry=place.site.registry, dockerhub=hub),),
         variables={
             **place.architecture.job_variables("tools"),
             "GIT_STRATEGY": "none",
-            "IMAGE": f"{container.repository}:{container.tag}",
+            "IMAGE": f"{container.repository}@${INDEX_DIGEST}",
             "TARGET": docker_hub_reference(container, hub),
         },
         interruptible=False,
