@@ -24,6 +24,7 @@ from job_creator.pipelines.images_cli import COMMANDS as IMAGES
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 from job_creator.publishing.clusters.cli import COMMANDS as CLUSTERS
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
+from job_creator.studies.splices.cli import splices
 
 
 @click.group(cls=Group, exit_codes=(), context_settings=CONTEXT_SETTINGS)
@@ -330,7 +331,7 @@ def stand_in_spack(arguments: tuple[str, ...]) -> None:
     stand_in.run(arguments, os.environ, click.echo)
 
 
-for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *CLUSTERS, *REHEARSAL, index, mirror):
+for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *CLUSTERS, *REHEARSAL, index, mirror, splices):
     main.add_command(command)
 
 

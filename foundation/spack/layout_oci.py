@@ -58,6 +58,11 @@ def tag_of(name: str, version: str, hash_: str) -> str:
     return tag if len(tag) <= _LONGEST else tag[: _LONGEST // 2] + tag[-_LONGEST // 2 :]
 
 
+def is_perhaps_of(tag: str, name: str) -> bool:
+    """Whether a tag may be that of a package; more than one name may fit, also because long tags are cut."""
+    return tag.startswith(re.sub(r"[^\w.-]", "_", f"{name}-")[: _LONGEST // 2])
+
+
 def spec_tags(tags: Iterable[str]) -> dict[str, str]:
     """The tags of specs by DAG hash."""
     matches = (_SPEC_TAG.fullmatch(tag) for tag in tags)

@@ -24,9 +24,12 @@ from job_creator.inputs import read_all
 from job_creator.pipelines.base import parent_document
 from job_creator.publishing.record import PublicationRecord
 from tests.documentation import Block
+from tests.elf_files import elf_file
 from tests.fakes.gitlab import FakeGitLab, FakePipeline
 from tests.integration.s3_server import KEYS
 from tests.locks import write_environment
+from tests.packed_cache import Package, fill
+from tests.packed_cache import put as write
 from tests.samples import FROZEN_SITE, REPOSITORY
 from tests.spack_ci import RECORDINGS
 from tests.unit.spackitor.mirrors import Made, MadeMirror, dag_hash
@@ -160,6 +163,9 @@ def site_for(page: Path, folder: Path, s3_url: str, programs: Path) -> Iterator[
             # This very test is among those that it would run.
             "make test": "make --dry-run test",
         }
+        if "/shared/cache" in page.read_text():
+            _fill_splices(folder / "shared")
+            stand_ins["/shared/cache"] = str(folder / "shared" / "cache")
         if page.name in _IN_A_FOLDER:
             stand_ins["s3://cache/amd64"] = str(folder / "mirror")
         yield Site(checkout, environment, stand_ins)
@@ -235,6 +241,24 @@ def _fill_cache(s3_url: str, folder: Path) -> None:
     site = (FROZEN_SITE / project_files.SITE_FILE).read_text()
     for bucket in sorted(set(re.findall(r"bucket: (spacktainers-cache-\S+)", site))):
         _new_bucket(s3_url, bucket)
+
+
+def _fill_splices(folder: Path) -> None:
+    """A cache of two curls and three zlibs, whose files have symbols and nothing else."""
+    symbols = ("inflate", "deflate")
+    zlibs = {version: Package("zlib", version, root=folder / "built") for version in ("1.2.8", "1.2.13", "1.3.1")}
+    for version, package in zlibs.items():
+        new = ("crc32_combine_op",) if version != "1.2.8" else ()
+        write(package.prefix / "lib" / "libz.so.1", elf_file(soname="libz.so.1", defined=(*symbols, *new)))
+    curls = [
+        Package("curl", version, (zlibs[zlib],), root=folder / "built")
+        for version, zlib in (("8.8.0", "1.2.13"), ("8.10.1", "1.3.1"))
+    ]
+    for package, used in zip(curls, (symbols, (*symbols, "crc32_combine_op")), strict=True):
+        rpath = str(package.links[0].prefix / "lib")
+        content = elf_file(needed=["libz.so.1"], rpath=rpath, undefined=used, is_program=True)
+        write(package.prefix / "bin" / "curl", content)
+    fill(folder / "cache", (*zlibs.values(), *curls))
 
 
 def _fill_containers(s3_url: str) -> None:

@@ -1,0 +1,1 @@
+"""Studies of what is in a build cache: what may replace what."""

@@ -1,0 +1,166 @@
+"""`jc splices`: what may be spliced into the binaries of a cache."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from foundation.command_line import Command, Group, console, json_option
+from job_creator.options import Options
+from job_creator.studies.splices.options import (
+    EXIT_CODES,
+    TRANSITIVE,
+    SplicesRequest,
+    gather_facts,
+    request_options,
+)
+
+if TYPE_CHECKING:
+    from job_creator.studies.splices.prediction.verdicts import Prediction
+
+
+@click.group("splices", cls=Group, exit_codes=())
+def splices() -> None:
+    """What may be spliced into what. Of the binaries in a build cache, which are not installed for it.
+
+    \b
+    Examples:
+      jc splices predict --mirror s3://cache/amd64 --of curl --with zlib --with openssl
+      jc splices plan --mirror /shared/mirror --of curl --with zlib
+    """
+
+
+@splices.command("facts", cls=Command, exit_codes=EXIT_CODES)
+@request_options
+@json_option
+@click.pass_obj
+def facts_command(options: Options, /, as_json: bool, **arguments: Any) -> None:
+    """Read what files say of themselves. Those of the binaries, and of all that they link or run.
+
+    Every archive and every file in it is read once; whoever ends this loses no more than the archives that were being
+    read. 'predict' does this by itself.
+
+    \b
+    Examples:
+      jc splices facts --mirror /shared/mirror --of curl --with zlib
+      jc splices facts --mirror oci://registry.example.org/cache --of curl --with zlib -d curl-zlib --json
+    """
+    from job_creator.studies.splices.facts.collection import as_value
+
+    request = SplicesRequest(**arguments)
+    _, _, gathered = gather_facts(options, request)
+    value = as_value(gathered.facts, gathered.damaged)
+    if as_json:
+        click.echo(json.dumps(value, indent=2))
+        return
+    found = gathered.facts
+    files = {sha256 for one in found.binaries.values() for sha256 in one.files.values()}
+    click.echo(f"{len(found.binaries)} binaries with {len(files)} ELF files; {found.read} archives were read for it")
+    _print_failures({**gathered.damaged, **found.failures})
+
+
+@splices.command("plan", cls=Command, exit_codes=EXIT_CODES)
+@request_options
+@TRANSITIVE
+@json_option
+@click.pass_obj
+def plan_command(options: Options, /, transitive: bool, as_json: bool, **arguments: Any) -> None:
+    """Show which splices a cache allows. And why others are left out; no archive is read.
+
+    \b
+    Examples:
+      jc splices plan --mirror /shared/mirror --of curl --with zlib
+      jc splices plan --mirror /shared/mirror --of osu-micro-benchmarks --with mpich=openmpi --json
+    """
+    from foundation.tables import print_table
+    from job_creator.studies.splices.gathering import find
+    from job_creator.studies.splices.options import open_caches
+    from job_creator.studies.splices.prediction.running import dags_of, make_plan
+
+    request = SplicesRequest(**arguments)
+    found = find(open_caches(options, request), request.question)
+    made = make_plan(found, request.question, is_transitive=transitive)
+    nodes = {hash_: node for dag in dags_of(found).values() for hash_, node in dag.items()}
+    if as_json:
+        rows = [
+            {"consumer": one.consumer, "replaced": one.replaced, "replacement": one.replacement} for one in made.splices
+        ]
+        click.echo(json.dumps({"splices": rows, "left_out": list(made.left_out)}, indent=2))
+        return
+    table = [[str(nodes[hash_]) for hash_ in (one.consumer, one.replaced, one.replacement)] for one in made.splices]
+    print_table(["binary", "replaced", "by"], table, console())
+    click.echo(f"{len(table)} splices")
+    for reason in made.left_out:
+        click.echo(f"left out: {reason}")
+
+
+@splices.command("predict", cls=Command, exit_codes=EXIT_CODES)
+@request_options
+@TRANSITIVE
+@click.option("--symbols-only", is_flag=True, help="Do not ask libabigail's programs about types, if they are there.")
+@json_option
+@click.pass_obj
+def predict_command(options: Options, /, transitive: bool, symbols_only: bool, as_json: bool, **arguments: Any) -> None:
+    """Say which splices work. From what the files of all binaries say to the loader; nothing is run.
+
+    A splice fails (-1) where a library, a version or a strong symbol would be missing that was there before; all
+    libraries and all files that bind to them are looked at. With debug information on both sides and libabigail
+    installed, types are compared as well, and it works (1) with the confidence 'types'; otherwise with the confidence
+    'symbols', which cannot see a changed struct. What went wrong is not known (0), and where nothing binds to the
+    library the splice is not applicable.
+
+    What was said before of the same files is not looked at again.
+
+    \b
+    Examples:
+      jc splices predict --mirror /shared/mirror --of curl --with zlib
+      jc splices predict --mirror s3://cache/amd64 --of curl --with zlib --with openssl --json
+    """
+    predictions = _predict(options, SplicesRequest(**arguments), transitive=transitive, symbols_only=symbols_only)
+    if as_json:
+        click.echo(json.dumps([one.as_value() for one in predictions], indent=2))
+        return
+    _print_predictions(predictions)
+
+
+def _predict(options: Options, request: SplicesRequest, *, transitive: bool, symbols_only: bool) -> list[Prediction]:
+    import tempfile
+    from pathlib import Path
+
+    from foundation.progress import counted_progress
+    from job_creator.studies.splices.prediction.abigail import Abigail, abigail_version
+    from job_creator.studies.splices.prediction.running import Predictor, make_plan, predict_all
+
+    caches, kept, gathered = gather_facts(options, request)
+    made = make_plan(gathered, request.question, is_transitive=transitive)
+    for reason in made.left_out:
+        click.echo(f"left out: {reason}", err=True)
+    version = "" if symbols_only else abigail_version()
+    with (
+        tempfile.TemporaryDirectory(prefix="splices-") as workplace,
+        counted_progress("splices", len(made.splices), quiet=options.quiet) as advance,
+    ):
+        place = request.folder / "abigail"
+        abigail = Abigail(version, place, Path(workplace), caches, gathered.found, options.environment)
+        predictor = Predictor(gathered, kept, abigail if version else None)
+        return predict_all(predictor, made.splices, request.folder, lambda one, _: advance(1, one.reason))
+
+
+def _print_predictions(predictions: list[Prediction]) -> None:
+    from foundation.tables import print_table
+
+    rows = [
+        [str(one.consumer), str(one.replaced), str(one.replacement), one.shown_verdict, one.reason]
+        for one in predictions
+    ]
+    print_table(["binary", "replaced", "by", "verdict", "because"], rows, console())
+    counts = Counter(one.shown_verdict for one in predictions)
+    click.echo(", ".join(f"{verdict}: {count}" for verdict, count in sorted(counts.items())) or "no splices")
+
+
+def _print_failures(failures: dict[str, str]) -> None:
+    for reason in sorted(failures.values()):
+        click.echo(f"not read: {reason}", err=True)
