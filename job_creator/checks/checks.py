@@ -13,16 +13,24 @@ from foundation.spack.package_index import PackageIndex
 from job_creator.checks.ci import ci_faults, pipeline_generation_faults
 from job_creator.checks.container import argument_faults, container_faults, dockerfile_faults
 from job_creator.checks.environment_file import Check, EnvironmentFile
-from job_creator.checks.externals import unseen_externals, unseen_mirrors, unseen_recipes
+from job_creator.checks.externals import (
+    external_faults,
+    unseen_externals,
+    unseen_mirrors,
+    unseen_programs,
+    unseen_recipes,
+)
 from job_creator.checks.folders import config_path_faults, install_tree_faults, view_faults
 from job_creator.checks.groups import spec_groups
 from job_creator.checks.installers import installer_faults
 from job_creator.checks.mirrors import mirror_faults
 from job_creator.checks.recipes import recipe_faults
-from job_creator.checks.sections import module_faults, refused_sections
-from job_creator.checks.shapes import list_name_faults, shape_faults
+from job_creator.checks.sections import module_faults, refused_sections, variable_faults
+from job_creator.checks.shapes import shape_faults
 from job_creator.checks.specs.conditions import condition_faults
 from job_creator.checks.specs.faults import spec_faults
+from job_creator.checks.specs.lists import list_faults, list_name_faults
+from job_creator.checks.specs.projections import projection_faults
 from job_creator.checks.specs.virtuals import virtual_faults
 from job_creator.definitions.definitions import DefinitionSurvey, ImportedDefinition, SpackDefinition
 from job_creator.definitions.layers import Layers
@@ -34,6 +42,7 @@ from job_creator.site.site import Site
 CHECKS: Final[tuple[Check, ...]] = (
     refused_sections,
     shape_faults,
+    list_faults,
     list_name_faults,
     ci_faults,
     pipeline_generation_faults,
@@ -44,17 +53,21 @@ CHECKS: Final[tuple[Check, ...]] = (
     mirror_faults,
     recipe_faults,
     module_faults,
+    variable_faults,
     container_faults,
     dockerfile_faults,
     spec_groups,
     spec_faults,
     condition_faults,
     virtual_faults,
+    projection_faults,
+    external_faults,
 )
 """In the order in which faults at one place are told."""
 
 QUESTIONS: Final[tuple[Callable[[EnvironmentFile], Iterator[str]], ...]] = (
     unseen_externals,
+    unseen_programs,
     unseen_recipes,
     unseen_mirrors,
 )

@@ -12,7 +12,9 @@ from job_creator.checks.environment_file import EnvironmentFile
 from job_creator.engines.gitlab.verdict.keywords import JOB, OF_EDITION
 from job_creator.environments.marks import replaces, unmarked
 
-_ORDER: Final = frozenset({"stage", "needs", "dependencies", "when", "rules", "only", "except", "interruptible"})
+_ORDER: Final = frozenset(
+    {"stage", "needs", "dependencies", "when", "rules", "only", "except", "interruptible", "start_in"}
+)
 """Keywords that say when a job runs, which follows from what packages need."""
 _NEVER_WRITTEN: Final = {
     "cleanup": "Spack writes no such job any more",
@@ -20,6 +22,11 @@ _NEVER_WRITTEN: Final = {
     "noop": "a pipeline without packages gets a job of this project",
     "signing": "the job that builds a package signs it",
 }
+_ONE_BUILD: Final = {
+    "parallel": "a package is built by one job",
+    "manual_confirmation": "no job waits for somebody to start it",
+}
+"""Keywords that do not go with jobs of packages."""
 _SCRIPTS_OF_SPACK: Final = frozenset({"reindex", "cleanup"})
 """Jobs whose script Spack sets itself."""
 
@@ -87,6 +94,8 @@ def _of_job(file: EnvironmentFile, location: Location, kind: str, keywords: Mapp
         if name in _ORDER:
             message = f"{name!r} has no effect here: when a job runs follows from what packages need"
             yield file.fault(place, message, "remove it", of_key=True)
+        elif name in _ONE_BUILD:
+            yield file.fault(place, f"{name!r} cannot be used: {_ONE_BUILD[name]}", "remove it", of_key=True)
         elif name == "retry" and not file.line.compilers_are_dependencies:
             message = f"{name!r} has no effect: Spack {file.line} replaces it"
             yield file.fault(place, message, "it is read from Spack 1.0 on; remove it", of_key=True)

@@ -16,8 +16,8 @@ from job_creator.environments.views import ENVIRONMENT_FOLDER, MOUNTED, PLAIN_PA
 from job_creator.environments.views import what_is_wrong as wrong_views
 
 _ROOT: Final[Location] = ("config", "install_tree", "root")
-_READ_FROM: Final = frozenset({"extensions", "license_dir", "template_dirs"})
-"""Options of `config` that name folders with something in them."""
+_READ_FROM: Final = frozenset({"extensions", "license_dir", "ssl_certs", "template_dirs"})
+"""Options of `config` that name files, or folders with something in them."""
 _EXAMPLE: Final = "set an absolute path, such as /opt/software"
 
 

@@ -7,12 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from foundation.errors import Fault
+from foundation.stores.schemes import split_url
+from foundation.validation import did_you_mean
 from foundation.yaml_io import Location
 from job_creator.checks.environment_file import EnvironmentFile
 from job_creator.definitions.paths import PathKind, read_path
 from job_creator.environments.marks import unmarked
 from job_creator.environments.setting import SITE_MIRRORS
 
+OF_SPACK: Final = ("file", "ftp", "gs", "http", "https", "oci", "oci+http", "s3", "sftp")
+"""Schemes by which Spack reaches mirrors (lib/spack/spack/mirrors/mirror.py; v0.21: lib/spack/spack/mirror.py)."""
 _CONNECTIONS: Final = ("fetch", "pull", "push")
 
 
@@ -49,8 +53,27 @@ def _urls(location: Location, mirror: Any) -> Iterator[tuple[Location, str]]:
                 yield from _urls((*location, key), value)
 
 
+def _no_mirror(file: EnvironmentFile, location: Location, url: str) -> Iterator[Fault]:
+    """What of a URL Spack could not reach anything by, and what must not stand in a file."""
+    scheme, rest = split_url(url)
+    host = rest.partition("/")[0]
+    if scheme.lower() not in OF_SPACK:
+        hint = did_you_mean(scheme, OF_SPACK)
+        yield file.fault(location, f"Spack knows no mirrors by {scheme + '://'!r}, and takes this for a path", hint)
+    elif not host or set(url) & set(" \t\n"):
+        yield file.fault(location, f"{url!r} is no URL", "write it as in https://cache.example.org/folder")
+    elif "$" in url:
+        yield file.fault(location, f"Spack replaces nothing in URLs, so that {url!r} leads nowhere", "write it out")
+    elif "@" in host and (":" in host.partition("@")[0] or scheme != "sftp"):
+        hint = "remove it; 'access_pair' and 'access_token_variable' name variables that have logins"
+        yield file.fault(location, f"the URL of {host.rpartition('@')[2]} has a login, which all can read here", hint)
+
+
 def _not_everywhere(file: EnvironmentFile, location: Location, url: str) -> Iterator[Fault]:
     found = read_path(url, posixpath.dirname(file.document.path))
-    if found.kind not in (PathKind.URL, PathKind.ABSOLUTE):
+    if found.kind is PathKind.URL:
+        yield from _no_mirror(file, location, url)
+        return
+    if found.kind is not PathKind.ABSOLUTE:
         message = f"the mirror {url!r} is not there where images are built"
         yield file.fault(location, message, "name one that is reached by https://, s3:// or oci://")

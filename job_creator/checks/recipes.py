@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from foundation.errors import Fault
 from foundation.yaml_io import Location
@@ -21,9 +21,19 @@ def recipe_faults(file: EnvironmentFile) -> Iterator[Fault]:
     for location, entry in written_repositories(file.section):
         if isinstance(entry, str):
             yield from _faults_of_path(file, location, entry)
-        elif isinstance(entry, Mapping) and "git" in entry and not {"commit", "tag"} & set(entry):
-            message = f"the package repository {entry['git']} may change while packages are built"
+        elif isinstance(entry, Mapping) and "git" not in _merged(file, str(location[-1]), entry):
+            message = "nothing says which git repository this is; the builder image has its recipes in a folder"
+            yield file.fault(location, message, "add 'git:', and 'commit:' or 'tag:'", of_key=True)
+        elif isinstance(entry, Mapping) and not {"commit", "tag"} & set(entry):
+            message = f"the package repository {entry.get('git', location[-1])} may change while packages are built"
             yield file.fault(location, message, "pin it with 'commit:' or 'tag:'")
+
+
+def _merged(file: EnvironmentFile, name: str, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """All that the template and the definition say of a repository."""
+    repositories = file.merged.get("repos")
+    found = repositories.get(name) if isinstance(repositories, Mapping) else None
+    return {**found, **entry} if isinstance(found, Mapping) else entry
 
 
 def _faults_of_path(file: EnvironmentFile, location: Location, entry: str) -> Iterator[Fault]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from foundation.errors import Fault
 from foundation.spack.sections.section import Rule
 from foundation.spack.sections.table import SECTIONS
 from job_creator.checks.environment_file import EnvironmentFile
 from job_creator.environments.marks import unmarked
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What shells take for the name of a variable (POSIX, "Name")."""
 
 
 def refused_sections(file: EnvironmentFile) -> Iterator[Fault]:
@@ -30,3 +35,17 @@ def module_faults(file: EnvironmentFile) -> Iterator[Fault]:
                     message = "module files are written into Spack's own folder, which is not in the image"
                     hint = "remove 'enable'; the programs of a view are found without modules"
                     yield file.fault((key, name, option), message, hint, of_key=True)
+
+
+def variable_faults(file: EnvironmentFile) -> Iterator[Fault]:
+    """Names that no shell takes for variables, so that activating the environment would do something else."""
+    for key, changes in file.section.items():
+        if unmarked(key) != "env_vars" or not isinstance(changes, Mapping):
+            continue
+        for kind, names in changes.items():
+            for index, name in enumerate(names if isinstance(names, list | Mapping) else ()):
+                if isinstance(name, str) and not _VARIABLE.fullmatch(name):
+                    of_key = isinstance(names, Mapping)
+                    message = f"{name!r} cannot be the name of a variable"
+                    hint = "write letters, digits and '_', beginning with a letter"
+                    yield file.fault((key, kind, name if of_key else index), message, hint, of_key=of_key)

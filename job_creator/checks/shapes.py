@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any
 
 from foundation.errors import Fault
 from foundation.spack.sections.shape import Shape, misfits, takes_numbers
 from foundation.spack.sections.shapes import SHAPES, SPECS
-from foundation.validation import did_you_mean
 from foundation.yaml_io import Location
 from job_creator.checks.environment_file import EnvironmentFile
 from job_creator.environments.marks import unmarked
-
-_SIGILS: Final = "$^%"
-"""What stands in front of the name of a list, alone or for `^` or `%` in front of each of its specs."""
 
 
 def shape_faults(file: EnvironmentFile) -> Iterator[Fault]:
@@ -28,19 +24,6 @@ def shape_faults(file: EnvironmentFile) -> Iterator[Fault]:
             told.add(found.place)
             yield file.fault(found.place, found.message, found.hint, of_key=found.of_key)
     yield from _changed_numbers(file, told)
-
-
-def list_name_faults(file: EnvironmentFile) -> Iterator[Fault]:
-    """Names of lists of specs, as `$compilers`, that nothing defines."""
-    if file.definition is None or not file.fits_together:
-        return
-    defined = set(_defined(file.merged.get("definitions")))
-    for key, value in file.section.items():
-        if unmarked(key) in ("specs", "definitions") and isinstance(value, list):
-            for location, name in _references(value, (key,)):
-                if name not in defined:
-                    hint = did_you_mean(name, defined) or "define it below 'definitions:'"
-                    yield file.fault(location, f"no list {name!r} is defined", hint)
 
 
 def _shape(section: str) -> Shape | None:
@@ -63,23 +46,3 @@ def _value(value: Any, location: Location) -> Any:
     for step in location:
         value = value[step]
     return value
-
-
-def _defined(definitions: Any) -> Iterator[str]:
-    for one in definitions if isinstance(definitions, list) else ():
-        if isinstance(one, Mapping):
-            yield from (unmarked(str(key)) for key in one if unmarked(str(key)) != "when")
-
-
-def _references(value: Any, location: Location) -> Iterator[tuple[Location, str]]:
-    """Names of lists, at each place where Spack would look for one: whole specs, and whole parts of a matrix."""
-    if isinstance(value, str):
-        if value.startswith("$"):
-            yield location, value.lstrip(_SIGILS)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _references(item, (*location, index))
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            if unmarked(str(key)) not in ("when", "exclude", "override"):
-                yield from _references(inner, (*location, key))

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from foundation.errors import Fault, InvalidInputError
 from foundation.registries.published import PLATFORMS, SPELLINGS
+from foundation.spack.grammar.targets import runs_on_platform
 from foundation.validation import Value, validate
 from foundation.yaml_io import Document
 from job_creator.site.architectures import Architecture, ArchitectureName
@@ -69,6 +70,9 @@ def _platform_faults(site: Site, document: Document) -> Iterator[Fault]:
             message = f"{name!r} is no architecture of OCI images, and 'oci' does not say which one it is"
             hint = f"add 'oci: {SPELLINGS.get(name, 'amd64')}', or what its machines are"
             yield document.fault(("architectures", name), message, hint, of_key=True)
+        elif architecture.target and not runs_on_platform(architecture.target, site.platform(name)):
+            message = f"no machine of {site.platform(name)} has the target {architecture.target!r}"
+            yield document.fault(("architectures", name, "target"), message, "name one of its own, or another 'oci'")
 
 
 def _cluster_faults(site: Site, document: Document) -> list[Fault]:

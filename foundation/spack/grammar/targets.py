@@ -31,6 +31,8 @@ _PARENTS: Final[Mapping[str, tuple[str, ...]]] = {
 TARGETS: Final = frozenset(_PARENTS)
 """On any of these lines of Spack."""
 
+_FAMILIES: Final = {"amd64": "x86_64", "arm64": "aarch64", "386": "x86", "arm": "arm"}
+"""What OCI calls otherwise. A family is a target without features, which has the name of its architecture."""
 OF_THIS_MACHINE: Final = frozenset({"default_target", "frontend", "fe", "backend", "be"})
 """What Spack replaces by the target of the machine that it runs on."""
 _ANY: Final = frozenset({"", "*", "None"})
@@ -76,3 +78,11 @@ def is_target_among(name: str, text: str, parents: Iterable[str] = ()) -> bool:
         ):
             return True
     return False
+
+
+def runs_on_platform(name: str, platform: str) -> bool:
+    """Whether machines of an architecture of OCI (`amd64`) can have a target, as far as the table knows both."""
+    family = _FAMILIES.get(platform, platform)
+    if name not in TARGETS or family not in TARGETS:
+        return True
+    return family in runs_on(name)

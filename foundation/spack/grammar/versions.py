@@ -54,6 +54,11 @@ class Versions:
     any_commit: bool = False
     """Whether a commit or branch stands there whose version nobody says."""
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it could be one version: neither a range nor a list."""
+        return not set(self.text) & {":", ","}
+
     def meet(self, other: Versions) -> bool:
         """Whether a version is in both, as far as that can be known without the package's repository."""
         if self.any_commit or other.any_commit:

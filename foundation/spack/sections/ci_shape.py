@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from foundation.spack.releases import SpackLine
-from foundation.spack.sections.shape import Anything, Either, Keys, ListOf, Shape, Since, Switch, Text, Whole
+from foundation.spack.sections.shape import Anything, Either, Keys, ListOf, Shape, Since, Switch, Text, Until, Whole
 
 _SCRIPT: Final = ListOf(Either((Text(), ListOf(Text()))))
 _JOB: Final = Keys(
@@ -47,8 +47,22 @@ _DYNAMIC: Final = Keys(
     required=("dynamic-mapping",),
 )
 _JOBS: Final = tuple(Keys({f"{kind}-job": _JOB, f"{kind}-job-remove": _JOB}) for kind in _JOB_KINDS)
+_OF_JOBS: Final = "say it of jobs, as in pipeline-gen: [{build-job: {tags: [big]}}]"
+_FORMER: Final = {
+    "mappings": "write pipeline-gen: [{submapping: […]}], with 'build-job:' for 'runner-attributes:'",
+    "match_behavior": "it stands beside a 'submapping:' now",
+    "service-job-attributes": "say it of the job, as in pipeline-gen: [{reindex-job: {tags: [big]}}]",
+    "signing-job-attributes": "remove it; the job that builds a package signs it",
+    "bootstrap": "remove it; compilers are in the builder image, or packages",
+    "enable-artifacts-buildcache": "remove it; packages are handed on by the build cache",
+    "temporary-storage-url-prefix": "remove it; packages are handed on by the build cache",
+    **dict.fromkeys(("image", "tags", "variables", "before_script", "script", "after_script"), _OF_JOBS),
+}
+"""Keys of `gitlab-ci` and of the first lines with `ci`, and what stands for them (lib/spack/spack/schema/gitlab_ci.py
+and ci.py of v0.21). Those that a supported line still took had no effect in pipelines as they are made here."""
 CI: Final[Shape] = Keys(
     {
+        **{name: Until(SpackLine(0, 20), Anything(), instead) for name, instead in _FORMER.items()},
         "pipeline-gen": ListOf(Either((_SUBMAPPING, Since(SpackLine(0, 23), _DYNAMIC), *_JOBS))),
         "rebuild-index": Switch(),
         "broken-specs-url": Text(),

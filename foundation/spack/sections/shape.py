@@ -32,6 +32,8 @@ class Text:
     """Text, or one of a few words."""
 
     words: tuple[str, ...] = ()
+    beginning: str = ""
+    """What any other text has to begin with, if there may be other text than `words`."""
     or_number: bool = False
     """Whether a number does as well, which Spack makes text of."""
 
@@ -41,6 +43,7 @@ class Whole:
     """A whole number."""
 
     least: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Keys:
     others: Shape | None = None
     """What stands below names that users choose."""
     required: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
+    """Keys of which one has to be there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,10 +124,23 @@ def misfits(shape: Shape, value: Any, line: SpackLine, place: Place = ()) -> Ite
             yield from misfits(shape.item, item, line, (*place, index))
     elif isinstance(shape, Keys):
         yield from _of_mapping(shape, value, line, place)
-    elif isinstance(shape, Whole) and value < shape.least:
-        yield Misfit(place, f"{_name(place)} must be {shape.least} or more")
-    elif isinstance(shape, Text) and shape.words and value not in shape.words:
+    elif isinstance(shape, Whole):
+        yield from _out_of_bounds(shape, value, place)
+    elif isinstance(shape, Text) and not _is_among(shape, value):
         yield Misfit(place, f"{_name(place)} must not be {value!r}", did_you_mean(str(value), shape.words))
+
+
+def _is_among(shape: Text, value: Any) -> bool:
+    if not shape.words or value in shape.words:
+        return True
+    return bool(shape.beginning) and str(value).startswith(shape.beginning)
+
+
+def _out_of_bounds(shape: Whole, value: int, place: Place) -> Iterator[Misfit]:
+    if value < shape.least:
+        yield Misfit(place, f"{_name(place)} must be {shape.least} or more")
+    elif shape.most is not None and value > shape.most:
+        yield Misfit(place, f"{_name(place)} must be {shape.most} or less")
 
 
 def takes_numbers(shape: Shape, place: Place, line: SpackLine) -> bool:
@@ -183,6 +201,8 @@ def _of_mapping(shape: Keys, value: Mapping[str, Any], line: SpackLine, place: P
     for name in shape.required:
         if name not in seen:
             yield Misfit(place, f"{name!r} is missing{_below_name(place)}", "", True)
+    if shape.one_of and not seen.keys() & shape.one_of:
+        yield Misfit(place, f"{_name(place)} has none of {', '.join(map(repr, shape.one_of))}", "", True)
 
 
 def _why_unknown(name: str, shape: Keys, known: Mapping[str, Shape], line: SpackLine) -> str:

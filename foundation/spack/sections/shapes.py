@@ -12,6 +12,9 @@ from typing import Final
 
 from foundation.spack.releases import SpackLine
 from foundation.spack.sections.ci_shape import CI
+from foundation.spack.sections.compilers_shape import COMPILERS
+from foundation.spack.sections.container_shape import CONTAINER
+from foundation.spack.sections.mirrors_shape import MIRRORS
 from foundation.spack.sections.shape import (
     Anything,
     Either,
@@ -35,6 +38,9 @@ _TEXT_OR_TEXTS: Final = Either((_TEXT, _TEXTS))
 _TEXT_OR_NOTHING: Final = Either((_TEXT, Empty()))
 _AS_TEXT: Final = Text(or_number=True)
 _PROJECTIONS: Final = Keys(others=_TEXT)
+_DOWNLOADERS: Final = ("urllib", "curl")
+_PATH_MAX: Final = 4095
+"""How long a path may be (`PATH_MAX` of Linux, which counts the end as well)."""
 _MODULE_SYSTEMS: Final = ("tcl", "lmod")
 
 
@@ -154,10 +160,11 @@ _CONFIG: Final = Keys(
         **dict.fromkeys(
             (
                 *("stage_name", "develop_stage_link", "test_stage", "license_dir", "source_cache", "misc_cache"),
-                *("environments_root", "ssl_certs", "build_language", "binary_index_root", "url_fetch_method"),
+                *("environments_root", "ssl_certs", "build_language", "binary_index_root"),
             ),
             _TEXT,
         ),
+        "url_fetch_method": Either((Until(_V023, Text(_DOWNLOADERS)), Since(_V10, Text(_DOWNLOADERS, "curl ")))),
         **{
             name: Switch()
             for name in (
@@ -184,7 +191,13 @@ _CONFIG: Final = Keys(
         # A path alone is written as a mapping where Spack wants one.
         "install_tree": Either(
             (
-                Keys({"root": _TEXT, "padded_length": Either((Whole(), Switch())), "projections": _PROJECTIONS}),
+                Keys(
+                    {
+                        "root": _TEXT,
+                        "padded_length": Either((Whole(most=_PATH_MAX), Switch())),
+                        "projections": _PROJECTIONS,
+                    }
+                ),
                 _TEXT,
             )
         ),
@@ -210,37 +223,6 @@ _VIEW: Final = Keys(
         **_since(_V12, group=_TEXT_OR_TEXTS),
     },
     required=("root",),
-)
-
-_CONNECTION: Final[Mapping[str, Shape]] = {
-    "url": _TEXT,
-    "profile": _TEXT_OR_NOTHING,
-    "endpoint_url": _TEXT_OR_NOTHING,
-    "access_token_variable": Since(_V023, _TEXT_OR_NOTHING),
-    "access_token": Until(_V023, _TEXT_OR_NOTHING, "write access_token_variable, with the name of a variable"),
-    "access_pair": Either(
-        (
-            Until(_V023, ListOf(_TEXT_OR_NOTHING), "write a mapping with the names of variables"),
-            Since(_V023, Keys({"id": _TEXT, "secret_variable": _TEXT}, required=("id", "secret_variable"))),
-            Since(
-                _V023,
-                Keys({"id_variable": _TEXT, "secret_variable": _TEXT}, required=("id_variable", "secret_variable")),
-            ),
-        )
-    ),
-}
-_CONNECTED: Final = Either((_TEXT, Keys(_CONNECTION)))
-_MIRROR: Final = Keys(
-    {
-        **_CONNECTION,
-        "source": Switch(),
-        "binary": Switch(),
-        **_since(_V022, signed=Switch(), autopush=Switch()),
-        "fetch": _CONNECTED,
-        "push": _CONNECTED,
-        **_since(_V11, pull=_CONNECTED),
-        **_since(_V12, view=_TEXT),
-    }
 )
 
 _OF_A_MODULE: Final = Keys(
@@ -293,10 +275,10 @@ SHAPES: Final[Mapping[str, Shape]] = {
     "config": _CONFIG,
     "view": Either((Switch(), _TEXT, Keys(others=_VIEW))),
     "env_vars": _VARIABLES,
-    "mirrors": Keys(others=Either((_TEXT, _MIRROR))),
+    "mirrors": MIRRORS,
     "modules": Keys({"prefix_inspections": _INSPECTIONS}, others=_MODULE_SET),
     "develop": Keys(others=Keys({"spec": _TEXT, "path": _TEXT}, required=("spec",))),
-    "toolchains": Keys(others=Either((_TEXT, ListOf(Keys({"spec": _TEXT, "when": _TEXT}))))),
+    "toolchains": Keys(others=Either((_TEXT, ListOf(Keys({"spec": _TEXT, "when": _TEXT}, required=("spec",)))))),
     "repos": Either(
         (
             _TEXTS,
@@ -328,6 +310,8 @@ SHAPES: Final[Mapping[str, Shape]] = {
     ),
     "cdash": Keys(dict.fromkeys(("build-group", "url", "project", "site"), _TEXT), required=("build-group",)),
     "ci": CI,
+    "compilers": COMPILERS,
+    "container": CONTAINER,
 }
 """By the name of the section. Specs and their matrices are in `SPECS`."""
 

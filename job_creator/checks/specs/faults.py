@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from foundation.errors import Fault
 from foundation.spack.grammar.parser import parse_spec
-from foundation.spack.grammar.spec import AbstractSpec, Misspelt
-from foundation.spack.grammar.targets import meant_target, unknown_targets
+from foundation.spack.grammar.spec import AbstractSpec, Attribute, Misspelt
+from foundation.spack.grammar.targets import meant_target, runs_on_platform, unknown_targets
+from foundation.spack.sections.table import SECTIONS
 from foundation.yaml_io import Location
 from job_creator.checks.environment_file import EnvironmentFile
 from job_creator.checks.specs.names import name_problems
@@ -57,6 +58,8 @@ def _problems(place: SpecPlace, file: EnvironmentFile, toolchains: frozenset[str
         yield Misspelt(column, f"Spack {file.line} refuses {place.text!r}: {spec.message}", spec.hint)
         return
     yield from _meaningless(spec, place)
+    if place.use is Use.ROOT and not place.owner:
+        yield from _elsewhere(spec, file)
     if place.use is not Use.COMPILER and not file.names_own_repositories:
         yield from name_problems(spec, place, file.line, file.index)
 
@@ -68,15 +71,49 @@ def _meaningless(spec: AbstractSpec, place: SpecPlace) -> Iterator[Misspelt]:
     for edge in spec.all_edges():
         if edge.spec.says_nothing:
             yield Misspelt(edge.column, f"{edge.sigil!r} is followed by no dependency", "write its name behind it")
+    if place.use is Use.TOOLCHAIN:
+        yield from _of_toolchain(spec, place)
     for node in spec.nodes():
         if node.hash and not place.may_have_hash:
             hint = "write name, version and variants instead"
             yield Misspelt(node.column, f"'/{node.hash}' names a package of one store, which jobs do not have", hint)
         for setting in node.settings:
-            if setting.name in _TARGET_KEYS and isinstance(setting.value, str):
-                parts = setting.value.split("-")
-                target = parts[-1] if len(parts) == 3 or setting.name == "target" else setting.value
-                yield from _targets(target, setting.column)
+            yield from _of_setting(setting)
+
+
+def _elsewhere(spec: AbstractSpec, file: EnvironmentFile) -> Iterator[Misspelt]:
+    """Targets of other machines than those that build what a definition names."""
+    if file.definition is None:
+        return
+    platform = file.site.platform(file.definition.architecture)
+    for setting in spec.settings:
+        is_one = setting.name == "target" and isinstance(setting.value, str) and not set(setting.value) & {":", ","}
+        if is_one and not runs_on_platform(str(setting.value), platform):
+            message = f"no machine of {platform} has the target {setting.value!r}"
+            yield Misspelt(setting.column, message, "definitions for others lie in the folder of their architecture")
+
+
+def _of_setting(setting: Attribute) -> Iterator[Misspelt]:
+    if setting.name == "dev_path":
+        row = SECTIONS["develop"]
+        yield Misspelt(setting.column, f"'dev_path' cannot be used: {row.why}", row.instead)
+    elif setting.name in _TARGET_KEYS and isinstance(setting.value, str):
+        parts = setting.value.split("-")
+        target = parts[-1] if len(parts) == 3 or setting.name == "target" else setting.value
+        yield from _targets(target, setting.column)
+
+
+def _of_toolchain(spec: AbstractSpec, place: SpecPlace) -> Iterator[Misspelt]:
+    """What a package would have to be beside what is written behind `%` (`_parse_toolchain` in spec_parser.py)."""
+    if spec.name:
+        hint = f"write '%{spec.name}' if it is a compiler"
+        yield Misspelt(1, f"{place.text!r} is a package, which nothing with this toolchain could be", hint)
+    for edge in spec.edges:
+        if not edge.is_direct:
+            yield Misspelt(edge.column, "'^' cannot be used in toolchains", "write '%' for direct dependencies")
+        elif edge.is_toolchain and edge.spec.name == place.owner:
+            hint = f"name the languages, as in '%c={place.owner}', or give the toolchain another name"
+            yield Misspelt(edge.column, f"the toolchain {place.owner!r} would stand for itself", hint)
 
 
 def _targets(text: str, column: int) -> Iterator[Misspelt]:

@@ -35,7 +35,9 @@ def name_problems(
     """Names and values that no package has. Nothing without an index."""
     if not index:
         return
-    yield from _node_problems(spec, spec.name or place.owner, place, index)
+    # A toolchain is about any package.
+    owner = "" if place.use is Use.TOOLCHAIN else place.owner
+    yield from _node_problems(spec, spec.name or owner, place, index)
     for edge in spec.all_edges():
         if _is_package(edge, line):
             yield from _node_problems(edge.spec, edge.spec.name, place, index)
@@ -46,7 +48,7 @@ def name_problems(
 
 def _is_built(place: SpecPlace) -> bool:
     """Whether Spack has to find the package, as it has not to for settings of packages that no environment needs."""
-    return place.use is Use.ASKED or (place.use is Use.ROOT and not place.owner)
+    return place.use in (Use.ASKED, Use.TOOLCHAIN) or (place.use is Use.ROOT and not place.owner)
 
 
 def _is_package(edge: Edge, line: SpackLine) -> bool:

@@ -36,6 +36,8 @@ class Use(Enum):
     """The name of a target."""
     COMPILER = auto()
     """A compiler as it stands behind `%`."""
+    TOOLCHAIN = auto()
+    """What a toolchain stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class SpecPlace:
     text: str
     use: Use
     owner: str = ""
-    """The package that a text without a name is about."""
+    """The package that a text without a name is about; for toolchains, the name of the toolchain."""
     of_key: bool = False
     may_have_hash: bool = False
 
@@ -163,11 +165,13 @@ def _toolchains(value: Any, at: Location) -> Iterator[SpecPlace]:
     for key, inner in _pairs(value):
         location = (*at, key)
         if isinstance(inner, str):
-            yield SpecPlace(location, inner, Use.ASKED)
+            yield SpecPlace(location, inner, Use.TOOLCHAIN, unmarked(key))
         for place, item in _items(inner, location):
             for name, text in _pairs(item):
-                if name in ("spec", "when") and isinstance(text, str):
-                    yield SpecPlace((*place, name), text, Use.ASKED if name == "spec" else Use.MATCHED)
+                if name == "when" and isinstance(text, str):
+                    yield SpecPlace((*place, name), text, Use.MATCHED)
+                elif name == "spec" and isinstance(text, str):
+                    yield SpecPlace((*place, name), text, Use.TOOLCHAIN, unmarked(key))
 
 
 def _develop(value: Any, at: Location) -> Iterator[SpecPlace]:

@@ -207,6 +207,7 @@ def test_recipes_of_an_included_file_are_seen_from_there(tmp_path: Path) -> None
     ("repos", "message"),
     [
         ("{own: ../../../elsewhere}", "is not in the repository"),
+        ("{builtin: {commit: abc}}", "nothing says which git repository this is"),
         ("{own: ~/recipes}", "is not in the repository"),
         ("{own: recipes}", "container_definitions/amd64/recipes is no package repository; it has no repo.yaml"),
         ("{own: 'https://git.example.org/recipes.git'}", "is no path of a package repository; write a mapping"),
@@ -225,7 +226,6 @@ def test_recipes_that_are_not_everywhere_are_a_fault(tmp_path: Path, repos: str,
     "repos",
     [
         "{own: {git: 'https://git.example.org/recipes.git', commit: abc}}",
-        "{builtin: {commit: abc}}",
         "[$spack/var/spack/repos/builtin]",
         "{own: /opt/recipes}",
     ],

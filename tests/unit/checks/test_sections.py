@@ -88,11 +88,12 @@ def test_what_images_have_is_told_as_not_checked(tmp_path: Path) -> None:
 
 PROOFS: Final = {
     "specs": "[bzip2]",
-    "definitions": "[{mine: [bzip2], when: 'arch.satisfies(\"x86_64:\")'}]",
+    "definitions": "[{mine: [bzip2], when: 'arch.satisfies(\"target=x86_64:\")'}]",
     "packages": "{bzip2: {variants: +pic}}",
     "concretizer": "{reuse: false}",
     "toolchains": "{plain: [{spec: '%c=gcc@13', when: '%c'}]}",
-    "compilers": "[{compiler: {spec: gcc@13, paths: {cc: gcc, cxx: g++, f77: null, fc: null}}}]",
+    "compilers": "[{compiler: {spec: gcc@13, operating_system: ubuntu24.04, modules: [], "
+    "paths: {cc: gcc, cxx: g++, f77: null, fc: null}}}]",
     "config": "{build_jobs: 2}",
     "repos": "{own: /opt/recipes}",
     "view": "{a: {root: /opt/a}}",

@@ -128,7 +128,7 @@ def test_names_are_those_of_the_package_repository(tmp_path: Path, text: str, pl
 @pytest.mark.parametrize(
     "text",
     [
-        "specs: [mpi, odd +anything, hdf5 ++shared cflags=-O2 target=zen3 dev_path=/x, hdf5 commit=abc]",
+        "specs: [mpi, odd +anything, hdf5 ++shared cflags=-O2 target=zen3, hdf5 commit=abc]",
         "specs: ['openmpi fabrics=ucx,ofi', 'openmpi fabrics=*', 'gcc languages=c,rust', other.name +x]",
         "specs: [hdf5 %clang, hdf5 %oneapi, hdf5 %tools]\ntoolchains: {tools: '%gcc'}",
         "specs: [hdf5]\npackages: {all: {variants: +unknown, require: ['%gcc']}, mpi: {buildable: false}}",

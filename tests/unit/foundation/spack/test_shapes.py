@@ -25,7 +25,7 @@ def found_in(text: str) -> list[Misfit]:
     ]
 
 
-REFUSED_LATER = ("'matrix' is missing", "'link_type' must not be", "'default' must be a mapping")
+REFUSED_LATER = ("'matrix' is missing", "'spec' is missing", "'link_type' must not be", "'default' must be a mapping")
 """What the schema takes and Spack's code then refuses."""
 
 
