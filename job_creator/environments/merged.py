@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foundation.spack.releases import Novelty
+from job_creator.builds import node_step
 from job_creator.environments.marks import key_of, merge, replaces, without_order_marks
 from job_creator.environments.requirements import SiteRequirements, with_requirements
 from job_creator.environments.setting import Setting, mirrors, with_destination
@@ -53,8 +54,9 @@ def pipeline_generation(setting: Setting) -> dict[str, Any]:
         ],
         **({"variables": variables} if variables else {}),
     }
+    program, new_installer = f"{node_step.FOLDER}/{node_step.PROGRAM}", setting.line.has(Novelty.NEW_INSTALLER)
     build_job: dict[str, Any] = {
-        "script:": [render("spack_rebuild.sh.j2", new_installer=setting.line.has(Novelty.NEW_INSTALLER))]
+        "script:": [render("spack_rebuild.sh.j2", program=program, new_installer=new_installer)]
     }
     if setting.signs:
         build_job["before_script-"] = [render("spack_sign.sh.j2", private_key=setting.signing_key_variable)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +15,7 @@ from foundation.errors import SpacktainersError
 from foundation.shown import shown_duration
 from foundation.spack.lockfile import read_lockfile
 from job_creator import project_files
+from job_creator.builds import node_step
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.generated import read_generated
 from job_creator.rehearsal.outcomes import FAILED, SKIPPED, SUCCESS, RehearsedPipeline
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _PACKAGE: Final = re.compile(r" /([a-z2-7]{7,32})\b")
 _LOG_LINES: Final = 30
 _Package = tuple[str, str]
-"""The architecture and the DAG hash of a package, or the hash's beginning where it comes from the name of a job."""
+"""The architecture and the DAG hash of a package."""
 _STYLES: Final = {SUCCESS: "green", FAILED: "bold red", SKIPPED: "dim"}
 
 
@@ -75,15 +76,17 @@ class RehearsalOutcome:
 def outcome(stage: Stage, pipelines: Sequence[RehearsedPipeline]) -> RehearsalOutcome:
     """What came of some pipelines, from their records, logs and artifacts."""
     ran = list(_ran(pipelines))
-    tried = _tried(ran)
     wanted, reused = _asked_for(stage, pipelines)
+    states = {**_of_jobs(ran, wanted), **_recorded(stage, pipelines)}
+    for architecture, hash_ in [package for package, state in states.items() if state == "reused"]:
+        reused.setdefault(architecture, set()).add(hash_)
     left = Counter(reason for one in pipelines for reason in one.left_out.values())
     return RehearsalOutcome(
         pipelines=tuple(pipelines),
         failures=tuple(_failures(stage, pipelines)),
-        built=_by_architecture(package for package, status in tried.items() if status == SUCCESS),
-        failed=_by_architecture(package for package, status in tried.items() if status == FAILED),
-        skipped=_by_architecture(_untried(wanted, tried)),
+        built=_by_architecture(package for package, state in states.items() if state == "built"),
+        failed=_by_architecture(package for package, state in states.items() if state == "failed"),
+        skipped=_by_architecture(one for one in wanted if states.get(one, "skipped") == "skipped"),
         reused={architecture: len(hashes) for architecture, hashes in sorted(reused.items())},
         containers=_containers(ran),
         left_out=dict(sorted(left.items())),
@@ -97,22 +100,33 @@ def _containers(ran: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:
     return tuple(sorted(" for ".join(parts) for parts in found))
 
 
-def _tried(ran: Iterable[tuple[str, str, str]]) -> dict[_Package, str]:
-    """What came of the packages whose jobs ran, by the beginnings of their hashes."""
+def _recorded(stage: Stage, pipelines: Sequence[RehearsedPipeline]) -> dict[_Package, str]:
+    """What package jobs wrote down of their packages."""
+    found: dict[_Package, str] = {}
+    for one in pipelines:
+        artifacts = stage.states / str(one.id) / "artifacts"
+        for path in sorted(artifacts.glob(f"*/jobs_scratch_dir.*/*/{node_step.OUTCOMES}/{node_step.RECORDS}")):
+            architecture = path.parents[2].name.removeprefix(project_files.environments_folder(""))
+            records = node_step.read_records(read_file(path), str(path))
+            found |= {(architecture, record.hash): record.state for record in records}
+    return found
+
+
+def _of_jobs(ran: Iterable[tuple[str, str, str]], wanted: Iterable[_Package]) -> dict[_Package, str]:
+    """What became of packages whose jobs only tell by how they ended."""
     bridge_ = names.populate_bridge("")
-    return {
-        (bridge.removeprefix(bridge_), match[1]): status
+    tried = {
+        (bridge.removeprefix(bridge_), match[1]): "built" if status == SUCCESS else "failed"
         for bridge, job, status in ran
         if bridge.startswith(bridge_) and status != SKIPPED and (match := _PACKAGE.search(job))
     }
-
-
-def _untried(wanted: Iterable[_Package], tried: Mapping[_Package, str]) -> Iterator[_Package]:
-    """The packages whose jobs did not run; some are in child pipelines that never were."""
     lengths = {len(beginning) for _, beginning in tried}
-    for architecture, hash_ in wanted:
-        if not any((architecture, hash_[:length]) in tried for length in lengths):
-            yield architecture, hash_
+    return {
+        (architecture, hash_): tried[architecture, hash_[:length]]
+        for architecture, hash_ in wanted
+        for length in lengths
+        if (architecture, hash_[:length]) in tried
+    }
 
 
 def _by_architecture(packages: Iterable[_Package]) -> dict[str, int]:

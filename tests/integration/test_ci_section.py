@@ -11,7 +11,8 @@ from foundation.spack.releases import SpackLine
 from foundation.yaml_io import parse
 from job_creator.builds.durations import default_durations
 from job_creator.builds.merge import merge
-from job_creator.engines.gitlab.jobs.packages import PackagePlace, index_jobs, package_job
+from job_creator.engines.gitlab.jobs.package_mirrors import index_jobs
+from job_creator.engines.gitlab.jobs.packages import PackagePlace, package_job
 from job_creator.pipelines.packages import read_folder
 from tests.integration.real_spack import ROOTS
 from tests.integration.toy_environment import environment_folder, generate, line_of, setting_of, site_for
@@ -97,7 +98,7 @@ def test_a_definition_that_replaces_the_list_keeps_what_the_site_needs(root: str
     jobs, _ = jobs_of(root, line_of(root), definition, tmp_path)
     assert jobs["liba"]["timeout"] == "2 hours"
     assert "setup-env.sh" in jobs["liba"]["before_script"][1]
-    assert [line.count("spack ci rebuild") for line in jobs["liba"]["script"]] == [1]
+    assert [line.count("steps/build_packages.py") for line in jobs["liba"]["script"]] == [1]
 
 
 @pytest.mark.parametrize("root", ROOTS)

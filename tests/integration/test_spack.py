@@ -111,7 +111,7 @@ def test_the_generated_job_concretizes_and_generates(root: str, name: str, tmp_p
     ]
     assert len(jobs) == len(own)
     for one in jobs:
-        assert sum(line.count("spack ci rebuild") for line in one["script"]) == 1
+        assert sum(line.count("steps/build_packages.py") for line in one["script"]) == 1
         assert [line.count("gpg trust") for line in one["before_script"]] == [1, 1]
         assert "setup-env.sh" in one["before_script"][0]
         assert one["image"]["name"].startswith("$CI_REGISTRY_IMAGE/builder:")

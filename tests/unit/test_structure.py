@@ -170,7 +170,12 @@ OUTSIDE: Final = {
 }
 
 DOORS: Final[Mapping[str, tuple[str, ...]]] = {
-    "subprocess": ("foundation/doors/processes",),
+    "subprocess": (
+        "foundation/doors/processes",
+        # They run where this project is not installed.
+        "job_creator/scripts/templates/build_packages",
+        "job_creator/scripts/templates/package_phases",
+    ),
     "requests": ("foundation/doors/bounds", "foundation/doors/http", "foundation/doors/streams"),
     "urllib3": ("foundation/doors/bounds", "foundation/doors/http", "foundation/doors/streams"),
     "boto3": ("foundation/stores/s3_client",),
@@ -291,6 +296,8 @@ def test_only_command_lines_read_the_environment() -> None:
     hand_on = {
         "foundation/doors/processes",
         "job_creator/scripts/templates/inside_spack",
+        "job_creator/scripts/templates/build_packages",
+        "job_creator/scripts/templates/package_phases",
         "job_creator/mirrors/needs/inside_spack",
     }
     readers = {module for module, path in SOURCES.items() if re.search(r"os\.environ|getenv", path.read_text())}

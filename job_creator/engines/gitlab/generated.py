@@ -23,6 +23,7 @@ from job_creator.environments.setting import DESTINATION
 
 HASH_VARIABLE: Final = "SPACK_JOB_SPEC_DAG_HASH"
 NAME_VARIABLE: Final = "SPACK_JOB_SPEC_PKG_NAME"
+ARTIFACTS_VARIABLE: Final = "SPACK_ARTIFACTS_ROOT"
 VERSION_VARIABLE: Final = "SPACK_JOB_SPEC_PKG_VERSION"
 
 NOTHING_TO_DO: Final = frozenset({"no-specs-to-rebuild", "unsupported-copy"})

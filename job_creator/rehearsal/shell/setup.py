@@ -25,7 +25,7 @@ from job_creator.rehearsal.shell import scenery
 from job_creator.rehearsal.shell.gitlab_server import PROJECT_ID, gitlab_server
 from job_creator.rehearsal.shell.servers import RunningRegistry, registry_server, s3_server, trusted
 from job_creator.rehearsal.shell.stages import STATES, Stage, Tell
-from job_creator.rehearsal.shell.stand_in import FAIL_VARIABLE
+from job_creator.rehearsal.shell.stand_in import FAIL_VARIABLE, LAUNCHER
 from job_creator.rehearsal.shell.tools import find_tools, warm_up
 from job_creator.rehearsal.shell.translation import IMAGE_TOOLS, SIF_TOOLS
 from job_creator.repository import part
@@ -51,7 +51,6 @@ spack() {
 }
 PATH=$SPACK_ROOT/bin:$PATH
 """
-_STAND_IN: Final = '#!/bin/sh\nexec jc stand-in-spack "$@"\n'
 
 
 @dataclass(frozen=True)
@@ -199,7 +198,7 @@ def _environment(wishes: Wishes, node: Path, registry: RunningRegistry | None) -
     folder = wishes.folder
     handed_on = {name: value for name, value in wishes.environment.items() if _HANDED_ON.fullmatch(name)}
     if not wishes.spack_root:
-        for name, text in {"bin/spack": _STAND_IN, "share/spack/setup-env.sh": _SETUP}.items():
+        for name, text in {"bin/spack": LAUNCHER, "share/spack/setup-env.sh": _SETUP}.items():
             write_files(folder / "spack" / Path(name).parent, {Path(name).name: text.encode()})
         (folder / "spack" / "bin" / "spack").chmod(0o755)
         handed_on["SPACK_ROOT"] = str(folder / "spack")

@@ -6,12 +6,14 @@ It compiles nothing. What it pushes is a real build cache that holds nothing wor
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from foundation.doors.files import read_file, write_files
-from foundation.errors import DamagedError, Fault, InvalidInputError, NotThereError, RefusedError
+from foundation.errors import DamagedError, Fault, InvalidInputError, RefusedError
 from foundation.spack.layout_v3 import read_manifest, spec_blob
 from foundation.spack.lockfile import read_lockfile
 from foundation.spack.specs import read_spec_file
@@ -19,6 +21,7 @@ from foundation.stores.bucket import S3Store
 from foundation.stores.s3_client import endpoint_of, parse_s3_url
 from foundation.stores.store import Content, Store, read_all
 from foundation.yaml_io import dump, load
+from job_creator.builds import node_step
 from job_creator.environments.setting import DESTINATION
 from job_creator.rehearsal import replay
 from job_creator.rehearsal.shell import binaries
@@ -26,6 +29,15 @@ from job_creator.rehearsal.shell import binaries
 FAIL_VARIABLE: Final = "REHEARSAL_FAIL"
 """Names of containers that do not concretize and of packages that do not build, to see what comes of that."""
 NOTICE: Final = "stand-in for Spack: nothing is compiled"
+LAUNCHER: Final = f"""\
+#!/bin/sh
+case "$*" in
+  # The program of package jobs itself, which asks this stand-in for what only Spack knows.
+  "python "*/{node_step.PROGRAM}) exec {shlex.quote(sys.executable)} "$2" ;;
+esac
+exec jc stand-in-spack "$@"
+"""
+"""The program `spack` of a rehearsal."""
 _GENERATED: Final = "Written by a stand-in for Spack."
 
 Say = Callable[[str], None]
@@ -90,32 +102,61 @@ def _generate(arguments: Sequence[str], environment: Mapping[str, str], say: Say
     say(f"{packages} packages; the build cache has {len(built)}")
 
 
-def _answer(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
-    """`spack python SCRIPT ENVIRONMENT OUTPUT LIBC LIBC`: what the job of an environment asks Spack."""
-    del environment, say
-    output = Path(arguments[2])
+def _python(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    """`spack python SCRIPT …`: what jobs have Spack run."""
+    script, *rest = arguments
+    if Path(script).name == node_step.PHASES:
+        _PHASES[rest[0]](rest[1:], environment, say)
+    else:
+        _answer(rest)
+
+
+def _answer(arguments: Sequence[str]) -> None:
+    """ENVIRONMENT OUTPUT LIBC LIBC: what the job of an environment asks Spack."""
+    output = Path(arguments[1])
     write_files(output.parent, {output.name: replay.from_spack(json.loads(read_file(output.parent / "spack.lock")))})
 
 
-def _rebuild(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
-    """`spack ci rebuild`: dependencies have to be in the cache; the package itself is pushed to it."""
-    del arguments
-    letters = environment["SPACK_JOB_SPEC_DAG_HASH"]
-    nodes = json.loads(read_file(Path(environment["SPACK_ENV"]) / "spack.lock"))["concrete_specs"]
+def _prepare(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    """Whether the package is in the cache, or else whether its dependencies are."""
+    _, node, nodes = _node(environment)
     store = _store(_environment(environment), environment)
-    (hash_,) = (one for one in nodes if one.startswith(letters))
-    node = nodes[hash_]
+    answer = ["", ""]
     if store.read(binaries.manifest_key(node)) is not None:
-        say(f"{node['name']} is in the build cache already")
-        return
-    for one in replay.dependencies(node):
-        if "external" not in nodes[one] and store.read(binaries.manifest_key(nodes[one])) is None:
-            raise NotThereError(f"{nodes[one]['name']}/{one[:7]} is not in the build cache: no binary found")
-    if node["name"] in _failing(environment):
-        raise RefusedError(f"{node['name']} does not build (as asked for)")
+        answer = ["reused", f"it is in {store.url} already"]
+    else:
+        needed = [nodes[one] for one in replay.dependencies(node) if "external" not in nodes[one]]
+        missing = [one for one in needed if store.read(binaries.manifest_key(one)) is None]
+        facts = [f"its dependency {one['name']}@{one['version']}/{one['hash'][:7]} was not built" for one in missing]
+        answer = ["skipped", "; ".join(facts)] if facts else answer
+    say(" ".join(answer) or "everything that it needs is in the build cache")
+    path = Path(arguments[1])
+    write_files(path.parent, {path.name: json.dumps(answer).encode()})
+
+
+def _build(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    del arguments, say
+    if environment["SPACK_JOB_SPEC_PKG_NAME"] in _failing(environment):
+        raise RefusedError(f"{environment['SPACK_JOB_SPEC_PKG_NAME']} does not build (as asked for)")
+
+
+def _push(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
+    del arguments
+    hash_, node, nodes = _node(environment)
+    store = _store(_environment(environment), environment)
     for key, content in binaries.entry(hash_, nodes):
         store.write(key, content)
     say(f"pushed {node['name']}@{node['version']}/{hash_[:7]}")
+
+
+_PHASES: Final = {"prepare": _prepare, "build": _build, "push": _push}
+
+
+def _node(environment: Mapping[str, str]) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
+    """The package that a job, or one of its phases, is about: its DAG hash, its node, and all nodes by DAG hash."""
+    nodes = json.loads(read_file(Path(environment["SPACK_ENV"]) / "spack.lock"))["concrete_specs"]
+    (hash_,) = (one for one in nodes if one.startswith(environment["SPACK_JOB_SPEC_DAG_HASH"]))
+    return hash_, nodes[hash_], nodes
 
 
 def _update_index(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
@@ -145,8 +186,7 @@ _COMMANDS: Final[Mapping[tuple[str, ...], Callable[[Sequence[str], Mapping[str, 
     ("gpg", "trust"): _trust,
     ("gpg", "list"): _list_keys,
     ("ci", "generate"): _generate,
-    ("python",): _answer,
-    ("ci", "rebuild"): _rebuild,
+    ("python",): _python,
     ("buildcache", "update-index"): _update_index,
 }
 

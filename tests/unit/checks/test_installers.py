@@ -58,4 +58,4 @@ def test_where_nothing_is_said_spack_chooses(tmp_path: Path) -> None:
     section = merged(read_all(tmp_path, "spacktainers.yaml"))
     assert "installer" not in section.get("config", {})
     # Its default is the new one, for which the script makes room.
-    assert ": | spack ci rebuild" in str(section["ci"])
+    assert "export SPACK_CI_FAIL_FAST=" in str(section["ci"])

@@ -15,7 +15,7 @@ from job_creator.engines.gitlab import base_pipeline, names
 from job_creator.engines.gitlab.container_pipeline import plan
 from job_creator.engines.gitlab.container_questions import Publications
 from job_creator.engines.gitlab.generated import read_generated
-from job_creator.engines.gitlab.jobs.packages import index_jobs
+from job_creator.engines.gitlab.jobs.package_mirrors import index_jobs
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.packing.pipelines import package_work
 from job_creator.engines.gitlab.parent_pipeline import parent_pipeline

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from foundation.stores.schemes import split_url
 from job_creator import project_files
+from job_creator.builds import node_step
 from job_creator.definitions.definitions import SpackDefinition
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.jobs.images import libc_variable, needs_of, pinned
@@ -56,6 +57,7 @@ def environment_job(definition: SpackDefinition, place: EnvironmentPlace) -> Job
         "generate_environment.sh.j2",
         folder=place.folder,
         answer=FILE,
+        steps=node_step.FOLDER,
         libcs={name: libc_variable(decided.image) for name, decided in images.items()},
     )
     mirror = place.architecture.binary_mirror

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from foundation.spack.releases import Novelty
-from foundation.stores.schemes import split_url
 from job_creator import project_files
+from job_creator.builds import node_step
 from job_creator.builds.durations import Durations
 from job_creator.builds.steps import Demand, Demands, Step
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.generated import HASH_VARIABLE, INDEX_JOBS, NAME_VARIABLE, Generated
+from job_creator.engines.gitlab.generated import (
+    ARTIFACTS_VARIABLE,
+    HASH_VARIABLE,
+    NAME_VARIABLE,
+    Generated,
+)
 from job_creator.engines.gitlab.jobs.package_images import package_image
 from job_creator.engines.gitlab.jobs.place import JobPlace
-from job_creator.engines.gitlab.jobs.retries import USUAL_RETRY, retry
-from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob, resource_group
+from job_creator.engines.gitlab.jobs.retries import retry
+from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob
 from job_creator.engines.gitlab.package_names import says_all
 from job_creator.environments.merged import usual_variables
 from job_creator.environments.setting import Setting
@@ -40,10 +43,10 @@ _DISPLAY_ONLY: Final = frozenset(
 )
 """Variables that `spack ci rebuild` does not read (lib/spack/spack/cmd/ci.py); they are a quarter of a job's size."""
 
-_SCRIPTS: Final = ("before_script", "script", "after_script")
+SCRIPTS: Final = ("before_script", "script", "after_script")
 _ORDER: Final = ("stage", "needs", "dependencies", "when", "rules", "interruptible")
 """Keywords that say when a job runs. That follows from the graph, whatever is written."""
-_OURS: Final = (*_ORDER, "retry", "variables", "image", "tags", "timeout", "artifacts", *_SCRIPTS)
+_OURS: Final = (*_ORDER, "retry", "variables", "image", "tags", "timeout", "artifacts", *SCRIPTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def package_job(step: Step, name: str, origin: Generated, needs: Sequence[str], 
         **usual_variables(place.setting),
         **settings.variables,
         **step.demand.resources.variables(),
-        **_variables_of_environment(written, place),
+        **variables_of_environment(written, place),
     }
     for variable in (HASH_VARIABLE, NAME_VARIABLE):
         variables.pop(variable, None)
@@ -114,10 +117,10 @@ def package_job(step: Step, name: str, origin: Generated, needs: Sequence[str], 
             "stage": STAGE_BUILD,
             "rules": [{"when": "on_success"}],
             "image": package_image(written.get("image"), place),
-            "tags": _tags(written, place, settings.runner_tags),
-            **_told(_scripts({**written, "script": list(step.command)}, place)),
-            **_other_keywords(written),
-            **_artifacts(written.get("artifacts"), place),
+            "tags": tags_of(written, place, settings.runner_tags),
+            **_told(scripts_of({**written, "script": list(step.command)}, place)),
+            **other_keywords(written),
+            **_artifacts(written.get("artifacts"), _outcomes_folder(step, origin), place),
             "variables": variables,
             "needs": [origin_name(step.environment), *needs],
             # The environment alone: what other packages leave are logs.
@@ -125,141 +128,6 @@ def package_job(step: Step, name: str, origin: Generated, needs: Sequence[str], 
             "timeout": written.get("timeout") or settings.timeout or place.timeout("packages", "6 hours"),
             "retry": retry(written.get("retry"), origin.builds.line),
             "interruptible": True,
-        },
-    )
-
-
-def index_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[RawJob, ...]:
-    """One job for each mirror that rebuilds its index, once, after everything else, also after failures."""
-    sources = {
-        (container.mirror or place.setting.destination.url): container.services["rebuild-index"]
-        for container in reversed(generated)
-        if "rebuild-index" in container.services
-    }
-    several = len(sources) > 1
-    return tuple(
-        _index_job(f"rebuild-index {number}" if several else "rebuild-index", mirror, sources[mirror], place)
-        for number, mirror in enumerate(sorted(sources), start=1)
-    )
-
-
-def view_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[RawJob, ...]:
-    """Jobs that write a view of the index for each container: what its lockfile has, under the container's name.
-
-    Where Spack knows views, and on the default branch only: that nobody removes those of branches that are gone. They
-    follow the jobs that rebuild the indexes, so that all packages are there that will be.
-    """
-    if not (place.setting.is_default_branch and place.setting.line.has(Novelty.INDEX_VIEWS)):
-        return ()
-    indexes = [{"job": job.name, "artifacts": False} for job in index_jobs(generated, place)]
-    containers: dict[str, list[str]] = {}
-    for one in generated:
-        if indexes and one.builds.graph is not None:
-            containers.setdefault(one.mirror or place.setting.destination.url, []).append(one.container)
-    most = place.site.gitlab.limits.max_needs - len(indexes)
-    chunks = [
-        (mirror, found[start : start + most])
-        for mirror, found in sorted(containers.items())
-        for start in range(0, len(found), most)
-    ]
-    return tuple(
-        _view_job(f"update views {number}" if len(chunks) > 1 else "update views", mirror, chunk, indexes, place)
-        for number, (mirror, chunk) in enumerate(chunks, start=1)
-    )
-
-
-def service_jobs(generated: Sequence[Generated], place: PackagePlace) -> tuple[RawJob, ...]:
-    """What else Spack generated (signing, copying, and what newer Spacks may add), each once for equal content."""
-    written: dict[str, Mapping[str, Any]] = {}
-    prepared: dict[str, dict[str, Any]] = {}
-    for container in generated:
-        for name, keywords in container.services.items():
-            if name in INDEX_JOBS or written.get(name) == keywords:
-                continue
-            own = f"{name} for {container.container}" if name in written else name
-            written[own] = keywords
-            prepared[own] = {
-                **{key: value for key, value in keywords.items() if key not in ("needs", "image", *_SCRIPTS)},
-                **_scripts(keywords, place),
-                "stage": STAGE_SERVICES,
-                "variables": {**container.variables, **(keywords.get("variables") or {})},
-                **({"image": package_image(keywords["image"], place)} if keywords.get("image") else {}),
-            }
-    return tuple(RawJob(name, f"service {index}", prepared[name]) for index, name in enumerate(sorted(prepared)))
-
-
-def _index_job(name: str, mirror: str, source: Mapping[str, Any], place: PackagePlace) -> RawJob:
-    adds = place.architecture.build_cache.index == "spackitor"
-    keywords = {
-        **_other_keywords(source),
-        **({"timeout": source["timeout"]} if source.get("timeout") else {}),
-        **(_of_spackitor(mirror, place) if adds else _of_spack(mirror, source, place)),
-        "dependencies": [],
-    }
-    keywords["variables"] = {**keywords["variables"], **_variables_of_environment(source, place)}
-    return _job_at_mirror(name, mirror, keywords, place)
-
-
-def _of_spack(mirror: str, source: Mapping[str, Any], place: PackagePlace) -> dict[str, Any]:
-    return {
-        **{key: lines for key, lines in _scripts(source, place).items() if key != "script"},
-        "image": package_image(source.get("image"), place),
-        "tags": _tags(source, place),
-        "script": [render("update_index.sh.j2", mirror=mirror)],
-        "variables": _index_variables(place),
-    }
-
-
-def _of_spackitor(mirror: str, place: PackagePlace) -> dict[str, Any]:
-    """The same without Spack, and without what Spack wrote to run itself. Where all builds failed, nothing is there."""
-    install = render("install_job_creator.sh.j2", command="spackitor")
-    access = place.setting.destination.credential_variables()
-    return {
-        "image": {"name": place.site.images.job_creator, "entrypoint": [""]},
-        "tags": list(place.architecture.tags("tools")),
-        "before_script": [],
-        "script": [install, f"spackitor index {shlex.quote(mirror)} --may-be-empty"],
-        "variables": {**access, **place.architecture.job_variables("tools")},
-    }
-
-
-def _index_variables(place: PackagePlace) -> dict[str, str]:
-    return {**place.setting.destination.credential_variables(), **place.architecture.job_variables("packages")}
-
-
-def _view_job(
-    name: str, mirror: str, containers: Sequence[str], indexes: Sequence[Mapping[str, Any]], place: PackagePlace
-) -> RawJob:
-    parent = project_files.environments_folder(place.name)
-    folders = [(container, f"{parent}/{container}/concrete_environment") for container in containers]
-    origins = [{"pipeline": place.pipeline_id, "job": names.environment_job(one, place.name)} for one in containers]
-    keywords = {
-        "script": [render("update_views.sh.j2", mirror=mirror, containers=folders)],
-        "needs": [*indexes, *origins],
-        # A view that is missing keeps nobody from anything: the whole index has its packages.
-        "allow_failure": True,
-    }
-    return _job_at_mirror(name, mirror, keywords, place)
-
-
-def _job_at_mirror(name: str, mirror: str, keywords: Mapping[str, Any], place: PackagePlace) -> RawJob:
-    """A job in the builder image that writes to a mirror after everything else, one at a time."""
-    setup = render("spack_setup.sh.j2", public_key=place.setting.public_key_variable, signed=False)
-    return RawJob(
-        name,
-        "index",
-        {
-            "stage": STAGE_INDEX,
-            "image": package_image(None, place),
-            "tags": list(place.architecture.tags("packages")),
-            "before_script": [setup],
-            "variables": _index_variables(place),
-            "rules": [{"when": "always"}],
-            "timeout": place.timeout("tools", "2 hours"),
-            "retry": USUAL_RETRY,
-            "interruptible": False,
-            "resource_group": resource_group(f"index {split_url(mirror)[1]}"),
-            **keywords,
         },
     )
 
@@ -299,34 +167,43 @@ def _told(scripts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _artifacts(written: Any, place: PackagePlace) -> dict[str, Any]:
-    """Logs and what reproduces a build, kept as long as everything else that a pipeline leaves."""
-    if not isinstance(written, Mapping):
-        return {}
-    return {"artifacts": {"expire_in": place.site.gitlab.artifact_expiry, **written}}
+def _outcomes_folder(step: Step, origin: Generated) -> str | None:
+    """Where the job says what became of its packages, if it does."""
+    root = origin.variables.get(ARTIFACTS_VARIABLE)
+    return f"{root}/{node_step.OUTCOMES}" if root and node_step.runs(step.command) else None
 
 
-def _tags(written: Mapping[str, Any], place: PackagePlace, of_package: Sequence[str] | None = None) -> list[str]:
+def _artifacts(written: Any, outcomes: str | None, place: PackagePlace) -> dict[str, Any]:
+    """Logs, what reproduces a build, and outcomes, kept as long as everything else that a pipeline leaves."""
+    own = dict(written) if isinstance(written, Mapping) else {}
+    if outcomes:
+        reports = {"junit": f"{outcomes}/{node_step.JUNIT}", **(own.get("reports") or {})}
+        own |= {"when": "always", "paths": [*(own.get("paths") or ()), outcomes], "reports": reports}
+    return {"artifacts": {"expire_in": place.site.gitlab.artifact_expiry, **own}} if own else {}
+
+
+def tags_of(written: Mapping[str, Any], place: PackagePlace, of_package: Sequence[str] | None = None) -> list[str]:
     """What an environment asks for counts most, then what the site says of the package, then of all packages."""
     usual = list(place.architecture.tags("packages"))
     tags = list(written.get("tags") or usual)
     return list(of_package) if of_package and tags == usual else tags
 
 
-def _variables_of_environment(written: Mapping[str, Any], place: PackagePlace) -> dict[str, str]:
+def variables_of_environment(written: Mapping[str, Any], place: PackagePlace) -> dict[str, str]:
     """The variables that a job has from its environment, and not from the settings of the site that stand in there."""
     usual = usual_variables(place.setting)
     own = {name: str(value) for name, value in (written.get("variables") or {}).items() if name not in _DISPLAY_ONLY}
     return {name: value for name, value in own.items() if usual.get(name) != value}
 
 
-def _other_keywords(written: Mapping[str, Any]) -> dict[str, Any]:
+def other_keywords(written: Mapping[str, Any]) -> dict[str, Any]:
+    """What an environment says of jobs beyond the keywords that are decided here."""
     return {name: value for name, value in written.items() if name not in _OURS}
 
 
-def _scripts(keywords: Mapping[str, Any], place: PackagePlace) -> dict[str, Any]:
+def scripts_of(keywords: Mapping[str, Any], place: PackagePlace) -> dict[str, Any]:
     """The scripts of a job, in runs that do not sign without the lines that name the signing key."""
-    written = {name: keywords[name] for name in _SCRIPTS if keywords.get(name)}
+    written = {name: keywords[name] for name in SCRIPTS if keywords.get(name)}
     if place.setting.signs:
         return written
     return {name: lines for name, script in written.items() if (lines := _without_key(script, place))}

@@ -15,18 +15,16 @@ from job_creator.builds.merge import Merged, merge
 from job_creator.builds.steps import Demands, nothing_known
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.generated import Generated
+from job_creator.engines.gitlab.jobs.package_mirrors import index_jobs, service_jobs, view_jobs
 from job_creator.engines.gitlab.jobs.packages import (
     STAGE_BUILD,
     STAGE_COLLECT,
     STAGE_INDEX,
     STAGE_SERVICES,
     PackagePlace,
-    index_jobs,
     origin_job,
     package_job,
-    service_jobs,
     small_job,
-    view_jobs,
 )
 from job_creator.engines.gitlab.limits import LimitReport, check
 from job_creator.engines.gitlab.objects import Pipeline, RawJob

@@ -11,7 +11,8 @@ from job_creator.builds.durations import default_durations
 from job_creator.builds.merge import merge
 from job_creator.builds.steps import Step
 from job_creator.engines.gitlab.generated import SPACK_RETRIES, read_generated
-from job_creator.engines.gitlab.jobs.packages import PackagePlace, index_jobs, package_job
+from job_creator.engines.gitlab.jobs.package_mirrors import index_jobs
+from job_creator.engines.gitlab.jobs.packages import PackagePlace, package_job
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES
 from job_creator.engines.gitlab.package_names import built_by, job_name
 from job_creator.environments.setting import Setting

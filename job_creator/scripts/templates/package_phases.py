@@ -1,0 +1,132 @@
+"""What only Spack knows of building one package of the active environment: the phases of `build_packages.py`.
+
+    spack python package_phases.py prepare HASH ANSWER
+    spack python package_phases.py build HASH
+    spack python package_phases.py push HASH
+
+HASH may be the first letters of a DAG hash. Together they do what `spack ci rebuild` does, with its variables, but for
+one thing: what is in a build cache without signatures is not built again. `prepare` writes ANSWER, JSON, a list of the
+state (`reused`, `skipped`, or empty if the package is to be built) and the reason.
+
+This runs in Spack v0.21 to v1.2, so nothing of this project is imported here, and nothing of Spack before it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+PUSH_FAILED = 100
+"""How `spack ci rebuild` ends where a package was built and could not be pushed."""
+LETTERS = 7
+"""Of a hash, where people read it."""
+
+
+def active_spec(letters: str) -> Any:
+    """The concrete spec of the active environment. Raises what Spack raises."""
+    return importlib.import_module("spack.environment").active_environment().get_one_by_hash(letters)
+
+
+def prepare(letters: str, file: str) -> int:
+    """Look for the package, install its dependencies where it is not there, and write the answer."""
+    spec = active_spec(letters)
+    anew = os.environ.get("SPACK_REBUILD_EVERYTHING", "").lower() == "true"
+    found = [] if anew else caches_with(spec)
+    answer = ["", ""]
+    if found:
+        answer = ["reused", f"it is in {found[0]} already"]
+    else:
+        # Spack ends with 0 where a dependency is missing that nobody asked for by its name.
+        code = install_dependencies(spec)
+        lacking = "; ".join(not_installed(spec))
+        if lacking or code != 0:
+            answer = ["skipped", lacking or f"its dependencies could not be installed: exit code {code}"]
+    Path(file).write_text(json.dumps(answer), encoding="utf-8")
+    return 0
+
+
+def caches_with(spec: Any) -> list[str]:
+    """The build caches that have the package, with a signature that is trusted where theirs count.
+
+    From Spack 1.0 on, `spack ci rebuild` finds nothing in caches without signatures, and would build it again.
+    """
+    found = importlib.import_module("spack.binary_distribution").get_mirrors_for_spec(spec, index_only=False)
+    urls = [one["mirror_url"] if isinstance(one, dict) else one.url for one in found]
+    return urls or holders(spec, unsigned_only=True)
+
+
+def holders(spec: Any, *, unsigned_only: bool) -> list[str]:
+    """The build caches that hold files of the package, whoever signed them; registries are not asked."""
+    needs_rebuild = importlib.import_module("spack.binary_distribution").needs_rebuild
+    urls = [
+        mirror.fetch_url
+        for mirror in binary_mirrors()
+        if not (unsigned_only and getattr(mirror, "signed", True)) and not mirror.fetch_url.startswith("oci")
+    ]
+    return [url for url in urls if not needs_rebuild(spec, url)]
+
+
+def binary_mirrors() -> list[Any]:
+    """The mirrors that may hold packages."""
+    try:
+        mirrors = importlib.import_module("spack.mirrors.mirror")
+    except ImportError:  # before Spack 1.0
+        mirrors = importlib.import_module("spack.mirror")
+    return list(mirrors.MirrorCollection(binary=True).values())
+
+
+def install_dependencies(spec: Any) -> int:
+    """Install what the package needs from build caches, with the command of `spack ci rebuild`; its exit code."""
+    arguments = ["--use-buildcache=package:never,dependencies:only", "--only=dependencies"]
+    if not importlib.import_module("spack.ci").can_verify_binaries():
+        arguments.append("--no-check-signature")
+    command = ["spack", "--color=always", "install", *arguments, f"/{spec.dag_hash()}"]
+    return subprocess.run(command, stdin=subprocess.PIPE, check=False).returncode  # noqa: S603
+
+
+def not_installed(spec: Any) -> Iterator[str]:
+    """What keeps dependencies from being there, for each of those that lack none of their own."""
+    used = ("link", "run")
+    needed = {node.dag_hash(): node for direct in spec.dependencies() for node in direct.traverse(deptype=used)}
+    lacking = {key: node for key, node in sorted(needed.items()) if not node.external and not node.installed}
+    for one in lacking.values():
+        if not any(below.dag_hash() in lacking for below in one.traverse(root=False, deptype=used)):
+            found = holders(one, unsigned_only=False)
+            fact = f"could not be installed from {found[0]}; is its signature trusted?" if found else "was not built"
+            yield f"its dependency {one.name}@{one.version}/{one.dag_hash()[:LETTERS]} {fact}"
+
+
+def build(letters: str) -> int:
+    """`spack ci rebuild` without its last step."""
+    del letters  # It is in the environment, where Spack looks for it.
+    ci: Any = importlib.import_module("spack.ci")
+    ci.create_buildcache = lambda *_, **__: []
+    parser = importlib.import_module("spack.main").make_argument_parser()
+    parser.add_command("ci")
+    return int(importlib.import_module("spack.cmd.ci").ci(parser, parser.parse_args(["ci", "rebuild"])) or 0)
+
+
+def push(letters: str) -> int:
+    """The last step of `spack ci rebuild`: signed if there is exactly one key."""
+    ci = importlib.import_module("spack.ci")
+    signs = ci.can_sign_binaries()
+    if not signs and os.environ.get("SPACK_REQUIRE_SIGNING", "").lower() == "true":
+        sys.exit("packages have to be signed, and Spack does not have exactly one key to sign with")
+    destination = next(one for one in binary_mirrors() if one.name == "buildcache-destination")
+    url = destination.push_url
+    results = ci.create_buildcache(input_spec=active_spec(letters), destination_mirror_urls=[url], sign_binaries=signs)
+    for one in results:
+        sys.stdout.write(f"{'Pushed' if one.success else 'Failed to push'} to {one.url}\n")
+    return 0 if all(one.success for one in results) else PUSH_FAILED
+
+
+if __name__ == "__main__":
+    asked, *arguments = sys.argv[1:]
+    phases: dict[str, Any] = {"prepare": prepare, "build": build, "push": push}
+    sys.exit(phases[asked](*arguments))
