@@ -11,18 +11,20 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final, NoReturn, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, NoReturn, TextIO, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 import click
 
-from foundation.command_line import CONTEXT_SETTINGS, Command, console, is_quiet, json_option
+from foundation.command_line import CONTEXT_SETTINGS, Command, is_quiet, json_option
 from foundation.errors import ExitCode
 from foundation.gitlab import API_TOKEN_VARIABLE, MAX_ARTIFACT_BYTES
 from job_creator import __version__, project_files
 from job_creator.engines.gitlab import names
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from get_artifacts.collection import GatherRequest
     from get_artifacts.session import Credential
 
@@ -177,8 +179,6 @@ def main(
       ga --job '*for amd64' --path '**'        everything that these jobs left
       ga -P 4711 --project group/containers --api-url https://gitlab.example.org/api/v4 --no-unpack
     """
-    from rich.console import Console
-
     from get_artifacts import report
     from get_artifacts.collection import gather
     from get_artifacts.gitlab_api import GitLabServer
@@ -193,12 +193,21 @@ def main(
         _authorities() as authorities,
         closing(GitLabServer(url, credentials, PATIENCE, authorities=authorities)) as server,
     ):
-        outcome = gather(server, request, PATIENCE, Console(stderr=True))
+        outcome = gather(server, request, PATIENCE, _terminal(sys.stderr))
     if as_json:
         click.echo(report.as_json(parent_pipeline, outcome.arrivals, [str(error) for error in outcome.errors]))
     elif not is_quiet():
-        report.print_arrivals(outcome.arrivals, console())
+        report.print_arrivals(outcome.arrivals, _terminal(sys.stdout))
     outcome.require_complete()
+
+
+def _terminal(stream: TextIO) -> Console | None:
+    """Where bars and tables are shown, if this is a terminal: jobs would wait for their import."""
+    if not stream.isatty():
+        return None
+    from rich.console import Console
+
+    return Console(file=stream)
 
 
 def _request(parent: int, project: str, max_archive_bytes: int, options: _Choice) -> GatherRequest:

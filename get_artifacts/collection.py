@@ -76,7 +76,7 @@ class GatherOutcome:
                 raise kind("\n".join(map(str, self.errors)))
 
 
-def gather(server: GitLabServer, request: GatherRequest, patience: Patience, console: Console) -> GatherOutcome:
+def gather(server: GitLabServer, request: GatherRequest, patience: Patience, console: Console | None) -> GatherOutcome:
     """Find, fetch and unpack what is wanted, and write the dotenv report.
 
     What can be fetched is, whatever happens to the rest. Raises `CouldNotAskError`, `NotReadyError`, `NotThereError`

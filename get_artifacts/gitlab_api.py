@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
 
 from gitlab import Gitlab
@@ -28,6 +30,9 @@ from get_artifacts.session import ANONYMOUS, Credential, Session
 
 _API: Final = "/api/v4"
 _PER_PAGE: Final = 100
+_MOST_PAGES_AT_ONCE: Final = 100
+"""Servers that say that there are more are followed page by page."""
+_LISTS_AT_ONCE: Final = 8
 _SENT_AWAY: Final = (301, 302, 303, 307, 308)
 """To a page that asks people to sign in, since all other redirects are followed."""
 _REFUSED: Final = (401, 403, 404, *_SENT_AWAY)
@@ -173,7 +178,20 @@ def _client(base: str, credential: Credential, session: Session, authorities: st
 
 
 def _list(client: Gitlab, path: str) -> list[dict[str, Any]]:
-    return list(client.http_list(path, iterator=True, per_page=_PER_PAGE, obey_rate_limit=False))
+    """All items; the pages after the first are asked for at once, where the server says how many there are."""
+    first = client.http_list(path, iterator=True, per_page=_PER_PAGE, obey_rate_limit=False)
+    pages, size = getattr(first, "total_pages", None), getattr(first, "per_page", None)
+    if not pages or not size or pages > _MOST_PAGES_AT_ONCE:
+        return list(first)
+
+    def page(number: int) -> Any:
+        return client.http_list(path, page=number, per_page=_PER_PAGE, get_all=False, obey_rate_limit=False)
+
+    found = list(islice(first, size))
+    with ThreadPoolExecutor(_LISTS_AT_ONCE) as pool:
+        for some in pool.map(page, range(2, pages + 1)):
+            found += some
+    return found
 
 
 def _stream(client: _Client, path: str) -> StreamedAnswer:

@@ -30,9 +30,9 @@ class _Announcements:
 
 
 @contextmanager
-def progress(console: Console, total: int) -> Iterator[Display]:
-    """A bar on a terminal, that counts `total` bytes and is gone at the end; a line for each artifact elsewhere."""
-    if not console.is_terminal:
+def progress(console: Console | None, total: int) -> Iterator[Display]:
+    """A bar on a terminal, that counts `total` bytes and is gone at the end; a line for each artifact without one."""
+    if console is None or not console.is_terminal:
         yield _Announcements()
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
@@ -51,9 +51,9 @@ def progress(console: Console, total: int) -> Iterator[Display]:
         yield Bar()
 
 
-def print_arrivals(arrivals: Sequence[Arrival], console: Console) -> None:
-    """A table on a terminal, lines elsewhere."""
-    if not console.is_terminal:
+def print_arrivals(arrivals: Sequence[Arrival], console: Console | None) -> None:
+    """A table on a terminal, lines without one."""
+    if console is None or not console.is_terminal:
         for arrival in arrivals:
             job = arrival.item.job
             what = f"{len(arrival.files)} files" if arrival.files else "an archive"

@@ -135,6 +135,7 @@ class FakeGitLab:
         redirects: bool = False,
         totals: bool = True,
         tls: ssl.SSLContext | None = None,
+        store_tls: ssl.SSLContext | None = None,
     ) -> None:
         self.version = version
         self.redirects = redirects
@@ -151,7 +152,7 @@ class FakeGitLab:
         self._last_id = 100
         self._api = LoopbackServer("127.0.0.1", self._answer, tls)
         # The same machine under another name, which makes it another host for clients.
-        self.store = LoopbackServer("localhost", self._answer_of_store)
+        self.store = LoopbackServer("localhost", self._answer_of_store, store_tls)
         self.url = self._api.url
         self.api_url = f"{self.url}/api/v4"
         self.external_url = self.url
