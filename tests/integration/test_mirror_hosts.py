@@ -16,15 +16,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from click.testing import CliRunner
 
 from foundation.errors import ExitCode
 from foundation.stores.s3_client import s3_client
 from foundation.yaml_io import dump
+from spackitor.__main__ import main as tidy
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
 from tests.integration.components import give_up, require
 from tests.integration.mirror_site import MirrorSite, hashes
 from tests.integration.real_spack import ROOTS
-from tests.integration.registry_server import run_registry
+from tests.integration.registry_server import collect_garbage, push_image, read_blob, read_manifest, run_registry
 from tests.integration.s3_server import new_bucket, s3_environment_fixture, s3_url_fixture  # noqa: F401 - fixtures
 from tests.samples import REPOSITORY
 
@@ -214,6 +216,69 @@ def test_a_registry_is_filled_with_binaries_and_installed_from(
         assert "app-x@1.0" in user.listed(scope)
         user.install(scope)
         user.require_installed()
+
+
+def spackitor(*arguments: str, code: ExitCode = ExitCode.OK) -> str:
+    """What `spackitor` prints on stdout."""
+    done = CliRunner().invoke(tidy, ["-q", *arguments])
+    assert done.exit_code == code, done.output
+    return done.stdout
+
+
+@pytest.mark.parametrize("filled", ["jc mirror create", "push", "push --base-image"])
+def test_spackitor_tidies_a_registry_whoever_filled_it(
+    toys: Toys, filled: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with run_registry(tmp_path, tls=True) as registry:
+        mirror = f"oci://{registry.host}/site/cache"
+        for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+            monkeypatch.setenv(variable, str(registry.certificate))
+        if filled == "jc mirror create":
+            toys.create(mirror, "--no-sources", "--unsigned")
+        else:
+            push_image(registry, "bases/tiny", "1", "amd64", {})
+            more = ["--base-image", f"{registry.host}/bases/tiny:1", "--tag", "all"] if "base" in filled else []
+            push = ("buildcache", "push", "--unsigned", "--update-index", *more, mirror)
+            toys.site.spack("-e", str(toys.site.environment), *push, scopes=[toys.scope])
+        require_tidied(toys, mirror, tmp_path)
+        if "base" in filled:
+            image = read_manifest(registry, "site/cache", "all")
+            layers = [read_blob(registry, "site/cache", one["digest"]) for one in image["layers"]]
+            assert len(layers) >= 1 + len(INSTALLED)
+
+
+def require_tidied(toys: Toys, mirror: str, folder: Path) -> None:
+    """What spackitor says of such a cache is right, what it removes is gone, and what it brings back installs."""
+    known = hashes(toys.lock)
+    there = {one["name"] for one in json.loads(spackitor("list", mirror, "--json"))}
+    assert there >= INSTALLED
+    assert {one["name"] for one in json.loads(spackitor("list", mirror, "libb ^liba", "--json"))} == {"libb"}
+    groups = json.loads(spackitor("stats", mirror, "--by", "package", "--json"))["groups"]
+    assert {one["name"] for one in groups} == there
+    spackitor("check", mirror, "--deep")
+    spackitor("keep", mirror, "libb@1.0", "--as", "course/one")
+    spackitor("purge", mirror, "liba", "--dependents", "--min-age", "0", code=ExitCode.REFUSED)
+    spackitor("forget", mirror, "course/one")
+    keep = folder / "keep"
+    keep.write_text(known["libb"])
+    clean = ("--max-age", "0", "--min-age", "0", "--max-delete", "100", "--keep-file", str(keep))
+    spackitor("clean", mirror, *clean, "--dry-run")
+    assert {one["name"] for one in json.loads(spackitor("list", mirror, "--json"))} == there
+    spackitor("clean", mirror, *clean)
+    assert {one["name"] for one in json.loads(spackitor("list", mirror, "--json"))} == {"liba", "libb"}
+    collect_garbage(folder)
+    user = toys.user(folder / "user")
+    scope = user.configure(mirror)
+    assert "app-x" not in user.listed(scope)
+    user.install(scope, ok=False)
+    spackitor("restore", mirror)
+    spackitor("check", mirror, "--deep")
+    assert "app-x" in user.listed(scope)
+    user.install(scope)
+    user.require_installed()
+    spackitor("purge", mirror, "app-x", "--min-age", "0", "--no-quarantine", "--max-delete", "100")
+    collect_garbage(folder)
+    spackitor("check", mirror, "--deep")
 
 
 def flip(path: Path) -> None:
