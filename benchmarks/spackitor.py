@@ -2,10 +2,13 @@
 
     python -m benchmarks.spackitor s3 [--specs 20000] [--endpoint-url URL]
     python -m benchmarks.spackitor spack --spack-root DIR [--specs 1000] [--endpoint-url URL]
+    python -m benchmarks.spackitor planning [--specs 33000] [--removed 31000]
     python -m benchmarks.spackitor files [--specs 200000]
 
-Without an endpoint, moto's server is started; for another one the keys are taken from the environment. All caches are
-made up: each package needs up to five others, every spec has its own archive.
+Without an endpoint, moto's server is started, for `planning` Ceph's radosgw, which takes root; for another one the keys
+are taken from the environment. All caches are made up: each package needs up to five others, every spec has its own
+archive. What a plain listing takes is measured beside everything, and processor time beside seconds, which say little
+on a machine that does other things as well.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import json
 import os
 import random
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,9 +29,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.integration.ceph import KEYS, ceph_server
 from tests.unit.spackitor.mirrors import LayoutName, Made, MadeMirror, dag_hash
 
 BLOCK, NEEDS = 50, 5
+ROUNDS = 5
+PLAIN = """
+import sys
+import boto3
+
+pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=sys.argv[1])
+print(sum(len(page.get("Contents", ())) for page in pages))
+"""
+"""What everybody who wants to know what is in a bucket has to wait for, in a process of its own."""
 KEPT = 0.9
 PORT = 5987
 
@@ -93,12 +107,24 @@ def upload(client: Any, bucket: str, folder: Path) -> int:
 
 def timed(argv: list[str], variables: dict[str, str]) -> tuple[float, str]:
     """Seconds and stdout of a program."""
-    started = time.perf_counter()
+    seconds, _, out = measured(argv, variables)
+    return seconds, out
+
+
+def measured(argv: list[str], variables: dict[str, str]) -> tuple[float, float, str]:
+    """Seconds, seconds of processor time and stdout of a program."""
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(argv, env=variables, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - started
+    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         sys.exit(f"{' '.join(argv)} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return seconds, done.stdout
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, cpu, done.stdout
+
+
+def listed(mirror: str, variables: dict[str, str]) -> tuple[float, float]:
+    """Seconds and processor time of a plain listing."""
+    return measured([sys.executable, "-c", PLAIN, mirror.removeprefix("s3://")], variables)[:2]
 
 
 def cleaned(mirror: str, keep: Path, variables: dict[str, str], *more: str) -> tuple[float, dict[str, Any]]:
@@ -166,11 +192,61 @@ def spack(root: Path, count: int, endpoint: str | None) -> None:
             keep = keep_list(specs, Path(folder) / "keep", share)
             pruned, _ = timed([program, "buildcache", "prune", "--keeplist", str(keep), mirrors[0]], quiet)
             indexed, _ = timed([program, "buildcache", "update-index", mirrors[0]], quiet)
+            plain, _ = listed(mirrors[1], variables)
             seconds, said = cleaned(mirrors[1], keep, variables, "--no-quarantine")
+            print(f"{title}: a plain listing takes {plain:.2f} s, spackitor {seconds / plain:.2f} times that")
             print(
                 f"{title}: spack {pruned:.1f} s + {indexed:.1f} s; {(pruned + indexed) / seconds:.1f} times as long as"
             )
             print_run("  spackitor", seconds, said)
+
+
+def planning(count: int, removed: int, endpoint: str | None) -> None:
+    """A large bucket: planning against a plain listing, then most of it removed and brought back."""
+    specs = specs_of(count)
+    with radosgw(endpoint) as url, tempfile.TemporaryDirectory() as folder:
+        variables = environment(url)
+        client = client_of(variables, url)
+        layouts: tuple[LayoutName, ...] = ("v2", "v3")
+        for layout in layouts:
+            root = Path(folder) / layout
+            MadeMirror(root, layout, specs, now=time.time())
+            bucket = f"bench-{layout}-{os.getpid()}"
+            mirror = f"s3://{bucket}"
+            print(f"{layout}: {count} specs, {upload(client, bucket, root)} objects", flush=True)
+            keep = keep_list(specs, Path(folder) / "keep", 1.0)
+            if layout == "v3":
+                print_run("  planning, nothing known", *cleaned(mirror, keep, variables, "--dry-run"))
+                timed([sys.executable, "-m", "spackitor", "-q", "index", mirror], variables)
+            pairs = [(listed(mirror, variables), planned(mirror, keep, variables)) for _ in range(ROUNDS)]
+            for what, index in (("seconds", 0), ("processor time", 1)):
+                plain, ours = ([one[index] for one in some] for some in zip(*pairs, strict=True))
+                ratio = statistics.median(mine / other for mine, other in zip(ours, plain, strict=True))
+                said = f"{statistics.median(ours):.2f}; a plain listing {statistics.median(plain):.2f}"
+                print(f"  planning, {what}: {said}; {ratio:.2f} times", flush=True)
+            keep = keep_list(specs, Path(folder) / "keep", 1 - removed / count)
+            print_run("  removing", *cleaned(mirror, keep, variables))
+            seconds, cpu, out = measured(
+                [sys.executable, "-m", "spackitor", "-q", "restore", mirror, "--json"], variables
+            )
+            print(f"  restoring: {seconds:.1f} s ({cpu:.1f} s of CPU), {json.loads(out)['restored']} specs", flush=True)
+
+
+def planned(mirror: str, keep: Path, variables: dict[str, str]) -> tuple[float, float]:
+    """Seconds and processor time of a plan."""
+    argv = [sys.executable, "-m", "spackitor", "-q", "clean", mirror, "--keep-file", str(keep), "--max-age", "0"]
+    return measured([*argv, "--min-age", "0", "--max-delete", "100", "--json", "--dry-run"], variables)[:2]
+
+
+@contextmanager
+def radosgw(endpoint: str | None) -> Iterator[str]:
+    """The server that is named, or Ceph's."""
+    if endpoint:
+        yield endpoint
+        return
+    with tempfile.TemporaryDirectory() as folder, ceph_server(Path(folder)) as url:
+        os.environ.update(KEYS)
+        yield url
 
 
 def files(count: int) -> None:
@@ -195,13 +271,16 @@ def files(count: int) -> None:
 def main() -> None:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["s3", "spack", "files"])
+    parser.add_argument("what", choices=["s3", "spack", "planning", "files"])
     parser.add_argument("--specs", type=int)
+    parser.add_argument("--removed", type=int, default=31000)
     parser.add_argument("--endpoint-url")
     parser.add_argument("--spack-root", type=Path)
     options = parser.parse_args()
     if options.what == "s3":
         s3(options.specs or 20000, options.endpoint_url)
+    elif options.what == "planning":
+        planning(options.specs or 33000, options.removed, options.endpoint_url)
     elif options.what == "spack":
         if not options.spack_root:
             parser.error("--spack-root is needed")

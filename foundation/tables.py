@@ -5,21 +5,24 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 _GAP: Final = "  "
 _LEAST_WIDTH: Final = 20
 """Of the last column, in characters: narrower, a text is harder to read than a line that is too long."""
 
-Cell = str | Text
+Cell: TypeAlias = "str | Text"
 
 
 def new_table(headings: Sequence[str], *, numbers: Sequence[str] = ()) -> Table:
     """An empty table for a terminal; the columns of `numbers` are on the right."""
+    from rich.table import Table
+
     table = Table(header_style="bold", box=None, pad_edge=False)
     for heading in headings:
         table.add_column(heading.upper(), overflow="fold", justify="right" if heading in numbers else "left")
@@ -37,6 +40,8 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], console
         for line in plain_lines(headings, plain, shutil.get_terminal_size((0, 0)).columns):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         return
+    from rich.text import Text
+
     table = new_table(headings)
     widths = _widths_before_the_last(headings, plain)
     if sum(widths) + len(_GAP) * len(widths) + _LEAST_WIDTH <= console.width:

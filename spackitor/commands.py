@@ -18,7 +18,6 @@ from foundation.stores.schemes import REGISTRY, kind_of
 from foundation.stores.store import ChangedError, Store
 from spackitor.inventory.quarantine import Run, run_id
 from spackitor.inventory.roots import RootSet, key_of, root_set_as_json, roots_of_keep_list, roots_of_lockfile, union
-from spackitor.inventory.selection import roots_of_specs
 from spackitor.policy.plan import REPLACED, CachePlan, make_emptying_plan, make_plan, plan_as_json, reasons_counted
 from spackitor.policy.repositories import Packages, read_repositories
 from spackitor.policy.source_plan import kept_packages, make_source_plan
@@ -281,6 +280,8 @@ def keep(
     store: Store, name: str, given: tuple[RootSet, ...], days: float | None, texts: tuple[str, ...] = ()
 ) -> RootSet:
     """Record roots under a name, for some days or for good: those given, and what specs mean at this moment."""
+    from spackitor.inventory.selection import roots_of_specs
+
     store.folders()  # for the time of the server
     until = None if days is None else store.now() + days * DAY
     meant = (roots_of_specs(survey(store, may_be_empty=False).inventory, texts),) if texts else ()

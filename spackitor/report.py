@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Final
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
+from typing import TYPE_CHECKING, Final
 
 from foundation.progress import StageProgress
 from foundation.shown import shown_size
 from foundation.stores.schemes import REGISTRY, kind_of
-from foundation.tables import print_table
 from spackitor.commands import RunOutcome
 from spackitor.inventory.contents import SpecGroup
 from spackitor.inventory.inventory import Inventory
 from spackitor.inventory.quarantine import Run
 from spackitor.inventory.roots import RootSet
 from spackitor.policy.plan import CachePlan, reasons_counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _SHOWN: Final = 50
 
@@ -31,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 def print_outcome(outcome: RunOutcome, console: Console, *, is_dry_run: bool) -> None:
     """What would go and why, before anything is done."""
+    from foundation.tables import print_table
+
     plan = outcome.plan
     rows = [
         (one.name, one.version, one.hash[:7], f"{one.age:.0f} d", shown_size(one.size), one.reason)
@@ -124,6 +125,8 @@ def print_tree(outcome: RunOutcome, console: Console) -> None:
 
 def print_roots(roots: Iterable[RootSet], now: float, console: Console) -> None:
     """The recorded root sets."""
+    from foundation.tables import print_table
+
     rows = []
     for one in roots:
         until = (
@@ -139,6 +142,8 @@ def print_roots(roots: Iterable[RootSet], now: float, console: Console) -> None:
 
 def print_runs(runs: Iterable[Run], console: Console) -> None:
     """What is in the quarantine."""
+    from foundation.tables import print_table
+
     rows = [(one.id, one.command, str(len(one.hashes)), shown_size(one.size), _day(one.until)) for one in runs]
     print_table(("run", "command", "specs", "size", "until"), rows, console)
 
@@ -182,12 +187,20 @@ def lines_of_views(inventory: Inventory) -> Iterator[str]:
 @contextmanager
 def progress() -> Iterator[StageProgress]:
     """Tells how far things are: a bar on a terminal, a plain line now and then elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield _log
         return
+    # Commands in pipelines, which show no bar, would wait for these.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
     with Bar(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console, transient=True
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        transient=True,
     ) as bar:
         tasks: dict[str, object] = {}
 

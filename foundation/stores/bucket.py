@@ -72,9 +72,12 @@ class S3Store:
         self.requests: Counter[str] = Counter()
         self._lock = Lock()
         self._ahead = 0.0
+        from foundation.stores.s3_direct import DirectRequests
+
         with asking(self.url):
             self._client = s3_client(endpoint, workers=_WORKERS, anonymous=not has_keys())
         self._client.meta.events.register("before-send.s3", self._count)
+        self._direct = DirectRequests(self._client, self._bucket, self._count)
 
     def now(self) -> float:
         """The time of the server, as its latest answer to `folders` said."""
@@ -136,6 +139,8 @@ class S3Store:
         """The content of an object; `None` if there is none."""
         from botocore.exceptions import ClientError
 
+        if content := self._direct.read(self._prefix + key):
+            return content
         with asking(f"{self.url}/{key}"):
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
@@ -246,7 +251,8 @@ class S3Store:
         from botocore.exceptions import ClientError
 
         del as_new
-
+        if self._direct.copy(self._prefix + source, self._prefix + target):
+            return
         with asking(f"{self.url}/{source}"):
             try:
                 self._client.copy_object(

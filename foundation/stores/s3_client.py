@@ -78,6 +78,8 @@ def s3_client(endpoint: str | None = None, *, workers: int = 10, anonymous: bool
     from botocore import UNSIGNED
     from botocore.config import Config
 
+    from foundation.stores.s3_listing import PageParsers
+
     session = boto3.Session()
     core: Any = session._session  # the only way to what boto3 hides of botocore
     connect, read = TIMEOUT_SECONDS
@@ -92,7 +94,9 @@ def s3_client(endpoint: str | None = None, *, workers: int = 10, anonymous: bool
     )
     if anonymous:
         config = config.merge(Config(signature_version=UNSIGNED))
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
+    parsers = PageParsers()
+    parsers.set_parser_defaults(timestamp_parser=_timestamp)
+    core.register_component("response_parser_factory", parsers)
     region = session.region_name or DEFAULT_REGION
     client: S3Client = session.client("s3", endpoint_url=endpoint, region_name=region, config=config)
     return client

@@ -6,14 +6,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from foundation.spack.grammar.concrete import ConcreteNode, concrete_node
 from foundation.spack.index import Index
 from foundation.spack.releases import Layout
 from foundation.spack.specs import Node, Spec
 from foundation.stores.store import StoredObject
 from spackitor.inventory.quarantine import Run
 from spackitor.inventory.roots import RootSet
+
+if TYPE_CHECKING:
+    from foundation.spack.grammar.concrete import ConcreteNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,9 @@ class Inventory:
 
     def node_of(self, hash_: str) -> ConcreteNode | None:
         """All that is known of a spec, whether it is in the cache or not. Read anew each time: nodes are large."""
+        # The grammar of specs takes long to import, and cleaning needs none of it.
+        from foundation.spack.grammar.concrete import concrete_node
+
         for one in self.indexes:
             if one.index and (record := one.index.records.get(hash_)):
                 return concrete_node(json.loads(one.index.text[record.start : record.end])["spec"], hash_)

@@ -13,9 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from foundation.errors import Fault, InvalidInputError, naming
 
 _REPOSITORY: Final = "repo.yaml"
@@ -82,6 +79,9 @@ def _repositories(folder: Path) -> Iterator[Path]:
 
 
 def _read(root: Path) -> tuple[str, dict[str, Path]]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
     path = root / _REPOSITORY
     try:
         with naming(path):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Final
 
 from foundation.errors import DamagedError, RefusedError
 from foundation.spack import layout_v2, layout_v3
@@ -22,11 +25,25 @@ from spackitor.survey.survey import CacheSurvey, read_manifests, survey
 logger = logging.getLogger(__name__)
 
 
-class Binaries:
-    """The binaries of a mirror, as a survey saw them; `stood` is what earlier attempts took out of views."""
+FRESH_SECONDS: Final = 2.0
+"""For so long, what was listed over a network counts as what is there: a large bucket takes much longer to list."""
 
-    def __init__(self, store: Store, seen: CacheSurvey, stood: Mapping[str, frozenset[str]] | None = None) -> None:
+
+class Binaries:
+    """The binaries of a mirror, as a survey saw them; `stood` is what earlier attempts took out of views.
+
+    Listings are used again while they are fresh, but for folders, which are looked at each time.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        seen: CacheSurvey,
+        stood: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
         self._store, self._seen = store, seen
+        self._fresh = FRESH_SECONDS if store.workers > 1 else 0.0
+        self._looked, self._look = -math.inf, Look()
         self.inventory = replace(seen.inventory, stood=stood or {})
 
     @property
@@ -53,6 +70,17 @@ class Binaries:
         With the `tags` of the indexes that were just written, raises `ChangedError` if somebody has written another
         since the plan was made: it may list what is to go.
         """
+        if tags is None and self._is_fresh(self._looked):
+            return self._look
+        began = time.monotonic()
+        self._look = self._new_look(plan, tags)
+        self._looked = began
+        return self._look
+
+    def _is_fresh(self, when: float) -> bool:
+        return time.monotonic() - when < self._fresh
+
+    def _new_look(self, plan: CachePlan, tags: Mapping[str, str] | None) -> Look:
         inventory, store = self.inventory, self._store
         going = set(plan.metadata)
         if not going and not plan.archives and not plan.expired:
@@ -76,6 +104,8 @@ class Binaries:
 
     def rewritten(self, keys: Collection[str]) -> frozenset[str]:
         """Which of these archives somebody wrote again."""
+        if self._is_fresh(self._seen.began):
+            return frozenset()
         inventory = self.inventory
         before = {one.key: one for entry in inventory.entries for one in entry.archives}
         before |= {orphan.object.key: orphan.object for orphan in inventory.orphans}
@@ -126,13 +156,17 @@ class Binaries:
         return expected != {(one.key, one.tag) for one in found if layout_v3.INDEX_MANIFEST.fullmatch(one.key)}
 
     def remember(self, plan: CachePlan, report: RunReport) -> None:
-        """Keep what manifests said for the next run. Where that cannot be written, things go on without."""
+        """Keep what manifests said for the next run, also those that can be brought back.
+
+        Where that cannot be written, things go on without.
+        """
         seen = self._seen
-        gone = set(plan.metadata) - report.failed.keys()
+        stays = report.spared or report.quarantined
+        gone = frozenset() if stays else set(plan.metadata) - report.failed.keys()
         if not seen.manifests or (seen.is_remembered and not gone & seen.manifests.keys()):
             return
-        kept = {key: one for key, one in seen.manifests.items() if key not in gone or report.spared}
-        remember_manifests(self._store, kept)
+        kept = {key: one for key, one in seen.manifests.items() if key not in gone}
+        remember_manifests(self._store, {**seen.removed, **kept})
 
 
 def _metadata(store: Store, inventory: Inventory) -> list[StoredObject]:

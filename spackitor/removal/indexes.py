@@ -118,7 +118,7 @@ def add_what_is_new(
         except ChangedError:
             continue
         if not seen.is_remembered:
-            remember_manifests(store, seen.manifests)
+            remember_manifests(store, {**seen.removed, **seen.manifests})
         has_main = any(not file.view and file.tag for file in inventory.indexes) or not inventory.has_views(Layout.V3)
         return IndexesMade(len(inventory.usable), has_main)
     raise RefusedError(f"{store.url}: somebody else keeps writing the index; try again later")

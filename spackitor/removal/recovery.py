@@ -14,9 +14,9 @@ from foundation.spack.index import read_index
 from foundation.spack.releases import Layout
 from foundation.spack.specs import Node
 from foundation.stores.schemes import REGISTRY, kind_of
-from foundation.stores.store import Content, Store, copy_all, read_all
+from foundation.stores.store import Content, Store, StoredObject, copy_all, read_all
 from spackitor.inventory.inventory import Inventory
-from spackitor.inventory.quarantine import Run, run_as_json
+from spackitor.inventory.quarantine import Run, original_of, run_as_json
 from spackitor.inventory.sources import ARCHIVES
 from spackitor.removal.indexes import list_again
 from spackitor.removal.sources import restore_sources
@@ -40,7 +40,8 @@ def restore(store: Store, run_id: str | None) -> Restored:
 
     What is back counts as new, so that the next run does not remove it again at once. Raises `NotThereError`.
     """
-    inventory = survey(store).inventory
+    seen = survey(store)
+    inventory = seen.inventory
     run = _choose(inventory, run_id)
     store.require_writable((*run.moved, *(file.key for file in inventory.indexes)))
     if run.is_of_sources:
@@ -50,25 +51,21 @@ def restore(store: Store, run_id: str | None) -> Restored:
     of_registry = kind_of(store.url) is REGISTRY
     # In a registry, a tag may be half taken from what it led to.
     there = {one.key for entry in inventory.entries if entry.is_whole or not of_registry for one in entry.metadata}
-    originals = {run.quarantined(key): key for key in run.moved}
+    copies = {original_of(run.id, one.key): one for one in store.list(run.quarantined("").rpartition("/")[0] + "/")}
+    absent = {key: copies[key] for key in run.moved if key not in there and key in copies}
+    contents, manifests = _read(store, absent, seen.removed, of_registry=of_registry)
     blobs, hashes = _archives(inventory)
     back: dict[str, None] = {}
     missing: dict[str, str] = {}
     failed: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    manifests: dict[str, layout_v3.SpecManifest] = {}
-    for copy, content in read_all(store, originals):
-        key = originals[copy]
-        reason = "" if key in there else _obstacle(key, content, blobs, hashes)
-        if content and key not in there and key.startswith(layout_v3.MANIFESTS):
-            manifests[key] = layout_v3.read_manifest(content, key)
-        if reason:
+    for key in run.moved:
+        if key not in there and (reason := _obstacle(key, absent, manifests, blobs, hashes)):
             failed[key] = reason
             continue
         back[key] = None
         if key not in there:
-            missing[copy] = key
-            digests[key] = f"sha256:{hashlib.sha256(content.data).hexdigest()}" if content else ""
+            missing[run.quarantined(key)] = key
+    digests = {key: f"sha256:{hashlib.sha256(one.data).hexdigest()}" for key, one in contents.items() if key in back}
     if of_registry:
         _count_as_new(store, digests)
     for copy in copy_all(store, missing.items(), as_new=True):
@@ -100,16 +97,47 @@ def _archives(inventory: Inventory) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(keys), frozenset(hashes)
 
 
-def _obstacle(key: str, content: Content | None, blobs: Collection[str], hashes: Collection[str]) -> str:
+def _read(
+    store: Store,
+    absent: Mapping[str, StoredObject],
+    remembered: Mapping[str, layout_v3.SpecManifest],
+    *,
+    of_registry: bool,
+) -> tuple[dict[str, Content], dict[str, layout_v3.SpecManifest]]:
+    """What has to be known of copies in the quarantine; `absent` are these, by the keys that they had.
+
+    Of registries that is their contents, whose digests count; else only manifests, of which those that are remembered
+    are not read.
+    """
+    manifests = {key: one for key, one in remembered.items() if key in absent and absent[key].tag == one.tag}
+    asked = {
+        copy.key: key
+        for key, copy in absent.items()
+        if of_registry or (key.startswith(layout_v3.MANIFESTS) and key not in manifests)
+    }
+    contents = {asked[copy]: content for copy, content in read_all(store, asked) if content}
+    for key, content in contents.items():
+        if key.startswith(layout_v3.MANIFESTS):
+            manifests[key] = layout_v3.read_manifest(content, key)
+    return contents, manifests
+
+
+def _obstacle(
+    key: str,
+    absent: Collection[str],
+    manifests: Mapping[str, layout_v3.SpecManifest],
+    blobs: Collection[str],
+    hashes: Collection[str],
+) -> str:
     """Why something cannot be brought back; empty if it can."""
-    if content is None:
+    is_manifest = key.startswith(layout_v3.MANIFESTS)
+    if key not in absent or (is_manifest and key not in manifests):
         return "is no longer in the quarantine"
     if layout_oci.spec_tags((key,)):
         return ""  # its blobs are kept with it
-    if key.startswith(layout_v3.MANIFESTS):
-        manifest = layout_v3.read_manifest(content, key)
-        missing = [blob.key for blob in manifest.blobs if blob.key not in blobs]
-        return manifest.damage or (f"{missing[0]} is gone" if missing else "")
+    if is_manifest:
+        missing = [blob.key for blob in manifests[key].blobs if blob.key not in blobs]
+        return manifests[key].damage or (f"{missing[0]} is gone" if missing else "")
     return "" if layout_v2.hash_of(key) in hashes else "its archive is gone"
 
 

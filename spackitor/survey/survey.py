@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, cast
 
@@ -14,9 +17,10 @@ from foundation.spack.releases import DATABASE_OF_SPECFILE, Layout
 from foundation.spack.source_needs import NEEDS_FOLDER as NEEDS_FOLDER
 from foundation.spack.specs import Node, Spec, spec_of
 from foundation.stores.schemes import REGISTRY, kind_of
-from foundation.stores.store import SPACKITOR_FOLDER, Content, Store, StoredObject, read_all
+from foundation.stores.store import SPACKITOR_FOLDER, Content, Store, StoredObject, look_at_all, read_all
 from spackitor.inventory import remembered
 from spackitor.inventory.inventory import Entry, IndexFile, Inventory, Orphan
+from spackitor.inventory.quarantine import Run
 from spackitor.inventory.sources import ARCHIVES
 from spackitor.layouts import v2, v3
 from spackitor.survey.side_folder import read_side_folder, require_something
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 _LAYOUT_FOLDER: Final = re.compile(r"v\d+")
 _SOURCES: Final = {ARCHIVES.rstrip("/"), NEEDS_FOLDER.rstrip("/")}
 """Folders of mirrors that hold sources, beside a build cache or without one."""
+_MOST_LOOKS: Final = 500
+"""Of more objects than this, a listing costs less."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +45,10 @@ class CacheSurvey:
     inventory: Inventory
     manifests: Mapping[str, layout_v3.SpecManifest]
     is_remembered: bool
+    removed: Mapping[str, layout_v3.SpecManifest] = field(default_factory=dict)
+    """What is remembered of manifests that are in the quarantine, by the keys that they had."""
+    began: float = -math.inf
+    """When the look began, by the clock of this process that never goes back, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,13 @@ class _Found:
     objects: int = 0
     unrecognised: int = 0
     manifests: dict[str, layout_v3.SpecManifest] = field(default_factory=dict)
-    is_remembered: bool = True
+    known: Mapping[str, layout_v3.SpecManifest] = field(default_factory=dict)
+    """What was remembered of manifests."""
+
+    def removed(self, runs: Iterable[Run], now: float) -> dict[str, layout_v3.SpecManifest]:
+        """What was remembered of manifests that can still be brought back."""
+        keys = {key for run in runs if not run.is_over(now) for key in run.moved}
+        return {key: self.known[key] for key in keys & (self.known.keys() - self.manifests.keys())}
 
 
 def survey(
@@ -76,17 +92,20 @@ def survey(
     """
     if kind_of(store.url) is REGISTRY:
         return _of_registry(store, every_spec_file=every_spec_file, may_be_empty=may_be_empty)
+    began = time.monotonic()
     folders = store.folders()
     now = store.now()
     require_something(store, folders, may_be_empty=may_be_empty)
     _require_known(store, folders)
     found = _Found()
-    if layout_v2.FOLDER.rstrip("/") in folders:
-        _survey_v2(store, found)
-    if {layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")} & set(folders):
-        known = before.manifests if before else {}
-        _survey_v3(store, found, known, remember=SPACKITOR_FOLDER.rstrip("/") in folders)
-    runs, roots = read_side_folder(store) if SPACKITOR_FOLDER.rstrip("/") in folders else ((), ())
+    has_own = SPACKITOR_FOLDER.rstrip("/") in folders
+    with ThreadPoolExecutor(1) as pool:
+        side = pool.submit(read_side_folder, store) if has_own else None
+        if layout_v2.FOLDER.rstrip("/") in folders:
+            _survey_v2(store, found)
+        if {layout_v3.FOLDER.rstrip("/"), layout_v3.BLOBS.rstrip("/")} & set(folders):
+            _survey_v3(store, found, before.manifests if before else {}, remember=has_own)
+        runs, roots = side.result() if side else ((), ())
     stood = {}
     if every_spec_file:
         stood = {one.key: one.index.listed for one in found.indexes if one.view and one.index}
@@ -108,7 +127,9 @@ def survey(
         found.unrecognised,
         stood,
     )
-    return CacheSurvey(inventory, found.manifests, found.is_remembered)
+    removed = found.removed(runs, now)
+    is_remembered = found.known == remembered.worth_remembering(found.manifests) | removed
+    return CacheSurvey(inventory, found.manifests, is_remembered, removed, began)
 
 
 def _of_registry(store: Store, *, every_spec_file: bool, may_be_empty: bool) -> CacheSurvey:
@@ -146,12 +167,9 @@ def _survey_v2(store: Store, found: _Found) -> None:
 
 
 def _survey_v3(store: Store, found: _Found, before: Mapping[str, layout_v3.SpecManifest], *, remember: bool) -> None:
-    # Manifests before blobs: a push writes the blobs first, so what a manifest leads to is in the later list.
-    manifests = list(store.list(layout_v3.FOLDER))
-    blobs = list(store.list(layout_v3.BLOBS))
-    known = remembered.read_manifests(store.read(remembered.KEY)) if remember else {}
-    found.manifests = read_manifests(store, manifests, {**known, **before})
-    found.is_remembered = known == remembered.worth_remembering(found.manifests)
+    manifests, blobs, found.known = _listed_v3(store, remember=remember)
+    found.manifests = read_manifests(store, manifests, {**found.known, **before})
+    blobs += _listed_too_soon(store, blobs, found.manifests)
     result = v3.sort_out(manifests, blobs, found.manifests)
     found.entries += result.entries
     found.orphans += result.orphans
@@ -168,6 +186,38 @@ def _survey_v3(store: Store, found: _Found, before: Mapping[str, layout_v3.SpecM
         found.indexes.append(v3.index_file(key, manifest, view, content))
     if layout_v3.INDEX not in indexes:
         found.indexes.append(IndexFile(Layout.V3, layout_v3.INDEX, None, None))
+
+
+def _listed_v3(
+    store: Store, *, remember: bool
+) -> tuple[list[StoredObject], list[StoredObject], Mapping[str, layout_v3.SpecManifest]]:
+    """Manifests, blobs, and what is remembered of manifests."""
+
+    def read() -> Mapping[str, layout_v3.SpecManifest]:
+        return remembered.read_manifests(store.read(remembered.KEY)) if remember else {}
+
+    if store.workers == 1:
+        return list(store.list(layout_v3.FOLDER)), list(store.list(layout_v3.BLOBS)), read()
+    with ThreadPoolExecutor(2) as pool:
+        blobs: Future[list[StoredObject]] = pool.submit(lambda: list(store.list(layout_v3.BLOBS)))
+        known = pool.submit(read)
+        return list(store.list(layout_v3.FOLDER)), blobs.result(), known.result()
+
+
+def _listed_too_soon(
+    store: Store, blobs: Iterable[StoredObject], manifests: Mapping[str, layout_v3.SpecManifest]
+) -> list[StoredObject]:
+    """Blobs that were pushed while all were listed: those that manifests lead to and the list lacks are asked for.
+
+    A push writes the blobs first; so what a manifest leads to is there, unless it is really missing.
+    """
+    if store.workers == 1:
+        return []
+    there = {one.key for one in blobs}
+    lacking = {blob.key for manifest in manifests.values() for blob in manifest.blobs} - there
+    if len(lacking) > _MOST_LOOKS:
+        return [one for one in store.list(layout_v3.BLOBS) if one.key in lacking]
+    return list(look_at_all(store, sorted(lacking)))
 
 
 def read_manifests(

@@ -92,7 +92,7 @@ class LoopbackServer:
 
 @contextmanager
 def serve(answer: Callable[[Request], Answer | None]) -> Iterator[LoopbackServer]:
-    """A server that answers GET, HEAD and POST; for `None` it says nothing until it ends."""
+    """A server that answers GET, HEAD, POST and PUT; for `None` it says nothing until it ends."""
     seen: list[Request] = []
     ending = Event()
 
@@ -112,7 +112,7 @@ def serve(answer: Callable[[Request], Answer | None]) -> Iterator[LoopbackServer
             self.end_headers()
             self.wfile.write(found.body if self.command != "HEAD" else b"")
 
-        do_HEAD = do_POST = do_GET  # noqa: N815
+        do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Say nothing."""

@@ -7,10 +7,12 @@ import json
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -20,12 +22,13 @@ from foundation.errors import CouldNotAskError, ExitCode, NotThereError, Refused
 from foundation.stores import s3_parts
 from foundation.stores.bucket import S3Store
 from foundation.stores.s3_client import parse_s3_url, s3_client
-from foundation.stores.store import ChangedError, Store, read_all
+from foundation.stores.store import ChangedError, Store, StoredObject, read_all
 from job_creator.mirrors.filling.destinations import BucketDestination
 from spackitor import commands
 from spackitor.__main__ import main
 from spackitor.commands import CleanRules, RunOptions
 from spackitor.inventory.roots import RootSet
+from spackitor.removal import binaries
 from spackitor.removal.indexes import make_indexes_fit
 from spackitor.survey.survey import survey
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
@@ -42,6 +45,10 @@ TREE = (
     Made("oldlib", age=60),
 )
 LATE = Made("late", ["base"])
+MONTH = (1.0, 30.0)
+SECONDS = 4
+YOUNG = (SECONDS / 86400, SECONDS / 86400)
+"""From how many days on things may go, and do, if nobody needs them."""
 NEW = {dag_hash(name) for name in ("new", "base")}
 
 
@@ -351,8 +358,6 @@ def test_somebody_else_writes_between_two_effects(
     """A push with `update-index`, or another clean, comes in between: nothing that is in use goes, no index lies."""
     folder = MadeMirror(tmp_path / "made", layout, TREE, now=time.time()).root
     late = MadeMirror(tmp_path / "late", layout, (*TREE, LATE), now=time.time()).root
-    pushed = [path for path in late.rglob("*") if path.is_file() and not (folder / path.relative_to(late)).exists()]
-    pushed = [path for path in pushed if "index" not in path.name]
     effects = len(_cleaned(_filled(s3_environment, folder), _no, 0).effects)
     for number in (1, effects // 2):
         bucket = _filled(s3_environment, folder)
@@ -361,10 +366,7 @@ def test_somebody_else_writes_between_two_effects(
             if other == "clean":
                 _clean(bucket.store())
                 return
-            for path in sorted(pushed, key=lambda one: "blobs" not in one.parts):
-                key = f"pre/{path.relative_to(late).as_posix()}"
-                bucket.client.put_object(Bucket=bucket.name, Key=key, Body=path.read_bytes())
-            make_indexes_fit(bucket.store(), anew=True)
+            _push(bucket, folder, late)
 
         _cleaned(bucket, interfere, number)
         _clean(bucket.store())
@@ -384,22 +386,65 @@ def test_two_cleans_at_the_same_time(s3_environment: str, tmp_path: Path, layout
     _require_right(bucket, {dag_hash(spec.name) for spec in TREE})
 
 
+@pytest.mark.xdist_group("ceph")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_two_writers_on_ceph(ceph_environment: str, tmp_path: Path, layout: LayoutName) -> None:
+    """The same with a server that checks conditions: a push with its index, and two cleans at the same time."""
+    folder = MadeMirror(tmp_path / "made", layout, TREE, now=time.time()).root
+    late = MadeMirror(tmp_path / "late", layout, (*TREE, LATE), now=time.time()).root
+    effects = len(_cleaned(_filled_ceph(ceph_environment, folder), _no, 0, YOUNG).effects)
+    for number in (1, effects // 2, effects - 1):
+        bucket = _filled_ceph(ceph_environment, folder)
+        _cleaned(bucket, partial(_push, bucket, folder, late), number, YOUNG)
+        _clean(bucket.store(), YOUNG, "late")  # by now it may be older than that
+        _require_right(bucket, NEW | {dag_hash("late")})
+    bucket = _filled_ceph(ceph_environment, folder)
+    with ThreadPoolExecutor(2) as pool:
+        for one in [pool.submit(_clean, bucket.store(), YOUNG) for _ in range(2)]:
+            one.exception()
+    _clean(bucket.store(), YOUNG)
+    _require_right(bucket, NEW)
+    assert spackitor(bucket, "restore").exit_code == 0
+    _require_right(bucket, {dag_hash(spec.name) for spec in TREE})
+
+
+def _push(bucket: Bucket, before: Path, after: Path) -> None:
+    """What a push adds, blobs first, and then an index of everything."""
+    new = [path for path in after.rglob("*") if path.is_file() and not (before / path.relative_to(after)).exists()]
+    for path in sorted(new, key=lambda one: "blobs" not in one.parts):
+        if "index" not in path.name:
+            key = f"pre/{path.relative_to(after).as_posix()}"
+            bucket.client.put_object(Bucket=bucket.name, Key=key, Body=path.read_bytes())
+    make_indexes_fit(bucket.store(), anew=True)
+
+
 def _filled(url: str, folder: Path) -> Bucket:
     bucket = Bucket(url)
     bucket.fill(folder)
     return bucket
 
 
-def _clean(store: Store) -> None:
-    options = RunOptions(max_delete=100)
-    commands.clean(store, (RootSet("r", (dag_hash("new"),)),), CleanRules(max_age=30), options, lambda _: None, _no)
+def _filled_ceph(url: str, folder: Path) -> Bucket:
+    """Its objects are as old as they are; so this waits until they are older than what is pushed later."""
+    bucket = Bucket(url, f"spackitor-{time.monotonic_ns()}")
+    bucket.client.create_bucket(Bucket=bucket.name)
+    bucket.fill(folder)
+    time.sleep(SECONDS + 1)
+    return bucket
+
+
+def _clean(store: Store, days: tuple[float, float] = MONTH, *also: str) -> None:
+    least, most = days
+    options = RunOptions(min_age=least, max_delete=100)
+    roots = RootSet("r", tuple(dag_hash(name) for name in ("new", *also)))
+    commands.clean(store, (roots,), CleanRules(most), options, lambda _: None, _no)
 
 
 def _no(*_: object) -> None:
     """Progress that nobody looks at."""
 
 
-def _cleaned(bucket: Bucket, act: Callable[[], None], number: int) -> WatchedStore:
+def _cleaned(bucket: Bucket, act: Callable[[], None], number: int, days: tuple[float, float] = MONTH) -> WatchedStore:
     """Clean, and act before the effect of this number."""
     store = WatchedStore(bucket.store())
 
@@ -410,7 +455,7 @@ def _cleaned(bucket: Bucket, act: Callable[[], None], number: int) -> WatchedSto
 
     acted: list[bool] = []
     store.before = before
-    _clean(store)
+    _clean(store, days)
     return store
 
 
@@ -473,3 +518,47 @@ def test_ceph_refuses_wrong_keys(ceph: Bucket, monkeypatch: pytest.MonkeyPatch) 
         survey(ceph.store())
     with pytest.raises((CouldNotAskError, RefusedError)):
         ceph.store().require_writable([])
+
+
+class Counted(S3Store):
+    """A store that says which prefixes were listed, and after which effects."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.listed: list[str] = []
+
+    def list(self, prefix: str, *, below: bool = True) -> Iterator[StoredObject]:
+        """As the store does."""
+        self.listed.append(prefix)
+        return super().list(prefix, below=below)
+
+
+@pytest.mark.parametrize(("fresh", "times"), [(60.0, 1), (0.0, 2)])
+def test_what_was_listed_a_moment_ago_is_not_listed_again(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: float, times: int
+) -> None:
+    """Blobs once; manifests once more, after the index stopped listing what goes."""
+    MadeMirror(tmp_path / "made", "v3", TREE, now=time.time())
+    bucket.fill(tmp_path / "made")
+    store = Counted(parse_s3_url(f"s3://{bucket.name}/pre"), bucket.endpoint)
+    monkeypatch.setattr(binaries, "FRESH_SECONDS", fresh)
+    options = RunOptions(max_delete=100, has_quarantine=False)
+    commands.clean(store, (RootSet("r", (dag_hash("new"),)),), CleanRules(max_age=30), options, lambda _: None, _no)
+    assert store.listed.count("blobs/") == times
+    assert sum(one.startswith("v3/") and "index" not in one for one in store.listed) == 1 + times
+    _require_right(bucket, NEW)
+
+
+def test_a_blob_that_is_pushed_while_all_are_listed_is_there(bucket: Bucket, tmp_path: Path) -> None:
+    """Manifests and blobs are listed at the same time; a push comes between them."""
+    MadeMirror(tmp_path / "made", "v3", TREE, now=time.time())
+    bucket.fill(tmp_path / "made")
+
+    class Late(S3Store):
+        def list(self, prefix: str, *, below: bool = True) -> Iterator[StoredObject]:
+            found = list(super().list(prefix, below=below))
+            return iter(found[1:] if prefix == "blobs/" else found)
+
+    inventory = survey(Late(parse_s3_url(f"s3://{bucket.name}/pre"), bucket.endpoint)).inventory
+    assert all(entry.is_whole for entry in inventory.entries)
+    assert inventory.usable == {dag_hash(spec.name) for spec in TREE}
