@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
 
-# What 'jc rehearse --executor shell' runs pipelines with; Node itself comes as a package as well.
-REHEARSAL_TOOLS := node@22.23.3 gitlab-ci-local@4.75.1
+# What 'jc rehearse --executor shell' runs pipelines with; Node itself comes as a package as well. A test of pages asks axe.
+REHEARSAL_TOOLS := node@22.23.3 gitlab-ci-local@4.75.1 axe-core@4.14.1
 
 .PHONY: demo test test-components lint format schemas benchmark lock rehearsal-tools clean
 

@@ -8,7 +8,7 @@ from typing import Final
 from foundation.errors import NotReadyError
 
 SPLICES: Final = "splices"
-_LIBRARIES: Final = {SPLICES: ("elftools", "matplotlib")}
+_LIBRARIES: Final = {SPLICES: ("elftools", "PIL", "reportlab")}
 
 
 def require_extra(extra: str) -> None:

@@ -257,7 +257,7 @@ def test_what_cannot_be_asked_is_told(
 
 def test_without_the_extra_the_command_names_it(tmp_path: Path, greeters: Greeters) -> None:
     cache = fill(tmp_path / "cache", greeters.packages)
-    hidden = "import sys\nfor name in ('elftools', 'matplotlib'): sys.modules[name] = None\n"
+    hidden = "import sys\nfor name in ('elftools', 'PIL', 'reportlab'): sys.modules[name] = None\n"
     hidden += "import importlib.util as u\nfind = u.find_spec\n"
     hidden += "u.find_spec = lambda name, *more: None if sys.modules.get(name, 1) is None else find(name, *more)\n"
     command = f"{hidden}from job_creator.__main__ import main\nmain()"

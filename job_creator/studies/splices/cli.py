@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from foundation.command_line import Command, Group, console, json_option
+from foundation.errors import ExitCode, NotThereError
 from job_creator.options import Options
+from job_creator.studies.extra import SPLICES, require_extra
 from job_creator.studies.splices.options import (
     EXIT_CODES,
+    FOLDER,
     TRANSITIVE,
     SplicesRequest,
     gather_facts,
@@ -29,7 +34,7 @@ def splices() -> None:
     \b
     Examples:
       jc splices predict --mirror s3://cache/amd64 --of curl --with zlib --with openssl
-      jc splices plan --mirror /shared/mirror --of curl --with zlib
+      jc splices report --html splices.html --csv splices.csv
     """
 
 
@@ -126,9 +131,66 @@ def predict_command(options: Options, /, transitive: bool, symbols_only: bool, a
     _print_predictions(predictions)
 
 
+def _output(flag: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        flag, flag.lstrip("-"), type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help=text
+    )
+
+
+@splices.command("report", cls=Command, exit_codes=(ExitCode.INVALID_INPUT, ExitCode.NOT_THERE, ExitCode.NOT_READY))
+@FOLDER
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Other predictions than those in the folder: a predictions.jsonl, a CSV matrix, or symbolator's JSON.",
+)
+@_output("--jsonl", "Write the predictions, a line for each.")
+@_output("--csv", "Write the matrix of 1, 0 and -1; nothing stands for not applicable.")
+@_output("--html", "Write a page with the heat map, what is missing, and a filter.")
+@_output("--svg", "Write the heat map.")
+@_output("--png", "Write the heat map.")
+@_output("--pdf", "Write the heat map.")
+@click.option("--title", default="", help="Of the heat map.  [default: what the predictions are about]")
+@json_option
+def report_command(folder: Path, source: Path | None, title: str, as_json: bool, **files: Path | None) -> None:
+    """Show what was predicted. As a matrix of binaries and replacements, in files of many kinds.
+
+    Where a binary has two predictions for one replacement, both have to be good.
+
+    \b
+    Examples:
+      jc splices report
+      jc splices report --html splices.html --csv splices.csv
+      jc splices report --from curl.csv --png curl.png
+      jc splices report --from symbolator-predictions.json --pdf curl.pdf
+    """
+    from foundation.doors.files import read_file, write_files
+    from job_creator.studies.splices.prediction.running import FILE
+    from job_creator.studies.splices.report.files import Report, summary_of
+    from job_creator.studies.splices.report.sources import read_matrix
+
+    path = source or folder / FILE
+    if not path.exists():
+        raise NotThereError(f"{path}: there are no predictions; run 'jc splices predict' first")
+    report = Report(*read_matrix(read_file(path), str(path)), title)
+    wanted = {form: target for form, target in files.items() if target}
+    if {"png", "pdf"} & wanted.keys():
+        require_extra(SPLICES)
+    for form, target in wanted.items():
+        write_files(target.parent, {target.name: report.content(form)})
+    summary = summary_of(report.matrix)
+    if as_json:
+        click.echo(json.dumps(summary, indent=2))
+        return
+    click.echo(f"{summary['binaries']} binaries, {summary['replacements']} replacements")
+    for kind, count in summary["cells"].items():
+        click.echo(f"{kind}: {count}")
+
+
 def _predict(options: Options, request: SplicesRequest, *, transitive: bool, symbols_only: bool) -> list[Prediction]:
     import tempfile
-    from pathlib import Path
 
     from foundation.progress import counted_progress
     from job_creator.studies.splices.prediction.abigail import Abigail, abigail_version

@@ -6,7 +6,7 @@ with their versions, whoever provides them then. What nobody in the cache provid
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -51,7 +51,8 @@ class Differences:
     not_checked: set[str] = field(default_factory=set)
 
 
-Binding = tuple[ElfObject, NeededSymbol, ElfObject, OfferedSymbol]
+Bindings = Mapping[tuple[ElfObject, ElfObject], Sequence[tuple[NeededSymbol, OfferedSymbol]]]
+"""By user and provider: what is asked for, and what is there."""
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Comparer:
 
     library: Library
     _loaded: dict[ElfObject, Loaded] = field(default_factory=dict)
-    _bound: dict[ElfObject, tuple[Binding, ...]] = field(default_factory=dict)
+    _bound: dict[ElfObject, Bindings] = field(default_factory=dict)
     _affected: dict[tuple[str, str], tuple[ElfObject, ...]] = field(default_factory=dict)
 
     def compare(self, splice: Splice) -> Differences:
@@ -84,16 +85,16 @@ class Comparer:
             self._loaded[root] = World(self.library, nodes).load(root)
         return self._loaded[root]
 
-    def bound(self, root: ElfObject) -> tuple[Binding, ...]:
+    def bound(self, root: ElfObject) -> Bindings:
         """Which strong symbols are bound to which file, when a file is loaded as it was built."""
         if root not in self._bound:
             objects = self.loaded(root).objects
-            self._bound[root] = tuple(
-                (one, reference, *provider)
-                for one in objects
-                for reference in self.library.facts(one).undefined
-                if not reference.is_weak and (provider := self.provider(reference, objects))
-            )
+            found: dict[tuple[ElfObject, ElfObject], list[tuple[NeededSymbol, OfferedSymbol]]] = {}
+            for one in objects:
+                for reference in self.library.facts(one).undefined:
+                    if not reference.is_weak and (provider := self.provider(reference, objects)):
+                        found.setdefault((one, provider[0]), []).append((reference, provider[1]))
+            self._bound[root] = found
         return self._bound[root]
 
     def provider(
@@ -223,23 +224,33 @@ class _RootComparison:
         return one in self._there_before and target in self._there_before
 
     def _symbols(self) -> None:
-        root = self.before.objects[0]
-        bindings = [
-            binding
-            for binding in self.comparer.bound(root)
-            if binding[2] not in self._there_after and binding[0] in self._there_after
-        ]
-        for one in self.after.objects:
-            if one not in self._there_before:
-                bindings += [binding for binding in self.comparer.bound(one) if binding[0] == one]
-        for one, reference, old, definition in bindings:
-            provider = self.comparer.provider(reference, self.after.objects)
-            if provider is None and self._named(old) in self._gone:
-                continue  # its library is told of
+        """Those that were bound to a file that is not loaded any more, for files that are, old ones and new ones."""
+        bound: list[tuple[ElfObject, ElfObject | None]] = [(self.before.objects[0], None)]
+        bound += [(one, one) for one in self.after.objects if one not in self._there_before]
+        for root, only in bound:
+            for (one, old), symbols in self.comparer.bound(root).items():
+                if only in (None, one) and one in self._there_after and old not in self._there_after:
+                    self._bind(one, old, symbols)
+
+    def _bind(self, one: ElfObject, old: ElfObject, symbols: Sequence[tuple[NeededSymbol, OfferedSymbol]]) -> None:
+        successor = self._successors.get(old)
+        exports = self.comparer.library.exports(successor) if successor else None
+        for reference, definition in symbols:
+            # Most often it is what stands for the library that had it.
+            now = exports.match(reference) if exports else None
+            provider = (successor, now) if successor and now else self.comparer.provider(reference, self.after.objects)
             if provider is None:
-                self._miss(MissingKind.SYMBOL, _shown(reference.name, reference.version), old, one)
+                # Unless it is told already that its library is not there.
+                if self._named(old) not in self._gone:
+                    self._miss(MissingKind.SYMBOL, _shown(reference.name, reference.version), old, one)
             elif {definition.kind, provider[1].kind} <= _CALLED and definition.kind != provider[1].kind:
                 self._miss(MissingKind.KIND, _shown(reference.name, reference.version), provider[0], one)
+
+    @cached_property
+    def _successors(self) -> Mapping[ElfObject, ElfObject]:
+        """What users of a library got after the splice under the same name."""
+        edges = self.before.edges.items()
+        return {old: new for place, old in edges if (new := self.after.edges.get(place)) and new != old}
 
     def _copies(self) -> None:
         """Data that a program copies from a library when it starts, into the room that it had when it was linked."""

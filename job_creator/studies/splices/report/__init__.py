@@ -1,0 +1,1 @@
+"""Predictions as matrices: for other programs, as pictures, and as a page."""
