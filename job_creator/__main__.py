@@ -24,6 +24,7 @@ from job_creator.pipelines.images_cli import COMMANDS as IMAGES
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 from job_creator.publishing.clusters.cli import COMMANDS as CLUSTERS
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
+from job_creator.scaffolding.cli import COMMANDS as SCAFFOLDING
 from job_creator.studies.splices.cli import splices
 
 
@@ -331,7 +332,7 @@ def stand_in_spack(arguments: tuple[str, ...]) -> None:
     stand_in.run(arguments, os.environ, click.echo)
 
 
-for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *CLUSTERS, *REHEARSAL, index, mirror, splices):
+for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *CLUSTERS, *REHEARSAL, *SCAFFOLDING, index, mirror, splices):
     main.add_command(command)
 
 

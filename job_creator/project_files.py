@@ -13,6 +13,10 @@ SITE_FILE: Final = "spacktainers.yaml"
 TEMPLATE_FILE: Final = "spack.yaml"
 
 
+REQUIREMENTS_FILE: Final = "spacktainers-requirements.txt"
+"""What jobs install to have the commands, as pip reads it, in a repository that does not have them itself."""
+
+
 PACKAGE_INDEX: Final = "package_index.json"
 """What the package repository has, as `jc index packages` writes it; needed by nothing, so a repository may lack it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from jinja2.meta import find_undeclared_variables
@@ -55,5 +55,5 @@ def _environment() -> Environment:
         autoescape=False,  # noqa: S701 - shell, not HTML; see the filter
     )
     environment.filters["quote"] = shlex.quote
-    environment.filters["json"] = json.dumps
+    environment.filters["json"] = partial(json.dumps, ensure_ascii=False)
     return environment

@@ -83,7 +83,7 @@ LAYERS: Final = (
     {"job_creator/studies/splices/prediction"},
     {"job_creator/studies/splices/report"},
     {"job_creator/studies/splices"},
-    {"job_creator/rehearsal/shell"},
+    {"job_creator/rehearsal/shell", "job_creator/scaffolding"},
     {"job_creator/rehearsal"},
     {"job_creator/__main__"},
     # The other two commands.

@@ -1,0 +1,1 @@
+"""What a newcomer starts from: a site, and definitions of containers."""
