@@ -84,11 +84,11 @@ class TinySpack:
     folder: Path
 
     @classmethod
-    def made(cls, root: str, folder: Path) -> TinySpack:
-        """Write recipes and configuration below a folder."""
+    def made(cls, root: str, folder: Path, packages: Mapping[str, str] | None = None) -> TinySpack:
+        """Write recipes and configuration below a folder; `packages` are the bodies of further recipes by name."""
         made = cls(f"{root}/bin/spack", line_of(root), folder)
         recipes = made.recipes
-        for name, body in PACKAGES.items():
+        for name, body in {**PACKAGES, **(packages or {})}.items():
             package = recipes / "packages" / (name.replace("-", "_") if made.line.compilers_are_dependencies else name)
             package.mkdir(parents=True)
             words = "".join(word.capitalize() for word in name.split("-"))
