@@ -14,6 +14,7 @@ from uuid import uuid4
 from foundation.doors.files import read_file, write_files
 from foundation.errors import CouldNotAskError, NotThereError, RefusedError
 from foundation.progress import StageProgress
+from foundation.spack import layout_v2
 from foundation.stores.schemes import REGISTRY, kind_of
 from foundation.stores.store import ChangedError, Store
 from spackitor.inventory.quarantine import Run, run_id
@@ -213,13 +214,13 @@ def carry_out(
             stood |= {key: hashes | stood.get(key, frozenset()) for key, hashes in plan.views.items() if key in tags}
             continue
         if recorded and not run:
-            store.delete([recorded.key])
+            store.delete([recorded.key, *recorded.index_copies])
         done = RunOutcome(plan, report, dict(store.requests), half, keeps)
         write_json(_report_file(options.plan_file), done.as_value())
         return done
     if recorded:  # nothing of it was removed
         list_again(store, (), stood)
-        store.delete([recorded.key])
+        store.delete([recorded.key, *recorded.index_copies])
     raise RefusedError(f"{store.url}: somebody else keeps writing the index; try again later")
 
 
@@ -231,7 +232,9 @@ def _run(plan: CachePlan, options: RunOptions, now: float, letters: str) -> Run 
     before = tuple(one.key for one in plan.leftovers if one.reason == REPLACED)
     removed, until = tuple(one.hash for one in plan.removals), now + options.grace * DAY
     name, left = run_id(now, letters), plan.archives
-    return Run(name, plan.command, until, moved, left, removed, plan.size, views=views, indexes=before)
+    run = Run(name, plan.command, until, moved, left, removed, plan.size, views=views, indexes=before)
+    in_place = (run.quarantined(one.key) for one in plan.indexes if one.key == layout_v2.INDEX and one.stops)
+    return replace(run, indexes=(*before, *in_place))
 
 
 def require_moderate(plan: CachePlan, percent: float) -> None:

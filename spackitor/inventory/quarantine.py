@@ -44,7 +44,8 @@ class Run:
     views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The DAG hashes that it took out of views, by the key of the view."""
     indexes: tuple[str, ...] = ()
-    """The keys of the indexes before the run, among what it left: they have the records of what it removed."""
+    """The keys of the indexes before the run, which have the records of what it removed: among what it left, or copies
+    in the quarantine of those that are written anew in their place."""
     is_readable: bool = True
     """Otherwise only what is in its quarantine is known."""
 
@@ -61,6 +62,11 @@ class Run:
     def quarantined(self, key: str) -> str:
         """Where the copy of an object of this run is."""
         return f"{QUARANTINE_FOLDER}{self.id}/{key}{_SUFFIX}"
+
+    @property
+    def index_copies(self) -> tuple[str, ...]:
+        """Those of `indexes` that are copies, for this run alone."""
+        return tuple(key for key in self.indexes if key.startswith(QUARANTINE_FOLDER))
 
     def is_over(self, now: float) -> bool:
         """Whether the time of grace has passed."""

@@ -125,7 +125,8 @@ def apply(
         if done:
             store.write(done.key, run_as_json(done))
         elif run:
-            store.delete([run.key, *(run.quarantined(change.key) for change in plan.indexes if change.is_kept)])
+            kept = (run.quarantined(change.key) for change in plan.indexes if change.is_kept)
+            store.delete([run.key, *run.index_copies, *kept])
         half.mend(plan, tags, going, run, report)
     half.remember(plan, report)
     return report
@@ -152,7 +153,7 @@ def _write_indexes(
     store: Store, plan: CachePlan, run: Run | None, tags: dict[str, str], progress: StageProgress
 ) -> None:
     for number, change in enumerate(plan.indexes, 1):
-        if run and change.is_kept:
+        if run and (change.is_kept or run.quarantined(change.key) in run.indexes):
             store.copy(change.key, run.quarantined(change.key))
         for write in change.writes:
             tag = store.write(write.key, write.data, replaces=write.replaces, no_cache=write.no_cache)
@@ -202,7 +203,7 @@ def _remove_for_good(
             looks = pool.submit(half.look, plan), pool.submit(half.rewritten, doomed)
             used = looks[0].result().blobs | looks[1].result()
         doomed = [key for key in doomed if key not in used]
-    copies = [run.quarantined(key) for run in plan.expired_runs for key in run.moved]
+    copies = [copy for run in plan.expired_runs for copy in (*map(run.quarantined, run.moved), *run.index_copies)]
     records = [run.key for run in plan.expired_runs]
     total = len(doomed) + len(copies)
     done = 0

@@ -166,10 +166,11 @@ def _count_as_new(store: Store, digests: Mapping[str, str]) -> None:
 
 def _drop(store: Store, run: Run, back: Collection[str]) -> None:
     """Take what is back out of the quarantine. The record stays for the rest, such as the index before that run."""
-    failed = store.delete([run.quarantined(key) for key in back])
+    left = tuple(key for key in run.moved if key not in back)
+    failed = store.delete([*map(run.quarantined, back), *(() if left else run.index_copies)])
     if failed:
         key, reason = next(iter(failed.items()))
         raise CouldNotAskError(f"all is back, but {key} could not be taken out of the quarantine: {reason}")
-    left = tuple(key for key in run.moved if key not in back)
-    rest = replace(run, moved=left) if left else replace(run, moved=(), hashes=(), views={})
+    indexes = tuple(key for key in run.indexes if key not in run.index_copies)
+    rest = replace(run, moved=left) if left else replace(run, moved=(), hashes=(), views={}, indexes=indexes)
     store.write(run.key, run_as_json(rest))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 from foundation.errors import DamagedError, NotThereError
 from foundation.spack import layout_v2, layout_v3
@@ -48,10 +49,12 @@ def _run(store: Store, key: str, content: Content) -> Run:
             error,
         )
     name = key.removeprefix(RUNS_FOLDER).removesuffix(".json")
-    copies = tuple(original_of(name, one.key) for one in store.list(f"{QUARANTINE_FOLDER}{name}/"))
+    every = tuple(original_of(name, one.key) for one in store.list(f"{QUARANTINE_FOLDER}{name}/"))
+    copies = tuple(key for key in every if key != layout_v2.INDEX)
     command = CLEAN_SOURCES if any(copy.startswith(ARCHIVES) for copy in copies) else "unknown"
     hashes = [layout_v3.hash_of(copy) or layout_v2.hash_of(copy) for copy in copies]
-    return Run(name, command, math.inf, copies, (), tuple(filter(None, hashes)), 0, is_readable=False)
+    run = Run(name, command, math.inf, copies, (), tuple(filter(None, hashes)), 0, is_readable=False)
+    return replace(run, indexes=tuple(run.quarantined(key) for key in every if key not in copies))
 
 
 def _root_set(content: Content, key: str) -> RootSet:

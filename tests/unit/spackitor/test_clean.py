@@ -515,9 +515,10 @@ def test_what_was_removed_comes_back_with_its_index_entries(tmp_path: Path, layo
         restore(store, None)
 
 
-def test_records_of_what_comes_back_are_those_of_the_index_before(tmp_path: Path) -> None:
-    """No spec file is read."""
-    mirror = MadeMirror(tmp_path, "v3", TREE, now=time.time())
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_records_of_what_comes_back_are_those_of_the_index_before(tmp_path: Path, layout: LayoutName) -> None:
+    """No spec file is read, nor a copy of one."""
+    mirror = MadeMirror(tmp_path, layout, TREE, now=time.time())
     store = FileSystemStore(mirror.root)
     before = listed(store)
     removed = len(run_clean(store, CleanRules(max_age=1)).plan.removals)
@@ -534,6 +535,19 @@ def test_records_of_what_comes_back_are_those_of_the_index_before(tmp_path: Path
     described = {entry.spec_file for entry in survey(store).inventory.entries}
     assert len(described) == removed
     assert described.isdisjoint(read)
+    assert not [key for key in read if ".spec.json" in key]
+    assert not list((mirror.root / ".spackitor" / "quarantine").rglob("*.removed"))
+
+
+def test_the_index_before_goes_with_its_run(tmp_path: Path) -> None:
+    """Layout v2 has one index, which is written anew in its place; a copy of it stays while the run can be undone."""
+    store = FileSystemStore(MadeMirror(tmp_path, "v2", TREE, now=time.time()).root)
+    copy = ".spackitor/quarantine/*/build_cache/index.json.removed"
+    run_clean(store, options=replace(ALL, grace=0.0))
+    assert len(list(tmp_path.rglob(copy))) == 1
+    run_clean(store)
+    assert not list(tmp_path.rglob(copy))
+    assert survey(store).inventory.runs == ()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
