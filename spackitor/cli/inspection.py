@@ -235,6 +235,7 @@ def reindex(
     metavar="LOCKFILE",
     help="What is added to the view: all that this spack.lock has. May be repeated.",
 )
+@click.option("--only", is_flag=True, help="The view lists that and nothing else.")
 @json_option
 @click.pass_context
 def index(
@@ -245,6 +246,7 @@ def index(
     may_be_empty: bool,
     view: str | None,
     lockfiles: tuple[Path, ...],
+    only: bool,
     as_json: bool,
 ) -> None:
     """Add what was pushed to the index.
@@ -256,6 +258,7 @@ def index(
     Examples:
       spackitor index s3://cache/amd64
       spackitor index s3://cache/amd64 --view prod -e spack.lock
+      spackitor index s3://cache/amd64 --view hdf5-stack -e spack.lock --only
     """
     from foundation.doors.files import read_file
     from foundation.spack.lockfile import read_lockfile
@@ -263,6 +266,8 @@ def index(
 
     if bool(view) != bool(lockfiles):
         raise click.UsageError("--view and -e belong together: a view lists what somebody says")
+    if only and not view:
+        raise click.UsageError("--only is about a view: an index lists all that is there")
     if view and not re.fullmatch(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", view):
         raise click.BadParameter("letters, digits, '_', '.' and '-' make a name", param_hint="--view")
     locks = [read_lockfile(read_file(path), str(path)) for path in lockfiles]
@@ -270,7 +275,7 @@ def index(
     if view and kind_of(mirror) is REGISTRY:
         raise click.UsageError("build caches in registries have no views")
     store = store_of(context, mirror, endpoint_url)
-    made = add_what_is_new(store, {view: hashes} if view else None, may_be_empty=may_be_empty)
+    made = add_what_is_new(store, {view: hashes} if view else None, only=only, may_be_empty=may_be_empty)
     if as_json:
         click.echo(json.dumps({"specs": made.specs, "requests": dict(sorted(store.requests.items()))}))
     else:

@@ -111,6 +111,8 @@ class Inventory:
     stood: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """DAG hashes that belong into views though these do not list them now, by the key of the view: what a run took out
     of them and what is to come back, or what they listed before their records are made anew."""
+    chosen: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What views are to list, by their keys, whatever they list now."""
 
     @cached_property
     def copies(self) -> Mapping[str, tuple[Entry, ...]]:
@@ -157,7 +159,9 @@ class Inventory:
         return any(one.view for one in self.indexes if one.layout is layout)
 
     def listed(self, file: IndexFile) -> frozenset[str]:
-        """The DAG hashes that an index lists, and what belongs into it beyond that."""
+        """The DAG hashes that an index lists, and what belongs into it beyond that; or what was chosen for it."""
+        if file.key in self.chosen:
+            return self.chosen[file.key]
         return (file.index.listed if file.index else frozenset()) | self.stood.get(file.key, frozenset())
 
     def node_of(self, hash_: str) -> ConcreteNode | None:

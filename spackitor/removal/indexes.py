@@ -90,13 +90,14 @@ def make_indexes_fit(store: Store, *, anew: bool = False, may_be_empty: bool = T
 
 
 def add_what_is_new(
-    store: Store, views: Mapping[str, Iterable[str]] | None = None, *, may_be_empty: bool = True
+    store: Store, views: Mapping[str, Iterable[str]] | None = None, *, only: bool = False, may_be_empty: bool = True
 ) -> IndexesMade:
     """Let the indexes list what was pushed since they were written, and read only what is new.
 
-    `views` are DAG hashes to be added to views, by the name of the view; one that is not there is made. An index is
-    written only if nobody else did so meanwhile, and else looked at anew: an `update-index` of Spack that runs
-    meanwhile is not undone, and what is pushed meanwhile is there the next time.
+    `views` are DAG hashes to be added to views, by the name of the view; one that is not there is made, and if it is to
+    list these `only`, whatever else it lists leaves it. An index is written only if nobody else did so meanwhile, and
+    else looked at anew: an `update-index` of Spack that runs meanwhile is not undone, and what is pushed meanwhile is
+    there the next time.
 
     Raises `RefusedError` if somebody else writes the index each time, `DamagedError` for an index that cannot be read,
     and what `survey` does.
@@ -111,7 +112,7 @@ def add_what_is_new(
                 raise DamagedError(f"{store.url}: {file.damage}; to make it anew: spackitor reindex {store.url}")
         there = {file.key for file in inventory.indexes}
         new = tuple(IndexFile(Layout.V3, key, None, None, name) for key, name in names.items() if key not in there)
-        inventory = replace(inventory, stood=stood, indexes=(*inventory.indexes, *new))
+        inventory = replace(inventory, stood=stood, indexes=(*inventory.indexes, *new), chosen=stood if only else {})
         store.require_writable([file.key for file in inventory.indexes])
         try:
             write_indexes(store, inventory, inventory.usable)

@@ -39,7 +39,9 @@ def test_a_view_lists_what_its_container_has(root: str, tmp_path: Path) -> None:
     (folder / "spack.yaml").write_text("spack: {specs: [app-x], view: false, ci: {pipeline-gen: []}}\n")
     # Twice, since the second time there is a view already.
     for _ in range(2):
-        done = run(render("update_views.sh.j2", mirror=mirror.as_uri(), containers=[("tool-set", str(folder))]))
+        done = run(
+            render("update_views.sh.j2", mirror=mirror.as_uri(), containers=[("tool-set", str(folder))], adds=False)
+        )
         assert done.returncode == 0, done.stderr
     key = "v3/manifests/index/tool-set/index.manifest.json"
     blob = index_blob(read_manifest(Content((mirror / key).read_bytes(), ""), key))

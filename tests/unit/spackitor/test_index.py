@@ -115,6 +115,22 @@ def test_a_view_is_made_and_added_to(tmp_path: Path) -> None:
     require_consistent(mirror.root)
 
 
+def test_a_view_may_list_what_somebody_says_and_nothing_else(tmp_path: Path) -> None:
+    mirror = pushed(tmp_path)
+    store = FileSystemStore(mirror.root)
+    everything = listed(store) | {index_key("prod"): {dag_hash("old2"), dag_hash("new"), dag_hash("newer")}}
+    everything[index_key()] |= {dag_hash("new"), dag_hash("newer")}
+    add_what_is_new(store, {"prod": [dag_hash("old1"), dag_hash("new")]})
+    wanted = {"prod": everything[index_key("prod")]}
+    add_what_is_new(store, wanted, only=True)
+    assert listed(store) == everything
+    require_consistent(mirror.root)
+    before = (mirror.root / index_key("prod")).stat()
+    add_what_is_new(store, wanted, only=True)
+    assert (mirror.root / index_key("prod")).stat() == before, "it lists that already"
+    assert CliRunner().invoke(main, ["index", str(mirror.root), "--only"], obj={}).exit_code == ExitCode.USAGE
+
+
 def test_a_damaged_index_is_not_guessed_from(tmp_path: Path) -> None:
     mirror = pushed(tmp_path)
     file = next(one for one in survey(FileSystemStore(mirror.root)).inventory.indexes if not one.view)

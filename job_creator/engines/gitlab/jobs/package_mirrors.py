@@ -110,13 +110,17 @@ def _of_spack(mirror: str, source: Mapping[str, Any], place: PackagePlace) -> di
 
 def _of_spackitor(mirror: str, place: PackagePlace) -> dict[str, Any]:
     """The same without Spack, and without what Spack wrote to run itself. Where all builds failed, nothing is there."""
+    return _with_tools([f"spackitor index {shlex.quote(mirror)} --may-be-empty"], place)
+
+
+def _with_tools(lines: Sequence[str], place: PackagePlace) -> dict[str, Any]:
     install = render("install_job_creator.sh.j2", command="spackitor")
     access = place.setting.destination.credential_variables()
     return {
         "image": {"name": place.site.images.job_creator, "entrypoint": [""]},
         "tags": list(place.architecture.tags("tools")),
         "before_script": [],
-        "script": [install, f"spackitor index {shlex.quote(mirror)} --may-be-empty"],
+        "script": [install, *lines],
         "variables": {**access, **place.architecture.job_variables("tools")},
     }
 
@@ -131,8 +135,10 @@ def _view_job(
     parent = project_files.environments_folder(place.name)
     folders = [(container, f"{parent}/{container}/concrete_environment") for container in containers]
     origins = [{"pipeline": place.pipeline_id, "job": names.environment_job(one, place.name)} for one in containers]
+    adds = place.architecture.build_cache.index == "spackitor"
+    script = render("update_views.sh.j2", mirror=mirror, containers=folders, adds=adds)
     keywords = {
-        "script": [render("update_views.sh.j2", mirror=mirror, containers=folders)],
+        **(_with_tools([script], place) if adds else {"script": [script]}),
         "needs": [*indexes, *origins],
         # A view that is missing keeps nobody from anything: the whole index has its packages.
         "allow_failure": True,

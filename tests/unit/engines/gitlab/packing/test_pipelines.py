@@ -429,7 +429,8 @@ def test_views_of_many_containers_keep_to_the_number_of_needs() -> None:
 
 
 def test_a_view_that_fails_keeps_no_other_from_being_written(tmp_path: Path) -> None:
-    script = render("update_views.sh.j2", mirror="m", containers=[("bad", "a b/bad"), ("good", "a b/good")])
+    containers = [("bad", "a b/bad"), ("good", "a b/good")]
+    script = render("update_views.sh.j2", mirror="m", containers=containers, adds=False)
     (tmp_path / "spack").write_text('#!/bin/sh\necho "$5 $7"\ntest "$5" = good\n')
     (tmp_path / "spack").chmod(0o755)
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
@@ -441,8 +442,15 @@ def test_a_view_that_fails_keeps_no_other_from_being_written(tmp_path: Path) -> 
 GOLDEN = REPOSITORY / "tests" / "golden" / "packages"
 
 
-@pytest.mark.parametrize(("case", "max_jobs"), [("whole", None), ("split", 3)])
-def test_what_is_generated_is_what_was_reviewed(case: str, max_jobs: int | None) -> None:
+ADDING = NEWEST.replace("build_cache: {", "build_cache: {index: spackitor, ")
+"""A site whose indexes and views are added to by spackitor."""
+
+
+@pytest.mark.parametrize(
+    ("case", "max_jobs", "text", "version"),
+    [("whole", None, SITE, "1.1.0"), ("split", 3, SITE, "1.1.0"), ("spackitor", None, ADDING, "1.2.0")],
+)
+def test_what_is_generated_is_what_was_reviewed(case: str, max_jobs: int | None, text: str, version: str) -> None:
     edges: Edges = {
         "gmake": frozenset(),
         "zlib": frozenset({"gmake"}),
@@ -450,7 +458,8 @@ def test_what_is_generated_is_what_was_reviewed(case: str, max_jobs: int | None)
         "cmake": frozenset({"openssl", "gmake"}),
         "hdf5": frozenset({"cmake", "zlib", "gmake"}),
     }
-    _, result = packed([generated("hdf5-stack", edges), generated("cmake-only", edges)], max_jobs=max_jobs)
+    found = [generated(name, edges, version=version) for name in ("hdf5-stack", "cmake-only")]
+    _, result = packed(found, text=text, max_jobs=max_jobs)
     folder = GOLDEN / case
     if os.environ.get("UPDATE_GOLDEN"):
         folder.mkdir(parents=True, exist_ok=True)
