@@ -15,7 +15,7 @@ from uuid import uuid4
 from foundation.doors.blocks import Progress
 from foundation.errors import NotThereError, RefusedError
 from foundation.stores import s3_parts
-from foundation.stores.s3_client import S3Location, asking, has_keys, is_missing, reason, require, s3_client
+from foundation.stores.s3_client import S3Keys, S3Location, asking, has_keys, is_missing, reason, require, s3_client
 from foundation.stores.s3_parts import UnfinishedUpload, Uploaded
 from foundation.stores.store import ANYTHING, SPACKITOR_FOLDER, ChangedError, Content, StoredObject, in_groups
 
@@ -47,6 +47,7 @@ _KINDS: Final = {
     "PutObject": "PUT",
     "CopyObject": "COPY",
     "DeleteObjects": "DELETE",
+    "DeleteObject": "DELETE",
     "GetBucketVersioning": "GET",
 }
 
@@ -54,15 +55,19 @@ _KINDS: Final = {
 class S3Store:
     """A mirror in a bucket, below a prefix. Without credentials it is asked anonymously, which is enough to read.
 
-    `keys_per_request` keys at most are listed or deleted at once. Beyond what every store does, files of any size come
-    and go in parts, and objects carry metadata.
+    Unless `keys` are given, they are those that boto3 finds. `keys_per_request` keys at most are listed or deleted at
+    once. Beyond what every store does, files of any size come and go in parts, and objects carry metadata.
     """
 
     workers = _WORKERS
     can_be_listed = True
 
     def __init__(
-        self, location: S3Location, endpoint: str | None = None, keys_per_request: int = KEYS_PER_REQUEST
+        self,
+        location: S3Location,
+        endpoint: str | None = None,
+        keys_per_request: int = KEYS_PER_REQUEST,
+        keys: S3Keys | None = None,
     ) -> None:
         self._keys_per_request = keys_per_request
         self._pages: PaginatorConfigTypeDef = {"PageSize": keys_per_request}
@@ -75,7 +80,8 @@ class S3Store:
         from foundation.stores.s3_direct import DirectRequests
 
         with asking(self.url):
-            self._client = s3_client(endpoint, workers=_WORKERS, anonymous=not has_keys())
+            anonymous = keys is None and not has_keys()
+            self._client = s3_client(endpoint, workers=_WORKERS, anonymous=anonymous, keys=keys)
         self._client.meta.events.register("before-send.s3", self._count)
         self._direct = DirectRequests(self._client, self._bucket, self._count)
 
@@ -302,9 +308,17 @@ class S3Store:
         return final | left
 
     def _delete_once(self, keys: Iterable[str]) -> dict[str, str]:
+        from botocore.exceptions import ClientError
+
         listed: list[ObjectIdentifierTypeDef] = [{"Key": self._prefix + key} for key in keys]
         with asking(self.url):
-            answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": listed, "Quiet": True})
+            try:
+                answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": listed, "Quiet": True})
+            except ClientError as error:
+                if error.response["Error"].get("Code") != "AccessDenied":
+                    raise
+                refused = s3_parts.delete_singly(self._client, self._bucket, [one["Key"] for one in listed])
+                return {key.removeprefix(self._prefix): code for key, code in refused.items()}
         return {
             one["Key"].removeprefix(self._prefix): one.get("Code") or one.get("Message") or "no reason given"
             for one in answer.get("Errors", ())

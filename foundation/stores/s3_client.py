@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,11 +68,21 @@ def endpoint_of(environment: Mapping[str, str]) -> str | None:
     return environment.get("S3_ENDPOINT_URL") or None
 
 
-def s3_client(endpoint: str | None = None, *, workers: int = 10, anonymous: bool = False) -> S3Client:
+@dataclass(frozen=True, slots=True)
+class S3Keys:
+    """A pair of keys that is not where boto3 looks."""
+
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+
+
+def s3_client(
+    endpoint: str | None = None, *, workers: int = 10, anonymous: bool = False, keys: S3Keys | None = None
+) -> S3Client:
     """A client with time-outs and adaptive retries, for `workers` threads.
 
-    Keys come from where boto3 looks for them: environment, profile, role; so does the number of tries
-    (`AWS_MAX_ATTEMPTS`), which is `MAX_ATTEMPTS` otherwise. `endpoint` names a server other than Amazon's.
+    Unless `keys` are given, they come from where boto3 looks for them: environment, profile, role; so does the number
+    of tries (`AWS_MAX_ATTEMPTS`), which is `MAX_ATTEMPTS` otherwise. `endpoint` names a server other than Amazon's.
     """
     import boto3
     from botocore import UNSIGNED
@@ -80,7 +90,7 @@ def s3_client(endpoint: str | None = None, *, workers: int = 10, anonymous: bool
 
     from foundation.stores.s3_listing import PageParsers
 
-    session = boto3.Session()
+    session = boto3.Session(keys.access_key_id, keys.secret_access_key) if keys else boto3.Session()
     core: Any = session._session  # the only way to what boto3 hides of botocore
     connect, read = TIMEOUT_SECONDS
     config = Config(

@@ -261,3 +261,19 @@ def _few_at_once(tasks: Iterable[Callable[[], T]], width: int) -> Iterator[T]:
 def _reading(path: Path) -> Iterator[BinaryIO]:
     with naming(path), path.open("rb") as stream:
         yield stream
+
+
+def delete_singly(client: S3Client, bucket: str, keys: Iterable[str]) -> dict[str, str]:
+    """Delete objects one by one; returns what was refused, with the server's word for the reason.
+
+    Ceph refuses a whole batch to those whose policy names a part of the bucket.
+    """
+    from botocore.exceptions import ClientError
+
+    failed: dict[str, str] = {}
+    for key in keys:
+        try:
+            client.delete_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            failed[key] = error.response["Error"].get("Code") or "no reason given"
+    return failed

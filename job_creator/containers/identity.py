@@ -22,7 +22,7 @@ from job_creator.definitions.header import with_unpacked_image
 from job_creator.definitions.sections import sections
 from job_creator.environments.concrete import ConcreteEnvironment
 from job_creator.environments.container_section import ContainerSection
-from job_creator.environments.setting import SITE_MIRRORS, Setting, credential_variables, mirrors, named_variables
+from job_creator.environments.setting import SITE_MIRRORS, Setting, mirrors, named_variables, reading_variables
 from job_creator.environments.views import ENVIRONMENT_FOLDER
 from job_creator.provenance.namespaces import Namespace
 from job_creator.publishing.record import PublicationRecord
@@ -160,11 +160,11 @@ def spacktainer(
     lock = f"{recipe.environments}/{definition.name}/concrete_environment/spack.lock"
     # Spack builds nothing that it finds on any mirror of the environment, so the container reads all of them.
     own = {name: one for name, one in environment.mirrors.items() if name not in SITE_MIRRORS}
-    secrets = tuple(dict.fromkeys((*credential_variables(recipe.setting), *named_variables(own))))
+    secrets = tuple(dict.fromkeys((*reading_variables(recipe.setting), *named_variables(own))))
     files = {
         "Dockerfile": _dockerfile(definition, environment, recipe, lock, folder, secrets, epilogue).encode(),
         "spack.yaml": manifest,
-        "mirrors.yaml": dump({"mirrors:": {**mirrors(recipe.setting), **own}}, HEADER).encode(),
+        "mirrors.yaml": dump({"mirrors:": {**mirrors(recipe.setting, writes=False), **own}}, HEADER).encode(),
         "smoke_tests.sh": tests,
         # What it says follows from the digest of the runtime image.
         "runtime_variables.json": json.dumps(dict(recipe.runtime_variables), indent=1).encode(),

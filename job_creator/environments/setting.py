@@ -8,7 +8,7 @@ from typing import Any
 
 from foundation.spack.releases import SpackLine
 from job_creator.site.architectures import Architecture
-from job_creator.site.places import BinaryMirror, BranchCache, Bucket, BuildCache, Mirror
+from job_creator.site.places import BinaryMirror, BranchCache, Bucket, BuildCache, KeyVariables, Mirror
 
 DESTINATION = "buildcache-destination"
 """The mirror that `spack ci` pushes to; mandatory from Spack 0.23 on (lib/spack/spack/cmd/ci.py)."""
@@ -59,14 +59,9 @@ class Setting:
 
     @property
     def caches(self) -> dict[str, BuildCache | BranchCache]:
-        """The caches by their names: the one that is pushed to, and for branches the default branch's, to read.
-
-        A merge request may come from anyone, so the cache of the default branch is not named in its environments.
-        """
+        """The caches by their names: the one that is pushed to, and for all others the default branch's, to read."""
         own: dict[str, BuildCache | BranchCache] = {DESTINATION: self.destination}
-        if self.is_default_branch or self.is_merge_request:
-            return own
-        return {**own, DEFAULT_BRANCH_CACHE: self.architecture.build_cache}
+        return own if self.is_default_branch else {**own, DEFAULT_BRANCH_CACHE: self.architecture.build_cache}
 
     @property
     def destination(self) -> BuildCache | BranchCache:
@@ -85,29 +80,34 @@ class Setting:
         named = {BINARY_MIRROR: here.binary_mirror, SOURCE_MIRROR: here.source_mirror}
         return {name: mirror for name, mirror in named.items() if mirror}
 
-    def credentials(self) -> dict[str, str]:
+    def credentials(self, *, writes: bool = True) -> dict[str, str]:
         """Job variables with the S3 keys, for lines whose mirrors cannot name the variables themselves."""
-        return {} if self.line.credentials_by_variable else self.destination.credential_variables()
+        return {} if self.line.credentials_by_variable else self.destination.credential_variables(writes=writes)
 
 
-def mirrors(setting: Setting) -> dict[str, Any]:
-    """The build caches and mirrors of a run, as Spack's configuration names them."""
+def mirrors(setting: Setting, *, writes: bool = True) -> dict[str, Any]:
+    """The build caches and mirrors of a run, as Spack's configuration names them, for jobs that write or only read."""
     cache = setting.architecture.build_cache
     caches = {
-        name: mirror(found, setting.line, signed=cache.signed if found is cache else False)
+        name: mirror(
+            found,
+            setting.line,
+            found.keys_of(owner=name == DESTINATION, writes=writes),
+            signed=cache.signed if found is cache else False,
+        )
         for name, found in setting.caches.items()
     }
-    return caches | {name: _site_mirror(found, setting) for name, found in setting.mirrors.items()}
+    return caches | {name: _site_mirror(found, setting, writes=writes) for name, found in setting.mirrors.items()}
 
 
-def credential_variables(setting: Setting) -> tuple[str, ...]:
-    """Names of the variables in which Spack looks for the keys of these mirrors; for a public one they are not set."""
-    if not setting.line.credentials_by_variable:
-        return tuple(setting.credentials())
-    pushed = [found for found in setting.mirrors.values() if found.bucket and setting.pushes_to(found)]
-    keyed = (*setting.caches.values(), *pushed)
-    pairs = [(one.access_key_id_variable, one.secret_access_key_variable) for one in keyed]
-    return tuple(dict.fromkeys(name for pair in pairs for name in pair))
+def reading_variables(setting: Setting) -> tuple[str, ...]:
+    """Names of the variables in which Spack looks for the keys of mirrors that it only reads.
+
+    For a public one they are not set.
+    """
+    if setting.line.credentials_by_variable:
+        return named_variables(mirrors(setting, writes=False))
+    return tuple(setting.credentials(writes=False))
 
 
 def with_destination(mirrors_section: Any, setting: Setting) -> dict[str, Any]:
@@ -130,32 +130,28 @@ def named_variables(mirrors_section: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def mirror(cache: Bucket, line: SpackLine, *, signed: bool) -> dict[str, Any]:
+def mirror(cache: Bucket, line: SpackLine, keys: KeyVariables | None, *, signed: bool) -> dict[str, Any]:
     """One bucket as Spack's configuration describes it, with the names of variables instead of keys."""
     described: dict[str, Any] = {"url": cache.url}
     if cache.endpoint:
         described["endpoint_url"] = cache.endpoint
     if line.mirrors_can_be_unsigned:
         described["signed"] = signed
-    if line.credentials_by_variable:
-        described["access_pair"] = {
-            "id_variable": cache.access_key_id_variable,
-            "secret_variable": cache.secret_access_key_variable,
-        }
+    if line.credentials_by_variable and keys:
+        described["access_pair"] = dict(zip(("id_variable", "secret_variable"), keys.names, strict=True))
     return described
 
 
-def _site_mirror(found: Mirror, setting: Setting) -> dict[str, Any]:
+def _site_mirror(found: Mirror, setting: Setting, *, writes: bool) -> dict[str, Any]:
     """A mirror of the site for those who read it. Whoever reads it at its `url` needs no keys.
 
-    The keys of a bucket are named only in runs that may push to it: who may change the jobs of another branch could
-    send them anywhere. Where Spack cannot name keys in a mirror, it has those of the build cache, or none.
+    The keys that write to a bucket are named only in runs that may push to it: who may change the jobs of another
+    branch could send them anywhere. Where Spack cannot name keys in a mirror, it has those of the build cache, or none.
     """
     bucket = found.in_bucket
     if bucket and not found.url:
-        described = mirror(bucket, setting.line, signed=False)
-        if not setting.pushes_to(found):
-            described.pop("access_pair", None)
+        keys = bucket.keys_of(owner=setting.pushes_to(found), writes=writes)
+        described = mirror(bucket, setting.line, keys, signed=False)
     else:
         described = {"url": found.url}
     described.pop("signed", None)

@@ -18,7 +18,7 @@ from job_creator.containers.places import wanted_image
 from job_creator.definitions.choice import Choice, read_choice
 from job_creator.definitions.definitions import Definition, ImportedDefinition, SpackDefinition
 from job_creator.engines.gitlab.container_pipeline import ContainerPlan, plan
-from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, keys, questions
+from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, questions
 from job_creator.engines.gitlab.jobs.containers import ContainerPlace
 from job_creator.engines.gitlab.limits import LimitReport, check
 from job_creator.environments.concrete import ConcreteEnvironment
@@ -28,8 +28,8 @@ from job_creator.inputs import Written
 from job_creator.pipelines.base import HEADER
 from job_creator.pipelines.images import logins, with_proofs
 from job_creator.pipelines.packages import preparation
+from job_creator.pipelines.publications import ask_buckets
 from job_creator.provenance.signing import public_key, signs
-from job_creator.publishing.record import PublicationRecord
 from job_creator.repository import default, part
 from job_creator.site.run import Context
 from job_creator.site.site import Site
@@ -95,6 +95,7 @@ def generate(
             singularitah=_by_digest("singularitah", registries, environment, recipe.platform).reference,
             folder=recipe.folder,
             base_pipeline=made_for.pipeline_id,
+            credentials=made_for.setting.credentials(writes=False),
         ),
         context=context,
         containers=[one for one in found if isinstance(one, Container)],
@@ -103,7 +104,8 @@ def generate(
         signs=signs(written.site.signing, environment, context),
         has_keys=public_key(written.site.signing, environment) is not None,
     )
-    built = plan(wanted, registries.knowledge(wanted, choice), _publications(wanted, arguments.offline, environment))
+    publications = Publications(None, _OFFLINE) if arguments.offline else ask_buckets(wanted, environment)
+    built = plan(wanted, registries.knowledge(wanted, choice), publications)
     return built, _write(built, written, arguments)
 
 
@@ -252,36 +254,6 @@ def _extra_files(definition: Definition, root: Path) -> dict[str, tuple[FileEntr
     """What is behind each source of the definition's files."""
     folder = root / project_files.EXTRA_FILES_FOLDER
     return {file.source: list_files(folder / file.source) for file in definition.files}
-
-
-def _publications(wanted: WantedContainers, offline: bool, environment: Mapping[str, str]) -> Publications:
-    """What the containers bucket holds of these containers."""
-    if offline:
-        return Publications(None, _OFFLINE)
-    if wanted.bucket is None:
-        return Publications({})
-    from foundation.stores.bucket import S3Store
-    from foundation.stores.s3_client import S3Location
-    from foundation.stores.store import look_at_all
-    from job_creator.publishing.places import MARKERS, own_record, record_of
-    from job_creator.publishing.proofs import verdicts
-
-    store = S3Store(S3Location(wanted.bucket.bucket, wanted.bucket.prefix), wanted.bucket.endpoint)
-    found = look_at_all(store, keys(wanted))
-    records = {one.key: record_of(one) for one in found}
-    files = [one for one in found if not one.key.startswith(f"{MARKERS}/")]
-    # Whose file is there, but is another one, may find its like among those of other branches.
-    missing = [one for one in wanted.containers if not _has_file(one, records)]
-    listed = [found.key for one in missing for found in store.list(f"{one.name}__", below=False)]
-    others = [one for one in look_at_all(store, listed) if own_record(one)]
-    proofs = verdicts(store, (*files, *others), public_key(wanted.place.site.signing, environment))
-    same = tuple(record for one in others if (record := own_record(one)))
-    return Publications(records, proofs=proofs, others=same)
-
-
-def _has_file(container: Container, records: Mapping[str, PublicationRecord | None]) -> bool:
-    record = records.get(container.record.file_name)
-    return record is not None and record.container_checksum == container.record.container_checksum
 
 
 def _tagged(written: Written) -> dict[str, tuple[str, ...]]:

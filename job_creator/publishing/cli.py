@@ -25,6 +25,7 @@ from job_creator.publishing.command_options import (
     key_in,
     location,
     open_bucket,
+    open_elsewhere,
     server,
 )
 from job_creator.publishing.listing import list_sif
@@ -57,6 +58,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--record", "record_file", type=_FILE, required=True, help="What is known of the file, as JSON.")
 @click.option("--to", "target", required=True, metavar="S3_URL", help="Where it goes: s3://bucket/prefix.")
 @ENDPOINT
+@click.option(
+    "--source-endpoint-url", metavar="URL", help="The S3 server of a file in another place, if it is another."
+)
 @click.option("--image-digest", metavar="SHA256", help="Of the image that it was made from: sha256:<64 hex digits>.")
 @click.option("--private-key", metavar="FILE", help="Sign the file and its record with this key; wants --public-key.")
 @PUBLIC_KEY
@@ -77,6 +81,7 @@ def publish_sif(
     record_file: Path,
     target: str,
     endpoint_url: str | None,
+    source_endpoint_url: str | None,
     image_digest: str | None,
     private_key: str | None,
     public_key: str | None,
@@ -93,7 +98,9 @@ def publish_sif(
     It goes to a temporary key first, so that this can be interrupted anywhere and run again. Old versions of the same
     container, architecture and ref go if both --keep and --older-than allow it.
 
-    The URL of a file that is published for another branch is copied by the server, if it was made from the same.
+    The URL of a file that is published for another branch is copied by the server, if it was made from the same. One in
+    another place is fetched, with the keys in SOURCE_AWS_ACCESS_KEY_ID and SOURCE_AWS_SECRET_ACCESS_KEY if those are
+    set.
 
     With a key, the file and its record are signed, and what is published counts only if its signature is good. So that
     no foreign code is where the key is, one job makes the file and leaves it with --stage; another one signs it.
@@ -103,6 +110,7 @@ def publish_sif(
       jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif
       jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --keep 3 --older-than 30 --dry-run
       jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --stage sif.env
+      jc publish-sif s3://releases/sif/neuron__9.0.sif --record neuron.json --to s3://containers/sif
     """
     from foundation.doors.files import write_files
     from foundation.progress import transfer_progress
@@ -111,7 +119,7 @@ def publish_sif(
 
     record = _read_record(record_file, image_digest)
     store = open_bucket(location(target), server(options, endpoint_url))
-    source = SifSource(file, store, sha256 or "")
+    source = SifSource(file, store, sha256 or "", open_elsewhere(file, store, options.environment, source_endpoint_url))
     source.require()
     now = datetime.now(UTC)
     if stage is not None:
@@ -263,13 +271,16 @@ def _publish(
     from job_creator.publishing import publication
     from job_creator.publishing.sif_file import sign_sif
 
-    if copied := source.published(keys):
+    copied = source.published(keys)
+    if copied and not source.elsewhere:
         return publication.publish_copy(source.store, plan, copied, datetime.now(UTC), signer)
+    if copied:
+        publication.same_record(source.given, plan, copied)
     with ExitStack() as stack:
         path, size = Path(source.given), 0
         if plan.uploads:
-            path = stack.enter_context(source.local())
-            if sif_signer:
+            path = stack.enter_context(source.fetched(copied) if copied else source.local())
+            if sif_signer and not copied:
                 sign_sif(path, sif_signer.private, sif_signer.public)
             size = path.stat().st_size
         progress = stack.enter_context(transfer_progress(f"uploading {source.given}", size, quiet=options.quiet))

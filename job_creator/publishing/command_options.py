@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,6 +13,10 @@ from job_creator.options import Options
 if TYPE_CHECKING:
     from foundation.stores.bucket import S3Store
     from foundation.stores.s3_client import S3Location
+
+SOURCE_KEY_ID: Final = "SOURCE_AWS_ACCESS_KEY_ID"
+SOURCE_SECRET: Final = "SOURCE_AWS_SECRET_ACCESS_KEY"
+"""The variables with the keys of a place that is only read."""
 
 ENDPOINT = click.option(
     "--endpoint-url",
@@ -71,3 +76,27 @@ def open_bucket(place: S3Location, endpoint: str | None) -> S3Store:
     from foundation.stores.bucket import S3Store
 
     return S3Store(place, endpoint)
+
+
+def open_elsewhere(source: str, own: S3Store, environment: Mapping[str, str], endpoint: str | None) -> S3Store | None:
+    """The place in which a file is published that this run may only read; `None` for a file, or one of the own place.
+
+    It is read with keys of its own where there are any. Raises `CouldNotAskError`, and `BadParameter` for a URL that
+    names no file.
+    """
+    from foundation.stores.bucket import S3Store
+    from foundation.stores.s3_client import S3Keys, S3Location, endpoint_of
+    from foundation.stores.schemes import BUCKET, kind_of
+    from job_creator.publishing.publication import UPLOADS
+
+    if kind_of(source) is not BUCKET:
+        return None
+    place = location(source)
+    prefix, _, name = place.key.rpartition("/")
+    if not name:
+        raise click.BadParameter("names no file; write s3://bucket/prefix/<file>.sif", param_hint="S3_URL")
+    there = S3Location(place.bucket, prefix)
+    if str(there) in (own.url, f"{own.url}/{UPLOADS}"):
+        return None
+    pair = [environment.get(name, "") for name in (SOURCE_KEY_ID, SOURCE_SECRET)]
+    return S3Store(there, endpoint or endpoint_of(environment), keys=S3Keys(*pair) if all(pair) else None)

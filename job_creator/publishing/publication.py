@@ -145,11 +145,8 @@ def publish_copy(
 
     Raises `CouldNotAskError`, `DamagedError`, and `RefusedError` if it was made from something else.
     """
-    place, found = f"{store.url}/{source.key}", own_record(source)
-    if found is None or not found.sha256 or found.size != source.size:
-        raise DamagedError(f"{place}: has no record, or one of another file; publish it anew")
-    if differ := [name for name in MADE_FROM if getattr(found, name) != getattr(plan.record, name)]:
-        raise RefusedError(f"{place}: is no copy of {plan.place}; they differ in {', '.join(differ)}")
+    place = f"{store.url}/{source.key}"
+    found = same_record(place, plan, source)
     record = plan.record
     if plan.uploads:
         record = replace(record, sha256=found.sha256, size=found.size, etags=found.etags, published=write_time(now))
@@ -160,6 +157,19 @@ def publish_copy(
         logger.info("%s: published, a copy of %s", plan.place, place)
     _tidy(store, plan)
     return record
+
+
+def same_record(place: str, plan: PublishPlan, source: StoredObject) -> PublicationRecord:
+    """The record of what is published at another place, which has to be made from the same as what is planned.
+
+    Raises `DamagedError` where it has none, and `RefusedError`.
+    """
+    found = own_record(source)
+    if found is None or not found.sha256 or found.size != source.size:
+        raise DamagedError(f"{place}: has no record, or one of another file; publish it anew")
+    if differ := [name for name in MADE_FROM if getattr(found, name) != getattr(plan.record, name)]:
+        raise RefusedError(f"{place}: is no copy of {plan.place}; they differ in {', '.join(differ)}")
+    return found
 
 
 def _other_proofs(store: S3Store, record: PublicationRecord) -> list[str]:

@@ -12,7 +12,9 @@ from urllib.parse import quote, unquote
 
 from foundation.errors import Fault, InvalidInputError
 from foundation.registries.reference import is_container_name
+from job_creator.provenance.signing import SignatureVerdict
 from job_creator.provenance.statements import canonical
+from job_creator.site.places import SifBucket
 
 RECORD_VERSION: Final = "1"
 """To be raised when the meaning of a field changes; records of other versions count as not ours."""
@@ -146,6 +148,21 @@ class PublicationRecord:
         if faults:
             raise InvalidInputError(faults)
         return cls(**value)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherFile:
+    """A SIF file that is published for another branch."""
+
+    record: PublicationRecord
+    proof: SignatureVerdict
+    bucket: SifBucket
+    """Where it is: where this run publishes, too, or where only the default branch does."""
+
+    @property
+    def url(self) -> str:
+        """`s3://bucket/prefix/file`."""
+        return f"{self.bucket.url}/{self.record.file_name}"
 
 
 _NAMES: Final = tuple(field.name for field in fields(PublicationRecord))

@@ -1,4 +1,5 @@
-"""Where a SIF file that is to be published comes from: this machine, or the bucket, where another job staged it."""
+"""Where a SIF file that is to be published comes from: this machine, the bucket, where another job staged it, or a
+place of others, from which it is fetched with keys of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from foundation.errors import DamagedError, NotThereError, RefusedError, naming
 from foundation.stores.bucket import S3Store
 from foundation.stores.schemes import BUCKET, kind_of
 from foundation.stores.store import StoredObject
-from job_creator.publishing.places import remove_objects
+from job_creator.publishing.places import own_record, remove_objects
 from job_creator.publishing.proofs import verdict
 from job_creator.publishing.publication import UPLOADS
 from job_creator.publishing.sif_file import require_sif_file
@@ -27,6 +28,8 @@ class SifSource:
     given: str
     store: S3Store
     sha256: str = ""
+    elsewhere: S3Store | None = None
+    """The place of others in which it is published."""
 
     @property
     def is_staged(self) -> bool:
@@ -34,19 +37,17 @@ class SifSource:
         return kind_of(self.given) is BUCKET and self._key.startswith(f"{UPLOADS}/")
 
     def published(self, keys: bytes | None) -> StoredObject | None:
-        """The file as it is published under another name; `None` for one that is not.
+        """The file as it is published under another name, or in a place of others; `None` for one that is not.
 
-        Raises `NotThereError` if there is none, `RefusedError` if it is in another place, or these keys do not prove
-        it, and `CouldNotAskError`.
+        Raises `NotThereError` if there is none, `RefusedError` if these keys do not prove it, and `CouldNotAskError`.
         """
         if kind_of(self.given) is not BUCKET or self.is_staged:
             return None
-        if "/" in self._key:
-            raise RefusedError(f"{self.given}: is not below {self.store.url}, so the server cannot copy it")
-        found = self.store.look(self._key)
+        store = self.elsewhere or self.store
+        found = store.look(self.given.removeprefix(f"{store.url}/"))
         if found is None:
             raise NotThereError(f"{self.given}: is not published any more; run the pipeline again")
-        if keys and (reason := verdict(self.store, found, keys).reason):
+        if keys and (reason := verdict(store, found, keys).reason):
             raise RefusedError(f"{self.given}: {reason}, so it is not copied; run the pipeline again")
         return found
 
@@ -70,13 +71,30 @@ class SifSource:
         found = self.store.look(self._key)
         if found is None:
             raise NotThereError(f"{self.given}: is gone; run the job again that makes the SIF file")
+        with self._fetched(self.store, found, self.sha256) as path:
+            yield path
+
+    @contextmanager
+    def fetched(self, found: StoredObject) -> Iterator[Path]:
+        """What is published in the place of others, on this machine, as long as the block lasts.
+
+        Raises `DamagedError` for another file than its record says, and what `local` raises.
+        """
+        record = own_record(found)
+        if self.elsewhere is None or record is None or not record.sha256:
+            raise DamagedError(f"{self.given}: has no record, or that of another file")
+        with self._fetched(self.elsewhere, found, record.sha256) as path:
+            yield path
+
+    @contextmanager
+    def _fetched(self, store: S3Store, found: StoredObject, expected: str) -> Iterator[Path]:
         with naming(tempfile.gettempdir()), tempfile.TemporaryDirectory(prefix="jc-sif-") as folder:
-            path = Path(folder) / self._key.rpartition("/")[2]
+            path = Path(folder) / found.key.rpartition("/")[2]
             with path.open("xb") as stream:
-                self.store.download(found, stream.fileno(), lambda _: None)
+                store.download(found, stream.fileno(), lambda _: None)
                 os.fsync(stream.fileno())
-            if (digest := sha256(path)) != self.sha256:
-                raise DamagedError(f"{self.given}: has sha256 {digest}, and {self.sha256} was staged; was it replaced?")
+            if (digest := sha256(path)) != expected:
+                raise DamagedError(f"{self.given}: has sha256 {digest}, and not {expected}; was it replaced?")
             require_sif_file(path)
             yield path
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 from foundation.registries.published import PLATFORMS, SPELLINGS
 from foundation.spack.grammar.targets import meant_target, unknown_targets
 from foundation.validation import Form, Items, Value, did_you_mean
-from job_creator.site.places import BinaryMirror, BuildCache, ContainersBucket, SourceMirror
+from job_creator.site.places import BinaryMirror, BuildCache, ContainersBucket, Mirror, SourceMirror
 from job_creator.site.runners import JobKind, JobSettings, Proxy
 from job_creator.site.words import Text, VariableName
 
@@ -76,6 +76,14 @@ class Architecture(Value):
     """Where sources are kept, so that builds need no internet."""
     binary_mirror: BinaryMirror | None = None
     """A further mirror of packages, which is read like the build cache."""
+
+    def mirrors(self) -> Iterator[tuple[str, Mirror]]:
+        """The mirrors that it has, each with its key in the site file."""
+        named: tuple[tuple[str, Mirror | None], ...] = (
+            ("source_mirror", self.source_mirror),
+            ("binary_mirror", self.binary_mirror),
+        )
+        yield from ((name, mirror) for name, mirror in named if mirror)
 
     def settings(self, kind: JobKind) -> JobSettings:
         """How jobs of this kind run here."""

@@ -34,6 +34,12 @@ _REPOSITORY = re.compile(r"[a-z0-9.-]+(:\d+)?(/[a-z0-9._-]+)+")
 _GLOB = re.compile(r"[^\s$~^:\\]+")
 
 
+_BRANCHES_KEY_ID = "AWS_BRANCHES_ACCESS_KEY_ID"
+
+
+_BRANCHES_SECRET = "AWS_BRANCHES_SECRET_ACCESS_KEY"
+
+
 def _mirror_url(text: str) -> str:
     kind, rest = kind_of(text), split_url(text)[1]
     if kind is BUCKET:
@@ -77,6 +83,25 @@ BucketName = Annotated[
 ]
 
 
+class KeyVariables(Value):
+    """A pair of S3 keys, by the names (not values) of the CI variables that hold it."""
+
+    access_key_id_variable: VariableName
+    """Name (not value) of the CI variable that holds the access key id."""
+    secret_access_key_variable: VariableName
+    """Name (not value) of the CI variable that holds the secret access key."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Both names, that of the id first."""
+        return self.access_key_id_variable, self.secret_access_key_variable
+
+    def as_job_variables(self) -> dict[str, str]:
+        """Job variables through which S3 clients find the keys; they hold references, not values."""
+        key, secret = self.names
+        return {"AWS_ACCESS_KEY_ID": f"${key}", "AWS_SECRET_ACCESS_KEY": f"${secret}"}
+
+
 class BucketKeys(Value):
     """The keys that say which bucket is meant and how to get into it. What is added here, every kind of bucket has."""
 
@@ -89,6 +114,17 @@ class BucketKeys(Value):
     """Name (not value) of the CI variable that holds the access key id."""
     secret_access_key_variable: VariableName = "AWS_CACHE_SECRET_ACCESS_KEY"
     """Name (not value) of the CI variable that holds the secret access key."""
+    reader: KeyVariables | None = None
+    """Keys that may list and read, and nothing else, for all jobs that only read; without them branches and merge
+    requests read without keys."""
+
+    @property
+    def writer(self) -> KeyVariables:
+        """The keys of those who may write."""
+        return KeyVariables(
+            access_key_id_variable=self.access_key_id_variable,
+            secret_access_key_variable=self.secret_access_key_variable,
+        )
 
 
 class Bucket(BucketKeys):
@@ -102,14 +138,20 @@ class Bucket(BucketKeys):
         """`s3://bucket/prefix`."""
         return bucket_url(self.bucket, self.prefix)
 
-    def credential_variables(self) -> dict[str, str]:
-        """Job variables through which S3 clients find keys and server; they hold references, not values."""
+    def keys_of(self, *, owner: bool, writes: bool) -> KeyVariables | None:
+        """The keys with which a job uses it; `None` for none. Only runs of its `owner` are given those that write."""
+        if owner and writes:
+            return self.writer
+        return self.reader or (self.writer if owner else None)
+
+    def credential_variables(self, *, writes: bool = True) -> dict[str, str]:
+        """Job variables through which S3 clients of its owner find keys and server; they hold references, not values.
+
+        A job that only reads is given the keys that can do nothing else, where there are any.
+        """
         endpoint = {"AWS_ENDPOINT_URL": self.endpoint, "S3_ENDPOINT_URL": self.endpoint} if self.endpoint else {}
-        return {
-            "AWS_ACCESS_KEY_ID": f"${self.access_key_id_variable}",
-            "AWS_SECRET_ACCESS_KEY": f"${self.secret_access_key_variable}",
-            **endpoint,
-        }
+        keys = self.writer if writes else self.reader or self.writer
+        return {**keys.as_job_variables(), **endpoint}
 
 
 class BuildCache(Bucket):
@@ -127,15 +169,16 @@ class BuildCache(Bucket):
 
     def of_branches(self) -> BranchCache:
         """The cache of everything that is not the default branch."""
-        if self.branches:
-            return self.branches
-        prefix = f"{self.prefix}/branches".lstrip("/")
-        return BranchCache(**{**_bucket_keys(self), "prefix": prefix})
+        return self.branches or BranchCache(**_part_of_branches(self))
 
 
 class BranchCache(Bucket):
     """The build cache of branches and merge requests: never signed, cleaned sooner."""
 
+    access_key_id_variable: VariableName = _BRANCHES_KEY_ID
+    """Name (not value) of the CI variable that holds the access key id."""
+    secret_access_key_variable: VariableName = _BRANCHES_SECRET
+    """Name (not value) of the CI variable that holds the secret access key."""
     max_age_days: Annotated[int, Field(ge=1)] = 30
     """Packages older than this that nothing refers to are removed by `clean build cache`."""
 
@@ -222,18 +265,44 @@ class Retention(Value):
     """Younger ones stay, however many there are."""
 
 
-class ContainersBucket(Bucket):
+class SifBucket(Bucket):
     """Where SIF files are published."""
 
-    prefix: str = "containers"
+    prefix: Prefix = "containers"
     """Folder in the bucket, without slash at either end."""
     retention: Retention = Retention()
+
+
+class ContainersBucket(SifBucket):
+    """Where the SIF files of the default branch are published, and where other branches have theirs."""
+
     access_key_id_variable: VariableName = "AWS_INFRASTRUCTURE_ACCESS_KEY_ID"
     """Name (not value) of the CI variable that holds the access key id."""
     secret_access_key_variable: VariableName = "AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY"
+    """Name (not value) of the CI variable that holds the secret access key."""
+    branches: BranchContainers | None = None
+    """Where other branches publish; without it, in `<prefix>/branches` of the same bucket."""
+
+    def of_branches(self) -> BranchContainers:
+        """The place of everything that is not the default branch."""
+        return self.branches or BranchContainers(**_part_of_branches(self), retention=self.retention)
+
+
+class BranchContainers(SifBucket):
+    """Where branches publish their SIF files. Merge requests publish none."""
+
+    access_key_id_variable: VariableName = _BRANCHES_KEY_ID
+    """Name (not value) of the CI variable that holds the access key id."""
+    secret_access_key_variable: VariableName = _BRANCHES_SECRET
     """Name (not value) of the CI variable that holds the secret access key."""
 
 
 def _bucket_keys(place: BucketKeys) -> dict[str, Any]:
     """The keys that all kinds of buckets share, with their values."""
     return place.model_dump(include=set(BucketKeys.model_fields))
+
+
+def _part_of_branches(place: BucketKeys) -> dict[str, Any]:
+    """The part of a bucket that branches have, with keys of their own."""
+    own = {name: value for name, value in _bucket_keys(place).items() if name not in KeyVariables.model_fields}
+    return {**own, "prefix": f"{place.prefix}/branches".lstrip("/")}

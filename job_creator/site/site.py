@@ -14,6 +14,7 @@ from foundation.validation import Value, validate
 from foundation.yaml_io import Document
 from job_creator.site.architectures import Architecture, ArchitectureName
 from job_creator.site.gitlab import GitLab
+from job_creator.site.keys import key_faults
 from job_creator.site.publish import Publish
 from job_creator.site.registries import Registry
 from job_creator.site.spack import Signing, Spack
@@ -58,7 +59,11 @@ def read_site(document: Document) -> Site:
     if isinstance(value, dict):
         value = {key: inner for key, inner in value.items() if not key.startswith(".")}
     site = validate(Site, Document(document.path, value, document.values, document.keys))
-    faults = [*_platform_faults(site, document), *_cluster_faults(site, document)]
+    faults = [
+        *_platform_faults(site, document),
+        *_cluster_faults(site, document),
+        *key_faults(site.architectures, document),
+    ]
     if faults:
         raise InvalidInputError(faults)
     return site

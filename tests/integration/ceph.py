@@ -23,6 +23,9 @@ from tests.integration.components import give_up, require
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-admin")
 KEYS = {"AWS_ACCESS_KEY_ID": "cephaccess", "AWS_SECRET_ACCESS_KEY": "planted-ceph-secret"}
+"""Of the user `tests`, who makes buckets."""
+OTHERS = {name: (f"{name}access", f"planted-{name}-secret") for name in ("reader", "branches")}
+"""The keys of users who may do what the policies of buckets say."""
 _SECONDS = 60
 _CONFIGURATION = """\
 [global]
@@ -111,8 +114,9 @@ class _Cluster:
         _wait(lambda: "1 up" in self.run("ceph", "osd", "stat"))
         self.run("radosgw", "-n", "client.admin")
         _wait(lambda: _answers(gateway))
-        user = ["--uid=tests", "--display-name=tests", f"--access-key={KEYS['AWS_ACCESS_KEY_ID']}"]
-        self.run("radosgw-admin", "user", "create", *user, f"--secret-key={KEYS['AWS_SECRET_ACCESS_KEY']}")
+        for name, (key, secret) in {"tests": tuple(KEYS.values()), **OTHERS}.items():
+            user = (f"--uid={name}", f"--display-name={name}", f"--access-key={key}", f"--secret-key={secret}")
+            self.run("radosgw-admin", "user", "create", *user)
 
     def stop(self) -> None:
         """End all daemons."""

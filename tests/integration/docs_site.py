@@ -263,11 +263,11 @@ def _fill_splices(folder: Path) -> None:
 
 def _fill_containers(s3_url: str) -> None:
     """A release, and what a branch left that is gone."""
-    client = _new_bucket(s3_url, "my-containers")
     gone = replace(_RELEASE, tag="1.14.5__old-idea-amd64", ref="refs/heads/old-idea", is_release=False)
-    for record in (_RELEASE, gone):
+    for bucket, record in (("my-containers", _RELEASE), ("my-containers-branches", gone)):
         key = f"containers/{record.file_name}"
-        client.put_object(Bucket="my-containers", Key=key, Body=_SIF, Metadata=record.to_metadata())
+        client = _new_bucket(s3_url, bucket)
+        client.put_object(Bucket=bucket, Key=key, Body=_SIF, Metadata=record.to_metadata())
 
 
 def _new_bucket(s3_url: str, name: str) -> Any:

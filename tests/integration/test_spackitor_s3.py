@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from foundation.doors.blocks import sha256_of
 from foundation.errors import CouldNotAskError, ExitCode, NotThereError, RefusedError
 from foundation.stores import s3_parts
-from foundation.stores.bucket import S3Store
+from foundation.stores.bucket import KEYS_PER_REQUEST, S3Store
 from foundation.stores.s3_client import parse_s3_url, s3_client
 from foundation.stores.store import ChangedError, Store, StoredObject, read_all
 from job_creator.mirrors.filling.destinations import BucketDestination
@@ -79,8 +79,8 @@ class Bucket:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
         return {one["Key"] for page in pages for one in page.get("Contents", ())}
 
-    def store(self, endpoint: str = "", **options: int) -> S3Store:
-        return S3Store(parse_s3_url(f"s3://{self.name}/pre"), endpoint or self.endpoint, **options)
+    def store(self, endpoint: str = "", keys_per_request: int = KEYS_PER_REQUEST) -> S3Store:
+        return S3Store(parse_s3_url(f"s3://{self.name}/pre"), endpoint or self.endpoint, keys_per_request)
 
     def listed(self) -> dict[str, set[str]]:
         return {file.key: set(file.index.listed) for file in survey(self.store()).inventory.indexes if file.index}

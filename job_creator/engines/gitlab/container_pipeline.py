@@ -8,7 +8,12 @@ from dataclasses import dataclass, replace
 from job_creator.containers.identity import Container, Unbuildable
 from job_creator.containers.places import wanted_image
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, current_key, installed_key
+from job_creator.engines.gitlab.container_questions import (
+    Publications,
+    WantedContainers,
+    current_key,
+    installed_key,
+)
 from job_creator.engines.gitlab.jobs.containers import (
     ContainerPlace,
     docker_hub_job,
@@ -26,7 +31,7 @@ from job_creator.images.decisions import Action, Decision, Subject, compare_labe
 from job_creator.images.indexes import left_out_reason
 from job_creator.images.knowledge import Judgement, Knowledge
 from job_creator.provenance.signing import NO_KEY, UNSIGNED, SignatureVerdict
-from job_creator.publishing.record import MADE_FROM
+from job_creator.publishing.record import MADE_FROM, OtherFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,26 +178,28 @@ def _sif_step(
         return _Step(_decision(Subject.SIF, container, action, reason))
     if digest and (same := _same_file(container, wanted, publications, digest)):
         job = copy_sif_job(container, place, bucket, (same, digest), made, (wanted.has_keys, wanted.signs))
-        return _Step(_decision(Subject.SIF, container, Action.COPY, f"{same} is the same; {reason}"), job)
+        reason = f"{same.record.file_name} is the same; {reason}"
+        return _Step(_decision(Subject.SIF, container, Action.COPY, reason), job)
     create = sif_job(container, place, bucket, digest, made, signs=wanted.signs)
     signing = sign_sif_job(container, place, bucket, digest, (*made, create.name)) if wanted.signs else None
     return _Step(_decision(Subject.SIF, container, action, reason), create, signing)
 
 
-def _same_file(container: Container, wanted: WantedContainers, publications: Publications, digest: str) -> str | None:
-    """The name of a file that another branch made from the same image, and that may be taken.
+def _same_file(
+    container: Container, wanted: WantedContainers, publications: Publications, digest: str
+) -> OtherFile | None:
+    """A file that another branch made from the same image, and that may be taken.
 
-    Where the site has keys, it has to be proven. What the default branch publishes, it has made where it signs.
+    Where the site has keys, it has to be proven.
     """
     ours = replace(container.record, image_digest=digest)
     return next(
         (
-            one.file_name
+            one
             for one in publications.others
-            if all(getattr(one, name) == getattr(ours, name) for name in MADE_FROM)
-            and one.file_name != ours.file_name
-            and (not wanted.has_keys or publications.proofs.get(one.file_name, SignatureVerdict(NO_KEY)).is_good)
-            and (one.is_release or not (wanted.signs and ours.is_release))
+            if all(getattr(one.record, name) == getattr(ours, name) for name in MADE_FROM)
+            and (one.bucket != wanted.bucket or one.record.file_name != ours.file_name)
+            and (not wanted.has_keys or one.proof.is_good)
         ),
         None,
     )

@@ -10,8 +10,8 @@ from job_creator.containers.identity import Container, Unbuildable
 from job_creator.containers.places import wanted_image
 from job_creator.engines.gitlab.jobs.containers import ContainerPlace, docker_hub_reference
 from job_creator.provenance.signing import SignatureVerdict
-from job_creator.publishing.record import PublicationRecord
-from job_creator.site.places import ContainersBucket
+from job_creator.publishing.record import OtherFile, PublicationRecord
+from job_creator.site.places import ContainersBucket, SifBucket
 from job_creator.site.publish import Cluster, DockerHub
 from job_creator.site.run import Context
 
@@ -23,8 +23,8 @@ class Publications:
     records: Mapping[str, PublicationRecord | None] | None
     why_unknown: str = ""
     proofs: Mapping[str, SignatureVerdict] = field(default_factory=dict)
-    """What the signatures of SIF files are worth, by the same keys; what is not in it was not asked about."""
-    others: Sequence[PublicationRecord] = ()
+    """What the signatures of this run's SIF files are worth, by the same keys."""
+    others: Sequence[OtherFile] = ()
     """Files of other branches that may be the same as ours."""
 
 
@@ -49,9 +49,19 @@ class WantedContainers:
         return self.place.site.publish.dockerhub if self.context.is_default_branch else None
 
     @property
-    def bucket(self) -> ContainersBucket | None:
+    def bucket(self) -> SifBucket | None:
         """Where SIF files go. Merge requests may come from anyone, and publish nothing."""
-        return None if self.context.is_merge_request else self.place.architecture.containers
+        bucket = self.place.architecture.containers
+        if bucket is None or self.context.is_merge_request:
+            return None
+        return bucket if self.context.is_default_branch else bucket.of_branches()
+
+    @property
+    def released(self) -> ContainersBucket | None:
+        """Where branches find the files of the default branch, if there are keys to read them with."""
+        bucket = self.place.architecture.containers
+        is_branch = not (self.context.is_merge_request or self.context.is_default_branch)
+        return bucket if bucket and bucket.reader and is_branch else None
 
     @property
     def unproven(self) -> str | None:

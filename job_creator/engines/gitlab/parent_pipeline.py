@@ -207,7 +207,8 @@ def _clean_jobs(site: Site, architectures: Sequence[str]) -> Iterator[tuple[str,
     rules = [{"if": _DEFAULT_BRANCH}]
     buckets: dict[str, str] = {}
     for architecture in architectures:
-        bucket = site.architectures[architecture].containers
+        containers = site.architectures[architecture].containers
+        bucket = containers.of_branches() if containers else None
         if bucket is None or bucket.url in buckets:
             continue
         buckets[bucket.url] = architecture

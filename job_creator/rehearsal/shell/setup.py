@@ -229,9 +229,12 @@ def _variables(site: Site, only: Sequence[str], api: str, registry: RunningRegis
     made_up = {
         name: f"rehearsal-{secrets.token_hex(8)}"
         for architecture in site.architectures.values()
-        for bucket in (architecture.build_cache, architecture.build_cache.of_branches(), architecture.containers)
-        if bucket
-        for name in (bucket.access_key_id_variable, bucket.secret_access_key_variable)
+        for own in (architecture.build_cache, architecture.containers)
+        if own
+        for bucket in (own, own.of_branches())
+        for keys in (bucket.writer, bucket.reader)
+        if keys
+        for name in keys.names
     }
     return {
         **made_up,

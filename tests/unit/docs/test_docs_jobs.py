@@ -19,11 +19,14 @@ from job_creator.engines.gitlab.jobs.package_mirrors import index_jobs
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.packing.pipelines import package_work
 from job_creator.engines.gitlab.parent_pipeline import parent_pipeline
+from job_creator.images.knowledge import Knowledge
 from job_creator.inputs import read_all
 from job_creator.pipelines.base import parent_document
 from job_creator.pipelines.packages import preparation
+from job_creator.provenance.signing import SignatureVerdict
+from job_creator.publishing.record import OtherFile
 from job_creator.site.publish import DockerHub
-from tests.containers import container, recipe, unknown, wanted, with_keys
+from tests.containers import DIGEST, container, images_of, recipe, unknown, wanted, with_keys
 from tests.documentation import DOCS, SOURCES, inline_code, section, table
 from tests.samples import BRANCH, DEFAULT_BRANCH, FROZEN_SITE, MERGE_REQUEST, REPOSITORY, inputs, site
 from tests.spack_ci import pipeline
@@ -199,6 +202,12 @@ def container_jobs(environment: Mapping[str, str]) -> dict[str, str]:
     built = plan(found, unknown(), Publications({}))
     jobs = by_pattern(built.pipeline.document())
     jobs[names.build_container_job("<name>", "<arch>")] += as_references(made.files["secrets"].decode())
+    if found.released:
+        record = replace(container().record, image_digest=DIGEST, sha256="e" * 64, size=7)
+        same = OtherFile(record, SignatureVerdict("", "F" * 40), found.released)
+        copied = plan(found, Knowledge(images_of(found)), Publications({}, others=[same]))
+        for job, text in by_pattern(copied.pipeline.document()).items():
+            jobs[job] = jobs.get(job, "") + text
     return jobs
 
 

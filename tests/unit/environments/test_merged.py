@@ -151,11 +151,18 @@ def test_branches_push_to_their_own_cache_and_read_that_of_the_default_branch() 
     assert mirrors[DEFAULT_BRANCH_CACHE]["url"] == "s3://cache-arm64"
 
 
-def test_merge_requests_see_neither_the_signing_key_nor_the_cache_of_the_default_branch() -> None:
+def test_the_default_branch_never_reads_the_cache_of_branches() -> None:
+    for architecture, branches in (("amd64", "s3://cache-amd64/branches"), ("arm64", "s3://cache-branches")):
+        assert branches in str(merged({}, branch="branch", architecture=architecture))
+        assert branches not in str(merged({}, branch="default", architecture=architecture))
+
+
+def test_merge_requests_see_no_signing_key_and_none_that_writes_the_cache_of_the_default_branch() -> None:
     """D66: anyone who could open a merge request could read the private key."""
     request = str(merged({}, branch="merge request", architecture="arm64"))
     assert "PRIVATE" not in request
-    assert "s3://cache-arm64" not in request
+    assert "s3://cache-arm64" in request
+    assert "AWS_CACHE" not in request
     assert "PRIVATE" not in str(merged({}, branch="branch"))
     assert "PRIVATE" in str(merged({}, branch="default"))
 

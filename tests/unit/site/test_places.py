@@ -19,6 +19,7 @@ SHARED = {
     "endpoint": "https://s3.example.org",
     "access_key_id_variable": "KEY_ID",
     "secret_access_key_variable": "SECRET",
+    "reader": {"access_key_id_variable": "READ_ID", "secret_access_key_variable": "READ_SECRET"},
 }
 
 
@@ -45,8 +46,13 @@ def test_all_kinds_take_the_shared_keys(kind: type[BucketKeys]) -> None:
 
 
 def test_branches_and_mirrors_lie_in_the_same_bucket() -> None:
-    branches = BuildCache.model_validate(SHARED).of_branches()
-    assert branches.model_dump(include=set(SHARED)) == {**SHARED, "prefix": "a/b/branches"}
+    own = {
+        "access_key_id_variable": "AWS_BRANCHES_ACCESS_KEY_ID",
+        "secret_access_key_variable": "AWS_BRANCHES_SECRET_ACCESS_KEY",
+    }
+    for kind in (BuildCache, ContainersBucket):
+        branches = kind.model_validate(SHARED).of_branches()
+        assert branches.model_dump(include=set(SHARED)) == {**SHARED, **own, "prefix": "a/b/branches"}
     assert Mirror.model_validate(SHARED).in_bucket == Bucket.model_validate(SHARED)
 
 

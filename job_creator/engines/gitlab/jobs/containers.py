@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from job_creator.containers.identity import Container, Unbuildable
 from job_creator.containers.places import content_reference
@@ -38,6 +38,8 @@ class ContainerPlace(JobPlace):
     """Where the generated files are, seen from the checkout."""
     base_pipeline: str
     """Id of the pipeline that left the environments and the generated files."""
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    """Variables of jobs that install packages, where Spack's configuration cannot name them."""
 
     def files_need(self) -> Need:
         """What a job needs that reads generated files."""
@@ -95,6 +97,7 @@ def _build_job(container: Container, place: ContainerPlace) -> Job:
         variables={
             **container_variables(container, place, "containers"),
             **site.images.buildah.variables(),
+            **place.credentials,
             "ARCHITECTURE": container.platform,
             "CONTENT_IMAGE": content_reference(container),
             "LOCK": container.lock,

@@ -159,7 +159,7 @@ def containers_job(needed: Sequence[str], place: EnvironmentPlace) -> Job:
     artifacts = names.container_artifacts(place.name)
     script = render("generate_containers.sh.j2", folder=place.folder, artifacts=artifacts)
     bucket = place.architecture.containers
-    may_publish = bucket is not None and not place.setting.is_merge_request
+    own = bucket.of_branches() if bucket and not place.setting.is_default_branch else bucket
     job = place.tool_job(
         names.containers_job(place.name),
         names.STAGE_PIPELINES,
@@ -167,7 +167,8 @@ def containers_job(needed: Sequence[str], place: EnvironmentPlace) -> Job:
         needed=(*needed, *place.jobs_of(*place.images)),
         script=(render("install_job_creator.sh.j2", command="jc"), script),
         variables={
-            **(bucket.credential_variables() if bucket and may_publish else {}),
+            # It asks what is published.
+            **(own.credential_variables(writes=False) if own and not place.setting.is_merge_request else {}),
             "ARCHITECTURE": place.name,
             **{f"{name.upper()}_IMAGE": pinned(decided) for name, decided in place.images.items()},
         },

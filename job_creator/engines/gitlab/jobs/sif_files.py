@@ -14,8 +14,9 @@ from job_creator.engines.gitlab.jobs.containers import (
 )
 from job_creator.engines.gitlab.jobs.place import variables_for_foreign_code
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
+from job_creator.publishing.record import OtherFile
 from job_creator.scripts.rendering import render
-from job_creator.site.places import ContainersBucket
+from job_creator.site.places import SifBucket
 from job_creator.site.publish import Cluster
 from job_creator.site.tools import SOURCE_DATE_EPOCH
 
@@ -26,7 +27,7 @@ STAGED = "sif.env"
 def sif_job(
     container: Container,
     place: ContainerPlace,
-    bucket: ContainersBucket,
+    bucket: SifBucket,
     digest: str | None,
     needed: Sequence[str],
     *,
@@ -75,17 +76,21 @@ def sif_job(
 def copy_sif_job(
     container: Container,
     place: ContainerPlace,
-    bucket: ContainersBucket,
-    source: tuple[str, str],
+    bucket: SifBucket,
+    source: tuple[OtherFile, str],
     needed: Sequence[str],
     keys: tuple[bool, bool],
 ) -> Job:
-    """Lets the server of the bucket copy the file of another branch, which was made from the same image.
+    """Publishes a copy of the file of another branch, which was made from the same image.
 
-    `source` is the name of that file and the digest of the image; `keys` say whether there are public and private ones.
+    `source` is that file and the digest of the image; `keys` say whether there are public and private ones. The server
+    copies what is in the place of this run. A file of the default branch goes through the job, which reads with other
+    keys than it writes with.
     """
     file, digest = source
     has_keys, signs = keys
+    is_elsewhere = file.bucket != bucket
+    reader = file.bucket.reader if is_elsewhere else None
     script = render(
         "copy_sif.sh.j2",
         bucket=bucket.url,
@@ -93,6 +98,7 @@ def copy_sif_job(
         signing=place.site.signing,
         has_keys=has_keys,
         signs=signs,
+        source_endpoint=file.bucket.endpoint if is_elsewhere else None,
     )
     return Job(
         name=names.sif_job(container.name, place.name),
@@ -105,8 +111,9 @@ def copy_sif_job(
         variables={
             **place.architecture.job_variables("tools"),
             **bucket.credential_variables(),
+            **({f"SOURCE_{name}": text for name, text in reader.as_job_variables().items()} if reader else {}),
             "FOLDER": f"{place.folder}/{container.name}",
-            "SIF": f"{bucket.url}/{file}",
+            "SIF": file.url,
             IMAGE_DIGEST: digest,
         },
         timeout="1 hour",
@@ -116,7 +123,7 @@ def copy_sif_job(
 
 
 def sign_sif_job(
-    container: Container, place: ContainerPlace, bucket: ContainersBucket, digest: str | None, needed: Sequence[str]
+    container: Container, place: ContainerPlace, bucket: SifBucket, digest: str | None, needed: Sequence[str]
 ) -> Job:
     """Signs a SIF file, and publishes it. Nothing of it is run in this job, in which the key is."""
     script = render("sign_sif.sh.j2", bucket=bucket.url, retention=bucket.retention, signing=place.site.signing)
@@ -143,7 +150,7 @@ def sign_sif_job(
 def cluster_job(
     container: Container,
     place: ContainerPlace,
-    bucket: ContainersBucket,
+    bucket: SifBucket,
     cluster: tuple[str, Cluster],
     needed: Sequence[str],
     unproven: str | None = None,

@@ -28,10 +28,13 @@ from job_creator.engines.gitlab.objects import Job
 from job_creator.images.decisions import Action, Subject
 from job_creator.images.knowledge import Knowledge
 from job_creator.provenance.signing import NO_KEY, UNSIGNED, SignatureVerdict
+from job_creator.publishing.record import OtherFile
 from job_creator.site.gitlab import Limits
+from job_creator.site.places import SifBucket
 from tests.containers import (
     BUILDER,
     DIGEST,
+    PUBLISHED_SITE,
     RUNTIME,
     container,
     images_of,
@@ -52,6 +55,9 @@ HUB = "publish hdf5 on Docker Hub from amd64"
 SIGN = "sign hdf5 sif file for amd64"
 SIGN_IMAGE = "sign hdf5 for amd64"
 INSTALL = "download hdf5 SIF to alps"
+READER = (
+    "containers: {bucket: sifs, reader: {access_key_id_variable: READ_ID, secret_access_key_variable: READ_SECRET}}"
+)
 
 
 def planned(
@@ -61,6 +67,13 @@ def planned(
         found,
         images if images is not None else Knowledge(images_of(found)),
         publications if publications is not None else records_of(found),
+    )
+
+
+def published_for(one: Container, bucket: SifBucket) -> OtherFile:
+    """What a run of another branch has published, unsigned."""
+    return OtherFile(
+        replace(one.record, image_digest=DIGEST, sha256="e" * 64, size=7), SignatureVerdict(NO_KEY), bucket
     )
 
 
@@ -157,31 +170,50 @@ def test_without_a_key_the_plan_says_that_nothing_is_proven() -> None:
 
 
 def test_a_branch_that_changes_nothing_copies_the_file_of_the_default_branch() -> None:
-    other = wanted(container(made_with=recipe(BRANCH)), environment=BRANCH)
-    theirs = replace(container().record, image_digest=DIGEST, sha256="e" * 64, size=7)
+    text = PUBLISHED_SITE.replace("containers: {bucket: sifs}", READER)
+    other = wanted(container(made_with=recipe(BRANCH)), environment=BRANCH, text=text)
+    assert other.released is not None
+    theirs = published_for(container(), other.released)
     there = Publications({}, others=(theirs,))
     built = planned(other, publications=there)
     assert job_names(built) == [CREATE, INSTALL]
-    assert job(built, CREATE).variables["SIF"] == f"s3://sifs/containers/{theirs.file_name}"
-    assert reasons(built)["SIF file"] == f"{theirs.file_name} is the same; not published yet"
-    assert "singularity" not in "".join(job(built, CREATE).script)
+    copying = job(built, CREATE)
+    assert copying.variables["SIF"] == f"s3://sifs/containers/{theirs.record.file_name}"
+    assert "--to s3://sifs/containers/branches" in copying.script[-1]
+    assert copying.variables["AWS_ACCESS_KEY_ID"] == "$AWS_BRANCHES_ACCESS_KEY_ID"
+    assert copying.variables["SOURCE_AWS_ACCESS_KEY_ID"] == "$READ_ID"
+    assert copying.variables["SOURCE_AWS_SECRET_ACCESS_KEY"] == "$READ_SECRET"
+    assert reasons(built)["SIF file"] == f"{theirs.record.file_name} is the same; not published yet"
+    assert "singularity" not in "".join(copying.script)
     # Where there are keys, it has to be proven; and another image is another file.
     unproven = planned(with_keys(other), publications=there)
     assert "singularity" in "".join(job(unproven, CREATE).script)
-    signed = replace(there, proofs={theirs.file_name: SignatureVerdict("", "F" * 40)})
+    signed = Publications({}, others=(replace(theirs, proof=SignatureVerdict("", "F" * 40)),))
     assert "copy of $SIF" in "".join(job(planned(with_keys(other), publications=signed), CREATE).script)
-    newer = planned(other, publications=Publications({}, others=(replace(theirs, image_digest=f"sha256:{'9' * 64}"),)))
-    assert "singularity" in "".join(job(newer, CREATE).script)
+    another = replace(theirs, record=replace(theirs.record, image_digest=f"sha256:{'9' * 64}"))
+    assert "singularity" in "".join(
+        job(planned(other, publications=Publications({}, others=(another,))), CREATE).script
+    )
 
 
-def test_the_default_branch_of_a_site_that_signs_makes_its_files_itself() -> None:
-    found = wanted(container())
-    record = container(made_with=recipe(BRANCH)).record
-    theirs = replace(record, image_digest=DIGEST, sha256="e" * 64, size=7)
-    there = Publications({}, others=(theirs,), proofs={theirs.file_name: SignatureVerdict("", "F" * 40)})
-    assert "copy of $SIF" in "".join(job(planned(found, publications=there), CREATE).script)
-    built = planned(with_keys(found), publications=there)
-    assert job_names(built) == [CREATE, SIGN, INSTALL]
+def test_a_branch_copies_the_file_of_another_branch_within_their_bucket() -> None:
+    other = wanted(container(made_with=recipe(BRANCH)), environment=BRANCH)
+    assert other.bucket is not None
+    third = container(made_with=recipe({**BRANCH, "CI_COMMIT_REF_NAME": "third"}))
+    built = planned(other, publications=Publications({}, others=(published_for(third, other.bucket),)))
+    copying = job(built, CREATE)
+    assert copying.variables["SIF"] == f"s3://sifs/containers/branches/{third.record.file_name}"
+    assert not any(name.startswith("SOURCE_") for name in copying.variables)
+
+
+def test_only_branches_look_into_the_place_of_the_default_branch_and_only_with_keys_that_read() -> None:
+    text = PUBLISHED_SITE.replace("containers: {bucket: sifs}", READER)
+    runs = {"main": DEFAULT_BRANCH, "branch": BRANCH, "request": MERGE_REQUEST}
+    asked = {name: wanted(environment=run, text=text) for name, run in runs.items()}
+    assert [name for name, one in asked.items() if one.released] == ["branch"]
+    assert wanted(environment=BRANCH).released is None
+    places = {name: one.bucket.url if one.bucket else None for name, one in asked.items()}
+    assert places == {"main": "s3://sifs/containers", "branch": "s3://sifs/containers/branches", "request": None}
 
 
 def test_a_sif_file_of_another_branch_with_the_same_slug_is_not_taken_for_ours() -> None:
@@ -378,7 +410,18 @@ def test_secrets_are_named_and_never_written() -> None:
     branch = container(made_with=recipe(BRANCH))
     assert b"buildcache-default-branch" in branch.files["mirrors.yaml"]
     merge_request = container(made_with=recipe(MERGE_REQUEST))
-    assert b"buildcache-default-branch" not in merge_request.files["mirrors.yaml"]
+    assert b"AWS_CACHE" not in merge_request.files["mirrors.yaml"]
+
+
+def test_containers_are_built_with_the_keys_that_only_read() -> None:
+    reader = "reader: {access_key_id_variable: READ_ID, secret_access_key_variable: READ_SECRET}"
+    text = PUBLISHED_SITE.replace("{bucket: cache-amd64,", "{bucket: cache-amd64, " + reader + ",")
+    for run in (DEFAULT_BRANCH, BRANCH, MERGE_REQUEST):
+        # The part of the bucket that branches have is read with the same ones.
+        assert container(made_with=recipe(run, text)).files["secrets"].decode().split() == ["READ_ID", "READ_SECRET"]
+    text = text.replace(reader, f"{reader}, branches: {{bucket: other}}")
+    branch = container(made_with=recipe(BRANCH, text)).files["secrets"].decode().split()
+    assert branch == ["AWS_BRANCHES_ACCESS_KEY_ID", "AWS_BRANCHES_SECRET_ACCESS_KEY", "READ_ID", "READ_SECRET"]
 
 
 @given(st.permutations(["a", "b", "c"]), st.sets(st.sampled_from(["a", "b", "c"])))

@@ -43,7 +43,7 @@ def test_it_has_the_jobs_that_users_of_this_system_know() -> None:
         "populate buildcache for arm64",
         "build spacktainers for amd64",
         "build spacktainers for arm64",
-        "cleanup deleted branch containers on sifs/containers",
+        "cleanup deleted branch containers on sifs/containers/branches",
         "cleanup deleted branch containers on alps",
         "cleanup deleted branch containers on other",
     }
@@ -165,7 +165,7 @@ def test_the_index_is_kept_for_as_long_as_the_recipes_are_the_same() -> None:
         assert ("jc check" in dump(changed["generate base pipeline"])) == other.startswith("v2")
 
 
-def test_only_jobs_of_the_default_branch_get_keys_of_published_buckets() -> None:
+def test_jobs_get_no_keys_but_those_that_clean_up_after_branches() -> None:
     """D57, D66: merge requests published, and saw the signing key."""
     for name, job in jobs(document()).items():
         if name.startswith("cleanup"):
@@ -173,7 +173,8 @@ def test_only_jobs_of_the_default_branch_get_keys_of_published_buckets() -> None
         else:
             assert "AWS_" not in dump(job)
     assert "SPACK_DEPLOYMENT" not in dump(document())
-    assert "AWS_INFRASTRUCTURE" in dump(document())
+    assert "AWS_BRANCHES" in dump(document())
+    assert "AWS_INFRASTRUCTURE" not in dump(document())
 
 
 def test_a_cluster_is_cleaned_by_its_own_runner() -> None:

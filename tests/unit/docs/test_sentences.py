@@ -1,0 +1,115 @@
+"""What docs/variables-and-permissions.md says is protected, and what not: for each sentence, the tests that hold it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from typing import Final
+
+import pytest
+
+from tests.documentation import DOCS
+from tests.samples import REPOSITORY
+
+TRUST: Final = "tests/integration/test_image_trust.py"
+BASE: Final = "tests/unit/engines/gitlab/test_base_pipeline.py"
+PLACES: Final = "tests/unit/containers/test_places.py"
+COPIES: Final = "tests/integration/test_registry_copies.py"
+KEYS: Final = "tests/unit/engines/gitlab/test_keys_of_branches.py"
+READER: Final = "tests/integration/test_reader_keys.py"
+IMAGES: Final = "tests/integration/test_spack_images.py"
+PLANS: Final = "tests/unit/engines/gitlab/test_container_pipeline.py"
+MERGED: Final = "tests/unit/environments/test_merged.py"
+OF_BUCKETS: Final = {
+    "No file that is generated": [f"{KEYS}::test_no_writing_key_of_the_default_branch_is_named_for_others"],
+    "A site file that would give": [f"{KEYS}::test_a_site_that_would_give_them_away_is_refused_at_the_place"],
+    "The parent pipeline": [
+        "tests/unit/engines/gitlab/test_parent_pipeline.py"
+        "::test_jobs_get_no_keys_but_those_that_clean_up_after_branches"
+    ],
+    "Whoever has the reader's keys": [f"{READER}::test_the_readers_keys_read_and_can_do_nothing_else"],
+    "Packages are installed from it only": [
+        f"{IMAGES}::test_nothing_is_compiled_or_taken_without_its_signature",
+        "tests/integration/test_signing_scripts.py::test_a_job_that_reads_what_is_signed_has_to_trust_somebody",
+    ],
+    "The default branch reads neither": [
+        f"{PLANS}::test_only_branches_look_into_the_place_of_the_default_branch_and_only_with_keys_that_read",
+        f"{MERGED}::test_the_default_branch_never_reads_the_cache_of_branches",
+    ],
+    "A branch can fill and empty": [f"{READER}::test_the_keys_of_branches_fill_and_empty_their_own_place_alone"],
+    "Containers are built with the reader's keys": [f"{PLANS}::test_containers_are_built_with_the_keys_that_only_read"],
+    "Whoever can push a branch can read": [
+        f"{READER}::test_a_branch_reads_what_is_released_and_publishes_a_copy_in_its_place"
+    ],
+    "Where the keys that write are not protected": [
+        f"{IMAGES}::test_nothing_is_compiled_or_taken_without_its_signature"
+    ],
+    "Without `reader:`, containers": [f"{PLANS}::test_secrets_are_named_and_never_written"],
+    "Spack 0.22 and older": [
+        f"{MERGED}::test_credentials_are_named_in_the_mirror_where_spack_can_and_else_in_job_variables"
+    ],
+}
+OF_THE_REGISTRY: Final = {
+    "An image that anyone pushed": [f"{TRUST}::test_forged_images_are_built_anew"],
+    "A statement counts for the image alone": [
+        f"{TRUST}::test_a_statement_that_belongs_to_something_else_proves_nothing"
+    ],
+    "A signature by another key": [
+        f"{TRUST}::test_signatures_of_others_and_damaged_ones_prove_nothing",
+        f"{TRUST}::test_the_signature_of_a_key_that_has_expired_proves_nothing",
+    ],
+    "Branches and merge requests push": [
+        f"{TRUST}::test_the_default_branch_does_not_read_what_branches_have",
+        f"{BASE}::test_branches_take_what_the_default_branch_has_and_it_never_reads_theirs",
+        f"{PLACES}::test_the_default_branch_takes_nothing_of_a_branch_that_nobody_signed",
+    ],
+    "Generated jobs name base images": [f"{BASE}::test_no_job_names_a_base_image_by_a_tag"],
+    "Merge requests sign nothing": [f"{TRUST}::test_what_cannot_be_signed_or_believed_is_not_signed"],
+    "No branch and no merge request moves": [f"{BASE}::test_branches_move_their_own_tag"],
+    "A registry that answers with another image": [
+        f"{COPIES}::test_a_registry_that_answers_with_another_manifest_is_not_believed"
+    ],
+    "The tag of all architectures gets": [
+        f"{TRUST}::test_the_tag_of_all_architectures_holds_what_the_default_branch_signed"
+    ],
+    "Docker Hub gets": [f"{PLANS}::test_docker_hub_is_compared_by_labels"],
+    "Without a public key everybody": [
+        f"{TRUST}::test_without_a_key_they_are_used_and_the_plan_says_that_nothing_is_proven"
+    ],
+    "Whoever may push can put an older image": [f"{TRUST}::test_an_older_image_that_was_signed_can_come_back"],
+    "Whoever may push can remove": [f"{TRUST}::test_what_was_removed_is_built_again"],
+    "Tags that people pull": [
+        f"{TRUST}::test_tags_that_people_pull_lead_to_what_was_pushed_last",
+        f"{PLANS}::test_a_tag_that_points_elsewhere_is_set",
+    ],
+    "Branches and merge requests believe": [f"{PLACES}::test_branches_take_from_each_other_by_labels"],
+}
+HELD_BY: Final = {"The cache of the default branch": OF_BUCKETS, "The registry": OF_THE_REGISTRY}
+"""By section, and by how the sentences begin."""
+TESTS: Final = sorted({test for section in HELD_BY.values() for tests in section.values() for test in tests})
+
+
+def sentences(section: str) -> list[str]:
+    text = (DOCS / "variables-and-permissions.md").read_text().partition(f"### {section}\n")[2]
+    return re.findall(r"^- (.+?)(?=\n\S|\n\n)", re.split(r"\n##+ ", text)[0], re.MULTILINE | re.DOTALL)
+
+
+@cache
+def functions_in(module: str) -> set[str]:
+    tree = ast.parse((REPOSITORY / module).read_text())
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("section", HELD_BY)
+def test_every_sentence_has_its_tests_and_none_is_left_over(section: str) -> None:
+    held = HELD_BY[section]
+    found = {start for sentence in sentences(section) for start in held if sentence.startswith(start)}
+    assert found == set(held)
+    assert len(sentences(section)) == len(held)
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_the_tests_are_there(test: str) -> None:
+    module, _, name = test.partition("::")
+    assert name in functions_in(module)
