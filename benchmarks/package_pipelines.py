@@ -27,8 +27,9 @@ from job_creator.builds.steps import Demand
 from job_creator.engines.gitlab.generated import Generated
 from job_creator.engines.gitlab.jobs.packages import PackagePlace
 from job_creator.engines.gitlab.packing.partition import RUNNERS, lower_bound
-from job_creator.engines.gitlab.packing.pipelines import Packed, PackRequest, pack, package_work
+from job_creator.engines.gitlab.packing.pipelines import Packed, PackRequest, pack
 from job_creator.engines.gitlab.packing.summary import files_by_path
+from job_creator.engines.gitlab.packing.work import package_work
 from job_creator.engines.gitlab.simulation import prepare
 from job_creator.engines.gitlab.sizes import parsed_size
 from job_creator.pipelines.packages import preparation, read_folder

@@ -17,7 +17,7 @@ from foundation.errors import ExitCode, InvalidInputError, RefusedError
 from job_creator import __version__, project_files
 from job_creator.engines.gitlab import names
 from job_creator.mirrors.cli import mirror
-from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, Options
+from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, FuseType, Options
 from job_creator.package_index.cli import index
 from job_creator.pipelines.cli import COMMANDS as CONTAINERS
 from job_creator.pipelines.images_cli import COMMANDS as IMAGES
@@ -189,11 +189,19 @@ def check_command(options: Options, form: str, package_index: Path | None) -> No
 )
 @click.option("--architecture", required=True, help="The architecture, as the site file calls it.")
 @click.option("--output-file", default=names.PACKAGE_PIPELINE, show_default=True, help="The root pipeline.")
-@click.option("--max-jobs", type=click.IntRange(min=1), help="Packages in one pipeline, if less than GitLab allows.")
+@click.option(
+    "--max-jobs", type=click.IntRange(min=1), help="Package jobs in one pipeline, if less than GitLab allows."
+)
 @click.option(
     "--durations",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help='JSON with expected seconds by package, as in {"llvm": 5400, "*": 90}.',
+    help='Expected seconds by package, JSON as in {"llvm": 5400, "*": 90}, or records that package jobs left.',
+)
+@click.option(
+    "--fuse",
+    type=FuseType(),
+    help="Whether cheap packages that lie together share a job, or how many seconds of work such a job may have.  "
+    "[default: what the site file says, or auto]",
 )
 @click.option(
     "--summary",
@@ -272,7 +280,7 @@ def render_ci(options: Options, output_file: Path | None, only_checks: bool) -> 
 @click.option(
     "--durations",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help='JSON with expected seconds by package, as in {"llvm": 5400, "*": 90}.',
+    help='Expected seconds by package, JSON as in {"llvm": 5400, "*": 90}, or records that package jobs left.',
 )
 @json_option
 def simulate_command(root: Path, runners: tuple[int, ...], durations: Path | None, as_json: bool) -> None:

@@ -51,3 +51,18 @@ FORCE: Final = click.option(
 OFFLINE: Final = click.option(
     "--offline", is_flag=True, help="Ask no registry and no git server; plan as if nothing were published."
 )
+
+
+class FuseType(click.ParamType[str | int]):
+    """`off`, `auto`, or seconds as a number."""
+
+    name = "off|auto|SECONDS"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
+        """Raises `click.BadParameter` for anything else."""
+        text = str(value)
+        if text in ("off", "auto"):
+            return text
+        if not text.isdecimal() or int(text) < 1:
+            self.fail(f"{text!r} is neither 'off' nor 'auto' nor a number of seconds above 0", param, ctx)
+        return int(text)

@@ -30,13 +30,15 @@ class Outcomes:
 def play(packed: Packed, edges: Edges, failing: Collection[str]) -> Outcomes:
     """Run all pipelines; packages build unless they are `failing` or lack a dependency in the build cache."""
     outcomes = Outcomes()
-    _pipeline(files_by_path(packed), packed.files[0].name, _Cache(packed.built_by, edges, failing), outcomes)
+    builds = {name: packed.groups[key] for name, key in packed.built_by.items()}
+    _pipeline(files_by_path(packed), packed.files[0].name, _Cache(builds, edges, failing), outcomes)
     return outcomes
 
 
 @dataclass(frozen=True)
 class _Cache:
-    built_by: Mapping[str, str]
+    builds: Mapping[str, tuple[str, ...]]
+    """DAG hashes of the packages of each job, in the order in which it builds them."""
     edges: Edges
     failing: Collection[str]
 
@@ -67,13 +69,13 @@ def _pipeline(files: Mapping[str, Any], path: str, cache: _Cache, outcomes: Outc
 
 
 def _run(name: str, cache: _Cache, outcomes: Outcomes) -> str:
-    key = cache.built_by.get(name)
-    if key is None:
-        return "success"
-    if key in cache.failing or not cache.edges[key] <= outcomes.built:
-        return "failed"
-    outcomes.built.add(key)
-    return "success"
+    ended = "success"
+    for key in cache.builds.get(name, ()):
+        if key in cache.failing or not cache.edges[key] <= outcomes.built:
+            ended = "failed"
+        else:
+            outcomes.built.add(key)
+    return ended
 
 
 def _local(needs: Collection[Any]) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from foundation.graph import between
+from job_creator.builds import node_step
 from job_creator.engines.gitlab.generated import SPACK_RETRIES, Generated, read_generated
 from tests.samples import REPOSITORY
 
@@ -155,6 +157,13 @@ def generated(
     ]
     manifest = json.dumps({"spack": {"specs": specs}}).encode() if needs is not None else None
     return read_generated(container, f"{container}/pipeline.yml", content, lock=lock, environment=manifest)
+
+
+def fusable(found: Generated) -> Generated:
+    """The same with jobs that run the program which can build several packages, as generated environments ask for."""
+    command = (f'spack python "${{SPACK_ARTIFACTS_ROOT:?}}/{node_step.FOLDER}/{node_step.PROGRAM}"',)
+    steps = tuple(replace(step, command=command) for step in found.builds.steps)
+    return replace(found, builds=replace(found.builds, steps=steps))
 
 
 def recording(line: str, container: str) -> Generated:

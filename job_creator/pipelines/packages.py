@@ -18,12 +18,14 @@ from job_creator.builds.durations import Durations, default_durations, read_dura
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.generated import Generated, read_generated
 from job_creator.engines.gitlab.jobs.packages import PackagePlace
-from job_creator.engines.gitlab.packing.pipelines import PackRequest, pack, package_work
+from job_creator.engines.gitlab.packing.pipelines import PackRequest, pack
 from job_creator.engines.gitlab.packing.summary import Summary, summarize
+from job_creator.engines.gitlab.packing.work import FusionRequest, package_work
 from job_creator.engines.gitlab.running_pipelines import RunningJob, SimulationError, expected_by, read_pipeline
 from job_creator.engines.gitlab.simulation import prepare
 from job_creator.environments.setting import Setting
 from job_creator.images.knowledge import registry_of
+from job_creator.site.gitlab import Fuse, GitLab
 from job_creator.site.run import Context
 from job_creator.site.site import Site
 
@@ -47,6 +49,8 @@ class PackagesRequest:
     """Whether containers are left out whose pipeline cannot be used."""
     may_be_empty: bool = False
     """Whether no container at all gives a pipeline with nothing to do; else it is an error."""
+    fuse: Fuse | None = None
+    """Whether packages share jobs, if not as the site file says."""
 
 
 def process(site: Site, environment: Mapping[str, str], arguments: PackagesRequest) -> Summary:
@@ -71,9 +75,11 @@ def _process(site: Site, environment: Mapping[str, str], arguments: PackagesRequ
     found, failed = read_folder(
         arguments.pipeline_dir, keep_going=arguments.keep_going, may_be_empty=arguments.may_be_empty
     )
-    durations = _durations(arguments.durations)
+    durations = _durations(arguments.durations, site.gitlab.job_start)
     place = preparation(site, environment, arguments.architecture)
-    work = package_work(found, place, place.demands(durations))
+    fuse = site.gitlab.fuse if arguments.fuse is None else arguments.fuse
+    fusion = FusionRequest(fuse, durations, site.gitlab.job_start)
+    work = package_work(found, place, place.demands(durations), fusion)
     folder = arguments.out_dir.name if arguments.out_dir.is_absolute() else arguments.out_dir.as_posix()
     request = PackRequest(folder, arguments.output_file, arguments.max_jobs)
     packed = pack(work, request)
@@ -81,7 +87,7 @@ def _process(site: Site, environment: Mapping[str, str], arguments: PackagesRequ
         file.limits.require(file.name)
     contents = {file.name: file.content for file in packed.files}
     write_files(arguments.out_dir, contents, stale="packages_*.yaml")
-    return summarize(work.merged, packed, durations.service, failed)
+    return summarize(work, packed, durations.service, failed)
 
 
 def preparation(site: Site, environment: Mapping[str, str], name: str) -> PackagePlace:
@@ -138,13 +144,15 @@ def read_folder(
     return found, failed
 
 
-def simulate(root: Path, runners: Collection[int], durations: Path | None) -> dict[int, float]:
+def simulate(
+    root: Path, runners: Collection[int], durations: Path | None, start: float = GitLab().job_start
+) -> dict[int, float]:
     """Expected seconds of a pipeline and its children by number of runners; children's files lie beside the root.
 
     Raises `InvalidInputError`, and `SimulationError` for what is no pipeline or triggers what is not there.
     """
     documents: dict[str, Any] = {}
-    seconds = expected_by(_durations(durations))
+    seconds = expected_by(_durations(durations, start), start)
     waiting = [(root.name, root)]
     for name, path in waiting:
         documents[name] = load(read_file(path), str(path))
@@ -185,5 +193,5 @@ def _read(container: Path, pipeline: Path) -> Generated:
     )
 
 
-def _durations(path: Path | None) -> Durations:
-    return read_durations(read_file(path), str(path)) if path else default_durations()
+def _durations(path: Path | None, start: float) -> Durations:
+    return read_durations(read_file(path), str(path), start) if path else default_durations()

@@ -82,7 +82,8 @@ def play(root: Path, written: Written, choice: Choice, durations: Durations, run
         place = _Place(root, Path(folder), written, choice)
         unknown = tuple(dict.fromkeys(spec for spec in _concretize(place, built)))
         documents, packages = _documents(place, built)
-        timeline = prepare(documents, names.PARENT_PIPELINE, expected_by(durations)).run(runners)
+        expected = expected_by(durations, written.site.gitlab.job_start)
+        timeline = prepare(documents, names.PARENT_PIPELINE, expected).run(runners)
     phases = tuple(_phases(timeline, documents))
     return Rehearsed(runners, timeline.makespan, phases, packages, unknown)
 

@@ -10,6 +10,9 @@ from foundation.gitlab import API_TOKEN_VARIABLE, MAX_ARTIFACT_BYTES
 from foundation.validation import Value
 from job_creator.site.words import Duration, VariableName
 
+Fuse = Literal["auto", "off"] | Annotated[int, Field(ge=1)]
+"""Whether packages share jobs, or how many seconds of work a job with several packages may have."""
+
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -52,6 +55,11 @@ class GitLab(Value):
     package_index: bool = True
     """Whether pipelines hold names of packages and variants against an index of the pinned recipes, which a job makes
     once, and no other job waits for."""
+    fuse: Fuse = "auto"
+    """Whether packages that are cheap and lie together share a job: `auto` where nothing takes longer for it, `off`, or
+    the seconds of work (60, 900) that such a job may have."""
+    job_start: Annotated[int, Field(ge=0)] = 45
+    """Seconds that a package job takes before it builds anything: image, checkout, artifacts, Spack's start."""
     pull_policy: Literal["always", "if-not-present", "never"] | None = None
     """When runners pull the images of package jobs; by default what the runner is set to."""
     limits: Limits = Limits()

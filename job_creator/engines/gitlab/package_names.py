@@ -3,7 +3,8 @@
 A job's script reads package and hash out of `CI_JOB_NAME`, so that neither stands in the pipeline a second time: GitLab
 counts every copy of a text against the size of a pipeline. Spack takes the first letters of a hash for the whole
 (`get_one_by_hash` of lib/spack/spack/environment/environment.py, the same from 0.21 to 1.2), as long as no other spec
-of the environment begins with them.
+of the environment begins with them. A job with several packages is called after one of them, `name@version /hash and 5
+more`, and has a variable that lists them all.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from job_creator.builds.steps import Step
 SHORTEST_HASH: Final = 7
 """Letters of a hash that Spack shows to people."""
 
-_NAME: Final = re.compile(r"(?P<package>[A-Za-z0-9_][\w-]*)(?:@[^ ]*)? /(?P<hash>[a-z0-9]{7,32})")
+_NAME: Final = re.compile(r"(?P<package>[A-Za-z0-9_][\w-]*)(?:@[^ ]*)? /(?P<hash>[a-z0-9]{7,32})(?: and \d+ more)?")
 
 
 def hash_length(hashes: Collection[str]) -> int:
@@ -27,19 +28,22 @@ def hash_length(hashes: Collection[str]) -> int:
     return next((length for length in lengths if len({one[:length] for one in hashes}) == len(hashes)), longest)
 
 
-def job_name(step: Step, length: int, longest: int) -> str:
-    """The job of a step: its version is cut if the name is longer than `longest` characters, its hash is not."""
-    end = f" /{step.hash[:length]}"
+def job_name(step: Step, length: int, longest: int, others: int = 0) -> str:
+    """The job of a step, and of so many others; the version is cut if the name is longer than `longest` characters."""
+    end = f" /{step.hash[:length]}" + (f" and {others} more" if others else "")
     return step.named[: longest - len(end)] + end
 
 
-def job_names(steps: Mapping[str, Step], hashes: Collection[str], longest: int) -> dict[str, str]:
+def job_names(
+    steps: Mapping[str, Step], hashes: Collection[str], longest: int, others: Mapping[str, int] | None = None
+) -> dict[str, str]:
     """The names of the jobs of all steps, by DAG hash.
 
-    `hashes` are all that their environments hold, also those of what needs no build.
+    `hashes` are all that their environments hold, also those of what needs no build; `others` says how many packages
+    a job builds besides the step.
     """
     length = hash_length({*steps, *hashes})
-    return {key: job_name(step, length, longest) for key, step in steps.items()}
+    return {key: job_name(step, length, longest, (others or {}).get(key, 0)) for key, step in steps.items()}
 
 
 def built_by(job: str) -> tuple[str, str] | None:

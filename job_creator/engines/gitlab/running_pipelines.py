@@ -14,6 +14,7 @@ from typing import Any, Final
 from foundation.errors import ExitCode, SpacktainersError
 from foundation.graph import GraphError, topological_order
 from job_creator.builds.durations import Durations
+from job_creator.builds.node_step import PACKAGES_VARIABLE
 from job_creator.engines.gitlab.generated import NAME_VARIABLE
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.package_names import built_by
@@ -30,10 +31,16 @@ _RUNNING: Final = frozenset(["on_success", "always", "delayed"])
 """The values of `when` with which a job starts by itself where all others succeed."""
 
 
-def expected_by(durations: Durations) -> Seconds:
-    """What jobs are expected to take: those that build a package as long as that, all others what a service takes."""
+def expected_by(durations: Durations, start: float) -> Seconds:
+    """What jobs are expected to take: those that build packages as long as that, all others what a service takes.
+
+    `start` are the seconds that a job takes before it builds anything, which several packages share.
+    """
 
     def seconds(name: str, keywords: Mapping[str, Any]) -> float:
+        if listed := str((keywords.get("variables") or {}).get(PACKAGES_VARIABLE, "")).split():
+            taken = (durations.of_package(one.partition("@")[0].partition("/")[0]) for one in listed)
+            return start + sum(max(0.0, one - start) for one in taken)
         named, _ = built_by(name) or ("", "")
         package = (keywords.get("variables") or {}).get(NAME_VARIABLE, named)
         return durations.of_package(str(package)) if package else durations.service

@@ -184,10 +184,13 @@ def phase_of(arguments: list[str], package: JobPackage, environment: dict[str, s
         peak = [0]
         watch = threading.Thread(target=watch_memory, args=(process.pid, ended, peak), daemon=True)
         watch.start()
-        code = process.wait()
+        _, status, usage = os.wait4(process.pid, 0)
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+        process.returncode = code
         ended.set()
         watch.join()
-    return code, peak[0]
+    # Of processes that ended before anybody looked, the largest one is known; Linux counts in KiB.
+    return code, max(peak[0], usage.ru_maxrss * 1024)
 
 
 def watch_memory(process: int, ended: threading.Event, peak: list[int]) -> None:

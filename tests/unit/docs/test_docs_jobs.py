@@ -17,7 +17,7 @@ from job_creator.engines.gitlab.container_questions import Publications
 from job_creator.engines.gitlab.generated import read_generated
 from job_creator.engines.gitlab.jobs.package_mirrors import index_jobs
 from job_creator.engines.gitlab.objects import expand
-from job_creator.engines.gitlab.packing.pipelines import package_work
+from job_creator.engines.gitlab.packing.work import package_work
 from job_creator.engines.gitlab.parent_pipeline import parent_pipeline
 from job_creator.images.knowledge import Knowledge
 from job_creator.inputs import read_all

@@ -151,10 +151,25 @@ def test_durations_of_packages_that_are_not_named_come_from_the_model() -> None:
     found = read_durations(b'{"zlib": 5}', "d.json")
     assert found.of_package("zlib") == 5
     assert found.of_package("llvm") == default_durations().of_package("llvm") > 1000
-    expected = expected_by(found)
+    expected = expected_by(found, 45)
+    fused = {"variables": {"SPACKTAINERS_PACKAGES": "zlib@1.3/abcdefg llvm@git.a/b=19/bcdefgh other/cdefghi"}}
+    assert expected("llvm@19 /bcdefgh and 2 more", fused) == 45 + found.of_package("llvm") - 45 + found.default - 45
+    assert found.measured == {"zlib"}
+    assert not default_durations().measured
     assert expected("x", {"variables": {"SPACK_JOB_SPEC_PKG_NAME": "zlib"}}) == 5
     assert expected("zlib@1.3 /abcdefg", {}) == 5
     assert expected("x", {"script": ["true"]}) == found.service
+
+
+def test_durations_may_be_what_package_jobs_wrote_down() -> None:
+    record = {"hash": "a", "package": "zlib", "version": "1", "environment": "x", "because": "", "peak_memory_bytes": 1}
+    records = [("built", 10), ("built", 20), ("reused", 1)]
+    lines = [json.dumps({**record, "state": state, "seconds": seconds}) for state, seconds in records]
+    found = read_durations("\n".join(lines).encode(), "records.jsonl", 30)
+    assert found.of_package("zlib") == 45
+    assert found.measured == {"zlib"}
+    with pytest.raises(InvalidInputError, match=r"records\.jsonl:4:1: is no record"):
+        read_durations("\n".join([*lines, "{}"]).encode(), "records.jsonl")
 
 
 def test_the_same_bytes_come_out_whatever_the_hash_seed(repository: Path, tmp_path: Path) -> None:

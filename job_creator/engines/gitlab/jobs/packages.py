@@ -92,10 +92,20 @@ def origin_name(container: str) -> str:
     return f"env {container}"
 
 
-def package_job(step: Step, name: str, origin: Generated, needs: Sequence[str], place: PackagePlace) -> RawJob:
-    """The job that runs a step.
+def package_job(
+    step: Step,
+    name: str,
+    origin: Generated,
+    needs: Sequence[str],
+    place: PackagePlace,
+    *,
+    packages: str = "",
+    always: bool = False,
+) -> RawJob:
+    """The job that runs a step, or several alike, listed in `packages` as the program of the job reads them.
 
-    `origin` is the pipeline of the step's environment; `needs` are jobs of the same pipeline.
+    `origin` is the pipeline of the step's environment; `needs` are jobs of the same pipeline. With `always` the job
+    runs whatever became of them.
     """
     written = origin.jobs[step.hash].keywords
     settings = place.architecture.settings_of(step.package)
@@ -108,14 +118,17 @@ def package_job(step: Step, name: str, origin: Generated, needs: Sequence[str], 
     }
     for variable in (HASH_VARIABLE, NAME_VARIABLE):
         variables.pop(variable, None)
-    if not says_all(name, step):
+    if packages:
+        variables[node_step.PACKAGES_VARIABLE] = packages
+    elif not says_all(name, step):
         variables |= {HASH_VARIABLE: step.hash, NAME_VARIABLE: step.package}
     return RawJob(
         name,
-        f"package/{step.environment}",
+        # What differs between the two kinds would else stand in every job.
+        f"package/{step.environment}{' always' if always else ''}",
         {
             "stage": STAGE_BUILD,
-            "rules": [{"when": "on_success"}],
+            "rules": [{"when": "always" if always else "on_success"}],
             "image": package_image(written.get("image"), place),
             "tags": tags_of(written, place, settings.runner_tags),
             **_told(scripts_of({**written, "script": list(step.command)}, place)),

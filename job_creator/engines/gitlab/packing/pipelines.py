@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Final
 
 from foundation.errors import LimitExceededError
 from foundation.graph import remaining_times
 from foundation.yaml_io import dump
-from job_creator.builds.merge import Merged, merge
-from job_creator.builds.steps import Demands, nothing_known
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.generated import Generated
 from job_creator.engines.gitlab.jobs.package_mirrors import index_jobs, service_jobs, view_jobs
 from job_creator.engines.gitlab.jobs.packages import (
     STAGE_BUILD,
@@ -23,15 +19,14 @@ from job_creator.engines.gitlab.jobs.packages import (
     STAGE_SERVICES,
     PackagePlace,
     origin_job,
-    package_job,
     small_job,
 )
 from job_creator.engines.gitlab.limits import LimitReport, check
 from job_creator.engines.gitlab.objects import Pipeline, RawJob
-from job_creator.engines.gitlab.package_names import job_names
 from job_creator.engines.gitlab.packing.cuts import Capacity, Weighted
 from job_creator.engines.gitlab.packing.orders import by_urgency
 from job_creator.engines.gitlab.packing.partition import Partition, part_dependencies, partition
+from job_creator.engines.gitlab.packing.work import PackageWork
 from job_creator.engines.gitlab.sizes import PARSED_SIZE_SAFETY, parsed_size
 from job_creator.scripts.rendering import render
 
@@ -86,59 +81,24 @@ class Packed:
     services: tuple[str, ...]
     """Jobs of Spack's that build nothing, other than the index, which were kept."""
     built_by: Mapping[str, str] = field(default_factory=dict)
-    """The DAG hash of the package that each job builds, by the job's name."""
-
-
-@dataclass(frozen=True)
-class PackageWork:
-    """The steps that are to be laid out, the pipelines that Spack generated for them, and where they run."""
-
-    merged: Merged
-    generated: tuple[Generated, ...]
-    """By the names of their containers."""
-    place: PackagePlace
-
-    @cached_property
-    def origins(self) -> Mapping[str, Generated]:
-        """The pipeline that each step is taken from, by DAG hash."""
-        return {key: one for one in reversed(self.generated) for key in one.jobs}
-
-    @cached_property
-    def names(self) -> Mapping[str, str]:
-        """The names of the jobs, by the DAG hash of the package that they build."""
-        graphs = [one.graph for one in self.merged.environments if one.graph]
-        hashes = {key for graph in graphs for key in graph.packages}
-        return job_names(self.merged.steps, hashes, self.place.site.gitlab.limits.max_needed_name)
-
-    @property
-    def built_by(self) -> Mapping[str, str]:
-        """The same the other way round."""
-        return {name: key for key, name in self.names.items()}
-
-    def job(self, key: str, needs: Sequence[str]) -> RawJob:
-        """The job of a step, by its DAG hash; `needs` are names of other jobs of its pipeline."""
-        return package_job(self.merged.steps[key], self.names[key], self.origins[key], needs, self.place)
-
-
-def package_work(generated: Iterable[Generated], place: PackagePlace, demands: Demands = nothing_known) -> PackageWork:
-    """Merge what Spack generated for all containers of an architecture. Raises `InvalidInputError`."""
-    every = tuple(sorted(generated, key=lambda one: one.container))
-    return PackageWork(merge((one.builds for one in every), demands), every, place)
+    """The DAG hash of the package that each job is called after, by the job's name."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """DAG hashes of the packages that each job builds, by that of the package that it is called after."""
 
 
 def pack(work: PackageWork, request: PackRequest) -> Packed:
     """Lay the steps out as pipelines. Raises `LimitExceededError` when a single job is over the limits."""
-    place, merged = work.place, work.merged
+    place = work.place
     services = service_jobs(work.generated, place)
-    if not merged.steps and not services:
+    if not work.groups and not services:
         document = Pipeline((STAGE_BUILD,), (_nothing_job(place),)).document()
         return Packed((_file(request.root, document, 0, place, DEPTH),), (), ())
-    order = by_urgency(tuple(merged.steps), remaining_times(merged.edges, merged.seconds))
+    order = by_urgency(tuple(work.groups), remaining_times(work.edges, work.seconds))
     jobs = (*_package_jobs(order, work), *services, *_last_jobs(work))
     document = Pipeline(STAGES, jobs).document()
-    whole = _file(request.root, document, len(order), place, DEPTH)
+    whole = _file(request.root, document, len(work.merged.steps), place, DEPTH)
     if not whole.limits.findings and len(order) <= (request.max_jobs or len(order)):
-        return Packed((whole,), (order,), tuple(job.name for job in services), work.built_by)
+        return Packed((whole,), (order,), tuple(job.name for job in services), work.built_by, work.groups)
     return _split(work, request, document)
 
 
@@ -149,12 +109,12 @@ def _split(work: PackageWork, request: PackRequest, document: Mapping[str, Any])
     jobs have in common, the job that brings its environment, and gates stand in each part that needs them. So the
     estimates are tried from hopeful to careful, and each result is held against the limits.
     """
-    merged, place = work.merged, work.place
-    own = {key: _weight(work.names[key], document) for key in merged.steps}
+    place = work.place
+    own = {key: _weight(work.names[key], document) for key in work.groups}
     alone = _child(1, [max(own, key=own.__getitem__)], work)
     least = parsed_size(alone.document) - max(own.values())
     beside = max(0, parsed_size(document) - sum(own.values()) - least) / len(own)
-    graph = Weighted(merged.edges, merged.seconds, {key: weight + round(beside) for key, weight in own.items()})
+    graph = Weighted(work.edges, work.seconds, {key: weight + round(beside) for key, weight in own.items()})
     reasons = [(alone.name, finding) for finding in alone.limits.findings]
     for capacity in _capacities(work, request, graph, len(document) - len(own), least) if not reasons else ():
         try:
@@ -166,7 +126,7 @@ def _split(work: PackageWork, request: PackRequest, document: Mapping[str, Any])
         if not reasons:
             root = _root(parts, children, work, request)
             services = tuple(job.name for job in service_jobs(work.generated, place))
-            return Packed((root, *children), parts, services, work.built_by)
+            return Packed((root, *children), parts, services, work.built_by, work.groups)
     told = "; ".join(f"{name}: {finding}" for name, finding in reasons[:3])
     raise LimitExceededError(
         f"{request.root}: the packages cannot be split into pipelines that GitLab accepts: {told}; "
@@ -200,13 +160,14 @@ def _capacities(
 
 def _child(index: int, part: Sequence[str], work: PackageWork) -> PackedFile:
     document = Pipeline(STAGES, tuple(_package_jobs(part, work))).document()
-    return _file(f"packages_{index}.yaml", document, len(part), work.place, DEPTH + 1)
+    packages = sum(len(work.groups[key]) for key in part)
+    return _file(f"packages_{index}.yaml", document, packages, work.place, DEPTH + 1)
 
 
 def _root(parts: Partition, children: Sequence[PackedFile], work: PackageWork, request: PackRequest) -> PackedFile:
     """Triggers that wait for the children they depend on, and what runs once at the end."""
     place = work.place
-    befores = part_dependencies(parts, work.merged.edges)
+    befores = part_dependencies(parts, work.edges)
     bridges = [
         job
         for index, (child, before) in enumerate(zip(children, befores, strict=True), start=1)
@@ -238,14 +199,13 @@ def _bridge(
     waited = [_bridge_name(other + 1) for other in sorted(before)]
     most = place.site.gitlab.limits.max_needs - 1  # one is the job that has the file
     gates, waited = _gates(_bridge_name(index), waited, most, STAGE_PACKAGES, place)
-    gates = [replace(gate, keywords={**gate.keywords, "rules": _ALWAYS}) for gate in gates]
     keywords = {
         "stage": STAGE_PACKAGES,
         "rules": _ALWAYS,
         "needs": [COLLECT_JOB, *waited],
         "trigger": {"include": [include], "strategy": "depend"},
     }
-    return [*gates, RawJob(_bridge_name(index), "bridge", keywords)]
+    return [*_always(gates), RawJob(_bridge_name(index), "bridge", keywords)]
 
 
 def _bridge_name(index: int) -> str:
@@ -279,9 +239,11 @@ def _package_jobs(part: Sequence[str], work: PackageWork) -> list[RawJob]:
     most = work.place.site.gitlab.limits.max_needs - 1  # one is the job that brings the environment
     jobs = [origin_job(one, work.place) for one in work.generated if one.container in environments]
     for key in part:
-        needed = sorted(work.names[other] for other in work.merged.edges[key] & inside)
-        gates, waited = _gates(work.names[key], needed, most, STAGE_BUILD, work.place)
-        jobs += [*gates, work.job(key, waited)]
+        needed = work.edges[key] & inside
+        always = work.runs_always(key, needed)
+        named = sorted(work.names[other] for other in needed)
+        gates, waited = _gates(work.names[key], named, most, STAGE_BUILD, work.place)
+        jobs += [*(_always(gates) if always else gates), work.job(key, waited, always=always)]
     return jobs
 
 
@@ -298,6 +260,11 @@ def _gates(name: str, needed: list[str], most: int, stage: str, place: PackagePl
 
 def _gate(name: str, needed: Sequence[str], stage: str, place: PackagePlace) -> RawJob:
     return replace(small_job(name, stage, needed, "true", place, dependencies=[]), kind="gate")
+
+
+def _always(gates: Sequence[RawJob]) -> list[RawJob]:
+    """The same, to run whatever became of those they wait for."""
+    return [replace(gate, keywords={**gate.keywords, "rules": _ALWAYS}) for gate in gates]
 
 
 def _weight(name: str, document: Mapping[str, Any]) -> int:

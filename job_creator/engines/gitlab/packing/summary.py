@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from foundation.graph import critical_path
 from foundation.shown import shown_duration
-from job_creator.builds.merge import Merged
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.packing.partition import lower_bound
 from job_creator.engines.gitlab.packing.pipelines import Packed
+from job_creator.engines.gitlab.packing.work import PackageWork
 from job_creator.engines.gitlab.simulation import prepare
 
 RUNNERS: Final = (10, 40, 100)
@@ -44,6 +44,14 @@ class Summary:
 
     jobs_read: int
     to_build: int
+    package_jobs: int
+    """Jobs that build packages; several packages may share one."""
+    runner_seconds: float
+    """What all package jobs are expected to take together."""
+    runner_seconds_apart: float
+    """What they would take if each package had a job of its own."""
+    unmeasured: int
+    """Packages of which nobody said how long they take, where that decides which of them share jobs."""
     up_to_date: int
     restored_edges: int
     pipelines: tuple[PipelineSummary, ...]
@@ -71,6 +79,7 @@ class Summary:
         )
         if self.restored_edges:
             yield f"{self.restored_edges} orderings restored that Spack had lost across packages which are up to date"
+        yield from self._of_fusion()
         for pipeline in self.pipelines:
             share = pipeline.parsed_size / pipeline.limit
             yield f"{pipeline.file}: {pipeline.packages} packages, {pipeline.jobs} jobs, {share:.0%} of the size limit"
@@ -91,17 +100,30 @@ class Summary:
         for container, reason in self.failed.items():
             yield f"left out: {container}: {reason}"
 
+    def _of_fusion(self) -> Iterator[str]:
+        if self.package_jobs < self.to_build:
+            less, more = shown_duration(self.runner_seconds), shown_duration(self.runner_seconds_apart)
+            yield f"packages share {self.package_jobs} jobs: {less} of runners expected, {more} without that"
+        if self.unmeasured:
+            guessed = f"how long {self.unmeasured} of {self.to_build} packages take is a guess"
+            yield f"{guessed}, so that fewer of them share jobs; '--durations' takes what was measured"
 
-def summarize(merged: Merged, packed: Packed, service: float, failed: Mapping[str, str]) -> Summary:
+
+def summarize(work: PackageWork, packed: Packed, service: float, failed: Mapping[str, str]) -> Summary:
     """Sum up what was packed; `service` is the expected duration, in seconds, of jobs that build no package."""
+    merged = work.merged
     return Summary(
         jobs_read=merged.steps_read,
         to_build=len(merged.steps),
+        package_jobs=len(work.groups),
+        runner_seconds=sum(work.seconds.values()),
+        runner_seconds_apart=sum(merged.seconds.values()),
+        unmeasured=work.unmeasured,
         up_to_date=merged.up_to_date,
         restored_edges=len(merged.restored),
         pipelines=tuple(_pipelines(packed)),
         critical_path=tuple(merged.steps[key].named for key in critical_path(merged.edges, merged.seconds)),
-        makespans=tuple(_makespans(merged, packed, service)) if merged.steps else (),
+        makespans=tuple(_makespans(work, packed, service)) if merged.steps else (),
         nothing_to_build=tuple(one.environment for one in merged.environments if not one.steps),
         unlocked=merged.unlocked,
         unphased=merged.unphased,
@@ -117,12 +139,12 @@ def _pipelines(packed: Packed) -> Iterator[PipelineSummary]:
         yield PipelineSummary(file.name, file.packages, jobs, size.used, size.limit)
 
 
-def _makespans(merged: Merged, packed: Packed, service: float) -> Iterator[Makespan]:
+def _makespans(work: PackageWork, packed: Packed, service: float) -> Iterator[Makespan]:
     root, *_ = packed.files
-    seconds = {name: merged.seconds[key] for name, key in packed.built_by.items()}
+    seconds = {name: work.seconds[key] for name, key in packed.built_by.items()}
     simulation = prepare(files_by_path(packed), root.name, lambda name, _: seconds.get(name, service))
     for runners in RUNNERS:
-        yield Makespan(runners, simulation.run(runners).makespan, lower_bound(merged.edges, merged.seconds, runners))
+        yield Makespan(runners, simulation.run(runners).makespan, lower_bound(work.edges, work.seconds, runners))
 
 
 def files_by_path(packed: Packed) -> dict[str, Mapping[str, Any]]:

@@ -31,7 +31,7 @@ from tests.pipeline_checks import schema_errors
 from tests.samples import BRANCH, MERGE_REQUEST, REPOSITORY, SITE, site
 from tests.spack_ci import generated, pipeline, recording, spack_hash
 from tests.strategies import graphs
-from tests.unit.engines.gitlab.packing.packed import ENVIRONMENT, hashed, packed
+from tests.unit.engines.gitlab.packing.packed import ENVIRONMENT, hashed, packed, worked
 
 LEAVES = [f"leaf{number:03}" for number in range(60)]
 
@@ -217,9 +217,9 @@ def test_the_site_says_how_packages_run() -> None:
 
 def test_nothing_to_build_is_a_pipeline_with_one_job() -> None:
     """D10."""
-    merged, result = packed([recording("1.1", "toy-noop")])
+    work, result = worked([recording("1.1", "toy-noop")])
     assert list(expand(result.files[0].document)) == ["nothing to build"]
-    assert summarize(merged, result, 0, {}).nothing_to_build == ("toy-noop",)
+    assert summarize(work, result, 0, {}).nothing_to_build == ("toy-noop",)
 
 
 def test_a_split_pipeline_finds_its_files_and_waits_only_where_it_must() -> None:
@@ -337,8 +337,8 @@ def test_the_search_does_not_depend_on_the_order_of_sets(seed: int) -> None:
 
 
 def test_the_summary_says_what_people_ask() -> None:
-    merged, result = packed([recording("1.1", "hdf5-tools"), recording("1.1", "toy-noop")])
-    summary = summarize(merged, result, 0.0, {"broken": "no pipeline was generated"})
+    work, result = worked([recording("1.1", "hdf5-tools"), recording("1.1", "toy-noop")])
+    summary = summarize(work, result, 0.0, {"broken": "no pipeline was generated"})
     text = "\n".join(summary.lines())
     assert "50 jobs read, 50 packages to build after merging" in text
     assert "left out: broken: no pipeline was generated" in text
@@ -357,7 +357,7 @@ def test_service_jobs_are_kept_once_after_the_packages_with_all_they_say() -> No
     """D3: `stage-sign-pkgs` and others that are no number ended in a ValueError. D39: falsy values vanished."""
     names = ("sign-pkgs", "cleanup", "wait-for-build-jobs", "something-new")
     found = [with_services(generated("x", {"a": []}), *names), with_services(generated("y", {"b": []}), *names)]
-    merged, result = packed(found)
+    work, result = worked(found)
     jobs = expand(result.files[0].document)
     assert result.services == ("cleanup", "sign-pkgs", "something-new")
     sign = jobs["sign-pkgs"]
@@ -365,7 +365,7 @@ def test_service_jobs_are_kept_once_after_the_packages_with_all_they_say() -> No
     assert sign["variables"]["SPACK_VERSION"].startswith("1.1.0")
     stages = result.files[0].document["stages"]
     assert stages == ["collect", "build", "services", "index"]
-    assert "kept as Spack wrote them: cleanup, sign-pkgs" in "\n".join(summarize(merged, result, 0, {}).lines())
+    assert "kept as Spack wrote them: cleanup, sign-pkgs" in "\n".join(summarize(work, result, 0, {}).lines())
 
 
 def test_copying_alone_is_something_to_do() -> None:
