@@ -10,7 +10,8 @@ from job_creator.engines.gitlab import base_pipeline
 from job_creator.engines.gitlab.container_pipeline import plan
 from job_creator.engines.gitlab.container_questions import Publications
 from job_creator.engines.gitlab.generated import read_generated
-from job_creator.engines.gitlab.packing.pipelines import PackRequest, pack, package_work
+from job_creator.engines.gitlab.packing.pipelines import PackRequest, pack
+from job_creator.engines.gitlab.packing.work import package_work
 from job_creator.engines.gitlab.parent_pipeline import parent_pipeline
 from job_creator.images.knowledge import Knowledge
 from job_creator.pipelines.packages import preparation
