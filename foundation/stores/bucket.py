@@ -237,12 +237,12 @@ class S3Store:
         with asking(f"{self.url}/{key}"):
             self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=b"", Metadata=metadata)
 
-    def upload(self, path: Path, key: str, progress: Progress) -> Uploaded:
-        """Send a file of any size; the object appears whole or not at all.
+    def upload(self, path: Path, key: str, progress: Progress, *, with_md5: bool = False) -> Uploaded:
+        """Send a file of any size; the object appears whole or not at all. The MD5 of all of it costs as much again.
 
         Raises `CouldNotAskError` and `FileAccessError`.
         """
-        return s3_parts.upload(self._client, self._at(key), path, progress)
+        return s3_parts.upload(self._client, self._at(key), path, progress, with_md5=with_md5)
 
     def unfinished_uploads(self, prefix: str) -> tuple[UnfinishedUpload, ...]:
         """What others began to send to keys that start with a prefix. Raises `CouldNotAskError`."""

@@ -54,8 +54,8 @@ class Uploaded:
     part_size: int
     """In bytes, as is `size`; of all parts but the last, which may be smaller."""
     etag: str
-    md5: str
-    """Of the whole file: what Amazon makes the ETag of an object that was copied in one request."""
+    md5: str = ""
+    """Of the whole file, where somebody wanted it: what Amazon makes the ETag of an object copied in one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,11 @@ def part_size_of(size: int) -> int:
     return max(PART_SIZE, -(-size // MAX_PARTS))
 
 
-def upload(client: S3Client, place: S3Location, path: Path, progress: Progress) -> Uploaded:
-    """Send a file, reading it once. Raises `CouldNotAskError` and `FileAccessError`; then nothing is left behind."""
+def upload(client: S3Client, place: S3Location, path: Path, progress: Progress, *, with_md5: bool = False) -> Uploaded:
+    """Send a file, reading it once. Raises `CouldNotAskError` and `FileAccessError`; then nothing is left behind.
+
+    The MD5 of the whole file takes as long as all else that is computed, and is left out where nobody needs it.
+    """
     with _reading(path) as stream, asking(str(place)), _multipart_upload(client, place, {}) as (upload_id, parts):
         size = os.fstat(stream.fileno()).st_size
         part_size = part_size_of(size)
@@ -90,7 +93,8 @@ def upload(client: S3Client, place: S3Location, path: Path, progress: Progress) 
         def sends() -> Iterator[Callable[[], _Part]]:
             for number, block in enumerate(iter(lambda: stream.read(part_size), b""), start=1):
                 digest.update(block)
-                whole.update(block)
+                if with_md5:
+                    whole.update(block)
                 yield partial(_send, client, place, upload_id, number, block, progress)
 
         parts += _few_at_once(sends(), max(1, min(AT_ONCE, MOST_IN_MEMORY // part_size)))
@@ -99,7 +103,7 @@ def upload(client: S3Client, place: S3Location, path: Path, progress: Progress) 
                 f"{path}: was {size} bytes long and is {stream.tell()} now; is it still being written?"
             )
     etag = f"{hashlib.md5(b''.join(part.md5 for part in parts), usedforsecurity=False).hexdigest()}-{len(parts)}"
-    return Uploaded(size, digest.hexdigest(), part_size, etag, whole.hexdigest())
+    return Uploaded(size, digest.hexdigest(), part_size, etag, whole.hexdigest() if with_md5 else "")
 
 
 def copy(

@@ -16,7 +16,7 @@ from typing import Final
 from foundation.doors.blocks import Progress, sha256_of
 from foundation.errors import CouldNotAskError, DamagedError, RefusedError
 from foundation.stores.bucket import S3Store
-from foundation.stores.s3_parts import UnfinishedUpload, Uploaded
+from foundation.stores.s3_parts import COPY_LIMIT, UnfinishedUpload, Uploaded
 from foundation.stores.store import StoredObject, look_at_all
 from job_creator.images.decisions import Action, compare_labels
 from job_creator.publishing.places import PROOFS, BucketPlace, own_record, proof_names, record_of, remove_objects
@@ -46,6 +46,8 @@ class PublishPlan:
     """The keys of temporary objects of runs that ended half-way, and of signed records of files that are gone."""
     unfinished: tuple[UnfinishedUpload, ...]
     """What such runs had begun to send, or to copy in parts."""
+    keeps_etags: bool = False
+    """Whether this server is known to leave an object its ETag when it copies it."""
 
     @property
     def uploads(self) -> bool:
@@ -82,7 +84,14 @@ def make_plan(
     left_overs = [one.key for one in store.list(f"{UPLOADS}/") if one.modified < before]
     unfinished = tuple(one for one in _unfinished(store, record.container) if one.since < before)
     orphans = _orphans(store, record.container, before)
-    return PublishPlan(newest.record, place, action, reason, removals, (*left_overs, *orphans), unfinished)
+    keeps = action is Action.BUILD and _keeps_etags(store, record.container)
+    return PublishPlan(newest.record, place, action, reason, removals, (*left_overs, *orphans), unfinished, keeps)
+
+
+def _keeps_etags(store: S3Store, container: str) -> bool:
+    """What is published was sent in parts and then copied: whether the ETag is that of parts still, as at Ceph."""
+    copied = (one for one in store.list(f"{container}__", below=False) if one.size <= COPY_LIMIT)
+    return any("-" in one.tag for one in copied)
 
 
 def decide(record: PublicationRecord, published: PublicationRecord | None, size: int) -> tuple[Action, str]:
@@ -104,7 +113,7 @@ def publish(
     record = plan.record
     if plan.uploads:
         temporary = f"{UPLOADS}/{record.file_name}.{secrets.token_hex(8)}"
-        sent = store.upload(path, temporary, progress)
+        sent = store.upload(path, temporary, progress, with_md5=not plan.keeps_etags)
         source = _verified(store, temporary, sent)
         record = replace(record, sha256=sent.sha256, size=sent.size, published=write_time(now))
         record = _name(store, replace(record, etags=_etags(source, sent)), source, sent, signer)
@@ -135,7 +144,8 @@ def _name(
 
 def _etags(stored: StoredObject, sent: Uploaded) -> str:
     """The ETags that tell the content apart; empty if this server has others."""
-    return f"{sent.etag} {sent.md5}" if _bare(stored.tag) in (sent.etag, sent.md5) else ""
+    known = [etag for etag in (sent.etag, sent.md5) if etag]
+    return " ".join(known) if _bare(stored.tag) in known else ""
 
 
 def publish_copy(
@@ -150,8 +160,8 @@ def publish_copy(
     record = plan.record
     if plan.uploads:
         record = replace(record, sha256=found.sha256, size=found.size, etags=found.etags, published=write_time(now))
-        etags = found.etags.split() or [_bare(source.tag)]
-        sent = Uploaded(found.size, found.sha256, found.size, etags[0], etags[-1])
+        etag, *others = found.etags.split() or [_bare(source.tag)]
+        sent = Uploaded(found.size, found.sha256, found.size, etag, " ".join(others))
         record = _name(store, record, source, sent, signer)
         remove_objects(store, _other_proofs(store, record))
         logger.info("%s: published, a copy of %s", plan.place, place)

@@ -65,6 +65,17 @@ def test_a_file_is_published_with_its_record_and_installed(
     assert world.has("installed/alps/neuron__9.0.sif")
 
 
+def test_what_copies_keep_is_learnt_from_what_is_published(world: World) -> None:
+    """Ceph leaves a copy its ETag, so from the second time on no checksum is computed for another one."""
+    succeeded(world.publish(b"content"))
+    succeeded(world.publish(b"other", replace(RELEASE, tag="10.0")))
+    first, second = (world.stored(one)[1] for one in (RELEASE, replace(RELEASE, tag="10.0")))
+    assert first is not None
+    assert second is not None
+    assert (len(first.etags.split()), len(second.etags.split())) == (2, 1)
+    assert second.etags.endswith("-1")
+
+
 def test_old_versions_and_deleted_branches_go(world: World) -> None:
     world.put("neuron__7.0.sif", replace(RELEASE, tag="7.0", published=days_ago(400)))
     gone = branch("Gone/Branch", "9.0__gone-branch")

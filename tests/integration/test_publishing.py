@@ -272,6 +272,15 @@ def test_a_server_whose_etags_are_no_checksums_is_read_back(world: World) -> Non
     assert world.stored()[0] == b"content"
 
 
+def test_a_server_that_gives_copies_other_etags_has_both_on_record(world: World) -> None:
+    """As Amazon does: the MD5 of the whole."""
+    for record in (RELEASE, replace(RELEASE, tag="10.0")):
+        assert "reading it back" not in succeeded(world.publish(content_of(2 * PART), record)).output
+        found = world.stored(record)[1]
+        assert found is not None
+        assert [len(etag.partition("-")[0]) for etag in found.etags.split()] == [32, 32]
+
+
 def test_objects_that_the_server_does_not_remove_are_an_error(world: World) -> None:
     """D85: an answer of 200 can hold refusals."""
     world.put("neuron__8.0.sif", replace(RELEASE, tag="8.0", published=days_ago(60)))
