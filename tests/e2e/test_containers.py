@@ -6,6 +6,7 @@ buildah, a registry with tokens and TLS, Apptainer and an S3 server; a stand-in 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 from threading import Event, Thread
 from typing import Any
 
@@ -54,22 +56,24 @@ pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("im
 
 LOCK = lockfile([("app@1.2", "app", "1.2.3")])
 BINARY = read_lockfile(LOCK, "spack.lock").roots[0]
+RUN = token_hex(4)
+"""Makes secrets those of this run: lists of processes show those of other runs as well."""
 SECRETS = {
-    "AWS_CACHE_ACCESS_KEY_ID": "planted-cache-id",
-    "AWS_CACHE_SECRET_ACCESS_KEY": "planted/cache+secret",
-    "AWS_INFRASTRUCTURE_ACCESS_KEY_ID": "planted-bucket-id",
-    "AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY": "planted/bucket+secret",
+    "AWS_CACHE_ACCESS_KEY_ID": f"planted-cache-id-{RUN}",
+    "AWS_CACHE_SECRET_ACCESS_KEY": f"planted/cache+secret-{RUN}",
+    "AWS_INFRASTRUCTURE_ACCESS_KEY_ID": f"planted-bucket-id-{RUN}",
+    "AWS_INFRASTRUCTURE_SECRET_ACCESS_KEY": f"planted/bucket+secret-{RUN}",
     # No job of these containers needs what follows, and GitLab gives all of it to each of them.
-    "CI_JOB_TOKEN": "planted-job-token",
-    "DOCKERHUB_PASSWORD": "planted-hub-password",
-    "GITLAB_API_TOKEN": "planted-api-token",
-    "APPTAINERENV_PLANTED": "planted-for-apptainer",
-    "SINGULARITYENV_PLANTED": "planted-for-singularity",
-    "SOMETHING_ELSE": "planted-something",
+    "CI_JOB_TOKEN": f"planted-job-token-{RUN}",
+    "DOCKERHUB_PASSWORD": f"planted-hub-password-{RUN}",
+    "GITLAB_API_TOKEN": f"planted-api-token-{RUN}",
+    "APPTAINERENV_PLANTED": f"planted-for-apptainer-{RUN}",
+    "SINGULARITYENV_PLANTED": f"planted-for-singularity-{RUN}",
+    "SOMETHING_ELSE": f"planted-something-{RUN}",
 }
-CHECKOUT_TOKEN = "planted-checkout-token"
+CHECKOUT_TOKEN = f"planted-checkout-token-{RUN}"
 """Stands in the checkout's .git/config, where GitLab puts the token of a job."""
-KEPT_BESIDE = "planted-file-variable"
+KEPT_BESIDE = f"planted-file-variable-{RUN}"
 """Stands in a file beside the checkout, where GitLab puts variables of the type "File"."""
 SPY = """\
 (
@@ -526,7 +530,9 @@ def test_the_jobs_leave_no_login_and_no_folder(site: Site, done: dict[str, Done]
 
 def test_the_docker_hub_job_copies_all_architectures_without_a_change(site: Site, done: dict[str, Done]) -> None:
     """There is no Docker Hub here; another repository of the registry stands for it."""
-    image = f"{site.environment['CI_REGISTRY_IMAGE']}/app:1.2.3"
+    index = read_manifest(site.registry, f"{GROUP}containers/app", "1.2.3")
+    digest = hashlib.sha256(json.dumps(index, separators=(",", ":")).encode()).hexdigest()
+    image = f"{site.environment['CI_REGISTRY_IMAGE']}/app@sha256:{digest}"
     hub = DockerHub(namespace="example", user_variable="CI_REGISTRY_USER", password_variable="CI_REGISTRY_PASSWORD")
     script = render("publish_docker_hub.sh.j2", registry=SiteRegistry(), dockerhub=hub)
     target = f"{site.registry.host}/{GROUP}example/app:1.2.3"

@@ -15,26 +15,31 @@ ROOT_VARIABLE = "SPACKTAINERS_APPTAINER_ROOT"
 """Names the root folder:
 `debootstrap --variant=minbase --include=apptainer,ca-certificates,squashfuse sid FOLDER MIRROR`."""
 
-# A chroot is not enough: Apptainer wants to mount. Pulling from a registry takes names and certificates.
+# A chroot is not enough: Apptainer wants to mount. Pulling from a registry takes names and certificates. The root
+# folder itself is never written to: each call has a copy of its own in memory, read-only where the folder is seen so.
 _ENTER = """\
 #!/bin/sh
 set -e
 root={root} folder={folder}
 export root folder HOME="$folder" TMPDIR="$folder" APPTAINER_NO_PRIVS=1
 exec unshare --mount --propagation private /bin/sh -ec '
-mount --bind "$root" "$root"
-mount -t tmpfs tmpfs "$root/tmp"
-mount -t proc proc "$root/proc"
-mount --rbind /sys "$root/sys"
-mount --rbind /dev "$root/dev"
+mount -t tmpfs tmpfs "$root/mnt"
+own=$root/mnt/own
+mkdir "$own" "$root/mnt/changed" "$root/mnt/work"
+mount -t overlay -o "lowerdir=$root,upperdir=$root/mnt/changed,workdir=$root/mnt/work" overlay "$own"
+touch "$own/etc/hosts" "$own/etc/resolv.conf"
+mount -t tmpfs tmpfs "$own/tmp"
+mkdir -p "$own/tmp/.host" "$own$folder"
+[ -w "$root" ] || mount -o remount,ro "$own"
+mount -t proc proc "$own/proc"
+mount --rbind /sys "$own/sys"
+mount --rbind /dev "$own/dev"
 for file in hosts resolv.conf; do
-  mount --bind "/etc/$file" "$root/etc/$file"
+  mount --bind "/etc/$file" "$own/etc/$file"
 done
-mkdir -p "$root/tmp/.host"
-mkdir -p "$root$folder"
-mount --rbind "$folder" "$root$folder"
+mount --rbind "$folder" "$own$folder"
 directory=$PWD
-cd "$root"
+cd "$own"
 pivot_root . tmp/.host
 umount --lazy /tmp/.host
 cd "$directory" 2> /dev/null || cd "$folder"
@@ -79,15 +84,7 @@ def apptainer_for(folder: Path) -> Apptainer:
     elif os.geteuid() != 0:
         give_up(f"{ROOT_VARIABLE} is of use to root only")
     else:
-        _prepare(Path(root), folder)
         program.write_text(_ENTER.format(root=quote(root), folder=quote(str(folder))))
         program.chmod(0o755)
     (programs / "singularity").symlink_to(program)
     return Apptainer(program, folder)
-
-
-def _prepare(root: Path, folder: Path) -> None:
-    """Makes what the root folder is mounted over. Where Apptainer starts, the root folder may be seen read-only."""
-    for file in ("hosts", "resolv.conf"):
-        (root / "etc" / file).touch()
-    (root / folder.relative_to("/")).mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
 from pathlib import Path
+from secrets import token_hex
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -132,6 +133,10 @@ def serve(answer: Callable[[Request], Answer | None]) -> Iterator[LoopbackServer
             thread.join()
 
 
+_PASSWORD = f"job-token-{token_hex(8)}-that-nobody-may-see"
+"""Its own for each run: tests look for it in lists of processes, which show those of other runs as well."""
+
+
 @dataclass(frozen=True)
 class TokenService:
     """A token service as GitLab has it: basic authentication in, RS256 token with `x5c` out.
@@ -142,7 +147,7 @@ class TokenService:
     """
 
     user: str = "gitlab-ci-token"
-    password: str = "job-token-that-nobody-may-see"
+    password: str = _PASSWORD
     issuer: str = "token-service"
     audience: str = "container_registry"
 
