@@ -9,6 +9,7 @@ from typing import Any
 
 from foundation.doors.files import read_file
 from foundation.errors import Fault, FileAccessError, InvalidInputError
+from foundation.openpgp.frame import PUBLIC, has_private_key
 from foundation.spack.package_index import PackageIndex, read_package_index
 from foundation.yaml_io import Document, parse
 from job_creator import project_files
@@ -46,7 +47,7 @@ def read_all(root: Path, site_file: str, package_index: Path | None = None) -> W
     document = template_document = Document(site_file, None)
     try:
         document = _site_document(root, site_file)
-        site = read_site(document)
+        site = _in_repository(read_site(document), document, root)
     except InvalidInputError as error:
         faults += error.faults
     line = site.spack.line if site else None
@@ -87,7 +88,25 @@ def read_all(root: Path, site_file: str, package_index: Path | None = None) -> W
 
 def read_site_file(root: Path, site_file: str) -> Site:
     """Read the site file alone. Raises `InvalidInputError`."""
-    return read_site(_site_document(root, site_file))
+    document = _site_document(root, site_file)
+    return _in_repository(read_site(document), document, root)
+
+
+def _in_repository(site: Site, document: Document, root: Path) -> Site:
+    """The site with the public key that lies in the repository, if it has one. Raises `InvalidInputError`."""
+    if not site.signing.public_key:
+        return site
+    path, place = root / site.signing.public_key, ("signing", "public_key")
+    if not path.is_file() or not path.resolve().is_relative_to(root.resolve()):
+        raise InvalidInputError([document.fault(place, f"there is no {site.signing.public_key} in the repository")])
+    content = read_file(path)
+    if has_private_key(content):
+        hint = "whoever sees the repository has it now: revoke it, and make another one"
+        raise InvalidInputError([document.fault(place, f"{site.signing.public_key} has a private key in it", hint)])
+    if PUBLIC not in content:
+        hint = "gpg --armor --export writes one"
+        raise InvalidInputError([document.fault(place, f"{site.signing.public_key} has no public key in armor", hint)])
+    return site.model_copy(update={"signing": site.signing.model_copy(update={"public_key": str(path)})})
 
 
 def _package_index(root: Path, named: Path | None) -> PackageIndex | None:

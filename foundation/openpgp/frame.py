@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Final
 
 SIGNED: Final = b"-----BEGIN PGP SIGNED MESSAGE-----"
+PUBLIC: Final = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
 # In two pieces, so that nothing that looks for keys takes this line for one.
 _PRIVATE_WORDS: Final = b"-----BEGIN PGP " + b"PRIVATE KEY BLOCK-----"
 _PRIVATE_ARMOR: Final = re.compile(rb"^" + _PRIVATE_WORDS, re.MULTILINE)

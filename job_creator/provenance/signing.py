@@ -61,8 +61,12 @@ def private_key(signing: Signing, environment: Mapping[str, str]) -> bytes | Non
 
 
 def public_key(signing: Signing, environment: Mapping[str, str]) -> bytes | None:
-    """What the CI variable with the keys that verify holds; `None` where there is none. Raises `FileAccessError`."""
-    return _from_file(signing.public_key_variable, environment)
+    """The keys that verify: of the CI variable, or else of the repository; `None` where there are none.
+
+    Raises `FileAccessError`.
+    """
+    found = _from_file(signing.public_key_variable, environment)
+    return read_file(Path(signing.public_key)) if found is None and signing.public_key else found
 
 
 def signs(signing: Signing, environment: Mapping[str, str], context: Context) -> bool:
@@ -70,7 +74,8 @@ def signs(signing: Signing, environment: Mapping[str, str], context: Context) ->
     if context.is_merge_request:
         return False
     has_key = bool(environment.get(signing.private_key_variable))
-    return has_key or (context.is_default_branch and bool(environment.get(signing.public_key_variable)))
+    is_verified = bool(environment.get(signing.public_key_variable) or signing.public_key)
+    return has_key or (context.is_default_branch and is_verified)
 
 
 def sign(content: bytes, key: bytes) -> bytes:

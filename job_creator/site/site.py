@@ -66,7 +66,20 @@ def read_site(document: Document) -> Site:
     ]
     if faults:
         raise InvalidInputError(faults)
-    return site
+    return _with_public_key(site) if site.signing.public_key else site
+
+
+def _with_public_key(site: Site) -> Site:
+    """The site whose jobs find the public key in the checkout, unless a CI variable has it: those of a project win.
+
+    Source: GitLab docs, "CI/CD variable precedence".
+    """
+    found = {site.signing.public_key_variable: f"$CI_PROJECT_DIR/{site.signing.public_key}"}
+    architectures = {
+        name: one.model_copy(update={"variables": {**found, **one.variables}})
+        for name, one in site.architectures.items()
+    }
+    return site.model_copy(update={"architectures": architectures})
 
 
 def _platform_faults(site: Site, document: Document) -> Iterator[Fault]:

@@ -90,6 +90,12 @@ class Spack(Value):
         return bool(_FIXED.fullmatch(self.recipes_ref))
 
 
+def _file_of_the_repository(path: str) -> str:
+    if path and (not re.fullmatch(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*", path) or ".." in path.split("/")):
+        raise ValueError(f"{path!r} is no path of a file below the repository's folder, such as keys/public.asc")
+    return path
+
+
 class Signing(Value):
     """Names of the CI variables, of type file, that hold the key pair which packages are signed with."""
 
@@ -97,3 +103,5 @@ class Signing(Value):
     """Name of the CI variable that signs; protect it."""
     public_key_variable: VariableName = "SPACK_DEPLOYMENT_KEY_PUBLIC"
     """Name of the CI variable that verifies."""
+    public_key: Annotated[str, AfterValidator(_file_of_the_repository)] = ""
+    """File of this repository with the keys that verify, where no CI variable has them; that goes before it."""

@@ -328,6 +328,48 @@ def test_an_older_image_that_was_signed_can_come_back(repository: Repository) ->
     assert {action for action, _ in repository.decisions().values()} == {"reuse"}
 
 
+def test_the_public_key_may_be_a_file_of_the_repository(repository: Repository) -> None:
+    (repository.root / "keys").mkdir()
+    path = repository.root / "keys" / "public.asc"
+    path.write_bytes(repository.keys.public)
+    site = repository.root / "spacktainers.yaml"
+    site.write_text(site.read_text() + "signing: {public_key: keys/public.asc}\n")
+    images, fingerprints = repository.forge(), repository.fingerprints()
+    assert repository.decisions(SPACK_DEPLOYMENT_KEY_PUBLIC="")["runtime"] == (
+        "build",
+        "what is published is not signed",
+    )
+    for name, (where, digest) in images.items():
+        environment = repository.environment(SPACK_DEPLOYMENT_KEY_PUBLIC="")
+        done = repository.sign(f"{where}@{digest}", fingerprints[name], environment)
+        assert done.exit_code == 0, done.output
+    signed = ("reuse", "published and up to date, and signed")
+    assert set(repository.decisions(SPACK_DEPLOYMENT_KEY_PUBLIC="").values()) == {signed}
+    jobs = {name: job for name, job in repository.jobs().items() if "SPACK_DEPLOYMENT_KEY_PUBLIC" in str(job["script"])}
+    assert jobs
+    assert {job["variables"]["SPACK_DEPLOYMENT_KEY_PUBLIC"] for job in jobs.values()} == {
+        "$CI_PROJECT_DIR/keys/public.asc"
+    }
+    # A variable goes before it: whoever may set those of a project.
+    other = repository.root.parent / "other"
+    other.write_bytes(key_pair("Somebody").public)
+    found = repository.decisions(SPACK_DEPLOYMENT_KEY_PUBLIC=str(other))
+    assert found["runtime"] == ("build", "what is published is signed by a key that is not the site's")
+    for content, said in (
+        (repository.keys.private, "has a private key in it"),
+        (b"no key", "has no public key in armor"),
+        (None, "there is no keys/public.asc in the repository"),
+    ):
+        path.unlink(missing_ok=True)
+        if content:
+            path.write_bytes(content)
+        done = repository.jc("check")
+        assert (done.exit_code, said in done.output) == (ExitCode.INVALID_INPUT, True), done.output
+    (repository.root.parent / "outside").write_bytes(repository.keys.public)
+    path.symlink_to(repository.root.parent / "outside")
+    assert repository.jc("check").exit_code == ExitCode.INVALID_INPUT
+
+
 def test_what_was_removed_is_built_again(repository: Repository) -> None:
     images, fingerprints = repository.forge(), repository.fingerprints()
     for name, (where, digest) in images.items():
