@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from foundation.errors import ExitCode
+from foundation.errors import DamagedError, ExitCode, RefusedError
 from foundation.stores.bucket import S3Store
 from foundation.stores.s3_client import S3Location
 from job_creator.publishing import publication
+from job_creator.publishing.clusters import installation
 from job_creator.publishing.places import proof_names
 from job_creator.publishing.proofs import SitesKeys, verdict
 from job_creator.publishing.record import PublicationRecord
@@ -26,6 +27,7 @@ from tests.integration.published import (
     RELEASE,
     World,
     branch,
+    content_at,
     content_of,
     days_ago,
     sha256,
@@ -430,3 +432,50 @@ def test_a_copy_can_be_killed_between_any_two_effects(bucket: Bucket) -> None:
         found = store.look(other.file_name)
         assert found is not None
         assert verdict(store, found, bucket.pair.public).is_good
+
+
+def test_installing_what_is_proven_can_be_killed_between_any_two_effects(bucket: Bucket) -> None:
+    """Whatever is replaced in the bucket then, nothing of it moves a link."""
+    world, root = bucket.world, bucket.world.path
+    store = S3Store(S3Location(world.bucket, PREFIX), world.url)
+    contents = [b"first", b"second", content_of(PART + 1)]
+    bucket.publish(contents[-1])
+    genuine, record = bucket.read(RELEASE.file_name), bucket.record()
+    forged = replace(record, sha256=sha256(b"forged"), size=len(sif(b"forged")), etags="")
+    rules = installation.Rules(keep=1, keep_days=0)
+    asked = installation.Asked(pipeline=record.pipeline, keys=bucket.pair.public, is_proof_needed=True)
+
+    def prepare(name: str) -> None:
+        world.path = root / name
+        world.path.mkdir()
+        for content, age in zip(contents[:2], (9, 8), strict=True):
+            world.put_on_cluster(replace(RELEASE, published=days_ago(age)), content, "current")
+
+    def run() -> None:
+        plan = installation.make_plan(store, RELEASE.file_name, world.cluster, rules, NOW, asked)
+        assert plan.proof.is_good
+        installation.install(store, plan, rules, "big", lambda _: None, NOW)
+
+    def linked() -> set[bytes]:
+        return {world.link(), world.link("current")}
+
+    prepare("whole")
+    with effects(world.cluster, reads=True) as seen:
+        run()
+    assert linked() == {contents[-1]}
+    for number in range(len(seen.seen)):
+        prepare(str(number))
+        with effects(world.cluster, number, reads=True), pytest.raises(Killed):
+            run()
+        before = linked()
+        assert before <= {*contents[1:]}, seen.seen[:number]
+        for metadata in (record, forged):
+            bucket.write(sif(b"forged"), metadata)
+            with pytest.raises((DamagedError, RefusedError)):
+                run()
+            assert linked() == before
+        # Its owner puts it back, as a file that is sent at once: with the checksum of the whole as its ETag.
+        bucket.write(genuine, record)
+        run()
+        assert linked() == {contents[-1]}
+        assert sorted(map(content_at, (world.cluster / "neuron").glob("*.*.*.sif"))) == sorted(contents[1:])
