@@ -602,17 +602,23 @@ def _with_test(site: Site, command: str) -> dict[str, Done]:
 
 
 def test_another_build_of_the_same_lock_gives_the_same_image(site: Site, done: dict[str, Done], tmp_path: Path) -> None:
-    """In another storage, at another time, from another commit, in another pipeline of another branch."""
+    """In another folder and storage, with other modes, at another time, in another pipeline of another branch."""
     run = {
         "CI_COMMIT_SHA": "e" * 40,
         "CI_COMMIT_REF_NAME": "again",
         "CI_COMMIT_REF_SLUG": "again",
+        "CI_JOB_ID": "4712",
         "CI_PIPELINE_ID": "4712",
         "CI_PIPELINE_URL": "https://gitlab.example.org/group/containers/-/pipelines/4712",
     }
     elsewhere = machine(tmp_path / "machine", site.registry)
     names = ("HOME", "TMPDIR", "XDG_RUNTIME_DIR", "CONTAINERS_STORAGE_CONF")
-    branch = replace(site, environment={**site.environment, **{name: elsewhere[name] for name in names}, **run})
+    here = shutil.copytree(site.root, tmp_path / "checked out elsewhere", symlinks=True)
+    for path in here.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o700 if path.is_dir() or path.stat().st_mode & 0o100 else 0o600)
+    environment = {**site.environment, **{name: elsewhere[name] for name in names}, **run}
+    branch = replace(site, root=here, environment=environment)
     pipeline = branch.generate("--force", "app")
     kept = {name: job for name, job in pipeline.items() if name.startswith((".", "build app"))}
     built = branch.run(kept)["build app container for amd64"]

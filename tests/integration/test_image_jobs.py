@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +36,7 @@ from tests.integration.registry_server import (
     run_registry,
 )
 from tests.integration.runner import machine, read_dotenv, run_script
-from tests.integration.same_images import content
+from tests.integration.same_images import buildah_is_reproducible, content, modes_of
 
 ARCHITECTURES = ("amd64", "arm64")
 TAG = "latest"
@@ -168,17 +171,35 @@ def test_a_built_image_is_found_with_exactly_its_labels_and_then_reused(project:
     assert (again.is_built, again.digest) == (False, found.digest)
 
 
-def test_another_build_of_the_same_files_gives_the_same_image(project: Project, tmp_path: Path) -> None:
-    """In another storage, at another time, from another commit."""
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_another_build_of_the_same_files_gives_the_same_image(project: Project, tmp_path: Path, umask: int) -> None:
+    """In another folder and storage, at another time, from another commit, with other modes, on fewer processors."""
+    # Compressed in many blocks.
+    (project.folder / "runtime" / "marker").write_bytes(random.Random(umask).randbytes(1 << 20) * 24)
+    (project.folder / "runtime" / "program").write_text("#!/bin/sh\n")
+    (project.folder / "runtime" / "program").chmod(0o755)
+    dockerfile = project.folder / "runtime" / "Dockerfile"
+    dockerfile.write_text(f"{dockerfile.read_text()}COPY program /program\n")
     amd64 = project.decided()[0]
     job = project.build(amd64)
     project.succeed(job)
     first = content(project.registry, IMAGE, amd64.image.tag)
-    elsewhere = {**machine(tmp_path / "elsewhere", project.registry), "CI_COMMIT_SHA": "e" * 40}
-    (project.folder / "runtime" / "marker").touch()
-    again = replace(project, machine={**project.machine, **elsewhere})
-    again.succeed(job)
+    shutil.copytree(project.folder, tmp_path / "checked out elsewhere")
+    for path in (tmp_path / "checked out elsewhere").rglob("*"):
+        path.chmod((0o777 if path.is_dir() or path.stat().st_mode & 0o100 else 0o666) & ~umask)
+        os.utime(path)
+    elsewhere = {**machine(tmp_path / "elsewhere", project.registry), "CI_COMMIT_SHA": "e" * 40, "CI_JOB_ID": "4712"}
+    again = replace(project, folder=tmp_path / "checked out elsewhere", machine={**project.machine, **elsewhere})
+    script = replace(job, script=(f"umask {umask:o}", *job.script))
+    again.succeed(script, GOMAXPROCS="1")
     assert content(project.registry, IMAGE, amd64.image.tag) == first
+    if buildah_is_reproducible():
+        assert again.handed_on(job) == project.handed_on(job)
+    modes = modes_of(project.registry, IMAGE, amd64.image.tag)
+    assert {name: mode for name, mode in modes.items() if name in ("marker", "program")} == {
+        "marker": 0o644,
+        "program": 0o755,
+    }
 
 
 def test_an_image_of_other_files_is_built_anew_beside_the_published_one(project: Project) -> None:
