@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pty
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +175,47 @@ def test_an_interactive_bash_has_the_environment_of_the_entry_point(anyone: Buil
     assert wanted <= set(interactive.splitlines())
     assert wanted <= set(login.splitlines())
     assert run_as(anyone, "12345:6789", "bash", "-i", "-c", 'app "x y"').endswith("app 1 x y\n")
+
+
+@pytest.mark.parametrize("start", [("/opt/spack-environment/entrypoint.sh", "bash"), ("bash", "-i")])
+def test_keys_work_in_an_interactive_bash(anyone: Buildah, start: tuple[str, ...]) -> None:
+    """On a terminal, as a user whom the image does not know: letters of two bytes are one key, and arrows are known."""
+    container = anyone("from", "--pull-never", IMAGE).strip()
+    options = ("run", "--terminal", "--user", "12345:6789", "--env", "HOME=/", "--env", "TERM=xterm")
+    ours, theirs = pty.openpty()
+    argv = [anyone.program, *options, container, "--", *start]
+    child = subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=dict(anyone.environment))
+    os.close(theirs)
+    try:
+        # Until it waits for keys, nothing is typed. What is typed is shown, so an answer has what was not typed in it.
+        printed = _until(ours, b"$ ")
+        for keys, answer in (
+            ("app 'gr\u00f6\u00e4\x7f\u00dfe'\r", "app 1 gr\u00f6\u00dfe\r\n"),
+            ("\x1b[A\r", "app 1 gr\u00f6\u00dfe\r\n"),
+            ("echo $((40+2)):$APP_HOME:$HOME:$(id -un)\r", "42:/opt/software/app:/home/user:user12345\r\n"),
+        ):
+            os.write(ours, keys.encode())
+            printed += _until(ours, answer.encode())
+        os.write(ours, b"exit 3\r")
+        assert child.wait(60) == 3, printed
+    finally:
+        child.kill()
+        child.wait()
+        os.close(ours)
+        anyone("rm", container)
+
+
+def _until(terminal: int, wanted: bytes) -> bytes:
+    """What a terminal shows until it has shown this."""
+    shown, end = b"", time.monotonic() + 120
+    while wanted not in shown:
+        ready, _, _ = select.select([terminal], [], [], max(0, end - time.monotonic()))
+        assert ready, f"waited for {wanted!r}, and saw {shown!r}"
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:
+            pytest.fail(f"ended before {wanted!r}: {shown!r}")
+    return shown
 
 
 def test_apptainer_writes_the_entry_itself_and_keeps_the_home(
