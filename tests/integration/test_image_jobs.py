@@ -163,7 +163,8 @@ def test_a_built_image_is_found_with_exactly_its_labels_and_then_reused(project:
         "org.example.containers.fingerprint": fingerprint(amd64.image.labels),
         "org.opencontainers.image.source": "https://gitlab.example.org/group/containers",
         "from": "base",
-        "io.buildah.version": found.labels["io.buildah.version"],
+        # Newer buildahs leave it out of what is to be reproducible.
+        **{name: text for name, text in found.labels.items() if name == "io.buildah.version"},
     }
     assert compare_labels(amd64.image.labels, found.labels)[0] is Action.REUSE
     assert project.handed_on(job) == {"RUNTIME_AMD64_DIGEST": found.digest}
