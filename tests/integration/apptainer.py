@@ -1,4 +1,7 @@
-"""A real Apptainer: the one on PATH, or one in a root folder that debootstrap made of a Debian release that has it."""
+"""A real Apptainer: the one on PATH, or one in a root folder that debootstrap made of a Debian release that has it.
+
+That release has a newer buildah than this machine, too.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tests.integration.components import give_up
 
 ROOT_VARIABLE = "SPACKTAINERS_APPTAINER_ROOT"
 """Names the root folder:
-`debootstrap --variant=minbase --include=apptainer,ca-certificates,squashfuse sid FOLDER MIRROR`."""
+`debootstrap --variant=minbase --include=apptainer,buildah,ca-certificates,squashfuse sid FOLDER MIRROR`."""
 
 # A chroot is not enough: Apptainer wants to mount. Pulling from a registry takes names and certificates. The root
 # folder itself is never written to: each call has a copy of its own in memory, read-only where the folder is seen so.
@@ -43,7 +46,7 @@ cd "$own"
 pivot_root . tmp/.host
 umount --lazy /tmp/.host
 cd "$directory" 2> /dev/null || cd "$folder"
-exec /usr/bin/apptainer "$@"
+exec {program} "$@"
 ' sh "$@"
 """
 
@@ -84,7 +87,23 @@ def apptainer_for(folder: Path) -> Apptainer:
     elif os.geteuid() != 0:
         give_up(f"{ROOT_VARIABLE} is of use to root only")
     else:
-        program.write_text(_ENTER.format(root=quote(root), folder=quote(str(folder))))
-        program.chmod(0o755)
+        _write_entering(program, root, folder, "/usr/bin/apptainer")
     (programs / "singularity").symlink_to(program)
     return Apptainer(program, folder)
+
+
+def newer_buildah_for(folder: Path, seen: Path) -> Path | None:
+    """The buildah of that root folder, as a program in `folder` that sees all below `seen`; `None` without one."""
+    root = os.environ.get(ROOT_VARIABLE, "")
+    if os.geteuid() != 0 or not root or not (Path(root) / "usr/bin/buildah").exists():
+        return None
+    program = folder / "buildah"
+    _write_entering(program, root, seen, "/usr/bin/buildah")
+    # Not every machine lets the limits be raised that it would ask for.
+    (folder / "containers.conf").write_text('[containers]\ndefault_ulimits=["nofile=1024:1024"]\n')
+    return program
+
+
+def _write_entering(program: Path, root: str, folder: Path, entered: str) -> None:
+    program.write_text(_ENTER.format(root=quote(root), folder=quote(str(folder)), program=entered))
+    program.chmod(0o755)
