@@ -16,7 +16,7 @@ from tests.integration.components import give_up
 
 ROOT_VARIABLE = "SPACKTAINERS_APPTAINER_ROOT"
 """Names the root folder:
-`debootstrap --variant=minbase --include=apptainer,buildah,ca-certificates,squashfuse sid FOLDER MIRROR`."""
+`debootstrap --variant=minbase --include=apptainer,buildah,ca-certificates,netavark,squashfuse sid FOLDER MIRROR`."""
 
 # A chroot is not enough: Apptainer wants to mount. Pulling from a registry takes names and certificates. The root
 # folder itself is never written to: each call has a copy of its own in memory, read-only where the folder is seen so.
