@@ -24,6 +24,7 @@ from job_creator.studies.splices.options import (
 )
 
 if TYPE_CHECKING:
+    from job_creator.studies.splices.gathering import Gathered
     from job_creator.studies.splices.prediction.verdicts import Prediction
 
 
@@ -124,9 +125,10 @@ def predict_command(options: Options, /, transitive: bool, symbols_only: bool, a
       jc splices predict --mirror /shared/mirror --of curl --with zlib
       jc splices predict --mirror s3://cache/amd64 --of curl --with zlib --with openssl --json
     """
-    predictions = _predict(options, SplicesRequest(**arguments), transitive=transitive, symbols_only=symbols_only)
+    _, predictions = _predict(options, SplicesRequest(**arguments), transitive=transitive, symbols_only=symbols_only)
     if as_json:
-        click.echo(json.dumps([one.as_value() for one in predictions], indent=2))
+        # A line for each: indented, thousands of them would take longer to print than to look up.
+        click.echo("[" + ",\n ".join(json.dumps(one.as_value()) for one in predictions) + "]")
         return
     _print_predictions(predictions)
 
@@ -189,7 +191,84 @@ def report_command(folder: Path, source: Path | None, title: str, as_json: bool,
         click.echo(f"{kind}: {count}")
 
 
-def _predict(options: Options, request: SplicesRequest, *, transitive: bool, symbols_only: bool) -> list[Prediction]:
+@splices.command("verify", cls=Command, exit_codes=EXIT_CODES)
+@request_options
+@TRANSITIVE
+@click.option("--symbols-only", is_flag=True, help="As for 'predict'.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Try so many of the splices, always the same.")
+@click.option(
+    "--test",
+    "commands",
+    multiple=True,
+    metavar="COMMAND",
+    help="What is run to see whether a splice works; {prefix} stands for the binary's prefix. May be repeated. "
+    "[default: each program in bin with --version]",
+)
+@click.option("--spack", "program", default="spack", show_default=True, metavar="PROGRAM", help="Which Spack.")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    multiple=True,
+    help="A folder with configuration for it, such as where its package repository is. May be repeated.",
+)
+@click.option("--no-check-signature", "unsigned", is_flag=True, help="Binaries need not be signed.")
+@json_option
+@click.pass_obj
+def verify_command(
+    options: Options,
+    /,
+    transitive: bool,
+    symbols_only: bool,
+    sample: int | None,
+    commands: tuple[str, ...],
+    program: str,
+    scopes: tuple[Path, ...],
+    unsigned: bool,
+    as_json: bool,
+    **arguments: Any,
+) -> None:
+    """Make splices, and see what becomes of them. With a real Spack, in a store of its own that is removed afterwards.
+
+    Binary and replacement are installed from the cache alone and spliced. The loader then binds every symbol of all
+    files that Spack rewired, and commands are run in the original and in the splice, with LD_BIND_NOW and without the
+    environment of this command. What the original does and the splice does not is a failure.
+
+    This runs programs of the cache: do it where they may run, and where no secrets are.
+
+    \b
+    Examples:
+      jc splices verify --mirror /shared/mirror --of curl --with zlib
+      jc splices verify --mirror /shared/mirror --of curl --with zlib --sample 20 \\
+         --test '{prefix}/bin/curl --version' --spack ~/spack/bin/spack
+    """
+    import tempfile
+
+    from foundation.progress import counted_progress
+    from foundation.stores.opening import url_of
+    from job_creator.studies.splices.verification.report import print_outcomes, report_value
+    from job_creator.studies.splices.verification.running import VerificationOrder, sampled, verify_all
+    from job_creator.studies.splices.verification.sessions import SpliceSettings
+
+    request = SplicesRequest(**arguments)
+    gathered, predictions = _predict(options, request, transitive=transitive, symbols_only=symbols_only)
+    chosen = sampled(predictions, sample)
+    settings = SpliceSettings(program, tuple(one.resolve() for one in scopes), url_of(request.mirror), unsigned)
+    with (
+        tempfile.TemporaryDirectory(prefix="splices-") as workplace,
+        counted_progress("tried", len(chosen), quiet=options.quiet) as advance,
+    ):
+        trial = VerificationOrder(Path(workplace), request.folder, gathered.found, commands)
+        outcomes = verify_all(settings, trial, chosen, lambda one: advance(1, f"{one.actual}: {one.evidence[0]}"))
+    if as_json:
+        click.echo(json.dumps(report_value(outcomes), indent=2))
+    else:
+        print_outcomes(outcomes, console())
+
+
+def _predict(
+    options: Options, request: SplicesRequest, *, transitive: bool, symbols_only: bool
+) -> tuple[Gathered, list[Prediction]]:
     import tempfile
 
     from foundation.progress import counted_progress
@@ -206,9 +285,11 @@ def _predict(options: Options, request: SplicesRequest, *, transitive: bool, sym
         counted_progress("splices", len(made.splices), quiet=options.quiet) as advance,
     ):
         place = request.folder / "abigail"
-        abigail = Abigail(version, place, Path(workplace), caches, gathered.found, options.environment)
+        path = {"PATH": options.environment.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C"}
+        abigail = Abigail(version, place, Path(workplace), caches, gathered.found, path)
         predictor = Predictor(gathered, kept, abigail if version else None)
-        return predict_all(predictor, made.splices, request.folder, lambda one, _: advance(1, one.reason))
+        told = predict_all(predictor, made.splices, request.folder, lambda one, _: advance(1, one.reason))
+    return gathered, told
 
 
 def _print_predictions(predictions: list[Prediction]) -> None:

@@ -26,6 +26,8 @@ from job_creator.studies.splices.facts.elf import MAGIC
 
 _METADATA: Final = ".spack/binary_distribution"
 _BLOCK: Final = 1 << 20
+_LARGEST_METADATA: Final = 1 << 24
+"""Bytes; what Spack writes has a line for each dependency."""
 _IN_MEMORY: Final = 1 << 25
 """Larger files go through a temporary file, in bytes."""
 
@@ -81,7 +83,7 @@ def _read_member(archive: tarfile.TarFile, member: tarfile.TarInfo, found: Archi
         start = content.read(len(MAGIC))
         # Of several, such as those of a package that holds an install tree, the one of the prefix comes last.
         if name.endswith(f"/{_METADATA}") and _is_higher(name, found.metadata[0]):
-            found.metadata = name, start + content.read()
+            found.metadata = name, start + content.read(_LARGEST_METADATA)
         elif start == MAGIC:
             with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
                 digest = hashlib.sha256()

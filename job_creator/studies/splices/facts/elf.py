@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import IO, Any, Final
 
 from job_creator.studies.splices.facts.values import ElfFacts, NeededSymbol, NeededVersion, OfferedSymbol, SymbolKind
@@ -22,6 +23,8 @@ _VISIBLE: Final = {0, 3}
 _HIDDEN_VERSION: Final = 0x8000
 _WEAK_VERSION: Final = 2
 _BASE_VERSION: Final = 1
+_LEAST_VERSION: Final = 16
+"""Bytes that an entry in a table of versions takes at least."""
 _KINDS: Final = {
     0: SymbolKind.OTHER,
     1: SymbolKind.DATA,
@@ -173,7 +176,10 @@ def _needed_versions(tables: Mapping[str, Any]) -> Iterator[NeededVersion]:
 
 
 def _entries(tables: Mapping[str, Any], kind: str) -> Iterator[tuple[Any, Any]]:
-    return iter(()) if kind not in tables else tables[kind].iter_versions()
+    """The entries of a table of versions, no more than it has room for, whatever it says."""
+    if kind not in tables:
+        return iter(())
+    return islice(tables[kind].iter_versions(), tables[kind]["sh_size"] // _LEAST_VERSION)
 
 
 def _copied(elf: Any, sections: Mapping[str, Any], table: Any) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from job_creator.studies.splices.facts.values import SpecNode
@@ -28,8 +28,8 @@ def plan(dags: Mapping[str, Dag], of: str, replacing: Iterable[tuple[str, str]],
     """
     splices, left_out = [], []
     pairs = list(replacing)
-    consumers = sorted((dag[hash_] for hash_, dag in dags.items() if dag[hash_].name == of), key=order)
-    for consumer in consumers:
+    candidates = {other: _named(dags, other) for _, other in pairs}
+    for consumer in _named(dags, of):
         for name, other in pairs:
             replaced = [node for node in dags[consumer.hash].values() if node.name == name and node != consumer]
             if not replaced:
@@ -38,20 +38,22 @@ def plan(dags: Mapping[str, Dag], of: str, replacing: Iterable[tuple[str, str]],
                 if old.is_external:
                     left_out.append(f"{consumer}: its {name} is an external, which no splice replaces")
                     continue
-                candidates = _candidates(dags, other, old, consumer)
-                splices += [Splice(consumer.hash, old.hash, new.hash, is_transitive) for new in candidates]
+                splices += [
+                    Splice(consumer.hash, old.hash, new.hash, is_transitive)
+                    for new in candidates[other]
+                    # Not one that needs the consumer itself.
+                    if new.hash != old.hash and consumer.hash not in dags[new.hash]
+                ]
     return SplicePlan(tuple(splices), tuple(left_out))
 
 
-def _candidates(dags: Mapping[str, Dag], name: str, old: SpecNode, consumer: SpecNode) -> Iterator[SpecNode]:
-    """Binaries of a name that do not need the consumer themselves."""
-    found = (dag[hash_] for hash_, dag in dags.items() if dag[hash_].name == name and consumer.hash not in dag)
-    yield from sorted((node for node in found if node.hash != old.hash), key=order)
+def _named(dags: Mapping[str, Dag], name: str) -> list[SpecNode]:
+    return sorted((dag[hash_] for hash_, dag in dags.items() if dag[hash_].name == name), key=order)
 
 
 def order(node: SpecNode) -> tuple[object, ...]:
     """By name, version and hash; versions by their numbers."""
     parts = [
-        (0, int(part), "") if part.isdigit() else (1, 0, part) for part in node.version.replace("-", ".").split(".")
+        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in node.version.replace("-", ".").split(".")
     ]
     return node.name, parts, node.hash

@@ -89,22 +89,29 @@ def predict_all(
     `told` hears of each prediction, and whether it is new.
     """
     path = folder / FILE
-    known = {one.key: one for one in read_predictions(path)} if path.exists() else {}
+    before = read_file(path) if path.exists() else b""
+    known = {one.key: (one, line) for line, one in _lines(before)}
     found: list[Prediction] = []
+    written: list[bytes] = []
     with naming(path):
         folder.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as lines:
-            # A line that somebody was killed in has no end.
-            lines.write(b"\n")
+        with path.open("ab") as file:
+            if not before.endswith(b"\n"):
+                file.write(b"\n")  # somebody was killed in a line
             for splice in splices:
-                old = known.get(predictor.key(splice))
-                prediction = old or predictor.predict(splice)
-                if old is None:
-                    lines.write(line_of(prediction))
-                    lines.flush()
+                prediction, line = known.get(predictor.key(splice)) or (None, b"")
+                is_new = prediction is None
+                if prediction is None:
+                    prediction = predictor.predict(splice)
+                    line = line_of(prediction)
+                    file.write(line)
+                    file.flush()
                 found.append(prediction)
-                told(prediction, old is None)
-    write_files(folder, {FILE: b"".join(map(line_of, found))})
+                written.append(line)
+                told(prediction, is_new)
+    content = b"".join(written)
+    if content != before:
+        write_files(folder, {FILE: content})
     return found
 
 
@@ -113,19 +120,10 @@ def line_of(prediction: Prediction) -> bytes:
     return f"{json.dumps(prediction.as_value(), sort_keys=True)}\n".encode()
 
 
-def read_predictions(path: Path) -> Iterator[Prediction]:
-    """The predictions in a file; lines that are cut off are passed over. Raises `FileAccessError`."""
-    for line in read_file(path).splitlines():
+def _lines(content: bytes) -> Iterator[tuple[bytes, Prediction]]:
+    """The lines of a file with what they say; those that are cut off are passed over."""
+    for line in content.splitlines(keepends=True):
         try:
-            value = json.loads(line)
-            yield prediction_of(value)
+            yield line, prediction_of(json.loads(line))
         except (ValueError, KeyError, TypeError):
             continue
-
-
-def require_predictions(folder: Path) -> list[Prediction]:
-    """The predictions that 'predict' left in a folder. Raises `NotThereError`."""
-    path = folder / FILE
-    if not path.exists():
-        raise NotThereError(f"{path}: there are no predictions; run 'jc splices predict' first")
-    return list(read_predictions(path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -65,7 +65,7 @@ class Prediction:
     not_checked: tuple[str, ...] = ()
     objects: int = 0
     """How many files bind to the replaced libraries, by themselves or through others."""
-    tools: Mapping[str, str] | None = None
+    tools: Mapping[str, str] = field(default_factory=dict)
     """The versions of the programs that were asked."""
     key: str = ""
     """Follows from all that the verdict follows from."""
@@ -94,7 +94,7 @@ class Prediction:
             ],
             "not_checked": list(self.not_checked),
             "objects": self.objects,
-            "tools": dict(self.tools or {}),
+            "tools": dict(self.tools),
             "key": self.key,
         }
 
