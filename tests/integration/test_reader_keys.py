@@ -17,6 +17,7 @@ from foundation.stores.bucket import S3Store
 from foundation.stores.s3_client import S3Keys, S3Location, s3_client
 from job_creator.engines.gitlab.container_pipeline import plan
 from job_creator.engines.gitlab.container_questions import WantedContainers
+from job_creator.engines.gitlab.container_questions import keys as asked_keys
 from job_creator.engines.gitlab.names import NOTHING_TO_DO
 from job_creator.images.knowledge import Knowledge
 from job_creator.pipelines.publications import ask_buckets
@@ -158,6 +159,22 @@ def test_the_keys_of_branches_fill_and_empty_their_own_place_alone(released: Rel
     assert others.delete([theirs]) == {theirs: "AccessDenied"}
     assert own.delete(["a"]) == {}
     assert released.keys() == before
+
+
+def test_what_a_branch_puts_under_the_default_branchs_names_changes_nothing_there(released: Released) -> None:
+    asked = released.asked(DEFAULT_BRANCH)
+    before = ask_buckets(asked, {})
+    assert before.records
+    own = released.store("containers/branches", "branches")
+    forged = replace(asked.containers[0].record, image_digest=DIGEST, sha256="f" * 64, size=6)
+    file = released.world.path / "forged"
+    file.write_bytes(b"forged")
+    for key in (*before.records, *asked_keys(asked)):
+        own.mark(key, forged.to_metadata())
+        assert own.upload(file, f"{key}.new", lambda _: None).size == len(b"forged")
+    assert ask_buckets(asked, {}) == before
+    built = plan(asked, Knowledge(images_of(asked)), ask_buckets(asked, {}))
+    assert [job.name for job in built.pipeline.jobs] == [NOTHING_TO_DO]
 
 
 def test_a_branch_without_the_readers_keys_makes_its_files_itself(

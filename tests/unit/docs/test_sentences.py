@@ -36,6 +36,9 @@ OF_BUCKETS: Final = {
     "The default branch reads neither": [
         f"{PLANS}::test_only_branches_look_into_the_place_of_the_default_branch_and_only_with_keys_that_read",
         f"{MERGED}::test_the_default_branch_never_reads_the_cache_of_branches",
+        f"{READER}::test_what_a_branch_puts_under_the_default_branchs_names_changes_nothing_there",
+        "tests/unit/engines/gitlab/test_hostile_branch.py"
+        "::test_nothing_that_others_write_is_read_by_the_default_branch",
     ],
     "A branch can fill and empty": [f"{READER}::test_the_keys_of_branches_fill_and_empty_their_own_place_alone"],
     "Containers are built with the reader's keys": [f"{PLANS}::test_containers_are_built_with_the_keys_that_only_read"],
