@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+from functools import cache
 from typing import Final, NamedTuple
 
 
@@ -209,6 +210,7 @@ def line_of_ref(ref: str) -> SpackLine:
     return SpackLine.parse(match[1])
 
 
+@cache
 def since_of(novelty: Novelty) -> SpackLine:
     """The line that a novelty came with."""
     return next(one.line for one in RELEASES if novelty in one.new)

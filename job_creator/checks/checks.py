@@ -117,7 +117,15 @@ def check(
         for text in (text for question in QUESTIONS for text in question(subject)):
             unseen.setdefault(text, []).append(subject.document.path)
     not_checked = [f"{_some(paths)}: {text}" for text, paths in unseen.items()]
-    return Checked(tuple(faults), (*not_checked, *_unchecked_names(site, index, subjects), *_unseen_images(imported)))
+    not_checked += [*_unseen_libraries(site), *_unchecked_names(site, index, subjects), *_unseen_images(imported)]
+    return Checked(tuple(faults), tuple(not_checked))
+
+
+def _unseen_libraries(site: Site) -> Iterator[str]:
+    """What is built with a newer C library than its image has does not run; the job that concretizes tells."""
+    builder, runtime = site.images.builder.base, site.images.runtime.base
+    if builder != runtime:
+        yield f"whether the C library of {runtime} is as new as that of {builder}"
 
 
 def _unseen_images(imported: Iterable[ImportedDefinition]) -> Iterator[str]:

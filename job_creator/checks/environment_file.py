@@ -47,12 +47,12 @@ class EnvironmentFile:
         """The line of Spack that the site builds with."""
         return self.site.spack.line
 
-    @property
+    @cached_property
     def section(self) -> Mapping[str, Any]:
         """What stands below `spack:`, with Spack's marks at its keys."""
         return _section(self.document)
 
-    @property
+    @cached_property
     def unmarked_section(self) -> Mapping[str, Any]:
         """What stands below `spack:`, without marks at its keys."""
         return {unmarked(key): value for key, value in self.section.items()}

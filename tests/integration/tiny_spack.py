@@ -103,6 +103,11 @@ class TinySpack:
         return made
 
     @property
+    def root(self) -> str:
+        """The folder of the Spack."""
+        return str(Path(self.program).parent.parent)
+
+    @property
     def recipes(self) -> Path:
         """The package repository."""
         return self.folder / "recipes" / "spack_repo" / "tiny"

@@ -72,8 +72,8 @@ _ROWS: Final = (
     Section(
         name="env_vars",
         rule=Rule.TRAVELS,
-        effect=_EVERYWHERE,
-        why="as it was written",
+        effect=_IMAGE,
+        why="set when the container starts; no job activates the environment, and no build sees its variables",
         since=SpackLine(1, 0),
     ),
     Section(

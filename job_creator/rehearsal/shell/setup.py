@@ -39,18 +39,7 @@ _HANDED_ON: Final = re.compile(
     r"|USER_CACHE_PATH|USER_CONFIG_PATH|SYSTEM_CONFIG_PATH|DISABLE_LOCAL_CONFIG)|STORAGE_DRIVER|BUILDAH_\w+|CONTAINERS_\w+)"
 )
 """The variables that a rehearsal takes from its surroundings; secrets are never among them."""
-_SETUP: Final = """\
-spack() {
-  if [ "$1 $2" = "env activate" ]; then
-    for SPACK_ENV in "$@"; do :; done
-    case $SPACK_ENV in /*) ;; *) SPACK_ENV=$PWD/$SPACK_ENV ;; esac
-    export SPACK_ENV
-  else
-    command spack "$@"
-  fi
-}
-PATH=$SPACK_ROOT/bin:$PATH
-"""
+_SETUP: Final = "PATH=$SPACK_ROOT/bin:$PATH\n"
 
 
 @dataclass(frozen=True)

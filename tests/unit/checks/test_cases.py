@@ -117,6 +117,15 @@ def test_what_spack_wrote_for_one_package_stands_before_what_the_site_says(tmp_p
     assert [list(one) for one in others] == [["any-job"], ["build-job"]]
 
 
+def test_a_runtime_image_of_an_older_distribution_is_told(tmp_path: Path) -> None:
+    """Which C libraries they have, the job that concretizes knows (tests/integration/test_spack_sections.py)."""
+    images = "images: {builder: {base: 'ubuntu:24.04'}, runtime: {base: 'ubuntu:20.04'}}\n"
+    write_repository(tmp_path, {"spack.yaml": TEMPLATE, DEFINITION: SPECS}, SITE + images)
+    found = read_all(tmp_path, "spacktainers.yaml").not_checked
+    assert found[0].endswith("whether the C library of ubuntu:20.04 is as new as that of ubuntu:24.04")
+    assert not any("C library" in one for one in written(tmp_path, {DEFINITION: SPECS}).not_checked)
+
+
 def test_mirrors_that_replace_all_others_keep_the_destination(tmp_path: Path) -> None:
     definition = f"{SPECS}  mirrors::\n    community: https://cache.example.org/develop\n"
     found = merged(written(tmp_path, {DEFINITION: definition}))

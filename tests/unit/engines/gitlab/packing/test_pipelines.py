@@ -376,6 +376,17 @@ def test_copying_alone_is_something_to_do() -> None:
     assert schema_errors(result.files[0].document) == []
 
 
+def test_nobody_wants_an_index() -> None:
+    """`ci: rebuild-index: false` in all definitions, so that Spack wrote no such job; one that wants it gets it."""
+    without = [replace(generated(name, {name: []}), services={}) for name in "xy"]
+    _, result = packed(without)
+    jobs = expand(result.files[0].document)
+    assert "rebuild-index" not in jobs
+    assert check(result.files[0].document, site().gitlab.limits).findings == ()
+    _, result = packed([*without, generated("z", {"c": []})])
+    assert "rebuild-index" in expand(result.files[0].document)
+
+
 def test_mirrors_that_differ_get_an_index_each() -> None:
     one, other = generated("x", {"a": []}), generated("y", {"b": []})
     _, result = packed([one, replace(other, mirror="s3://other/cache")])
