@@ -15,13 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from foundation.graph import BuildGraph, Edges
 from foundation.yaml_io import load
 from job_creator.builds.durations import default_durations
+from job_creator.builds.fusion import seconds_of
 from job_creator.builds.merge import Merged
 from job_creator.builds.steps import Demand
 from job_creator.engines.gitlab.generated import Generated
@@ -29,17 +30,19 @@ from job_creator.engines.gitlab.jobs.packages import PackagePlace
 from job_creator.engines.gitlab.packing.partition import RUNNERS, lower_bound
 from job_creator.engines.gitlab.packing.pipelines import Packed, PackRequest, pack
 from job_creator.engines.gitlab.packing.summary import files_by_path
-from job_creator.engines.gitlab.packing.work import package_work
+from job_creator.engines.gitlab.packing.work import FusionRequest, PackageWork, package_work
 from job_creator.engines.gitlab.simulation import prepare
 from job_creator.engines.gitlab.sizes import parsed_size
 from job_creator.pipelines.packages import preparation, read_folder
 from tests.samples import SITE, site
-from tests.spack_ci import RECORDINGS, lockfile, pipeline
+from tests.spack_ci import RECORDINGS, fusable, lockfile, pipeline
 
 MAX_JOBS = (None, 200, 100)
 HEAVY_TAILS = 3
 UNKNOWN = 10
 CONTAINERS, JOBS = 20, 1000
+START = 45.0
+"""Seconds that a job takes before it builds anything."""
 
 
 def durations(merged: Merged) -> dict[str, dict[str, float]]:
@@ -59,8 +62,12 @@ def expecting(merged: Merged, seconds: Mapping[str, float]) -> Merged:
 
 
 def ratios(merged: Merged, packed: Packed, seconds: Mapping[str, float]) -> list[float]:
-    """Makespan against the lower bound for each number of runners; service jobs take no time."""
-    taken = {name: seconds[key] for name, key in packed.built_by.items()}
+    """Makespan against the lower bound for each number of runners; service jobs take no time.
+
+    The bound is that of packages with a job each, so that figures with fusion and without it can be compared.
+    """
+    jobs = seconds_of(tuple(packed.groups.values()), seconds, START)
+    taken = {name: jobs[packed.groups[key][0]] for name, key in packed.built_by.items()}
     simulation = prepare(files_by_path(packed), packed.files[0].name, lambda name, _: taken.get(name, 0.0))
     return [simulation.run(runners).makespan / lower_bound(merged.edges, seconds, runners) for runners in RUNNERS]
 
@@ -95,6 +102,52 @@ def surprised(merged: Merged, packed: Packed) -> str:
         seconds = {key: 60 * chance.paretovariate(1.1) for key in merged.steps}
         found.append(max(ratios(merged, packed, seconds)))
     return f"{max(found):.2f} at worst, {sum(found) / len(found):.2f} on average"
+
+
+def fused(title: str, found: list[Generated], place: PackagePlace) -> None:
+    """What it changes that packages share jobs: expected and with durations that the packer does not know."""
+    found = [fusable(one) for one in found]
+    model = default_durations()
+    known = replace(model, measured=frozenset(step.package for one in found for step in one.builds.steps))
+    for name, told in (("are guesses", model), ("are measured", known)):
+        for most in (None, 100):
+            apart = Laid.out(found, place, FusionRequest("off", told), most)
+            start = time.perf_counter()
+            together = Laid.out(found, place, FusionRequest("auto", told), most)
+            taken = time.perf_counter() - start
+            hours = sum(together.work.seconds.values()) / sum(apart.work.seconds.values()) - 1
+            packages, jobs = len(together.work.merged.steps), len(together.work.groups)
+            print(f"{title}, durations {name}, max-jobs {most or '-'}: {packages} in {jobs} jobs ({taken:.1f} s)")
+            pairs = zip(together.expected(), apart.expected(), strict=True)
+            longer = " ".join(f"{one / other:.3f}" for one, other in pairs)
+            print(f"  runner hours {hours:+.1%}; makespan {longer} of what it is apart")
+            size = sum(parsed_size(file.document) for file in together.packed.files) / packages
+            children = f"{len(together.packed.files) - 1} children, {len(apart.packed.files) - 1} apart"
+            print(f"  {children}; {size:.0f} bytes a package")
+            if told is model:
+                print(f"  {UNKNOWN} sets of other durations: {together.surprised()}; apart {apart.surprised()}")
+
+
+@dataclass
+class Laid:
+    """Packages, and the pipelines that were made of them."""
+
+    work: PackageWork
+    packed: Packed
+
+    @staticmethod
+    def out(found: list[Generated], place: PackagePlace, fusion: FusionRequest, most: int | None) -> Laid:
+        """Merge and pack."""
+        work = package_work(found, place, place.demands(fusion.durations), fusion)
+        return Laid(work, pack(work, PackRequest("out", "root.yaml", most)))
+
+    def expected(self) -> list[float]:
+        """Makespans against the bound."""
+        return ratios(self.work.merged, self.packed, self.work.merged.seconds)
+
+    def surprised(self) -> str:
+        """Makespans with other durations."""
+        return surprised(self.work.merged, self.packed)
 
 
 def sizes(folder: Path) -> None:
@@ -168,6 +221,7 @@ def main() -> None:
         found, _ = read_folder(folder, keep_going=True)
         print(f"{folder.name}: read in {time.perf_counter() - start:.2f} s")
         report(folder.name, found, place)
+        fused(folder.name, found, place)
         sizes(folder)
         if len(found) > 1:
             report(

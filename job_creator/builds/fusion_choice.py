@@ -1,15 +1,15 @@
 """How boldly steps are fused: as far as nothing takes longer for it, as far as durations are known.
 
 Plans are tried from bold to careful: one that believes what is expected, where most of it was measured; one in which
-all packages may as well take equally long; one that has to hold in random scenarios, too. The first is taken that
-lengthens nothing by more than `LONGER` with what is expected, nor on average of random scenarios that no plan has seen.
-Measured durations vary little in those; what was not measured may take anything.
+all packages may as well take equally long; one that has to hold in random scenarios, too, and then with fewer packages
+in a job. The first is taken that lengthens nothing by more than `LONGER` with what is expected, nor on average of
+random scenarios that no plan has seen. Measured durations vary little in those; all others may be anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
@@ -27,6 +27,8 @@ UNSEEN: Final = 4
 """Random scenarios of either kind that plans are judged by."""
 NOISE: Final = 0.3
 """By how much measured durations vary: the deviation of their logarithms."""
+FEWER: Final = (8, 3, 2)
+"""Packages in one job, in plans that are tried where jobs with more of them took too long."""
 QUICK: Final = 1500
 """Packages up to which everything is tried; of larger graphs fewer scenarios."""
 
@@ -50,24 +52,29 @@ def choose(edges: Edges, expected: Seconds, measured: Collection[str], rules: Fu
     effort = max(1, len(edges) // QUICK)
     judges = [expected, *_random(edges, expected, known, rules.start, (max(1, UNSEEN // effort),) * 2, "judge")]
     usual = _makespans(alone, edges, judges, rules.start)
-    for scenarios in _scenarios(edges, expected, known, rules.start, effort):
-        groups = fuse(edges, scenarios, rules, alike)
+    for scenarios, bound in _plans(edges, expected, known, rules, effort):
+        groups = fuse(edges, scenarios, bound, alike)
         if len(groups) < len(edges) and _holds(usual, _makespans(groups, edges, judges, rules.start)):
             return Fused(groups, total, sum(seconds_of(groups, expected, rules.start).values()))
     return Fused(alone, total, total)
 
 
-def _scenarios(
-    edges: Edges, expected: Seconds, known: Collection[str], start: float, effort: int
-) -> Iterator[list[Seconds]]:
+def _plans(
+    edges: Edges, expected: Seconds, known: Collection[str], rules: FusionRules, effort: int
+) -> Iterator[tuple[list[Seconds], FusionRules]]:
+    """What plans have to hold in, and what their jobs may have, from bold to careful."""
+    start = rules.start
     bold = 2 * sum(step in known for step in edges) > len(edges)
     if bold:
-        yield [expected]
+        yield [expected], rules
     equal = {step: expected[step] if step in known else 2 * start for step in edges}
     if bold or effort == 1:
-        yield [expected, equal]
+        yield [expected, equal], rules
     numbers = (max(1, HEAVY // effort), max(1, EVEN // effort))
-    yield [expected, equal, *_random(edges, expected, known, start, numbers, "plan")]
+    careful = [expected, equal, *_random(edges, expected, known, start, numbers, "plan")]
+    yield careful, rules
+    for packages in FEWER if effort == 1 else ():
+        yield careful, replace(rules, packages=min(packages, rules.packages))
 
 
 def _random(
