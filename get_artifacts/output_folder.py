@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from foundation.documents import json_of
 from foundation.doors.files import write_files
 from foundation.errors import RefusedError, naming
 from get_artifacts.archives import Unpacked, crc_of
@@ -148,7 +149,7 @@ def _journal(memory: Path) -> Iterator[tuple[dict[str, dict[str, Any]], int]]:
 def _record(line: bytes) -> dict[str, Any] | None:
     """A line of the file of records, if it is whole."""
     try:
-        record = json.loads(line) if line.endswith(b"\n") else None
+        record = json_of(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
     fields = {"name": str, "about": dict, "files": list}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
+from foundation.documents import LATEST
 from foundation.doors.files import read_file, write_files
 from foundation.errors import CouldNotAskError, NotThereError, RefusedError
 from foundation.progress import StageProgress
@@ -230,7 +231,7 @@ def _run(plan: CachePlan, options: RunOptions, now: float, letters: str) -> Run 
     moved = (*(change.key for change in plan.indexes if change.is_kept), *plan.metadata)
     views = {key: tuple(sorted(hashes)) for key, hashes in plan.views.items()}
     before = tuple(one.key for one in plan.leftovers if one.reason == REPLACED)
-    removed, until = tuple(one.hash for one in plan.removals), now + options.grace * DAY
+    removed, until = tuple(one.hash for one in plan.removals), min(now + options.grace * DAY, LATEST)
     name, left = run_id(now, letters), plan.archives
     run = Run(name, plan.command, until, moved, left, removed, plan.size, views=views, indexes=before)
     in_place = (run.quarantined(one.key) for one in plan.indexes if one.key == layout_v2.INDEX and one.stops)
@@ -286,7 +287,7 @@ def keep(
     from spackitor.inventory.selection import roots_of_specs
 
     store.folders()  # for the time of the server
-    until = None if days is None else store.now() + days * DAY
+    until = None if days is None else min(store.now() + days * DAY, LATEST)
     meant = (roots_of_specs(survey(store, may_be_empty=False).inventory, texts),) if texts else ()
     recorded = union(name, (*given, *meant), until)
     store.write(key_of(name), root_set_as_json(recorded))

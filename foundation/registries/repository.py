@@ -6,13 +6,13 @@ Source: OCI distribution specification, "Pulling" and "Listing Tags".
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from foundation.documents import json_of
 from foundation.doors.http import Answer, NoAnswer
 from foundation.errors import CouldNotAskError, NotThereError
 from foundation.registries.images import RegistryClient
@@ -61,7 +61,7 @@ class OciRepository:
                 if answer is None:
                     return None
                 try:
-                    more = {*(json.loads(self.client.content(answer))["tags"] or ())}
+                    more = {*(json_of(self.client.content(answer))["tags"] or ())}
                 except (ValueError, KeyError, TypeError):
                     raise CouldNotAskError("the answer is no list of tags") from None
                 # Only its query, so that no answer can lead to another host.

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from foundation.documents import json_of
 from foundation.errors import DamagedError
 
 NEEDS_FOLDER: Final = ".spacktainers/"
@@ -100,7 +101,7 @@ class SourceNeeds:
 def read_needs(content: bytes, place: str) -> SourceNeeds:
     """The needs in a file that `as_json` wrote; `place` is only used to name it. Raises `DamagedError`."""
     try:
-        value = json.loads(content)
+        value = json_of(content)
         if value["version"] != _VERSION:
             raise DamagedError(f"{place}: version {value['version']!r} of this file is not known")
         packages = [_package(record) for record in value["packages"]]

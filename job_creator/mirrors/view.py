@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
+from foundation.documents import json_of
 from foundation.errors import NotThereError
 from foundation.openpgp.frame import has_private_key
 from foundation.stores.store import Store, StoredObject, read_all
@@ -69,7 +69,7 @@ def look(store: Store) -> View:
 def _left(record: bytes) -> frozenset[str]:
     """What a run has left, by its record (`spackitor/inventory/quarantine.py`)."""
     try:
-        return frozenset(map(str, json.loads(record)["left"]))
+        return frozenset(map(str, json_of(record)["left"]))
     except (ValueError, KeyError, TypeError):
         return frozenset()
 

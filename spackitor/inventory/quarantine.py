@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from foundation.documents import json_of, seconds_of, texts_of
 from foundation.errors import DamagedError
 from foundation.stores.store import SPACKITOR_FOLDER, Content
 
@@ -104,22 +105,22 @@ def run_as_json(run: Run) -> bytes:
 def read_run(content: Content, place: str) -> Run:
     """Read a record. Raises `DamagedError`: without it, nobody knows what may not be deleted yet."""
     try:
-        value = json.loads(content.data)
+        value = json_of(content.data)
         if value["version"] != _VERSION:
             raise DamagedError(f"{place}: written by a newer spackitor (version {value['version']!r})")
         return Run(
-            value["id"],
-            value["command"],
-            float(value["until"]),
-            tuple(value["moved"]),
-            tuple(value["left"]),
-            tuple(value["hashes"]),
+            str(value["id"]),
+            str(value["command"]),
+            seconds_of(value["until"]),
+            texts_of(value["moved"]),
+            texts_of(value["left"]),
+            texts_of(value["hashes"]),
             int(value["size"]),
             bool(value["finished"]),
-            {key: tuple(hashes) for key, hashes in value.get("views", {}).items()},
-            tuple(value.get("indexes", ())),
+            {key: texts_of(hashes) for key, hashes in value.get("views", {}).items()},
+            texts_of(value.get("indexes", [])),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise DamagedError(f"{place}: not a record of a run (is it truncated?)") from None
 
 

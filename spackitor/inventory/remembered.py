@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from foundation.documents import packed_json_of
 from foundation.spack.layout_v3 import INDEXES, Blob, SpecManifest
 from foundation.spack.specs import intern
 from foundation.stores.store import SPACKITOR_FOLDER, Content
@@ -33,12 +34,12 @@ def manifests_as_bytes(manifests: Mapping[str, SpecManifest]) -> bytes:
 def read_manifests(content: Content | None) -> dict[str, SpecManifest]:
     """What was remembered; nothing if that cannot be read, because it can always be had again."""
     try:
-        value = json.loads(gzip.decompress(content.data)) if content else {}
+        value = packed_json_of(content.data) if content else {}
         if value.get("version") != _VERSION:
             return {}
         return {
             key: SpecManifest(tag, signed, tuple(Blob(blob, intern(media), size) for blob, media, size in blobs))
             for key, (tag, signed, blobs) in value["manifests"].items()
         }
-    except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -10,9 +10,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, unquote
 
+from foundation.documents import json_of, seconds_of, texts_of
 from foundation.errors import DamagedError, Fault, InvalidInputError
 from foundation.spack.lockfile import LockedSpec, read_lockfile
 from foundation.stores.store import SPACKITOR_FOLDER, Content
@@ -120,13 +121,14 @@ def root_set_as_json(roots: RootSet) -> bytes:
 def read_root_set(content: Content, key: str) -> RootSet:
     """Read a root set. Raises `DamagedError`: without it, nobody knows what is in use."""
     try:
-        value: dict[str, Any] = json.loads(content.data)
+        value = json_of(content.data)
         if value["version"] != _VERSION:
             raise DamagedError(f"{key}: written by a newer spackitor (version {value['version']!r})")
-        edges = {hash_: SpecNeeds(tuple(both[0]), tuple(both[1])) for hash_, both in value["edges"].items()}
+        edges = {hash_: SpecNeeds(*map(texts_of, both)) for hash_, both in value["edges"].items()}
         # What was recorded before there were sources does not tell externals apart.
-        externals = frozenset(value.get("externals", ()))
-        return RootSet(value["name"], tuple(value["hashes"]), edges, value["until"], externals)
+        externals = frozenset(texts_of(value.get("externals", [])))
+        until = None if value["until"] is None else seconds_of(value["until"])
+        return RootSet(str(value["name"]), texts_of(value["hashes"]), edges, until, externals)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         raise DamagedError(
             f"{key}: not a root set (is it truncated?); record it again: spackitor keep … --as {name_of(key)}, "

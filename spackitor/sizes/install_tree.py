@@ -5,7 +5,6 @@ Source: lib/spack/spack/database.py of Spack v1.1.0 (`.spack-db/index.json`: rec
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from foundation.documents import json_of
 from foundation.errors import DamagedError, naming
 from foundation.spack.specs import Node, Spec, spec_of
 from spackitor.sizes.groups import SizedSpec
@@ -40,7 +40,7 @@ def read_install_tree(folder: Path) -> tuple[tuple[SizedSpec, ...], Mapping[str,
     specs: dict[str, tuple[Spec, Path]] = {}
     nodes: dict[str, Node] = {}
     try:
-        for hash_, record in json.loads(data)["database"]["installs"].items():
+        for hash_, record in json_of(data)["database"]["installs"].items():
             if record.get("installed") and record.get("path") and not record["spec"].get("external"):
                 specs[hash_] = spec_of(record["spec"], hash_), Path(record["path"])
                 nodes[hash_] = record["spec"]

@@ -14,8 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
+from foundation.documents import json_of, packed_json_of
 from foundation.errors import DamagedError, NotThereError
 from foundation.registries.changes import EVERYTHING
 from foundation.registries.manifests import blobs, members
@@ -152,7 +153,7 @@ def _told(store: RegistryStore, asked: Mapping[str, ImageManifest]) -> dict[str,
 def _pushed(content: Content | None) -> float:
     """When Spack says that it pushed a spec (`archive_timestamp`, binary_distribution.py of Spack v1.1.0)."""
     try:
-        said = json.loads(content.data)["archive_timestamp"] if content else ""
+        said = json_of(content.data)["archive_timestamp"] if content else ""
         return datetime.fromisoformat(said).timestamp()
     except (ValueError, KeyError, TypeError, OverflowError, OSError):
         return oci.UNKNOWN_TIME
@@ -171,12 +172,12 @@ def read_ages(store: RegistryStore) -> dict[str, tuple[str, float]]:
     """What is remembered of ages; nothing if that cannot be read: then everything counts as seen now."""
     content = store.read(AGES)
     try:
-        value: Any = json.loads(gzip.decompress(content.data)) if content else {}
+        value = packed_json_of(content.data) if content else {}
         if value.get("version") != _VERSION:
             return {}
         ages = {str(tag): (str(digest), float(when)) for tag, (digest, when) in value["ages"].items()}
         return {tag: one for tag, one in ages.items() if math.isfinite(one[1])}
-    except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

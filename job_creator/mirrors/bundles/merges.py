@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation.documents import json_of
 from foundation.doors.blocks import read
 from foundation.errors import DamagedError
 from foundation.spack import layout_v2, layout_v3
@@ -33,7 +33,7 @@ def bundle_id(source: Path) -> str:
 def imported(root: Path) -> tuple[str, ...]:
     """What came into a mirror before, by `bundle_id`; nothing if that cannot be read."""
     try:
-        value = json.loads((root / IMPORTS_KEY).read_bytes())
+        value = json_of((root / IMPORTS_KEY).read_bytes())
         return tuple(str(one) for one in value["bundles"])
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return ()

@@ -11,8 +11,9 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from foundation.documents import json_of
 from foundation.errors import DamagedError, RefusedError
 from foundation.spack import layout_v2, layout_v3
 from foundation.spack.index import Index, read_index, write_index
@@ -137,7 +138,7 @@ def _key_index(sides: Sides, here: bytes, there: bytes) -> dict[str, bytes]:
 
 def _keys(here: bytes | None, there: bytes) -> bytes:
     try:
-        old, new = json.loads(here or b'{"keys": {}}')["keys"], json.loads(there)["keys"]
+        old, new = json_of(here or b'{"keys": {}}')["keys"], json_of(there)["keys"]
         if new.keys() <= old.keys():
             return here or there
         return there if old.keys() <= new.keys() else json.dumps({"keys": {**new, **old}}).encode()
@@ -175,7 +176,7 @@ def _needs(here: bytes, there: bytes) -> bytes:
 
 def _is_json(data: bytes) -> bool:
     try:
-        json.loads(data)
+        json_of(data)
     except ValueError:
         return False
     return True
@@ -183,7 +184,7 @@ def _is_json(data: bytes) -> bool:
 
 def _commits(data: bytes) -> Mapping[str, list[str]]:
     try:
-        value: Any = json.loads(data)
+        value = json_of(data)
         return {name: [str(one) for one in commits] for name, commits in value.items()}
     except (ValueError, TypeError, AttributeError):
         return {}

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from foundation.documents import json_of
 from foundation.doors.blocks import sha256_of
 from foundation.errors import DamagedError, NotThereError, RefusedError
 from foundation.registries.repository import OciRepository
@@ -163,7 +164,7 @@ def _reads(repository: OciRepository) -> Callable[[str], bool]:
 def _remembered(store: Store) -> dict[str, str]:
     content = store.read(VERIFIED_KEY)
     try:
-        value = json.loads(content.data) if content else {}
+        value = json_of(content.data) if content else {}
     except ValueError:
         return {}
     return {str(key): str(mark) for key, mark in value.items()} if isinstance(value, Mapping) else {}

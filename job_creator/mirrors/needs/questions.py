@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from foundation.documents import json_of
 from foundation.doors.files import read_file, write_files
 from foundation.doors.processes import ProcessError
 from foundation.errors import CouldNotAskError, FileAccessError
@@ -120,7 +121,7 @@ def _key(spack: SpackProgram, environment: Mapping[str, str]) -> str:
 
 def _read(path: Path) -> dict[str, Answer]:
     with suppress(FileAccessError, ValueError, KeyError, TypeError):
-        value = json.loads(read_file(path))
+        value = json_of(read_file(path))
         if value["version"] == _VERSION:
             return dict(value["answers"])
     return {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from foundation.documents import json_of
 from foundation.openpgp.frame import armor_fault, has_private_key
 from foundation.openpgp.keys import Key
 from foundation.openpgp.ring import KeyRing
@@ -52,7 +52,7 @@ def _list(view: View, keys: PublishedKeys, index: str, *, is_v3: bool) -> frozen
         return None
     try:
         text = data.decode()
-        value = json.loads(text)
+        value = json_of(text)
         listed = frozenset(map(str, value["keys"]))
         if value.keys() != {"keys"} or not layout_v3.is_plain_json(text):
             keys.findings.append(MirrorFinding(FindingKind.KEY, index, "is not laid out like a list of keys"))

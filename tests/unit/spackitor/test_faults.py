@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,53 @@ def test_while_a_record_of_a_run_cannot_be_read_everything_else_goes_on(mirror: 
     assert restore(store, record.stem).failed == {}
     assert listed(store) == before
     require_consistent(mirror.root)
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "half": lambda data: data[: len(data) // 2],
+    "flipped": lambda data: (
+        data[: len(data) // 2] + bytes(one ^ 255 for one in data[len(data) // 2 :][:8]) + data[-30:]
+    ),
+    "empty": lambda _: b"",
+    "binary": lambda _: b"\xff\xfe\x00\x80" * 9,
+    "deep": lambda _: b"[" * 100_000,
+    "list": lambda _: b"[]",
+    "null": lambda _: b"null",
+    "no time": lambda data: data.replace(b'"until":', b'"until": 1e300, "other":'),
+    "no list": lambda data: data.replace(b'"hashes":', b'"hashes": "none", "other":'),
+    "infinite": lambda data: data.replace(b'"size":', b'"size": 1e999, "other":'),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_however_a_side_file_is_damaged_no_command_breaks(mirror: MadeMirror, how: str) -> None:
+    store = FileSystemStore(mirror.root)
+    run_clean(store)
+    keep(store, "a", (roots("new"),), 14)
+    every = [path for path in (mirror.root / ".spackitor").rglob("*") if path.suffix in (".json", ".gz")]
+    assert len(every) == (3 if (mirror.root / "v3").exists() else 2)
+    for path in every:
+        whole = path.read_bytes()
+        path.write_bytes(DAMAGE[how](whole))
+        for command in ("list", "stats", "check", "roots", "clean", "index", "sizes"):
+            done = CliRunner().invoke(main, ["-q", command, str(mirror.root)])
+            assert isinstance(done.exception, SystemExit | None), (path.name, command, done.output)
+            assert done.exit_code in (0, ExitCode.DAMAGED, ExitCode.REFUSED), (path.name, command, done.output)
+        assert dag_hash("new") in survey(store).inventory.usable
+        path.write_bytes(whole)
+    assert spackitor("restore", mirror.root).exit_code == 0
+    assert names(mirror.root) == {one.name for one in TREE}
+
+
+@pytest.mark.parametrize("days", ["1e12", "inf"])
+def test_the_longest_time_is_the_end_of_the_calendar(mirror: MadeMirror, tmp_path: Path, days: str) -> None:
+    (tmp_path / "keep").write_text(dag_hash("new"))
+    kept = spackitor("keep", mirror.root, "--keep-file", tmp_path / "keep", "--as", "a", "--for", days)
+    assert kept.exit_code in (0, ExitCode.USAGE), kept.output
+    cleaned = spackitor("clean", mirror.root, "--max-age", "30", "--max-delete", "100", "--grace", days)
+    assert cleaned.exit_code in (0, ExitCode.USAGE), cleaned.output
+    for command in (["roots"], ["restore", "--list"], ["clean"]):
+        assert spackitor(command[0], mirror.root, *command[1:]).exit_code == 0
 
 
 def test_a_record_that_cannot_be_read_can_be_given_up(mirror: MadeMirror) -> None:
