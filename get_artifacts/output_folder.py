@@ -23,9 +23,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from foundation.documents import json_of
 from foundation.doors.files import write_files
 from foundation.errors import RefusedError, naming
+from foundation.stores.documents import json_of
 from get_artifacts.archives import Unpacked, crc_of
 from get_artifacts.selection import Archive
 

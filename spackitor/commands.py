@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
-from foundation.documents import LATEST
 from foundation.doors.files import read_file, write_files
 from foundation.errors import CouldNotAskError, NotThereError, RefusedError
 from foundation.progress import StageProgress
 from foundation.spack import layout_v2
+from foundation.stores.documents import LATEST
 from foundation.stores.schemes import REGISTRY, kind_of
 from foundation.stores.store import ChangedError, Store
 from spackitor.inventory.quarantine import Run, run_id

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from foundation.documents import json_of
 from foundation.doors.http import Answer, NoAnswer
 from foundation.errors import CouldNotAskError, NotThereError
 from foundation.registries.images import RegistryClient
 from foundation.registries.reference import ImageReference, parse_reference
+from foundation.stores.documents import json_of
 from foundation.stores.schemes import REGISTRY, is_plain_registry, kind_of, split_url
 
 _MANIFESTS: Final = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"

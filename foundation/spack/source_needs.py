@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from foundation.documents import json_of
 from foundation.errors import DamagedError
+from foundation.stores.documents import json_of
 
 NEEDS_FOLDER: Final = ".spacktainers/"
 """The start of the keys of what this project keeps in a mirror. Nothing in it ends in `.manifest.json`, because Spack

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from foundation.documents import json_of
 from foundation.errors import NotThereError
 from foundation.openpgp.frame import has_private_key
+from foundation.stores.documents import json_of
 from foundation.stores.store import Store, StoredObject, read_all
 from job_creator.mirrors.contents import RUNS, is_carried
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from foundation.command_line import Command, console, json_option
 from foundation.errors import CouldNotAskError, ExitCode
+
+if TYPE_CHECKING:
+    from foundation.doors.trees import MeasuredTree
 
 _SHOWN = 10
 
@@ -30,18 +35,11 @@ def delete_tree(*, folders: tuple[Path, ...], dry_run: bool, may_be_missing: boo
       spackitor delete-tree /scratch/me/build-1 /scratch/me/build-2 --dry-run
       spackitor delete-tree /scratch/me/build-* --may-be-missing
     """
-    from foundation.doors.trees import delete, measure
-    from foundation.errors import NotThereError
+    from foundation.doors.trees import delete
     from foundation.shown import shown_size
     from foundation.tables import print_table
 
-    trees = []
-    for folder in folders:
-        try:
-            trees.append(measure(folder))
-        except NotThereError:
-            if not may_be_missing:
-                raise
+    trees = _measured(folders, may_be_missing=may_be_missing)
     values: list[dict[str, object]] = []
     failed: dict[str, str] = {}
     for tree in trees:
@@ -67,3 +65,20 @@ def delete_tree(*, folders: tuple[Path, ...], dry_run: bool, may_be_missing: boo
     if failed:
         path, why = next(iter(failed.items()))
         raise CouldNotAskError(f"{len(failed)} things could not be deleted, such as {path}: {why}")
+
+
+def _measured(folders: Iterable[Path], *, may_be_missing: bool) -> list[MeasuredTree]:
+    """Each folder once; what is below another one goes with that."""
+    from foundation.doors.trees import measure
+    from foundation.errors import NotThereError
+
+    found: dict[Path, MeasuredTree] = {}
+    for folder in folders:
+        try:
+            tree = measure(folder)
+        except NotThereError:
+            if not may_be_missing:
+                raise
+        else:
+            found[tree.path] = tree
+    return [tree for path, tree in found.items() if found.keys().isdisjoint(path.parents)]

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from foundation.documents import json_of, seconds_of, texts_of
 from foundation.errors import DamagedError
+from foundation.stores.documents import json_of, seconds_of, texts_of
 from foundation.stores.store import SPACKITOR_FOLDER, Content
 
 RUNS_FOLDER: Final = f"{SPACKITOR_FOLDER}runs/"

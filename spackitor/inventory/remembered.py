@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from foundation.documents import packed_json_of
 from foundation.spack.layout_v3 import INDEXES, Blob, SpecManifest
 from foundation.spack.specs import intern
+from foundation.stores.documents import packed_json_of
 from foundation.stores.store import SPACKITOR_FOLDER, Content
 
 KEY: Final = f"{SPACKITOR_FOLDER}manifests.json.gz"

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, unquote
 
-from foundation.documents import json_of, seconds_of, texts_of
 from foundation.errors import DamagedError, Fault, InvalidInputError
 from foundation.spack.lockfile import LockedSpec, read_lockfile
+from foundation.stores.documents import json_of, seconds_of, texts_of
 from foundation.stores.store import SPACKITOR_FOLDER, Content
 
 ROOTS_FOLDER: Final = f"{SPACKITOR_FOLDER}roots/"

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from foundation.documents import json_of
 from foundation.errors import DamagedError, naming
 from foundation.spack.specs import Node, Spec, spec_of
+from foundation.stores.documents import json_of
 from spackitor.sizes.groups import SizedSpec
 
 DATABASE: Final = Path(".spack-db") / "index.json"

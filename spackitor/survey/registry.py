@@ -16,7 +16,6 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from foundation.documents import json_of, packed_json_of
 from foundation.errors import DamagedError, NotThereError
 from foundation.registries.changes import EVERYTHING
 from foundation.registries.manifests import blobs, members
@@ -26,6 +25,7 @@ from foundation.spack import layout_oci
 from foundation.spack.layout_oci import INDEX_TAG, ImageManifest
 from foundation.spack.releases import DATABASE_OF_SPECFILE
 from foundation.spack.specs import Node, spec_of
+from foundation.stores.documents import json_of, packed_json_of
 from foundation.stores.store import SPACKITOR_FOLDER, Content, StoredObject
 from spackitor.inventory.inventory import IndexFile, Inventory
 from spackitor.layouts import oci

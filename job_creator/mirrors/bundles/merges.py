@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation.documents import json_of
 from foundation.doors.blocks import read
 from foundation.errors import DamagedError
 from foundation.spack import layout_v2, layout_v3
+from foundation.stores.documents import json_of
 from job_creator.mirrors.bundles import merging
 from job_creator.mirrors.bundles.bundle import LIST, Bundle, File
 from job_creator.mirrors.contents import IMPORTS_KEY

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from foundation.documents import json_of
 from foundation.errors import DamagedError, RefusedError
 from foundation.spack import layout_v2, layout_v3
 from foundation.spack.index import Index, read_index, write_index
 from foundation.spack.source_needs import NEEDS_KEY, read_needs
+from foundation.stores.documents import json_of
 from foundation.stores.store import Content
 from job_creator.mirrors.contents import COMMITS_KEY, OF_ONE_PLACE
 

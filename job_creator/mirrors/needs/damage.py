@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from foundation.documents import json_of
 from foundation.doors.blocks import sha256_of
 from foundation.errors import DamagedError, NotThereError, RefusedError
 from foundation.registries.repository import OciRepository
 from foundation.spack import layout_oci, layout_v2, layout_v3
 from foundation.spack.source_needs import SourceNeeds
 from foundation.spack.specs import read_spec_file
+from foundation.stores.documents import json_of
 from foundation.stores.store import Content, Store, StoredObject
 from job_creator.mirrors.contents import VERIFIED_KEY
 from job_creator.mirrors.needs.binaries import LISTED, archive_keys, manifest_key, manifest_keys

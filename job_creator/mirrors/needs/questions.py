@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from foundation.documents import json_of
 from foundation.doors.files import read_file, write_files
 from foundation.doors.processes import ProcessError
 from foundation.errors import CouldNotAskError, FileAccessError
@@ -27,6 +26,7 @@ from foundation.spack.program import SpackProgram
 
 # REMOVED
 from foundation.spack.source_needs import SourceNeeds
+from foundation.stores.documents import json_of
 from job_creator.mirrors.needs.answers import package_needs
 from job_creator.mirrors.needs.plan import built_specs
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from foundation.documents import json_of
 from foundation.openpgp.frame import armor_fault, has_private_key
 from foundation.openpgp.keys import Key
 from foundation.openpgp.ring import KeyRing
 from foundation.spack import layout_v2, layout_v3
+from foundation.stores.documents import json_of
 from job_creator.mirrors.findings import FindingKind, MirrorFinding
 from job_creator.mirrors.verification.binary_checks import check_manifest
 from job_creator.mirrors.view import View

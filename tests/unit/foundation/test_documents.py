@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.documents import LATEST, json_of, packed_json_of, seconds_of, texts_of
+from foundation.stores.documents import LATEST, json_of, packed_json_of, seconds_of, texts_of
 
 DEEP = b"[" * 100_000
 

@@ -223,3 +223,13 @@ def test_the_command_looks_at_all_first(tmp_path: Path) -> None:
     assert [value["deleted_files"] for value in json.loads(done.stdout)] == [12, 12]
     assert not one.exists()
     assert not other.exists()
+
+
+def test_a_folder_below_another_goes_with_that_one(tmp_path: Path) -> None:
+    one = grown(tmp_path / "one", wide=2, deep=1)
+    inner = next(path for path in one.iterdir() if path.is_dir())
+    named = (inner, one, one / ".." / one.name, inner)
+    done = CliRunner().invoke(main, ["delete-tree", "--json", *map(str, named)])
+    assert done.exit_code == ExitCode.OK, done.output
+    assert [value["path"] for value in json.loads(done.stdout)] == [str(one)]
+    assert not one.exists()

@@ -21,7 +21,7 @@ def json_of(data: bytes | str) -> Any:
 
 
 def packed_json_of(data: bytes) -> Any:
-    """The same of one that was packed by gzip."""
+    """The same of one that was packed by gzip. Raises `ValueError`."""
     try:
         return json_of(gzip.decompress(data))
     except (OSError, EOFError, zlib.error) as error:
