@@ -156,6 +156,7 @@ def test_what_lies_beside_a_definition_is_found_in_all_three_places(spack: TinyS
     built = _repository(str(spack.line), first, software)
     environment: Any = built.environments[merged_environment(NAME, "amd64")]
     environment["spack"]["mirrors"][DESTINATION] = {"url": mirror.as_uri()}
+    _without_builtin(environment, spack)
     (first / merged_environment(NAME, "amd64")).write_text(dump(environment))
 
     # The job that concretizes, in its scratch folder.
@@ -187,9 +188,10 @@ def test_an_older_runtime_image_is_told_by_the_job_that_concretizes(spack: TinyS
     """The site file takes a newer distribution to build than to run: both versions are named, nothing is compiled."""
     images = "images: {builder: {base: 'ubuntu:24.04'}, runtime: {base: 'ubuntu:20.04'}}\n"
     built = _repository(str(spack.line), tmp_path / "checkout", tmp_path / "software", more=images)
-    (tmp_path / "checkout" / merged_environment(NAME, "amd64")).write_text(
-        dump(built.environments[merged_environment(NAME, "amd64")])
-    )
+    environment: Any = built.environments[merged_environment(NAME, "amd64")]
+    environment["spack"]["mirrors"][DESTINATION] = {"url": (tmp_path / "mirror").as_uri()}
+    _without_builtin(environment, spack)
+    (tmp_path / "checkout" / merged_environment(NAME, "amd64")).write_text(dump(environment))
     job = built.pipeline.job(environment_job(NAME, "amd64"))
     assert {"build builder for amd64", "build runtime for amd64"} < {one.job for one in job.needs}
     variables = {"ARCHITECTURE": "amd64", "CONTAINER": NAME, "BUILDER_AMD64_LIBC": "glibc@2.39"}
@@ -225,6 +227,8 @@ def test_all_sections_together_work_in_all_three_places(spack: TinySpack, tmp_pa
     assert {unmarked(name) for name in environment["spack"]} >= SECTIONS.keys() - left_out
     mirrors = {DESTINATION: {"url": mirror.as_uri()}, "more": (tmp_path / "more").as_uri()}
     environment["spack"]["mirrors"] = mirrors
+    (tmp_path / "more").mkdir()
+    _without_builtin(environment, spack)
     (first / merged_environment(NAME, "amd64")).write_text(dump(environment))
 
     job = built.pipeline.job(environment_job(NAME, "amd64"))
@@ -242,7 +246,7 @@ def test_all_sections_together_work_in_all_three_places(spack: TinySpack, tmp_pa
     _run(spack, second, f"spack -e {concrete} install --no-check-signature\n{push}")
     lock = (concrete / "spack.lock").read_bytes()
     shutil.rmtree(software)
-    shutil.rmtree(tmp_path / "all")
+    (tmp_path / "all").unlink()
     found = ConcreteEnvironment.read(lock, (concrete / "spack.yaml").read_bytes(), str(concrete))
     made = container(environment=found)
     assert "app=demo" in made.files["labels"].decode().splitlines()
@@ -268,6 +272,12 @@ def test_all_sections_together_work_in_all_three_places(spack: TinySpack, tmp_pa
     if is_new:
         assert {"TINY=a b", "PYTHONHOME=/nowhere"} <= set(shown)
         assert any(one.startswith("TINY_PATH=") and "/own" in one for one in shown)
+
+
+def _without_builtin(environment: Any, spack: TinySpack) -> None:
+    """Only small packages to choose among, so that concretizing takes seconds."""
+    repos, own = environment["spack"].pop("repos"), str(spack.recipes)
+    environment["spack"]["repos:"] = [*repos, own] if isinstance(repos, list) else {**repos, "tiny": own}
 
 
 def _copy(made: Container, checkout: Path, image: Path) -> None:
