@@ -28,6 +28,7 @@ def spec_faults(file: EnvironmentFile) -> Iterator[Fault]:
     for place in spec_places(file.section):
         for problem in _problems(place, file, names):
             yield _fault(file, place, problem)
+    yield from _circles(file, names)
     yield from _nameless_matrices(file)
 
 
@@ -114,6 +115,27 @@ def _of_toolchain(spec: AbstractSpec, place: SpecPlace) -> Iterator[Misspelt]:
         elif edge.is_toolchain and edge.spec.name == place.owner:
             hint = f"name the languages, as in '%c={place.owner}', or give the toolchain another name"
             yield Misspelt(edge.column, f"the toolchain {place.owner!r} would stand for itself", hint)
+
+
+def _circles(file: EnvironmentFile, names: frozenset[str]) -> Iterator[Fault]:
+    """Toolchains that stand for each other, which Spack would follow for ever."""
+    used: dict[str, set[str]] = {}
+    places = [place for place in spec_places(file.section) if place.use is Use.TOOLCHAIN]
+    for place in places:
+        spec = parse_spec(place.text, file.line, names)
+        edges = spec.edges if isinstance(spec, AbstractSpec) else ()
+        used.setdefault(place.owner, set()).update(edge.spec.name for edge in edges if edge.is_toolchain)
+    for place in places:
+        waiting, met = list(used[place.owner] - {place.owner}), set[str]()
+        while waiting:
+            one = waiting.pop()
+            if one not in met:
+                met.add(one)
+                waiting += used.get(one, ())
+        if place.owner in met:
+            others = ", ".join(sorted(met - {place.owner}))
+            message = f"the toolchain {place.owner!r} stands for itself, by way of {others}"
+            yield file.fault_in_text(place.location, 1, message, "one of them must name its compilers")
 
 
 def _targets(text: str, column: int) -> Iterator[Misspelt]:

@@ -97,6 +97,10 @@ REFUSED = {
         "spack:\n  specs: [bzip2 %gcc]\n  toolchains: {gcc: '%gcc'}\n",
         "3:22: the toolchain 'gcc' would stand for itself; name the languages",
     ),
+    "toolchains of each other": (
+        "spack:\n  specs: [bzip2 %a]\n  toolchains: {a: '%b', b: [{spec: '%c=gcc %d'}], d: '%a', e: '%c=gcc'}\n",
+        "3:20: the toolchain 'a' stands for itself, by way of b, d",
+    ),
     "a part of a toolchain without a spec": (
         "spack:\n  specs: [bzip2 %gnu]\n  toolchains: {gnu: [{when: '%c'}]}\n",
         "3:22: 'spec' is missing",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import click
@@ -23,8 +24,12 @@ def rehearse(root: Path, *options: str) -> Result:
     )
 
 
-def test_definitions_are_played_from_the_first_job_to_the_last() -> None:
-    result = rehearse(FROZEN_SITE, "--json")
+def test_definitions_are_played_from_the_first_job_to_the_last(tmp_path: Path) -> None:
+    root = tmp_path / "site"
+    shutil.copytree(FROZEN_SITE, root)
+    with (root / "spacktainers.yaml").open("a") as site:
+        site.write("gitlab: {fuse: off}\n")
+    result = rehearse(root, "--json")
     assert result.exit_code == ExitCode.OK, result.output
     value = json.loads(result.stdout)
     phases = {phase["name"]: phase for phase in value["phases"]}
@@ -41,8 +46,14 @@ def test_definitions_are_played_from_the_first_job_to_the_last() -> None:
     assert value["unknown"] == []
     assert value["is_lower_bound"] is False
     assert max(phase["finish"] for phase in value["phases"]) == value["seconds"]
-    faster = json.loads(rehearse(FROZEN_SITE, "--json", "--runners", "100").stdout)
+    faster = json.loads(rehearse(root, "--json", "--runners", "100").stdout)
     assert faster["seconds"] < value["seconds"]
+
+
+def test_packages_that_share_jobs_are_played_in_them() -> None:
+    value = json.loads(rehearse(FROZEN_SITE, "--json").stdout)
+    populate = next(phase for phase in value["phases"] if phase["name"] == "populate buildcache for amd64")
+    assert 4 + 1 < populate["jobs"] < value["packages"]["amd64"]
 
 
 def test_only_what_is_chosen_is_played() -> None:
