@@ -125,6 +125,7 @@ def _circles(file: EnvironmentFile, names: frozenset[str]) -> Iterator[Fault]:
         spec = parse_spec(place.text, file.line, names)
         edges = spec.edges if isinstance(spec, AbstractSpec) else ()
         used.setdefault(place.owner, set()).update(edge.spec.name for edge in edges if edge.is_toolchain)
+    told: set[str] = set()
     for place in places:
         waiting, met = list(used[place.owner] - {place.owner}), set[str]()
         while waiting:
@@ -132,7 +133,8 @@ def _circles(file: EnvironmentFile, names: frozenset[str]) -> Iterator[Fault]:
             if one not in met:
                 met.add(one)
                 waiting += used.get(one, ())
-        if place.owner in met:
+        if place.owner in met - told:
+            told |= met
             others = ", ".join(sorted(met - {place.owner}))
             message = f"the toolchain {place.owner!r} stands for itself, by way of {others}"
             yield file.fault_in_text(place.location, 1, message, "one of them must name its compilers")
