@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from job_creator.__main__ import main
-from tests.integration.components import give_up, require
+from tests.integration.components import require
 from tests.integration.workshop import Workshop, runs_after
 from tests.packed_cache import Package, fill
 
@@ -33,7 +33,9 @@ OLD_CLIENT = "int LZ4_compressBound(int);\nint main(void) { return LZ4_compressB
 def archive(version: str) -> Path:
     folder = os.environ.get("SPACKTAINERS_SOURCE_ARCHIVES", "")
     found = sorted(Path(folder).glob(f"lz4*{version}*.tar.gz")) if folder else []
-    return found[0] if found else give_up(f"SPACKTAINERS_SOURCE_ARCHIVES has no lz4 {version}")
+    if not found:
+        pytest.skip("SPACKTAINERS_SOURCE_ARCHIVES has no archives of lz4 1.9.4 and 1.10.0")
+    return found[0]
 
 
 def library(workshop: Workshop, version: str) -> Package:

@@ -140,7 +140,7 @@ def built(package: JobPackage, lost: dict[str, JobPackage], environment: dict[st
         peak = max(peak, memory)
         if answer.state:
             break
-    say(f"\x1b[0Ksection_end:{int(time.time())}:{section}\r\x1b[0K", end="")
+    say(f"\x1b[0Ksection_end:{int(time.time())}:{section}\r\x1b[0K")
     return JobOutcome(package, answer, time.monotonic() - start, peak)
 
 
@@ -281,9 +281,9 @@ def end_of_log(package: JobPackage) -> str:
     return NO_TEXT.sub("", "\n".join(lines))
 
 
-def say(text: str, end: str = "\n") -> None:
+def say(text: str) -> None:
     """A line of the log, before whatever programs say next."""
-    sys.stdout.write(text + end)
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
