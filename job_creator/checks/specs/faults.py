@@ -14,7 +14,7 @@ from foundation.spack.sections.table import SECTIONS
 from foundation.yaml_io import Location
 from job_creator.checks.environment_file import EnvironmentFile
 from job_creator.checks.specs.names import name_problems
-from job_creator.checks.specs.places import REFERENCE, SpecPlace, Use, spec_places
+from job_creator.checks.specs.places import REFERENCE, SpecPlace, SpecUse, spec_places
 from job_creator.environments.marks import unmarked
 
 _TARGET_KEYS: Final = ("target", "arch", "architecture")
@@ -45,34 +45,34 @@ def _toolchains(file: EnvironmentFile) -> Iterator[str]:
 
 
 def _problems(place: SpecPlace, file: EnvironmentFile, toolchains: frozenset[str]) -> Iterator[Misspelt]:
-    if place.use is Use.TARGET:
+    if place.use is SpecUse.TARGET:
         yield from _targets(place.text, 1)
         return
-    if place.use is Use.NAMED and not _NAME.fullmatch(place.text):
+    if place.use is SpecUse.NAMED and not _NAME.fullmatch(place.text):
         hint = "versions and variants stand in require:, and names without their namespace"
         yield Misspelt(1, f"{place.text!r} is not the name of a package", hint)
         return
-    prefix = "%" if place.use is Use.COMPILER else ""
+    prefix = "%" if place.use is SpecUse.COMPILER else ""
     spec = parse_spec(prefix + place.text, file.line, toolchains)
     if isinstance(spec, Misspelt):
         column = max(1, spec.column - len(prefix))
         yield Misspelt(column, f"Spack {file.line} refuses {place.text!r}: {spec.message}", spec.hint)
         return
     yield from _meaningless(spec, place)
-    if place.use is Use.ROOT and not place.owner:
+    if place.use is SpecUse.ROOT and not place.owner:
         yield from _elsewhere(spec, file)
-    if place.use is not Use.COMPILER and not file.names_own_repositories:
+    if place.use is not SpecUse.COMPILER and not file.names_own_repositories:
         yield from name_problems(spec, place, file.line, file.index)
 
 
 def _meaningless(spec: AbstractSpec, place: SpecPlace) -> Iterator[Misspelt]:
-    if place.use is Use.ROOT and not spec.name and not spec.hash:
+    if place.use is SpecUse.ROOT and not spec.name and not spec.hash:
         hint = "begin with the name of a package; what holds for all packages stands in packages: all: require:"
         yield Misspelt(1, f"{place.text!r} names no package", hint)
     for edge in spec.all_edges():
         if edge.spec.says_nothing:
             yield Misspelt(edge.column, f"{edge.sigil!r} is followed by no dependency", "write its name behind it")
-    if place.use is Use.TOOLCHAIN:
+    if place.use is SpecUse.TOOLCHAIN:
         yield from _of_toolchain(spec, place)
     for node in spec.nodes():
         if node.hash and not place.may_have_hash:
@@ -120,7 +120,7 @@ def _of_toolchain(spec: AbstractSpec, place: SpecPlace) -> Iterator[Misspelt]:
 def _circles(file: EnvironmentFile, names: frozenset[str]) -> Iterator[Fault]:
     """Toolchains that stand for each other, which Spack would follow for ever."""
     used: dict[str, set[str]] = {}
-    places = [place for place in spec_places(file.section) if place.use is Use.TOOLCHAIN]
+    places = [place for place in spec_places(file.section) if place.use is SpecUse.TOOLCHAIN]
     for place in places:
         spec = parse_spec(place.text, file.line, names)
         edges = spec.edges if isinstance(spec, AbstractSpec) else ()

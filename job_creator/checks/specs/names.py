@@ -19,7 +19,7 @@ from foundation.spack.grammar.syntax import SYNTAXES
 from foundation.spack.package_index import DeclaredVariant, PackageIndex
 from foundation.spack.releases import SpackLine
 from foundation.validation import close_to
-from job_creator.checks.specs.places import SpecPlace, Use
+from job_creator.checks.specs.places import SpecPlace, SpecUse
 
 _OF_EVERY_PACKAGE: Final = frozenset({"branch", "build_system", "commit", "dev_path", "patches", "ref", "tag"})
 _SURELY: Final = 0.87
@@ -36,7 +36,7 @@ def name_problems(
     if not index:
         return
     # A toolchain is about any package.
-    owner = "" if place.use is Use.TOOLCHAIN else place.owner
+    owner = "" if place.use is SpecUse.TOOLCHAIN else place.owner
     yield from _node_problems(spec, spec.name or owner, place, index)
     for edge in spec.all_edges():
         if _is_package(edge, line):
@@ -48,7 +48,7 @@ def name_problems(
 
 def _is_built(place: SpecPlace) -> bool:
     """Whether Spack has to find the package, as it has not to for settings of packages that no environment needs."""
-    return place.use in (Use.ASKED, Use.TOOLCHAIN) or (place.use is Use.ROOT and not place.owner)
+    return place.use in (SpecUse.ASKED, SpecUse.TOOLCHAIN) or (place.use is SpecUse.ROOT and not place.owner)
 
 
 def _is_package(edge: Edge, line: SpackLine) -> bool:
@@ -67,7 +67,7 @@ def _node_problems(node: AbstractSpec, name: str, place: SpecPlace, index: Packa
             yield Misspelt(node.column, f"there is no package {name!r}", _meant(name, index.names))
         return
     variants = index.variants_of(name)
-    if variants is None or place.use is Use.MATCHED:
+    if variants is None or place.use is SpecUse.MATCHED:
         return
     for setting in node.settings:
         if setting.is_variant and not setting.propagates and setting.name not in _OF_EVERY_PACKAGE:

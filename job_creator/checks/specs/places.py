@@ -21,7 +21,7 @@ REFERENCE: Final = re.compile(r"\$[%^]{0,2}[A-Za-z_]\w*")
 _IN_BRACES: Final = re.compile(r"\{[^}]*\}")
 
 
-class Use(Enum):
+class SpecUse(Enum):
     """What a spec is for."""
 
     ROOT = auto()
@@ -47,7 +47,7 @@ class SpecPlace:
     location: Location
     """Seen from `spack:`, with marks."""
     text: str
-    use: Use
+    use: SpecUse
     owner: str = ""
     """The package that a text without a name is about; for toolchains, the name of the toolchain."""
     of_key: bool = False
@@ -62,7 +62,7 @@ def spec_places(section: Mapping[str, Any]) -> Iterator[SpecPlace]:
             yield from reader(value, (key,))
 
 
-def _specs(value: Any, at: Location, use: Use = Use.ROOT) -> Iterator[SpecPlace]:
+def _specs(value: Any, at: Location, use: SpecUse = SpecUse.ROOT) -> Iterator[SpecPlace]:
     for location, item in _items(value, at):
         if isinstance(item, str):
             if not REFERENCE.fullmatch(item):
@@ -83,15 +83,15 @@ def _matrix(matrix: Mapping[str, Any], at: Location) -> Iterator[SpecPlace]:
             if isinstance(fragment, Mapping) and "matrix" in fragment:
                 yield from _matrix(fragment, inner)
             elif isinstance(fragment, str) and not REFERENCE.fullmatch(fragment):
-                yield SpecPlace(inner, fragment, Use.ASKED)
-    yield from _texts(matrix.get("exclude"), (*at, "exclude"), Use.MATCHED)
+                yield SpecPlace(inner, fragment, SpecUse.ASKED)
+    yield from _texts(matrix.get("exclude"), (*at, "exclude"), SpecUse.MATCHED)
 
 
 def _definitions(value: Any, at: Location) -> Iterator[SpecPlace]:
     for location, one in _items(value, at):
         for key, inner in _pairs(one):
             if key != "when":
-                yield from _specs(inner, (*location, key), Use.ASKED)
+                yield from _specs(inner, (*location, key), SpecUse.ASKED)
 
 
 def _packages(value: Any, at: Location) -> Iterator[SpecPlace]:
@@ -99,7 +99,7 @@ def _packages(value: Any, at: Location) -> Iterator[SpecPlace]:
         name = unmarked(key)
         owner = "" if name == "all" else name
         if owner:
-            yield SpecPlace((*at, key), name, Use.NAMED, of_key=True)
+            yield SpecPlace((*at, key), name, SpecUse.NAMED, of_key=True)
         for inner, content in _pairs(settings):
             location = (*at, key, inner)
             match unmarked(inner):
@@ -115,69 +115,69 @@ def _packages(value: Any, at: Location) -> Iterator[SpecPlace]:
 def requirements(value: Any, at: Location) -> Iterator[SpecPlace]:
     """The specs of `require`, `prefer` or `conflict`, in any of their forms, and those of their conditions."""
     if isinstance(value, str):
-        yield SpecPlace(at, value, Use.ASKED)
+        yield SpecPlace(at, value, SpecUse.ASKED)
     for location, item in _items(value, at):
         if isinstance(item, str):
-            yield SpecPlace(location, item, Use.ASKED)
+            yield SpecPlace(location, item, SpecUse.ASKED)
         for key, inner in _pairs(item):
             if key == "when" and isinstance(inner, str):
-                yield SpecPlace((*location, key), inner, Use.MATCHED)
+                yield SpecPlace((*location, key), inner, SpecUse.MATCHED)
             elif key == "spec" and isinstance(inner, str):
-                yield SpecPlace((*location, key), inner, Use.ASKED)
+                yield SpecPlace((*location, key), inner, SpecUse.ASKED)
             elif key in ("one_of", "any_of"):
-                yield from _texts(inner, (*location, key), Use.ASKED)
+                yield from _texts(inner, (*location, key), SpecUse.ASKED)
 
 
 def _variants(value: Any, at: Location) -> Iterator[SpecPlace]:
     if isinstance(value, str):
-        yield SpecPlace(at, value, Use.ASKED)
-    yield from _texts(value, at, Use.ASKED)
+        yield SpecPlace(at, value, SpecUse.ASKED)
+    yield from _texts(value, at, SpecUse.ASKED)
 
 
 def _externals(value: Any, at: Location) -> Iterator[SpecPlace]:
     for location, one in _items(value, at):
         if isinstance(one, Mapping) and isinstance(one.get("spec"), str):
-            yield SpecPlace((*location, "spec"), one["spec"], Use.ROOT)
+            yield SpecPlace((*location, "spec"), one["spec"], SpecUse.ROOT)
 
 
 def _providers(value: Any, at: Location) -> Iterator[SpecPlace]:
     for key, inner in _pairs(value):
-        yield SpecPlace((*at, key), unmarked(key), Use.NAMED, of_key=True)
-        yield from _texts(inner, (*at, key), Use.MATCHED)
+        yield SpecPlace((*at, key), unmarked(key), SpecUse.NAMED, of_key=True)
+        yield from _texts(inner, (*at, key), SpecUse.MATCHED)
 
 
 def _targets(value: Any, at: Location) -> Iterator[SpecPlace]:
-    yield from _texts(value, at, Use.TARGET)
+    yield from _texts(value, at, SpecUse.TARGET)
 
 
 def _compilers_of_packages(value: Any, at: Location) -> Iterator[SpecPlace]:
-    yield from _texts(value, at, Use.COMPILER)
+    yield from _texts(value, at, SpecUse.COMPILER)
 
 
 def _compilers(value: Any, at: Location) -> Iterator[SpecPlace]:
     for location, one in _items(value, at):
         compiler = one.get("compiler") if isinstance(one, Mapping) else None
         if isinstance(compiler, Mapping) and isinstance(compiler.get("spec"), str):
-            yield SpecPlace((*location, "compiler", "spec"), compiler["spec"], Use.COMPILER)
+            yield SpecPlace((*location, "compiler", "spec"), compiler["spec"], SpecUse.COMPILER)
 
 
 def _toolchains(value: Any, at: Location) -> Iterator[SpecPlace]:
     for key, inner in _pairs(value):
         location = (*at, key)
         if isinstance(inner, str):
-            yield SpecPlace(location, inner, Use.TOOLCHAIN, unmarked(key))
+            yield SpecPlace(location, inner, SpecUse.TOOLCHAIN, unmarked(key))
         for place, item in _items(inner, location):
             for name, text in _pairs(item):
                 if name == "when" and isinstance(text, str):
-                    yield SpecPlace((*place, name), text, Use.MATCHED)
+                    yield SpecPlace((*place, name), text, SpecUse.MATCHED)
                 elif name == "spec" and isinstance(text, str):
-                    yield SpecPlace((*place, name), text, Use.TOOLCHAIN, unmarked(key))
+                    yield SpecPlace((*place, name), text, SpecUse.TOOLCHAIN, unmarked(key))
 
 
 def _develop(value: Any, at: Location) -> Iterator[SpecPlace]:
     for key, inner in _pairs(value):
         if isinstance(inner, Mapping) and isinstance(inner.get("spec"), str):
-            yield SpecPlace((*at, key, "spec"), inner["spec"], Use.ROOT)
+            yield SpecPlace((*at, key, "spec"), inner["spec"], SpecUse.ROOT)
 
 
 def _views(value: Any, at: Location) -> Iterator[SpecPlace]:
@@ -185,11 +185,11 @@ def _views(value: Any, at: Location) -> Iterator[SpecPlace]:
         for inner, content in _pairs(view):
             location = (*at, key, inner)
             if unmarked(inner) in ("select", "exclude"):
-                yield from _texts(content, location, Use.MATCHED)
+                yield from _texts(content, location, SpecUse.MATCHED)
             elif unmarked(inner) == "projections":
                 for projected, _ in _pairs(content):
                     if unmarked(projected) != "all":
-                        yield SpecPlace((*location, projected), unmarked(projected), Use.MATCHED, of_key=True)
+                        yield SpecPlace((*location, projected), unmarked(projected), SpecUse.MATCHED, of_key=True)
 
 
 def _ci(value: Any, at: Location) -> Iterator[SpecPlace]:
@@ -201,7 +201,7 @@ def _ci(value: Any, at: Location) -> Iterator[SpecPlace]:
                 if unmarked(name) == "submapping":
                     for place, mapping in _items(mappings, (*location, name)):
                         match = mapping.get("match") if isinstance(mapping, Mapping) else None
-                        yield from _texts(match, (*place, "match"), Use.MATCHED)
+                        yield from _texts(match, (*place, "match"), SpecUse.MATCHED)
 
 
 def _concretizer(value: Any, at: Location) -> Iterator[SpecPlace]:
@@ -213,19 +213,19 @@ def _concretizer(value: Any, at: Location) -> Iterator[SpecPlace]:
             for place, one in _items(inner.get("explicit"), (*location, "explicit")):
                 for name, text in _pairs(one):
                     if name in ("target", "replacement") and isinstance(text, str):
-                        yield SpecPlace((*place, name), text, Use.MATCHED, may_have_hash=True)
+                        yield SpecPlace((*place, name), text, SpecUse.MATCHED, may_have_hash=True)
 
 
 def _reused(value: Any, at: Location) -> Iterator[SpecPlace]:
     for key, inner in _pairs(value):
         if key in ("include", "exclude"):
-            yield from _texts(inner, (*at, key), Use.MATCHED)
+            yield from _texts(inner, (*at, key), SpecUse.MATCHED)
         elif key == "from":
             for location, one in _items(inner, (*at, key)):
                 yield from _reused(one, location)
 
 
-def _texts(value: Any, at: Location, use: Use) -> Iterator[SpecPlace]:
+def _texts(value: Any, at: Location, use: SpecUse) -> Iterator[SpecPlace]:
     for location, item in _items(value, at):
         if isinstance(item, str) and not REFERENCE.fullmatch(item):
             yield SpecPlace(location, item, use)
