@@ -40,10 +40,10 @@ schemas: $(VENV)/.ready
 	$(BIN)/jc schema definition > job_creator/schemas/definition.schema.json
 
 benchmark: $(VENV)/.ready-dev
-	$(BIN)/python -m benchmarks.base_pipeline
-	$(BIN)/python -m benchmarks.container_pipeline
-	$(BIN)/python -m benchmarks.get_artifacts
-	$(BIN)/python -m benchmarks.rehearsal
+	$(BIN)/python -m benchmarks.pipelines.base_pipeline
+	$(BIN)/python -m benchmarks.pipelines.container_pipeline
+	$(BIN)/python -m benchmarks.pipelines.get_artifacts
+	$(BIN)/python -m benchmarks.pipelines.rehearsal
 
 rehearsal-tools: build/node_modules/.ready
 

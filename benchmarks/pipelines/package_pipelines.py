@@ -1,6 +1,6 @@
 """Package pipelines: how close they come to the least possible time, how small they are, how long packing takes.
 
-    python -m benchmarks.package_pipelines DIR [DIR ...]
+    python -m benchmarks.pipelines.package_pipelines DIR [DIR ...]
 
 Each DIR holds the output of `spack ci generate` for the containers of one architecture, as
 `jc process-spack-pipeline --pipeline-dir` takes it. Without one the recordings of the tests are used.

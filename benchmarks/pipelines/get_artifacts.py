@@ -1,4 +1,4 @@
-"""Fetching artifacts: `python -m benchmarks.get_artifacts [--no-large]`.
+"""Fetching artifacts: `python -m benchmarks.pipelines.get_artifacts [--no-large]`.
 
 Prints the figures of docs/performance.md: many archives against `curl --parallel` on the same addresses, by the clock
 and in processor time, and the memory that one large archive takes. The server is the tests' own and runs in a process

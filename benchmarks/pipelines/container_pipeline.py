@@ -1,4 +1,4 @@
-"""`jc generate-spacktainer-workflow` for many containers: `python -m benchmarks.container_pipeline`.
+"""`jc generate-spacktainer-workflow` for many containers: `python -m benchmarks.pipelines.container_pipeline`.
 
 The registry answers everything after a while, the S3 server is moto's in a process of its own, and every container has
 a real lockfile. In the same run: what asking the registry one question after the other would take.
@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from benchmarks.base_pipeline import Server, SlowRegistry
+from benchmarks.pipelines.base_pipeline import Server, SlowRegistry
 from tests.samples import REPOSITORY, write_repository
 
 CONTAINERS = 200

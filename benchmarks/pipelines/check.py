@@ -1,6 +1,6 @@
 """`jc check` of many definitions, with an index of packages; and how a real Spack's verdicts on specs agree with ours.
 
-python -m benchmarks.check package_index.json [2000]
+python -m benchmarks.pipelines.check package_index.json [2000]
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from foundation.spack.grammar.spec import Misspelt
 from foundation.spack.package_index import read_package_index
 from foundation.spack.releases import SpackLine
 from job_creator.inputs import read_all
-from tests.samples import SITE, TEMPLATE, write_repository
+from tests.samples import REPOSITORY, SITE, TEMPLATE, write_repository
 
-VERDICTS = Path(__file__).parent.parent / "tests" / "data" / "spack_specs"
+VERDICTS = REPOSITORY / "tests" / "data" / "spack_specs"
 
 
 def definitions(index_file: Path, count: int) -> dict[str, str]:

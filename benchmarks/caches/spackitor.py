@@ -1,9 +1,9 @@
 """Build caches: requests and seconds against a real S3 server, and against what Spack itself offers.
 
-    python -m benchmarks.spackitor s3 [--specs 20000] [--endpoint-url URL]
-    python -m benchmarks.spackitor spack --spack-root DIR [--specs 1000] [--endpoint-url URL]
-    python -m benchmarks.spackitor planning [--specs 33000] [--removed 31000]
-    python -m benchmarks.spackitor files [--specs 200000]
+    python -m benchmarks.caches.spackitor s3 [--specs 20000] [--endpoint-url URL]
+    python -m benchmarks.caches.spackitor spack --spack-root DIR [--specs 1000] [--endpoint-url URL]
+    python -m benchmarks.caches.spackitor planning [--specs 33000] [--removed 31000]
+    python -m benchmarks.caches.spackitor files [--specs 200000]
 
 Without an endpoint, moto's server is started, for `planning` Ceph's radosgw, which takes root; for another one the keys
 are taken from the environment. All caches are made up: each package needs up to five others, every spec has its own

@@ -1,6 +1,6 @@
 """A container whose fingerprint is known under another tag: its new tag by digest, against moving its layers.
 
-    python -m benchmarks.known_container [--layers N] [--size MIB] [--runs N]
+    python -m benchmarks.images.known_container [--layers N] [--size MIB] [--runs N]
 
 The registry is a real docker-registry on loopback. `jc take-image` within one registry is what the job runs; under
 another name of the same machine nothing can be mounted, and every layer goes through a file.

@@ -1,4 +1,4 @@
-"""`jc rehearse` on the shipped definitions: `python -m benchmarks.rehearsal`.
+"""`jc rehearse` on the shipped definitions: `python -m benchmarks.pipelines.rehearsal`.
 
 In the same run: what Python takes to start and to import what the command needs.
 """

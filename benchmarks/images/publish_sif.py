@@ -1,6 +1,6 @@
 """`jc publish-sif` against `s3cmd put` of the same file on the same server: time, seconds of CPU, and memory of each.
 
-    python -m benchmarks.publish_sif [--size MIB] [--runs N] [--endpoint URL]
+    python -m benchmarks.images.publish_sif [--size MIB] [--runs N] [--endpoint URL]
 
 Without an endpoint the server is moto's, on loopback; at another server the keys come from the environment, as usual.
 `publish-sif` uploads, verifies, copies on the server, verifies and removes the temporary object; `s3cmd put` uploads.

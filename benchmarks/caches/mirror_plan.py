@@ -1,6 +1,6 @@
 """`jc mirror plan` for lockfiles: how long it takes when Spack is asked, and when everything was asked before.
 
-    python -m benchmarks.mirror_plan [--spack PROGRAM] LOCK [LOCK ...]
+    python -m benchmarks.caches.mirror_plan [--spack PROGRAM] LOCK [LOCK ...]
 
 Spack is the one on PATH, or PROGRAM. What the internet says of sizes is not asked for. Times are those of whole
 commands; the second is the best of five.

@@ -1,6 +1,6 @@
 """GitLab's verdict: agreement with what GitLab itself said, and how long it takes for a large pipeline.
 
-`python -m benchmarks.verdicts`
+`python -m benchmarks.pipelines.verdicts`
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Deleting a large folder: `python -m benchmarks.delete_tree [FOLDER]`, which makes and deletes folders in FOLDER.
+"""Deleting a large folder: `python -m benchmarks.caches.delete_tree [FOLDER]`, which works in FOLDER.
 
 Prints the figures of docs/performance.md: `spackitor delete-tree`, and its look before it, against `rm -rf`.
 """

@@ -1,6 +1,6 @@
 """What predicting splices takes: 300 binaries with 30 replacements each, in a folder; first and second run.
 
-    python -m benchmarks.splices [BINARIES REPLACEMENTS]
+    python -m benchmarks.caches.splices [BINARIES REPLACEMENTS]
 
 The files of the made-up binaries have a few hundred symbols each. Prints seconds of the clock and of the processor.
 """

@@ -1,6 +1,6 @@
 """`jc mirror verify --deep` against `sha256sum` over the same files.
 
-    python -m benchmarks.mirror_verify [--gigabytes 2] [--files 400] [--rounds 3] [--folder DIR]
+    python -m benchmarks.caches.mirror_verify [--gigabytes 2] [--files 400] [--rounds 3] [--folder DIR]
 
 The mirror is made up: archives of random bytes in sizes as real ones have them, half of them sources, half the blobs of
 unsigned binaries. Each round runs both, the files being in the page cache; the best of each counts.

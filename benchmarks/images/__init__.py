@@ -1,0 +1,1 @@
+"""How long it takes to publish what is built."""
