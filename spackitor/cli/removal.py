@@ -127,15 +127,7 @@ def clean(
         _finish(clean_one(places[0], store_of(context, places[0].url, places[0].endpoint)), as_json=as_json)
         return
     done = several.clean_each(places, lambda place: store_of(context, place.url, place.endpoint), clean_one)
-    if as_json:
-        value = {"mirrors": [one.as_value() for one in done], "totals": several.totals(done)}
-        click.echo(json.dumps(value, indent=2))
-    else:
-        for one in done:
-            if one.outcome:
-                click.echo(f"{one.url}:")
-                report.print_done(one.outcome, console())
-        click.echo(several.total_line(done, "sources" if sources else "specs", is_dry_run=options.is_dry_run))
+    several.tell(done, "sources" if sources else "specs", is_dry_run=options.is_dry_run, as_json=as_json)
     context.exit(int(several.worst(done)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from foundation.command_line import shown
+from foundation.command_line import console, shown
 from foundation.errors import CouldNotAskError, ExitCode, SpacktainersError
 from foundation.shown import shown_size
 
@@ -146,3 +147,18 @@ def total_line(outcomes: Iterable[MirrorOutcome], things: str, *, is_dry_run: bo
     count, verb = (sums["planned"], "would go") if is_dry_run else (sums["removed"], "removed")
     sizes = f"{shown_size(sums['bytes_removed'])} of {shown_size(sums['bytes'])}"
     return f"{sums['mirrors']} mirrors{failed}: {count} of {sums['total']} {things} {verb}, {sizes}"
+
+
+def tell(outcomes: Iterable[MirrorOutcome], things: str, *, is_dry_run: bool, as_json: bool) -> None:
+    """Print what became of each mirror, and of all together."""
+    from spackitor import report
+
+    every = tuple(outcomes)
+    if as_json:
+        click.echo(json.dumps({"mirrors": [one.as_value() for one in every], "totals": totals(every)}, indent=2))
+        return
+    for one in every:
+        if one.outcome:
+            click.echo(f"{one.url}:")
+            report.print_done(one.outcome, console())
+    click.echo(total_line(every, things, is_dry_run=is_dry_run))
