@@ -48,6 +48,21 @@ FORCE: Final = click.option(
     envvar="SPACKTAINERS_FORCE",
     help="Build this base image or container in any case, or 'all'. May be repeated. [variable: SPACKTAINERS_FORCE]",
 )
+ENDPOINT: Final = click.option(
+    "--endpoint-url",
+    metavar="URL",
+    help="The S3 server, if not Amazon's. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]",
+)
+SPACK: Final = click.option(
+    "--spack", "program", default="spack", show_default=True, metavar="PROGRAM", help="Which Spack."
+)
+SCOPES: Final = click.option(
+    "--scope",
+    "scopes",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    multiple=True,
+    help="A folder with configuration for it, such as where its package repository is. May be repeated.",
+)
 OFFLINE: Final = click.option(
     "--offline", is_flag=True, help="Ask no registry and no git server; plan as if nothing were published."
 )

@@ -10,7 +10,7 @@ import click
 from foundation.command_line import Command, Group, json_option
 from foundation.errors import ExitCode
 from job_creator import project_files
-from job_creator.options import READING, Options
+from job_creator.options import READING, SCOPES, SPACK, Options
 
 _CODES = (*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE, ExitCode.NOT_READY, ExitCode.REFUSED)
 
@@ -32,14 +32,8 @@ def index() -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help=f"Where it goes.  [default: {project_files.PACKAGE_INDEX} in the repository]",
 )
-@click.option("--spack", "program", default="spack", show_default=True, metavar="PROGRAM", help="The Spack to ask.")
-@click.option(
-    "--scope",
-    "scopes",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    multiple=True,
-    help="A folder with configuration for it, such as where its package repository is. May be repeated.",
-)
+@SPACK
+@SCOPES
 @click.option("--ref", default="", metavar="REF", help="Of which the recipes are, if they are in no git checkout.")
 @click.option(
     "--fetch",

@@ -16,10 +16,9 @@ import click
 from foundation.command_line import Command, console, json_option
 from foundation.errors import ExitCode
 from foundation.shown import shown_size
-from job_creator.options import Options
+from job_creator.options import ENDPOINT, Options
 from job_creator.publishing.command_options import (
     DRY_RUN,
-    ENDPOINT,
     KEEP_DAYS,
     PUBLIC_KEY,
     key_in,

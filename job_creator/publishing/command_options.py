@@ -18,11 +18,6 @@ SOURCE_KEY_ID: Final = "SOURCE_AWS_ACCESS_KEY_ID"
 SOURCE_SECRET: Final = "SOURCE_AWS_SECRET_ACCESS_KEY"
 """The variables with the keys of a place that is only read."""
 
-ENDPOINT = click.option(
-    "--endpoint-url",
-    metavar="URL",
-    help="The S3 server, if not Amazon's. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]",
-)
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Only print what would be done.")
 KEEP_DAYS = click.option(
     "--keep-days",

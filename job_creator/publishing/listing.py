@@ -6,8 +6,8 @@ import click
 
 from foundation.command_line import Command, console, json_option
 from foundation.errors import ExitCode
-from job_creator.options import Options
-from job_creator.publishing.command_options import ENDPOINT, PUBLIC_KEY, key_in, location, open_bucket, server
+from job_creator.options import ENDPOINT, Options
+from job_creator.publishing.command_options import PUBLIC_KEY, key_in, location, open_bucket, server
 
 
 @click.command(

@@ -11,8 +11,8 @@ import click
 
 from foundation.command_line import Command, Size, json_option
 from job_creator.mirrors.bundles import SMALLEST_PART
-from job_creator.mirrors.cli.options import EXIT_CODES, SPACK
-from job_creator.options import Options
+from job_creator.mirrors.cli.options import EXIT_CODES
+from job_creator.options import SPACK, Options
 
 if TYPE_CHECKING:
     from job_creator.mirrors.bundles.bundle import Bundle

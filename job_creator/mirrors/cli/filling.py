@@ -11,8 +11,8 @@ import click
 from foundation.command_line import Command, json_option
 from foundation.errors import ExitCode
 from foundation.spack.releases import USUAL
-from job_creator.mirrors.cli.options import ENDPOINT, EXIT_CODES
-from job_creator.options import Options
+from job_creator.mirrors.cli.options import EXIT_CODES
+from job_creator.options import ENDPOINT, SPACK, Options
 
 if TYPE_CHECKING:
     from foundation.spack.program import SpackProgram
@@ -57,9 +57,7 @@ def _about(command: _Decorated) -> _Decorated:
             is_flag=True,
             help="The mirror stays on site: it may hold what recipes forbid to hand on.",
         ),
-        click.option(
-            "--spack", "program", default="spack", show_default=True, metavar="PROGRAM", help="The Spack to ask."
-        ),
+        SPACK,
         click.option(
             "--scope",
             "scopes",

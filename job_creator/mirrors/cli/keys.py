@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from foundation.command_line import Command, Group, json_option
-from job_creator.mirrors.cli.options import ENDPOINT, EXIT_CODES, SPACK, store_of
-from job_creator.options import Options
+from job_creator.mirrors.cli.options import EXIT_CODES, store_of
+from job_creator.options import ENDPOINT, SPACK, Options
 
 _FINGERPRINT = click.option(
     "--fingerprint", metavar="F", help="All 40 digits of the key's fingerprint, if there are several keys."

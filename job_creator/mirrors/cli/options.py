@@ -20,14 +20,6 @@ EXIT_CODES: Final = (
     ExitCode.DAMAGED,
 )
 """Of a command that looks at a mirror, and asks servers, gpg or Spack for it."""
-ENDPOINT: Final = click.option(
-    "--endpoint-url",
-    metavar="URL",
-    help="The S3 server, if not Amazon's. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]",
-)
-SPACK: Final = click.option(
-    "--spack", "program", default="spack", show_default=True, metavar="PROGRAM", help="Which Spack."
-)
 
 
 def store_of(options: Options, mirror: str, endpoint: str | None) -> Store:

@@ -13,8 +13,8 @@ import click
 from foundation.command_line import Command, json_option
 from foundation.errors import ExitCode
 from foundation.stores.schemes import REGISTRY, kind_of
-from job_creator.mirrors.cli.options import ENDPOINT, EXIT_CODES, SPACK, store_of
-from job_creator.options import Options
+from job_creator.mirrors.cli.options import EXIT_CODES, store_of
+from job_creator.options import ENDPOINT, SPACK, Options
 
 if TYPE_CHECKING:
     from foundation.openpgp.keys import Key

@@ -12,7 +12,7 @@ import click
 
 from foundation.command_line import Command, Group, console, json_option
 from foundation.errors import ExitCode, NotThereError
-from job_creator.options import Options
+from job_creator.options import SCOPES, SPACK, Options
 from job_creator.studies.extra import SPLICES, require_extra
 from job_creator.studies.splices.options import (
     EXIT_CODES,
@@ -204,14 +204,8 @@ def report_command(folder: Path, source: Path | None, title: str, as_json: bool,
     help="What is run to see whether a splice works; {prefix} stands for the binary's prefix. May be repeated. "
     "[default: each program in bin with --version]",
 )
-@click.option("--spack", "program", default="spack", show_default=True, metavar="PROGRAM", help="Which Spack.")
-@click.option(
-    "--scope",
-    "scopes",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    multiple=True,
-    help="A folder with configuration for it, such as where its package repository is. May be repeated.",
-)
+@SPACK
+@SCOPES
 @click.option("--no-check-signature", "unsigned", is_flag=True, help="Binaries need not be signed.")
 @json_option
 @click.pass_obj

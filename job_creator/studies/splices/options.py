@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from foundation.errors import ExitCode, NotThereError
-from job_creator.options import Options
+from job_creator.options import ENDPOINT, Options
 from job_creator.studies.extra import SPLICES, require_extra
 
 if TYPE_CHECKING:
-    from foundation.progress import Advance
     from job_creator.studies.binaries import Caches
     from job_creator.studies.splices.facts.kept import KeptFacts
     from job_creator.studies.splices.gathering import Gathered, Question
@@ -56,11 +55,7 @@ _OPTIONS: Final = (
     click.option(
         "-j", "--jobs", type=click.IntRange(min=1), default=4, show_default=True, help="Archives read at once."
     ),
-    click.option(
-        "--endpoint-url",
-        metavar="URL",
-        help="The S3 server, if not Amazon's. [variables: AWS_ENDPOINT_URL, S3_ENDPOINT_URL]",
-    ),
+    ENDPOINT,
 )
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -115,9 +110,5 @@ def gather_facts(options: Options, request: SplicesRequest) -> tuple[Caches, Kep
     question = request.question
     caches, kept = open_caches(options, request), KeptFacts(request.folder)
 
-    @contextmanager
-    def counter(total: int) -> Iterator[Advance]:
-        with counted_progress("facts", total, quiet=options.quiet) as advance:
-            yield advance
-
+    counter = partial(counted_progress, "facts", quiet=options.quiet)
     return caches, kept, gather(caches, kept, question, request.jobs, counter)
