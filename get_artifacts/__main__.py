@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final, NoReturn, TextIO, TypedDict, Unpack
+from typing import TYPE_CHECKING, Final, NoReturn, TextIO, TypedDict, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 import click
 
 from foundation.command_line import CONTEXT_SETTINGS, Command, is_quiet, json_option
-from foundation.errors import ExitCode
+from foundation.errors import ExitCode, InvalidInputError
 from foundation.gitlab import API_TOKEN_VARIABLE, MAX_ARTIFACT_BYTES
 from job_creator import __version__, project_files
 from job_creator.engines.gitlab import names
@@ -25,12 +25,14 @@ from job_creator.engines.gitlab import names
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from foundation.yaml_io import Document
     from get_artifacts.collection import GatherRequest
     from get_artifacts.session import Credential
 
 logger = logging.getLogger("get_artifacts")
 
 _MIB: Final = 1 << 20
+T = TypeVar("T")
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
@@ -229,18 +231,32 @@ def _request(parent: int, project: str, max_archive_bytes: int, options: _Choice
 
 
 def _settings(site_file: str) -> tuple[str, int]:
-    """The variable with the private token and the limit for archives; the usual ones outside of a checkout.
+    """The variable with the private token and the limit for archives; the usual ones where the site says nothing else.
 
-    Reading a site file takes longer than fetching a few artifacts, so without one nothing of it is imported.
+    Only these two are looked at, since to read a whole site file takes longer than to fetch a few artifacts; the rest
+    is `jc check`'s. Raises `InvalidInputError`.
     """
     if not Path(site_file).exists():
         return API_TOKEN_VARIABLE, MAX_ARTIFACT_BYTES
     from foundation.doors.files import read_file
     from foundation.yaml_io import parse
-    from job_creator.site.site import read_site
 
-    settings = read_site(parse(read_file(Path(site_file)), site_file)).gitlab
-    return settings.api_token_variable, settings.limits.max_artifact_bytes
+    document = parse(read_file(Path(site_file)), site_file)
+    variable = _setting(document, ("gitlab", "api_token_variable"), API_TOKEN_VARIABLE)
+    return variable, _setting(document, ("gitlab", "limits", "max_artifact_bytes"), MAX_ARTIFACT_BYTES)
+
+
+def _setting(document: Document, location: tuple[str, ...], usual: T) -> T:
+    """The value at a place of the site file, which has the type of what is usual there."""
+    value = document.value
+    for key in location:
+        value = value.get(key) if isinstance(value, dict) else None
+    if value is None:
+        return usual
+    if type(value) is not type(usual):
+        hint = "'jc check' looks at the whole file"
+        raise InvalidInputError([document.fault(location, f"no value for {'.'.join(location)}", hint)])
+    return value
 
 
 def _credentials(token: str | None, file: Path | None, variable: str) -> list[Credential]:

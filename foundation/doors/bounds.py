@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -25,31 +27,66 @@ LONGEST_REST: Final = 1.0
 """Seconds that this may take."""
 
 
-def _within(seconds: float, stream: Any, answer: Callable[[], Any]) -> Any:
-    """What `answer` gives; ends the connection where that takes longer, and raises `TimeoutError`.
+@dataclass(eq=False)
+class _Wait:
+    """Somebody waits for the head of an answer on a connection."""
 
-    The time-out of a socket is for each piece that comes, and a server may send one now and then for ever.
+    until: float
+    stream: Any
+    was_ended: bool = False
+
+
+class _Clock:
+    """Ends connections on which a head takes longer than so many seconds.
+
+    The time-out of a socket is for each piece that comes, and a server may send one now and then for ever. One thread
+    looks after all connections, since one for each request costs more than the request; it ends when nobody waits.
     """
-    ended = threading.Event()
 
-    def end() -> None:
-        ended.set()
-        # Not a TLS socket's own way, which would take it from under the thread that reads.
-        with suppress(OSError):
-            socket.socket.shutdown(stream, socket.SHUT_RDWR)
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._waits: dict[_Wait, None] = {}
+        """In the order in which they began, which is that in which they are over."""
+        self._runs = False
 
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        found = answer()
-    finally:
-        timer.cancel()
-    if ended.is_set():
-        # What is cut off looks like a head that is whole.
-        found.close()
-        raise TimeoutError
-    return found
+    def within(self, stream: Any, answer: Callable[[], Any]) -> Any:
+        """What `answer` gives. Raises `TimeoutError` where that takes longer; the connection has ended then."""
+        wait = _Wait(time.monotonic() + self._seconds, stream)
+        with self._lock:
+            self._waits[wait] = None
+            if not self._runs:
+                self._runs = True
+                threading.Thread(target=self._run, daemon=True).start()
+        try:
+            found = answer()
+        finally:
+            with self._lock:
+                self._waits.pop(wait, None)
+        if wait.was_ended:
+            # What is cut off looks like a head that is whole.
+            found.close()
+            raise TimeoutError
+        return found
+
+    def _run(self) -> None:
+        while (seconds := self._until_next()) is not None:
+            time.sleep(seconds)
+
+    def _until_next(self) -> float | None:
+        """End what is over; how many seconds nothing else can be, or that nobody waits."""
+        now = time.monotonic()
+        with self._lock:
+            for wait in list(self._waits):
+                if wait.until > now:
+                    return wait.until - now
+                del self._waits[wait]
+                wait.was_ended = True
+                # Not a TLS socket's own way, which would take it from under the thread that reads.
+                with suppress(OSError):
+                    socket.socket.shutdown(wait.stream, socket.SHUT_RDWR)
+            self._runs = False
+            return None
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -72,13 +109,15 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def _pools(seconds: float) -> dict[str, Any]:
+    clock = _Clock(seconds)
+
     class Plain(HTTPConnection):
         def getresponse(self) -> Any:
-            return _within(seconds, self.sock, super().getresponse)
+            return clock.within(self.sock, super().getresponse)
 
     class Secure(HTTPSConnection):
         def getresponse(self) -> Any:
-            return _within(seconds, self.sock, super().getresponse)
+            return clock.within(self.sock, super().getresponse)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain

@@ -355,6 +355,16 @@ def test_the_site_file_names_variable_and_limit(scene: Scene) -> None:
     assert "more than a trigger's YAML may come from (300)" in result.stderr
 
 
+def test_a_setting_of_the_site_file_that_is_none_is_told_at_its_place(scene: Scene) -> None:
+    for number, settings in enumerate(
+        ("{limits: {max_artifact_bytes: many}}", "{api_token_variable: 5}", "{limits: {max_artifact_bytes: true}}")
+    ):
+        write_repository(scene.out, text=f"gitlab: {settings}\n")
+        result = scene.ga()
+        assert result.exit_code == ExitCode.INVALID_INPUT, number
+        assert "spacktainers.yaml:1:" in result.stderr
+
+
 def test_no_token_at_all(scene: Scene) -> None:
     result = scene.ga(CI_JOB_TOKEN="")
     assert result.exit_code == ExitCode.COULD_NOT_ASK
