@@ -19,6 +19,7 @@ from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.base_pipeline import BasePlan
 from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.objects import expand
+from job_creator.engines.gitlab.packing.summary import Summary
 from job_creator.engines.gitlab.running_pipelines import expected_by
 from job_creator.engines.gitlab.simulation import Timeline, prepare
 from job_creator.environments.from_spack import FILE
@@ -52,14 +53,15 @@ class Phase:
 class Rehearsed:
     """How the chain goes with so many runners, if no job fails.
 
-    `packages` counts those that are compiled by architecture; `unknown` are specs that no recording has, which are
-    taken for packages without dependencies.
+    `packages` counts those that are compiled by architecture, `package_jobs` the jobs that they share; `unknown` are
+    specs that no recording has, which are taken for packages without dependencies.
     """
 
     runners: int
     seconds: float
     phases: tuple[Phase, ...]
     packages: Mapping[str, int]
+    package_jobs: Mapping[str, int]
     unknown: tuple[str, ...]
 
     @property
@@ -81,11 +83,13 @@ def play(root: Path, written: Written, choice: Choice, durations: Durations, run
         built = make_plan(root, written, _CI, offline=True, choice=choice)
         place = _Place(root, Path(folder), written, choice)
         unknown = tuple(dict.fromkeys(spec for spec in _concretize(place, built)))
-        documents, packages = _documents(place, built)
+        documents, summaries = _documents(place, built)
         expected = expected_by(durations, written.site.gitlab.job_start)
         timeline = prepare(documents, names.PARENT_PIPELINE, expected).run(runners)
     phases = tuple(_phases(timeline, documents))
-    return Rehearsed(runners, timeline.makespan, phases, packages, unknown)
+    packages = {architecture: one.to_build for architecture, one in summaries.items()}
+    jobs = {architecture: one.package_jobs for architecture, one in summaries.items()}
+    return Rehearsed(runners, timeline.makespan, phases, packages, jobs, unknown)
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,8 @@ def _concretize(place: _Place, built: BasePlan) -> Iterator[str]:
         yield from replayed.unknown
 
 
-def _documents(place: _Place, built: BasePlan) -> tuple[dict[str, Any], dict[str, int]]:
-    """All pipelines by the paths that triggers name, and the packages that are compiled by architecture."""
+def _documents(place: _Place, built: BasePlan) -> tuple[dict[str, Any], dict[str, Summary]]:
+    """All pipelines by the paths that triggers name, and what came of the packages of each architecture."""
     site = place.written.site
     parent = load(parent_document(place.written).encode(), names.PARENT_PIPELINE)
     for job in (names.UNIT_TESTS, names.PACKAGE_NAMES):
@@ -134,7 +138,7 @@ def _documents(place: _Place, built: BasePlan) -> tuple[dict[str, Any], dict[str
     base = built.pipeline.document()
     check(base, site.gitlab.limits, depth=1).require(names.GENERATED_PIPELINE)
     documents: dict[str, Any] = {names.PARENT_PIPELINE: parent, names.GENERATED_PIPELINE: base}
-    packages: dict[str, int] = {}
+    summaries: dict[str, Summary] = {}
     for architecture, has_packages in place.architectures.items():
         environments = place.folder / project_files.environments_folder(architecture)
         environments.mkdir(exist_ok=True)
@@ -143,7 +147,7 @@ def _documents(place: _Place, built: BasePlan) -> tuple[dict[str, Any], dict[str
             asked = package_pipelines.PackagesRequest(
                 environments, out, architecture, names.PACKAGE_PIPELINE, None, None, keep_going=False, may_be_empty=True
             )
-            packages[architecture] = package_pipelines.process(site, _CI, asked).to_build
+            summaries[architecture] = package_pipelines.process(site, _CI, asked)
         out = place.folder / names.container_artifacts(architecture)
         wanted = containers.ContainersRequest(
             architecture, out, environments, names.CONTAINER_PIPELINE, offline=True, only=tuple(place.choice.only)
@@ -152,7 +156,7 @@ def _documents(place: _Place, built: BasePlan) -> tuple[dict[str, Any], dict[str
     for path in sorted(place.folder.glob("*.artifacts.*/*.yaml")):
         name = path.relative_to(place.folder).as_posix()
         documents[name] = load(read_file(path), name)
-    return documents, packages
+    return documents, summaries
 
 
 def _phases(timeline: Timeline, documents: Mapping[str, Any]) -> Iterator[Phase]:

@@ -18,6 +18,7 @@ from job_creator import project_files
 from job_creator.builds import node_step
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.generated import read_generated
+from job_creator.engines.gitlab.package_names import builds_several
 from job_creator.rehearsal.outcomes import FAILED, SKIPPED, SUCCESS, RehearsedPipeline
 from job_creator.rehearsal.played import Rehearsed
 from job_creator.rehearsal.replay import VERSION
@@ -50,8 +51,8 @@ class RehearsalOutcome:
     """What came of all pipelines.
 
     Packages are counted by architecture: `built` now, `failed`, `skipped` because something before them failed, and
-    `reused` because the build cache has them. `containers` names those that were built; `left_out` says how many jobs
-    were not run by reason.
+    `reused` because the build cache has them; `shared_jobs` are jobs that ran for several of them. `containers` names
+    those that were built; `left_out` says how many jobs were not run by reason.
     """
 
     pipelines: tuple[RehearsedPipeline, ...]
@@ -60,6 +61,7 @@ class RehearsalOutcome:
     failed: dict[str, int]
     skipped: dict[str, int]
     reused: dict[str, int]
+    shared_jobs: dict[str, int]
     containers: tuple[str, ...]
     left_out: dict[str, int]
 
@@ -88,6 +90,7 @@ def outcome(stage: Stage, pipelines: Sequence[RehearsedPipeline]) -> RehearsalOu
         failed=_by_architecture(package for package, state in states.items() if state == "failed"),
         skipped=_by_architecture(one for one in wanted if states.get(one, "skipped") == "skipped"),
         reused={architecture: len(hashes) for architecture, hashes in sorted(reused.items())},
+        shared_jobs=_by_architecture(_shared_jobs(ran)),
         containers=_containers(ran),
         left_out=dict(sorted(left.items())),
     )
@@ -98,6 +101,14 @@ def _containers(ran: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:
     jobs = (job for bridge, job, status in ran if bridge.startswith(names.containers_bridge("")) and status == SUCCESS)
     found = (job.removeprefix("build ").split(" container for ") for job in jobs if " container for " in job)
     return tuple(sorted(" for ".join(parts) for parts in found))
+
+
+def _shared_jobs(ran: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
+    """The jobs that ran for several packages, with their architectures."""
+    bridge_ = names.populate_bridge("")
+    for bridge, job, status in ran:
+        if bridge.startswith(bridge_) and status != SKIPPED and builds_several(job):
+            yield bridge.removeprefix(bridge_), job
 
 
 def _recorded(stage: Stage, pipelines: Sequence[RehearsedPipeline]) -> dict[_Package, str]:
@@ -211,7 +222,9 @@ def _lines(result: RehearsalOutcome, folder: Path, *, is_without_images: bool) -
             "reused": result.reused.get(architecture, 0),
         }
         said = [f"{count} {what}" for what, count in counts.items() if count or what in ("built", "reused")]
-        yield f"packages for {architecture}: {', '.join(said)}"
+        shared = result.shared_jobs.get(architecture, 0)
+        jobs = f"; {shared} {'job' if shared == 1 else 'jobs'} built several of them" if shared else ""
+        yield f"packages for {architecture}: {', '.join(said)}{jobs}"
     yield f"containers built: {', '.join(result.containers) or 'none'}"
     if result.left_out:
         direct = sorted(reason for reason in result.left_out if not reason.startswith("needs '"))
@@ -237,13 +250,19 @@ def print_rehearsed(result: Rehearsed, console: Console) -> None:
         cells = [cell.rjust(width) for cell, width in zip(row[:3], widths, strict=True)]
         console.print("  ".join((*cells, row[3])), markup=False, highlight=False, soft_wrap=True)
     least = "at least " if result.is_lower_bound else ""
-    packages = ", ".join(f"{least}{count} for {architecture}" for architecture, count in result.packages.items())
+    packages = ", ".join(_to_compile(result, architecture, least) for architecture in result.packages)
     console.print(f"packages to compile with an empty build cache: {packages}", highlight=False, soft_wrap=True)
     console.print(
         f"with {result.runners} runners: {least}{shown_duration(result.seconds)}", highlight=False, soft_wrap=True
     )
     source = f"lockfiles as Spack {VERSION} once wrote them, not made now; times are expected, not measured"
     console.print(source, highlight=False, soft_wrap=True)
+
+
+def _to_compile(result: Rehearsed, architecture: str, least: str) -> str:
+    packages, jobs = result.packages[architecture], result.package_jobs[architecture]
+    shared = f", which share {jobs} {'job' if jobs == 1 else 'jobs'}" if jobs < packages else ""
+    return f"{least}{packages} for {architecture}{shared}"
 
 
 def as_json(value: dict[str, Any]) -> str:

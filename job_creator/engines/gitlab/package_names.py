@@ -18,7 +18,9 @@ from job_creator.builds.steps import Step
 SHORTEST_HASH: Final = 7
 """Letters of a hash that Spack shows to people."""
 
-_NAME: Final = re.compile(r"(?P<package>[A-Za-z0-9_][\w-]*)(?:@[^ ]*)? /(?P<hash>[a-z0-9]{7,32})(?: and \d+ more)?")
+_NAME: Final = re.compile(
+    r"(?P<package>[A-Za-z0-9_][\w-]*)(?:@[^ ]*)? /(?P<hash>[a-z0-9]{7,32})(?P<others> and \d+ more)?"
+)
 
 
 def hash_length(hashes: Collection[str]) -> int:
@@ -50,6 +52,12 @@ def built_by(job: str) -> tuple[str, str] | None:
     """Package and first letters of the DAG hash that a job's name says; `None` for the name of another job."""
     found = _NAME.fullmatch(job)
     return (found["package"], found["hash"]) if found else None
+
+
+def builds_several(job: str) -> bool:
+    """Whether a job's name says that it builds more than one package."""
+    found = _NAME.fullmatch(job)
+    return found is not None and found["others"] is not None
 
 
 def says_all(job: str, step: Step) -> bool:

@@ -34,12 +34,16 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
+from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 SHOWN_LINES = 40
 """Of a log, in the report of a package that failed."""
+LONGEST_LINE = 1 << 16
+"""Bytes; a longer line of a log counts as several."""
 PHASES = Path(__file__).with_name("package_phases.py")
 LETTERS = 7
 """Of a hash, where people read it."""
@@ -276,9 +280,15 @@ def end_of_log(package: JobPackage) -> str:
     logs = sorted((Path(root) / package.folder).glob("**/spack-build-out.txt*"))
     if not logs:
         return ""
-    content = gzip.decompress(logs[0].read_bytes()) if logs[0].suffix == ".gz" else logs[0].read_bytes()
-    lines = content.decode("utf-8", "replace").splitlines()[-SHOWN_LINES:]
-    return NO_TEXT.sub("", "\n".join(lines))
+    lines: deque[bytes] = deque(maxlen=SHOWN_LINES)
+    try:
+        with gzip.open(logs[0]) if logs[0].suffix == ".gz" else logs[0].open("rb") as log:
+            lines.extend(iter(lambda: log.readline(LONGEST_LINE), b""))
+    except (OSError, EOFError, zlib.error) as error:
+        # What was read before is kept: a build that was killed leaves half a file.
+        lines.append(f"[{logs[0].name} cannot be read to its end: {error}]".encode())
+    text = "\n".join(line.decode("utf-8", "replace").rstrip("\r\n") for line in lines)
+    return NO_TEXT.sub("", text)
 
 
 def say(text: str) -> None:

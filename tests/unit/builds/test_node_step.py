@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -166,6 +167,35 @@ def test_junit_counts_and_shows_the_end_of_the_log(tmp_path: Path) -> None:
     lines = str(failure.text).splitlines()
     assert (len(lines), lines[-1]) == (40, "the end")
     assert [one.tag for one in (*skipped, *reused)] == ["skipped", "system-out"]
+
+
+ARCHIVE = gzip.compress(b"first\nlast\n")
+BROKEN = "[spack-build-out.txt.gz cannot be …"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "shown"),
+    [
+        ("spack-build-out.txt.gz", ARCHIVE, ["first", "last"]),
+        ("spack-build-out.txt.gz", ARCHIVE[:-8], ["first", "last", BROKEN]),
+        ("spack-build-out.txt.gz", ARCHIVE[:-4] + b"abcd", [BROKEN]),
+        ("spack-build-out.txt.gz", ARCHIVE[:10] + b"\xff\xff", [BROKEN]),
+        ("spack-build-out.txt.gz", b"no archive", [BROKEN]),
+        ("spack-build-out.txt.gz", b"", []),
+        ("spack-build-out.txt", b"a" * 200_000 + b"\xff\r\nlast", ["a" * (200_000 % 65536) + "\ufffd", "last"]),
+    ],
+)
+def test_a_log_that_is_no_archive_or_half_of_one_is_shown_as_far_as_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, shown: list[str]
+) -> None:
+    program: dict[str, Any] = {"__name__": "program", "__file__": str(SCRIPT)}
+    exec(compile(SCRIPT.read_text(), SCRIPT, "exec"), program)  # noqa: S102 - the program under test
+    package = program["JobPackage"](spack_hash("a"), "a", "1.0", [])
+    (tmp_path / package.folder).mkdir()
+    (tmp_path / package.folder / name).write_bytes(content)
+    monkeypatch.setenv("SPACK_JOB_LOG_DIR", str(tmp_path))
+    lines = program["end_of_log"](package).splitlines()[-len(shown) :] if shown else program["end_of_log"](package)
+    assert [re.sub(r"(?<=cannot be ).*", "…", line) for line in lines] == shown
 
 
 def test_a_job_alone_reads_its_package_from_the_variable_of_spack(tmp_path: Path) -> None:

@@ -97,6 +97,25 @@ def test_each_package_is_counted_for_what_became_of_it(tmp_path: Path) -> None:
     assert "packages for amd64: 1 built, 1 failed, 2 skipped, 1 reused" in stream.getvalue()
 
 
+def test_it_says_how_many_jobs_built_several_packages(tmp_path: Path) -> None:
+    jobs = {
+        "cmake@3.31 /abcdefg and 5 more": SUCCESS,
+        "zlib@1.3 /bcdefgh and 1 more": FAILED,
+        "perl@5.40 /cdefghi": SUCCESS,
+        "hdf5@1.14 /defghij and 2 more": SKIPPED,
+        "rebuild-index": SUCCESS,
+    }
+    lock = tmp_path / "checkout" / STATES / "1004" / "artifacts" / "x" / "jobs_scratch_dir.amd64" / "app"
+    (lock / "concrete_environment").mkdir(parents=True)
+    (lock / "concrete_environment" / "spack.lock").write_text(json.dumps(replay.concretized(("zlib",)).lock))
+    result = outcome(stage(tmp_path), (PARENT, CHILD, replace(GRANDCHILD, jobs=jobs), BASE))
+    assert result.shared_jobs == {"amd64": 2}
+    stream = io.StringIO()
+    print_outcome(result, stage(tmp_path), Console(file=stream, width=200))
+    assert "; 2 jobs built several of them" in stream.getvalue()
+    assert "several" not in printed(tmp_path / "none")
+
+
 def test_nothing_counts_as_reused_where_spack_did_not_say_so(tmp_path: Path) -> None:
     result = counted(tmp_path, with_pipeline=False)
     assert result.reused == {"amd64": 0}

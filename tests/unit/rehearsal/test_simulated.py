@@ -52,6 +52,12 @@ def test_definitions_are_played_from_the_first_job_to_the_last(tmp_path: Path) -
 
 def test_packages_that_share_jobs_are_played_in_them() -> None:
     value = json.loads(rehearse(FROZEN_SITE, "--json").stdout)
+    told = rehearse(FROZEN_SITE).stdout.splitlines()
+    shown = [
+        f"{value['packages'][one]} for {one}, which share {value['package_jobs'][one]} jobs"
+        for one in ("amd64", "arm64")
+    ]
+    assert f"packages to compile with an empty build cache: {', '.join(shown)}" in told
     populate = next(phase for phase in value["phases"] if phase["name"] == "populate buildcache for amd64")
     assert 4 + 1 < populate["jobs"] < value["packages"]["amd64"]
 
