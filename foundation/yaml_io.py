@@ -19,6 +19,7 @@ from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.resolver import VersionedResolver
+from ruamel.yaml.tag import Tag
 
 from foundation.errors import Fault, InvalidInputError
 from foundation.written_text import read_text
@@ -305,10 +306,25 @@ class _PortableRepresenter(SafeRepresenter):
     def ignore_aliases(self, data: object) -> bool:
         return True
 
+    def represent_scalar(self, tag: Any, value: Any, style: Any = None, anchor: Any = None) -> Any:
+        return super().represent_scalar(_tag(tag), value, style, anchor)
+
+    def represent_sequence(self, tag: Any, sequence: Any, flow_style: Any = None) -> Any:
+        return super().represent_sequence(_tag(tag), sequence, flow_style)
+
+    def represent_mapping(self, tag: Any, mapping: Any, flow_style: Any = None) -> Any:
+        return super().represent_mapping(_tag(tag), mapping, flow_style)
+
     def represent_text(self, data: str) -> Any:
         if "\n" in data and not any(line != line.rstrip() for line in data.splitlines()):
             return self.represent_scalar(_STRING, data, style="|")
         return self.represent_scalar(_STRING, data, style=None if _is_plain(data) else "'")
+
+
+@lru_cache(maxsize=32)
+def _tag(name: str) -> Tag:
+    """One tag for all nodes that have it: the parser decodes the text of each anew, a letter at a time."""
+    return Tag(suffix=name)
 
 
 _PortableRepresenter.add_representer(str, _PortableRepresenter.represent_text)

@@ -16,12 +16,12 @@ from job_creator.checks.environment_file import Check, EnvironmentFile
 from job_creator.checks.externals import (
     external_faults,
     unseen_externals,
+    unseen_folders,
     unseen_mirrors,
     unseen_programs,
-    unseen_recipes,
 )
-from job_creator.checks.folders import config_path_faults, install_tree_faults, view_faults
-from job_creator.checks.groups import spec_groups
+from job_creator.checks.folders import install_tree_faults, path_faults, reuse_faults, view_faults
+from job_creator.checks.groups import spec_groups, view_groups
 from job_creator.checks.installers import installer_faults
 from job_creator.checks.mirrors import mirror_faults
 from job_creator.checks.recipes import recipe_faults
@@ -47,7 +47,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     ci_faults,
     pipeline_generation_faults,
     install_tree_faults,
-    config_path_faults,
+    path_faults,
+    reuse_faults,
     installer_faults,
     view_faults,
     mirror_faults,
@@ -57,6 +58,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     container_faults,
     dockerfile_faults,
     spec_groups,
+    view_groups,
     spec_faults,
     condition_faults,
     virtual_faults,
@@ -68,7 +70,7 @@ CHECKS: Final[tuple[Check, ...]] = (
 QUESTIONS: Final[tuple[Callable[[EnvironmentFile], Iterator[str]], ...]] = (
     unseen_externals,
     unseen_programs,
-    unseen_recipes,
+    unseen_folders,
     unseen_mirrors,
 )
 """Each yields what nobody can know here."""

@@ -14,6 +14,7 @@ from foundation.spack.grammar.parser import parse_spec
 from foundation.spack.grammar.spec import AbstractSpec
 from foundation.yaml_io import Location
 from job_creator.checks.environment_file import EnvironmentFile
+from job_creator.checks.folders import environments_reused, paths_read
 from job_creator.checks.mirrors import mirror_urls
 from job_creator.definitions.paths import PathKind, read_path
 from job_creator.definitions.recipes import written_repositories
@@ -73,10 +74,12 @@ def unseen_programs(file: EnvironmentFile) -> Iterator[str]:
         yield f"whether the builder image has {', '.join(wanted)}"
 
 
-def unseen_recipes(file: EnvironmentFile) -> Iterator[str]:
-    """Package repositories at absolute paths, which only the builder image could have."""
+def unseen_folders(file: EnvironmentFile) -> Iterator[str]:
+    """What is looked for at absolute paths, which only the builder image could have."""
     folder = posixpath.dirname(file.document.path)
     paths = [entry for _, entry in written_repositories(file.section) if isinstance(entry, str)]
+    paths += [text for _, text in paths_read(file)]
+    paths += [path for _, path in environments_reused(file) if path]
     if found := [path for path in paths if read_path(path, folder).kind is PathKind.ABSOLUTE]:
         yield f"whether the builder image has {', '.join(found)}"
 

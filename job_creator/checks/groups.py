@@ -14,7 +14,7 @@ from foundation.validation import did_you_mean
 from foundation.yaml_io import Location
 from job_creator.checks.environment_file import EnvironmentFile
 from job_creator.environments.install_tree import install_tree
-from job_creator.environments.marks import unmarked
+from job_creator.environments.marks import EACH, found_at, unmarked
 
 _MATRIX: Final = frozenset({"matrix", "exclude"})
 _SHAPES: Final[Mapping[str, tuple[type, str]]] = {
@@ -54,6 +54,18 @@ def spec_groups(subject: EnvironmentFile) -> Iterator[Fault]:
     yield from _faults_between(subject, groups, needs_of_groups(specs))
 
 
+def view_groups(file: EnvironmentFile) -> Iterator[Fault]:
+    """Views of groups that are not there."""
+    if not file.is_whole or not file.line.has(Novelty.SPEC_GROUPS):
+        return
+    known = needs_of_groups(file.merged.get("specs"))
+    for location, value in found_at(file.merged, ("view", EACH, "group")):
+        for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, str) and name not in known:
+                place = tuple(unmarked(str(step)) for step in location)
+                yield file.fault_of_merged(place, f"there is no group {name!r}", did_you_mean(name, known))
+
+
 def _faults_of_group(subject: EnvironmentFile, place: Location, entry: Mapping[str, Any]) -> Iterator[Fault]:
     """What is wrong within one group."""
     for name, value in entry.items():
@@ -79,7 +91,12 @@ def _faults_of_group(subject: EnvironmentFile, place: Location, entry: Mapping[s
 
 def _without_effect(subject: EnvironmentFile, place: Location, entry: Mapping[str, Any]) -> Iterator[Fault]:
     """What Spack takes of a group and then does not look at."""
-    if entry.get("group", DEFAULT_GROUP) == DEFAULT_GROUP:
+    group = entry.get("group", DEFAULT_GROUP)
+    if isinstance(group, str) and not group.strip():
+        yield subject.fault((*place, "group"), "the name of this group is empty", "give it a name")
+    if "matrix" not in entry and not entry.get("specs"):
+        yield subject.fault(place, "this group has no specs, so that it builds nothing", "add 'specs:'", of_key=True)
+    if group == DEFAULT_GROUP:
         for name in sorted(entry.keys() & (GROUP_KEYS - {"group"})):
             message = f"{name!r} has no effect on specs without a group"
             yield subject.fault((*place, name), message, "give the group a name: group: …", of_key=True)

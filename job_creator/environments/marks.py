@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
+
+from foundation.yaml_io import Location
 
 _MARKS = (":", "+", "-")
 """What Spack's `key::`, `key+:` and `key-:` leave at the end of a key that YAML has read."""
@@ -71,6 +73,23 @@ def unmarked(key: str) -> str:
 def key_of(mapping: Mapping[str, Any], name: str) -> str:
     """How a key is written here, whose mark is part of it; the name itself if it is not there."""
     return next((key for key in mapping if _split(key)[0] == name), name)
+
+
+EACH: Final = "*"
+"""In a path, every entry of a list or mapping."""
+
+
+def found_at(value: Any, path: Sequence[str], place: Location = ()) -> Iterator[tuple[Location, Any]]:
+    """What stands at a path of keys, which may have marks, with the place of each: its keys as they were written."""
+    if not path:
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if path[0] in (EACH, unmarked(str(key))):
+                yield from found_at(inner, path[1:], (*place, key))
+    elif isinstance(value, list) and path[0] == EACH:
+        for index, item in enumerate(value):
+            yield from found_at(item, path[1:], (*place, index))
 
 
 def replaces(key: str) -> bool:

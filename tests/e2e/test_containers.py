@@ -159,8 +159,10 @@ ENV APP_HOME=/of/the/runtime/image OTHER=kept
 """
 APT = '#!/bin/sh\necho "$DEBIAN_FRONTEND: $*" >> /etc/asked-of-apt\n'
 """Writes down what it is asked for: there are no packages of the distribution where tests run."""
+COMMUNITY = "https://community.example.org/cache"
 ASKED: Mapping[str, Any] = {
-    **ENVIRONMENT,
+    **{name: value for name, value in ENVIRONMENT.items() if name != "mirrors"},
+    "mirrors:": {"buildcache-destination": {"url": "s3://cache-amd64"}, "community": COMMUNITY},
     "specs": ["app@1.2"],
     "repos": {"own": "$CI_PROJECT_DIR/recipes/own"},
     "view": {"default": {"root": "/opt/view"}, "more": {"root": "/opt/more-tools", "select": ["app"]}},
@@ -450,6 +452,9 @@ def test_what_an_environment_asks_of_its_image_is_in_it(site: Site, done: dict[s
     assert "noninteractive: install --yes --no-install-recommends libgomp1 libnuma1\n" in site.apptainer(
         "exec", sif, "cat", "/etc/asked-of-apt"
     )
+    shipped = site.apptainer("exec", sif, "cat", "/opt/spack-environment/spack.yaml")
+    assert "specs:" in shipped
+    assert COMMUNITY not in shipped
     for view in ("/opt/view", "/opt/more-tools"):
         assert site.apptainer("exec", sif, f"{view}/bin/{BINARY}").startswith(("app", BINARY))
 
@@ -464,6 +469,13 @@ def test_what_spack_sets_wins_over_the_env_of_the_runtime_image(site: Site, done
         assert site.apptainer("exec", sif, shell, "-c", show) == "/opt/software/app kept\n"
         chosen = site.apptainer("exec", "--env", "APP_HOME=/of/the/runtime/image", sif, shell, "-c", show)
         assert chosen == "/of/the/runtime/image kept\n"
+
+
+def test_what_spack_unsets_does_not_come_from_the_host(site: Site, done: dict[str, Done]) -> None:
+    sif = site.cluster / "app" / "current"
+    for shell in ("sh", "bash"):
+        shown = site.apptainer("exec", sif, shell, "-c", "echo $KEPT:$GONE", GONE="the host's", KEPT="the host's")
+        assert shown == "the host's:\n"
 
 
 def test_an_imported_image_has_what_its_definition_adds(site: Site, done: dict[str, Done]) -> None:

@@ -27,6 +27,12 @@ case " $* " in
   *" gpg list --trusted "*) [ -e /opt/trusts-nobody ] || echo "pub   rsa4096 2026-01-01 [SC]" ;;
   *" install "*)
     test -f /opt/spacktainer/mirrors/mirrors.yaml
+    if grep -q /opt/more-tools "$environment/spack.yaml"; then
+      # The mirror that the environment names is read beside those of the site.
+      for mirror in https://community.example.org/cache s3://cache-amd64; do
+        grep -q "$mirror" /opt/spacktainer/mirrors/mirrors.yaml
+      done
+    fi
     for hash in $(hashes); do
       if [ -e "/opt/binaries/$hash" ]; then
         echo "$hash comes from the build cache" >&2
@@ -69,6 +75,7 @@ case " $* " in
         "$1" "$2" "$2"
     }
     echo "[{\"name\": \"APP_HOME\", \"value\": \"$store/app\", \"kind\": \"SetEnv\"}," \
+      '{"name": "GONE", "value": null, "kind": "UnsetEnv"},' \
       "$(prepended LD_LIBRARY_PATH $view/lib), $(prepended MANPATH $view/man), $(prepended PATH $view/bin)]"
     ;;
 esac

@@ -51,10 +51,13 @@ class TinyLib(Package):
     has_code = False
     version("1.1")
     version("1.0")
+    variant("extra", default=False)
 
     def install(self, spec, prefix):
         mkdirp(prefix.bin)
         touch(join_path(prefix.bin, "tiny"))
+        if "+extra" in spec:
+            touch(join_path(prefix.bin, "extra"))
 """
 
 
@@ -100,9 +103,10 @@ spack:
   specs: [$libraries]
   concretizer: {unify: when_possible}
   config: {build_jobs: 1, locks: true}
-  view: {tools: {root: /opt/all, link: roots, projections: {all: '{name}/{version}'}}}
+  view: {default: {root: /opt/all, link: roots, projections: {all: '{name}/{version}'}}}
   modules: {prefix_inspections: {bin: [TINY_PATH], ./: [TINY_PREFIXES]}}
-  mirrors: {more: "https://cache.example.org/more"}
+  packages: {tiny-lib: {prefer: [+extra]}}
+  mirrors:: {more: "https://cache.example.org/more"}
   container: {labels: {app: demo}, os_packages: {final: [tini]}}
   bootstrap: {enable: true}
   cdash: {build-group: nightly, url: "https://cdash.example.org", project: p, site: s}
@@ -114,7 +118,7 @@ spack:
       - match: [tiny-lib]
         build-job: {tags: [huge], timeout: 11 hours, variables: {OWN: "1"}}
 """
-"""All sections that are no fault, but for `packages` and `repos`, which the included file has."""
+"""All sections that are no fault, but for `repos`, which the included file has, as it has more of `packages`."""
 NEW_SECTIONS = """\
   toolchains: {gnu: [{spec: '%c=gcc', when: '%c'}]}
   env_vars: {set: {TINY: 'a b', PYTHONHOME: /nowhere}, prepend_path: {TINY_PATH: /own}, unset: [PYTHONPATH]}
@@ -180,7 +184,10 @@ def test_what_lies_beside_a_definition_is_found_in_all_three_places(spack: TinyS
     _copy(container(environment=found), second, image)
     (image / "spack.lock").write_bytes(lock)
     shutil.rmtree(second)
-    _run(spack, image, f"spack -e {image} install --only-concrete --no-add --cache-only --no-check-signature")
+    (image / "mirrors").mkdir()
+    (image / "mirrors" / "mirrors.yaml").write_text(dump({"mirrors:": {DESTINATION: mirror.as_uri()}}))
+    options = "--only-concrete --no-add --cache-only --no-check-signature"
+    _run(spack, image, f"spack --config-scope {image}/mirrors -e {image} install {options}")
     assert [path.name for path in software.rglob("tiny")] == ["tiny"]
 
 
@@ -226,7 +233,8 @@ def test_all_sections_together_work_in_all_three_places(spack: TinySpack, tmp_pa
     }
     assert {unmarked(name) for name in environment["spack"]} >= SECTIONS.keys() - left_out
     mirrors = {DESTINATION: {"url": mirror.as_uri()}, "more": (tmp_path / "more").as_uri()}
-    environment["spack"]["mirrors"] = mirrors
+    assert list(environment["spack"]["mirrors:"]) == [DESTINATION, "more"]
+    environment["spack"]["mirrors:"] = mirrors
     (tmp_path / "more").mkdir()
     _without_builtin(environment, spack)
     (first / merged_environment(NAME, "amd64")).write_text(dump(environment))
@@ -250,14 +258,20 @@ def test_all_sections_together_work_in_all_three_places(spack: TinySpack, tmp_pa
     found = ConcreteEnvironment.read(lock, (concrete / "spack.yaml").read_bytes(), str(concrete))
     made = container(environment=found)
     assert "app=demo" in made.files["labels"].decode().splitlines()
-    assert parse(made.files["mirrors.yaml"], "mirrors.yaml").value["mirrors:"]["more"] == mirrors["more"]
+    read = parse(made.files["mirrors.yaml"], "mirrors.yaml").value
+    assert read["mirrors:"]["more"] == mirrors["more"]
     image = tmp_path / "image"
     _copy(made, second, image)
+    (image / "mirrors").mkdir()
+    read["mirrors:"] |= mirrors
+    (image / "mirrors" / "mirrors.yaml").write_text(dump(read))
     (image / "spack.lock").write_bytes(lock)
     shutil.rmtree(second)
     # Nothing is on the destination: what the further mirror has is installed.
-    _run(spack, image, f"spack -e {image} install --only-concrete --no-add --cache-only --no-check-signature")
-    assert (tmp_path / "all" / "tiny-lib" / "1.0" / "bin" / "tiny").exists()
+    options = "--only-concrete --no-add --cache-only --no-check-signature"
+    _run(spack, image, f"spack --config-scope {image}/mirrors -e {image} install {options}")
+    seen = tmp_path / "all" / "tiny-lib" / "1.0"
+    assert sorted(path.name for path in (seen / "bin").iterdir()) == ["extra", "tiny"]
     own = tmp_path / "own.json"
     own.write_text("{}")
     show = f"{sys.executable} {REPOSITORY}/spacktainer/image/environment.py {image} {own}"
@@ -269,9 +283,13 @@ def test_all_sections_together_work_in_all_three_places(spack: TinySpack, tmp_pa
         capture_output=True,
         text=True,
     ).stdout.splitlines()
+    variables = dict(one.split("=", 1) for one in shown)
+    # As with Spack's own activation: the prefix of each root, the view as a whole, then what the environment says.
+    assert variables["TINY_PREFIXES"].split(":") == [str(seen), str(tmp_path / "all")]
+    own_path = ["/own"] if is_new else []
+    assert variables["TINY_PATH"].split(":") == [f"{seen}/bin", str(tmp_path / "all" / "bin"), *own_path]
     if is_new:
         assert {"TINY=a b", "PYTHONHOME=/nowhere"} <= set(shown)
-        assert any(one.startswith("TINY_PATH=") and "/own" in one for one in shown)
 
 
 def _without_builtin(environment: Any, spack: TinySpack) -> None:
@@ -281,12 +299,10 @@ def _without_builtin(environment: Any, spack: TinySpack) -> None:
 
 
 def _copy(made: Container, checkout: Path, image: Path) -> None:
-    """What the Dockerfile copies into the folder of the environment, and the mirrors as one more section."""
+    """What the Dockerfile copies into the folder of the environment."""
     here = "/opt/spack-environment"
     copies = re.findall(r'^COPY \["(.*?)", "(.*?)"\]$', made.files["Dockerfile"].decode(), re.MULTILINE)
     for source, target in copies:
         if target.startswith(f"{here}/recipes/"):
             shutil.copytree(checkout / source, image / target.removeprefix(f"{here}/"))
-    more = f"more: {image.parent.as_uri()}/more"
-    mirrors = f"  mirrors: {{{DESTINATION}: {image.parent.as_uri()}/mirror, {more}}}\n"
-    (image / "spack.yaml").write_text(made.files["spack.yaml"].decode().replace(here, str(image)) + mirrors)
+    (image / "spack.yaml").write_text(made.files["spack.yaml"].decode().replace(here, str(image)))

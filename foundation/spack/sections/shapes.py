@@ -98,8 +98,13 @@ _PACKAGES: Final = Keys(
 
 _REUSED_FROM: Final = Keys(
     {
-        "type": Text(("local", "buildcache", "external", "environment")),
-        "path": _TEXT,
+        "type": Either(
+            (
+                Until(_V022, Text(("local", "buildcache", "external"))),
+                Since(_V023, Text(("local", "buildcache", "external", "environment"))),
+            )
+        ),
+        **_since(_V023, path=_TEXT),
         "include": _TEXTS,
         "exclude": _TEXTS,
     }

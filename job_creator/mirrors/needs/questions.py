@@ -23,8 +23,6 @@ from foundation.doors.processes import ProcessError
 from foundation.errors import CouldNotAskError, FileAccessError
 from foundation.spack.lockfile import Lockfile, flattened, read_lockfile
 from foundation.spack.program import SpackProgram
-
-# REMOVED
 from foundation.spack.source_needs import SourceNeeds
 from foundation.stores.documents import json_of
 from job_creator.mirrors.needs.answers import package_needs

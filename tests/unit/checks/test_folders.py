@@ -8,7 +8,7 @@ import pytest
 
 from job_creator.environments.views import MOUNTED, STANDARD_FOLDERS
 from tests.samples import TEMPLATE
-from tests.unit.checks.environments import fault, faults
+from tests.unit.checks.environments import DEFINITION, fault, faults, written
 
 SPECS = "spack:\n  specs: [bzip2]\n"
 
@@ -104,3 +104,52 @@ def test_folders_are_not_looked_for_beside_an_environment_that_moves(tmp_path: P
 @pytest.mark.parametrize("option", ["template_dirs: [$CI_PROJECT_DIR/t]", "extensions: [/opt/x]", "build_stage: [~/s]"])
 def test_other_folders_are_where_the_jobs_are(tmp_path: Path, option: str) -> None:
     assert faults(tmp_path, f"{SPECS}  config: {{{option}}}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("bootstrap: {sources: [{name: own, metadata: ./solver}]}", "'./solver' is looked for beside the environment"),
+        ("bootstrap: {sources: [{name: own, metadata: ../x}]}", "'../x' is looked for beside the environment"),
+        ("bootstrap:: {sources:: [{name: own, metadata: $env/x}]}", "'$env/x' is looked for beside the environment"),
+        ("bootstrap: {root: solver}", "'solver' is looked for beside the environment"),
+        ("bootstrap: {sources: [{name: own, metadata: 'https://x.example.org'}]}", "'https://x.example.org' is a URL"),
+        (
+            "bootstrap: {sources: [{name: own, metadata: $CI_PROJECT_DIR/solver}]}",
+            "solver describes no source of Spack's solver; it has no metadata.yaml",
+        ),
+        (
+            "concretizer: {reuse: {from: [{type: environment}]}}",
+            "this reuses what the environment has been concretized",
+        ),
+        ("concretizer: {reuse: {from: [{type: environment, path: base}]}}", "'base' is looked for where Spack"),
+        (
+            "concretizer: {reuse: {from: [{type: local}, {type: environment, path: ../x}]}}",
+            "'../x' is looked for where",
+        ),
+        (
+            "concretizer:: {reuse:: {from: [{type: environment, path: $CI_PROJECT_DIR/x}]}}",
+            "'$CI_PROJECT_DIR/x' is looked for where",
+        ),
+    ],
+)
+def test_what_spack_solves_with_is_found_in_every_job(tmp_path: Path, section: str, told: str) -> None:
+    found = fault(tmp_path, f"{SPECS}  {section}\n")
+    assert found.startswith("here:3:")
+    assert told in found
+
+
+def test_what_spack_solves_with_may_be_in_the_repository_or_the_builder(tmp_path: Path) -> None:
+    sources = "[{name: own, metadata: $CI_PROJECT_DIR/solver}, {name: its, metadata: $spack/share/spack/bootstrap/x}]"
+    reuse = "{from: [{type: local}, {type: environment, path: /opt/environments/base}]}"
+    definition = f"{SPECS}  bootstrap: {{sources: {sources}}}\n  concretizer: {{reuse: {reuse}}}\n"
+    found = written(tmp_path, {DEFINITION: definition, "solver/metadata.yaml": "type: buildcache\n"})
+    assert f"{DEFINITION}: whether the builder image has /opt/environments/base" in found.not_checked
+
+
+def test_environments_are_reused_since_a_line_of_spack(tmp_path: Path) -> None:
+    definition = f"{SPECS}  concretizer: {{reuse: {{from: [{{type: environment, path: /opt/base}}]}}}}\n"
+    assert faults(tmp_path, definition, line="0.23") == []
+    of_type, of_path = faults(tmp_path, definition, line="0.22")
+    assert "'type' must not be 'environment'" in of_type
+    assert "unknown key 'path'; it needs Spack 0.23 or newer" in of_path

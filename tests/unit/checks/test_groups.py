@@ -53,6 +53,11 @@ def test_spack_that_knows_groups_takes_them(tmp_path: Path) -> None:
         ("- {group: a, override: {view: x}, specs: [x]}", "here:3:29: 'view' has no effect on a group; 'over"),
         ("- {group: a, needs: [[b]], specs: [x]}", "here:3:26: 'needs' lists names of groups; write text"),
         ("- {group: a, specs: [1]}", "here:3:26: a spec must be text"),
+        ("- {group: '', specs: [x]}", "here:3:15: the name of this group is empty; give it a name"),
+        ("- {group: '  ', specs: [x]}", "here:3:15: the name of this group is empty; give it a name"),
+        ("- {group: a}", "here:3:7: this group has no specs, so that it builds nothing; add 'specs:'"),
+        ("- {group: a, needs: [default], specs: []}", "here:3:7: this group has no specs, so that it builds nothing"),
+        ("- {group: a, needs: [a], specs: [x]}", "here:3:25: the groups a need each other in a circle"),
     ],
 )
 def test_what_is_wrong_with_a_group_has_its_place(tmp_path: Path, entries: str, found: str) -> None:
@@ -79,3 +84,10 @@ def test_groups_may_have_toolchains_and_paths_of_spack(tmp_path: Path) -> None:
     override = "{toolchains: {mine: '%c=gcc@13'}, config: {build_stage: $spack/stage}}"
     entry = f"- {{group: a, specs: [zlib %mine], override: {override}}}"
     assert faults(tmp_path, f"spack:\n  specs:\n    {entry}\n", line="1.2") == []
+
+
+@pytest.mark.parametrize(("group", "fits"), [("a", True), ("[a, default]", True), ("b", False), ("[a, b]", False)])
+def test_a_view_is_of_groups_that_are_there(tmp_path: Path, group: str, fits: bool) -> None:
+    specs = "specs: [zlib, {group: a, specs: [lz4]}]"
+    found = faults(tmp_path, f"spack:\n  {specs}\n  view: {{x: {{root: /opt/x, group: {group}}}}}\n", line="1.2")
+    assert found == ([] if fits else ["here:3:35: there is no group 'b'; known here: a, default"])

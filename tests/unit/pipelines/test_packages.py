@@ -51,6 +51,51 @@ def test_recordings_are_processed(repository: Path, tmp_path: Path, line: str) -
     assert [makespan["runners"] for makespan in value["makespans"]] == [10, 40, 100]
 
 
+@pytest.mark.parametrize("version", [7, 8])
+def test_groups_that_need_nothing_change_no_pipeline(repository: Path, tmp_path: Path, version: int) -> None:
+    """Lockfiles of Spack 1.2 have groups in them, also where an environment has none of its own."""
+    folder, written = recordings(tmp_path / "in", "1.2"), {}
+    for name in ("without", "with"):
+        out = tmp_path / name
+        result = jc(repository, "--pipeline-dir", str(folder), "--out-dir", str(out))
+        assert result.exit_code == ExitCode.OK, result.output
+        written[name] = {path.name: path.read_bytes() for path in out.iterdir()}
+        for path in folder.rglob("spack.lock"):
+            value = json.loads(path.read_bytes())
+            value["_meta"]["lockfile-version"] = version
+            value["roots"] = [{**root, "group": "default"} for root in value["roots"]]
+            path.write_text(json.dumps(value))
+    assert written["with"] == written["without"]
+
+
+@pytest.mark.parametrize("other", ["0.21", "0.23", "1.0", "1.2"])
+def test_containers_of_two_lines_of_spack_are_told_with_both_files(
+    repository: Path, tmp_path: Path, other: str
+) -> None:
+    folder = tmp_path / "in"
+    for line in ("1.1", other):
+        container = min((RECORDINGS / f"spack-{line}").iterdir())
+        shutil.copytree(container, folder / f"of-{line}")
+    result = jc(repository, "--pipeline-dir", str(folder), "--out-dir", str(tmp_path / "out"))
+    assert result.exit_code == ExitCode.INVALID_INPUT
+    first, second = sorted((other, "1.1"))
+    assert f"of-{second}/pipeline.yml:1:1: written by Spack {second}, but " in result.stderr
+    assert f"of-{first}/pipeline.yml by Spack {first}" in result.stderr
+    assert "was the builder image exchanged meanwhile?" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_container_of_another_line_that_lacks_nothing_is_in_nobodys_way(repository: Path, tmp_path: Path) -> None:
+    folder, outs = tmp_path / "in", []
+    for index, (line, container) in enumerate((("1.1", "hdf5-tools"), ("0.21", "toy-noop"))):
+        shutil.copytree(RECORDINGS / f"spack-{line}" / container, folder / container)
+        out = tmp_path / f"out{index}"
+        result = jc(repository, "--pipeline-dir", str(folder), "--out-dir", str(out))
+        assert result.exit_code == ExitCode.OK, result.output
+        outs.append((out / "spack_pipeline.yaml").read_bytes())
+    assert outs[0] == outs[1]
+
+
 def test_children_are_written_beside_the_root_and_left_overs_go(repository: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = ("--pipeline-dir", str(recordings(tmp_path / "in")), "--out-dir", str(out))

@@ -104,3 +104,22 @@ def test_lockfiles_with_groups_say_the_group_of_each_root(version: int) -> None:
     assert [spec.dependencies for spec in lock.specs.values() if spec.name == "app"] == [lock.roots[1:]]
     # Before version 7 everything is in one group.
     assert set(read_lockfile(lockfile({"app": [], "lib": []}), "spack.lock").root_groups) == {"default"}
+
+
+@pytest.mark.parametrize("version", [7, 8])
+@pytest.mark.parametrize("path", sorted(RECORDINGS.rglob("spack.lock")), ids=lambda path: "-".join(path.parts[-4:-2]))
+def test_a_lockfile_says_the_same_in_versions_with_groups(path: Path, version: int) -> None:
+    value = json.loads(path.read_bytes())
+    groups = [("default", "tools", "a name with spaces")[index % 3] for index, _ in enumerate(value["roots"])]
+    value["_meta"] |= {"lockfile-version": version, "specfile-version": version - 2}
+    value["roots"] = [{**root, "group": group} for root, group in zip(value["roots"], groups, strict=True)]
+    found = read_lockfile(json.dumps(value).encode(), "spack.lock")
+    before = read_lockfile(path.read_bytes(), "spack.lock")
+    assert list(found.root_groups) == groups
+    assert (found.roots, found.root_texts, found.specs.keys()) == (before.roots, before.root_texts, before.specs.keys())
+
+
+def test_a_root_without_a_group_is_in_the_default_one() -> None:
+    value = json.loads(lockfile({"app": [], "lib": []}, {"app": "tools", "lib": "tools"}))
+    del value["roots"][0]["group"]
+    assert read_lockfile(json.dumps(value).encode(), "spack.lock").root_groups == ("default", "tools")
