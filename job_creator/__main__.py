@@ -21,6 +21,7 @@ from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, FuseTyp
 from job_creator.package_index.cli import index
 from job_creator.pipelines.cli import COMMANDS as CONTAINERS
 from job_creator.pipelines.images_cli import COMMANDS as IMAGES
+from job_creator.proving.cli import COMMANDS as PROVING
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 from job_creator.publishing.clusters.cli import COMMANDS as CLUSTERS
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
@@ -340,7 +341,8 @@ def stand_in_spack(arguments: tuple[str, ...]) -> None:
     stand_in.run(arguments, os.environ, click.echo)
 
 
-for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *CLUSTERS, *REHEARSAL, *SCAFFOLDING, index, mirror, splices):
+GROUPS = (index, mirror, splices)
+for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *PROVING, *CLUSTERS, *REHEARSAL, *SCAFFOLDING, *GROUPS):
     main.add_command(command)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -55,3 +56,17 @@ def overwrite(path: Path, changes: Mapping[int, bytes]) -> None:
         for place, content in changes.items():
             stream.seek(place)
             stream.write(content)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Callable[[int, int], bytes]]:
+    """Reads so many bytes from a place of a file on, as often as wanted; raises `EOFError` if there are fewer."""
+    with path.open("rb", buffering=0) as stream:
+
+        def read_at(start: int, size: int) -> bytes:
+            data = os.pread(stream.fileno(), size, start)
+            if len(data) != size:
+                raise EOFError(str(path))
+            return data
+
+        yield read_at

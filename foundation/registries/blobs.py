@@ -19,6 +19,10 @@ _BLOCK: Final = 1 << 20
 _ATTEMPTS: Final = 3
 
 
+class WrongBlobError(CouldNotAskError):
+    """A registry answered with another content than that of the digest."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegistryBlob:
     """A layer or a configuration, as a manifest describes it."""
@@ -77,7 +81,7 @@ def mount_blob(registries: RegistryConnections, here: ImageReference, there: Ima
 
 
 def fetch_blob(registries: RegistryConnections, here: ImageReference, blob: RegistryBlob, spooled: BinaryIO) -> None:
-    """Put a blob into a file, whole. Raises `CouldNotAskError` and `NoAnswer`."""
+    """Put a blob into a file, whole. Raises `CouldNotAskError`, `WrongBlobError` among them, and `NoAnswer`."""
     for left in reversed(range(_ATTEMPTS)):
         try:
             _fetch(registries, here, blob, spooled)
@@ -104,4 +108,4 @@ def _fetch(registries: RegistryConnections, here: ImageReference, blob: Registry
                 break
             spooled.write(block)
     if size != blob.size or f"sha256:{checksum.hexdigest()}" != blob.digest:
-        raise CouldNotAskError(f"layer {blob.digest} arrived with another content")
+        raise WrongBlobError(f"layer {blob.digest} arrived with another content")

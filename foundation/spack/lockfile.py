@@ -56,6 +56,19 @@ class Lockfile:
     root_groups: tuple[str, ...] = ()
     """The spec group of each root, in the order of the roots; since version 7, one and the same before."""
 
+    def installed(self) -> tuple[LockedSpec, ...]:
+        """What is left when build dependencies have done their work: the roots, and what they link or run.
+
+        Sorted by name and hash.
+        """
+        waiting, found = [*self.roots, *self.included_roots], {}
+        while waiting:
+            spec = self.specs.get(waiting.pop())
+            if spec is not None and spec.hash not in found:
+                found[spec.hash] = spec
+                waiting += spec.runtime_dependencies
+        return tuple(sorted(found.values(), key=lambda spec: (spec.name, spec.hash)))
+
 
 def read_lockfile(content: bytes, path: str) -> Lockfile:
     """Read a lockfile; `path` is only used to name it. Raises `InvalidInputError`."""

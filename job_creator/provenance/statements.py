@@ -92,9 +92,9 @@ def canonical(value: dict[str, Any]) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
 
 
-def read_canonical(content: bytes) -> dict[str, Any] | None:
+def read_canonical(content: bytes, largest: int = LARGEST) -> dict[str, Any] | None:
     """The JSON object in these bytes, if `canonical` would write them like that; `None` otherwise."""
-    if len(content) > LARGEST:
+    if len(content) > largest:
         return None
     try:
         value = json.loads(content)

@@ -30,6 +30,7 @@ from job_creator.publishing.command_options import (
 from job_creator.publishing.listing import list_sif
 
 if TYPE_CHECKING:
+    from job_creator.proving.embedding import InsideSigner
     from job_creator.publishing.places import PublishingPlace
     from job_creator.publishing.proofs import SitesKeys
     from job_creator.publishing.publication import PublishPlan
@@ -61,9 +62,14 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     "--source-endpoint-url", metavar="URL", help="The S3 server of a file in another place, if it is another."
 )
 @click.option("--image-digest", metavar="SHA256", help="Of the image that it was made from: sha256:<64 hex digits>.")
+@click.option("--image", metavar="REPOSITORY", help="Where that image is: the file then carries its manifest.")
 @click.option("--private-key", metavar="FILE", help="Sign the file and its record with this key; wants --public-key.")
 @PUBLIC_KEY
-@click.option("--sif-signature/--no-sif-signature", default=True, help="With a key: sign the SIF file itself, too.")
+@click.option(
+    "--sif-signature/--no-sif-signature",
+    default=True,
+    help="With a key: also put where it is from into the SIF file, and sign that.",
+)
 @click.option("--stage", metavar="FILE", help="Only leave it in the bucket, and write into this dotenv file where.")
 @click.option("--sha256", metavar="DIGITS", help="That a staged file has to have.")
 @click.option(
@@ -82,6 +88,7 @@ def publish_sif(
     endpoint_url: str | None,
     source_endpoint_url: str | None,
     image_digest: str | None,
+    image: str | None,
     private_key: str | None,
     public_key: str | None,
     sif_signature: bool,
@@ -136,7 +143,8 @@ def publish_sif(
     published = plan.record
     if not dry_run:
         keys = key_in(public_key, "--public-key")
-        published = _publish(options, source, plan, keys, signer if sif_signature else None, signer)
+        inside = _inside(signer, image, options) if signer and sif_signature else None
+        published = _publish(options, source, plan, keys, inside, signer)
     if as_json:
         values = {
             "place": plan.place,
@@ -163,8 +171,11 @@ def settle_sif(file: Path) -> None:
     from job_creator.containers.settled_sif import changes
     from job_creator.site.tools import SOURCE_DATE_EPOCH
 
+    def read(start: int, size: int) -> bytes:
+        return b"".join(blocks.read(file, start, size))
+
     try:
-        found = changes(lambda start, size: b"".join(blocks.read(file, start, size)), SOURCE_DATE_EPOCH)
+        found = changes(read, file.stat().st_size, SOURCE_DATE_EPOCH)
     except DamagedError as error:
         raise DamagedError(f"{file}: {error}") from None
     blocks.overwrite(file, found)
@@ -262,13 +273,12 @@ def _publish(
     source: SifSource,
     plan: PublishPlan,
     keys: bytes | None,
-    sif_signer: SitesKeys | None,
+    inside: InsideSigner | None,
     signer: SitesKeys | None,
 ) -> PublicationRecord:
     """Do what was planned; the one signs the file itself, the other its record, where that is wanted."""
     from foundation.progress import transfer_progress
     from job_creator.publishing import publication
-    from job_creator.publishing.sif_file import sign_sif
 
     copied = source.published(keys)
     if copied and not source.elsewhere:
@@ -279,13 +289,27 @@ def _publish(
         path, size = Path(source.given), 0
         if plan.uploads:
             path = stack.enter_context(source.fetched(copied) if copied else source.local())
-            if sif_signer and not copied:
-                sign_sif(path, sif_signer.private, sif_signer.public)
+            if inside and not copied:
+                inside.sign(path, plan.record)
             size = path.stat().st_size
         progress = stack.enter_context(transfer_progress(f"uploading {source.given}", size, quiet=options.quiet))
         record = publication.publish(source.store, plan, path, progress, datetime.now(UTC), signer)
     source.forget()
     return record
+
+
+def _inside(signer: SitesKeys, image: str | None, options: Options) -> InsideSigner:
+    from job_creator.proving.embedding import InsideSigner
+
+    project_url = options.environment.get("CI_PROJECT_URL", "")
+    if not image:
+        return InsideSigner(signer, project_url)
+    from foundation.registries.images import RegistryClient
+    from job_creator.inputs import read_site_file
+    from job_creator.pipelines.images import logins
+
+    site = read_site_file(options.directory, options.site_file)
+    return InsideSigner(signer, project_url, image, RegistryClient(logins(site, options.environment)))
 
 
 def _signer(private_key: str | None, public_key: str | None) -> SitesKeys | None:

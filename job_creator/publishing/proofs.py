@@ -73,6 +73,11 @@ def verdicts(store: S3Store, found: Iterable[StoredObject], keys: bytes | None) 
     return {key: SignatureVerdict(fault) for key, fault in faults.items()} | verify_all(signed, keys)
 
 
+def signature_of(store: S3Store, found: StoredObject) -> bytes:
+    """The signature of what is published; empty if there is none. Raises `CouldNotAskError`."""
+    return _signed(store, found).signature
+
+
 def _fault(found: StoredObject) -> str:
     """What is wrong with a file before its signature is looked at; empty if nothing is.
 

@@ -144,6 +144,8 @@ class PublicationRecord:
         if not isinstance(value, dict) or str(value.pop("record_version", "")) != RECORD_VERSION:
             message = f"no record of a SIF file; it must be a JSON object with 'record_version': {RECORD_VERSION}"
             raise InvalidInputError([Fault(path, 1, 1, message)])
+        if value.get("kind") == _KIND:
+            del value["kind"]  # As it was signed.
         faults = [Fault(path, 1, 1, message) for message in _faults(value)]
         if faults:
             raise InvalidInputError(faults)

@@ -5,6 +5,7 @@ buildah, a registry with tokens and TLS, Apptainer and an S3 server; a stand-in 
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -26,6 +27,7 @@ import pytest
 from foundation.openpgp.frame import dearmored
 from foundation.registries.images import RegistryClient
 from foundation.registries.published import Published, Query
+from foundation.sif.files import open_sif
 from foundation.spack.lockfile import read_lockfile
 from foundation.stores.s3_client import s3_client
 from foundation.yaml_io import parse
@@ -441,6 +443,68 @@ def test_the_sif_file_and_its_record_are_signed_where_no_foreign_code_runs(site:
     assert [line.rpartition(", ")[2] for line in listed.stdout.splitlines()] == ["proven", "proven"]
     home = Path(site.environment["HOME"])
     assert not [path for path in home.rglob("*") if path.name in ("pgp-secret", "secring.gpg", "private-keys-v1.d")]
+
+
+def verified(site: Site, target: str | Path, *more: str) -> tuple[int, dict[str, Any]]:
+    """What `jc verify` says, by a user of the cluster who has the site's public key."""
+    command = [sys.executable, "-m", "job_creator", "verify", str(target), "--json", *more]
+    command += ["--key", site.environment["SPACK_DEPLOYMENT_KEY_PUBLIC"]]
+    assert site.registry.tokens is not None
+    login = f"{site.registry.tokens.user}:{site.registry.tokens.password}".encode()
+    logins = site.cluster.parent / "logins.json"
+    logins.write_text(json.dumps({"auths": {site.registry.host: {"auth": base64.b64encode(login).decode()}}}))
+    names = ("PATH", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "NO_PROXY")
+    environment = {**{name: site.environment[name] for name in names}, "REGISTRY_AUTH_FILE": str(logins)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def links_of(value: Mapping[str, Any]) -> dict[str, str]:
+    """The links of a chain with their states."""
+    found = {str(value["name"]): str(value["state"])} if "name" in value else {}
+    for link in value.get("links", ()):
+        found |= links_of(link)
+    return found
+
+
+@pytest.mark.parametrize("name", ["app", "wrapped"])
+def test_a_user_of_the_cluster_proves_a_container_without_a_network(
+    site: Site, done: dict[str, Done], tmp_path: Path, name: str
+) -> None:
+    code, value = verified(site, site.cluster / name / "current")
+    assert (code, value["first_broken"]) == (0, None), value
+    links = links_of(value)
+    held = ["signature of the record", "bytes", "signature of the statement", "layout", "image", "configuration"]
+    held += ["labels", *(["lockfile"] if name == "app" else [])]
+    assert {link: links[link] for link in held} == dict.fromkeys(held, "holds")
+    # Somebody copied it home, without what lies beside it.
+    alone = Path(shutil.copy((site.cluster / name / "current").resolve(), tmp_path / "home.sif"))
+    code, value = verified(site, alone)
+    assert (code, value["proven"]) == (0, True), value
+    code, value = verified(site, alone, "--online")
+    assert (code, links_of(value)["registry"]) == (0, "holds"), value
+    file = open_sif(alone)
+    for place, link in ((file.header.system, "object"), (file.header.named("spacktainers.image"), "object")):
+        assert place
+        changed = Path(shutil.copy(alone, tmp_path / "changed.sif"))
+        with changed.open("r+b") as stream:
+            stream.seek(place.offset + place.size // 2)
+            byte = stream.read(1)
+            stream.seek(-1, os.SEEK_CUR)
+            stream.write(bytes([byte[0] ^ 1]))
+        code, value = verified(site, changed)
+        assert code == 10
+        assert value["first_broken"].startswith(f"{link} {place.identifier},")
+
+
+def test_the_image_in_the_registry_is_proven_to_the_last_byte_of_its_layers(site: Site, done: dict[str, Done]) -> None:
+    code, value = verified(site, f"{site.registry.host}/{GROUP}containers/app:1.2.3")
+    assert (code, value["first_broken"]) == (0, None), value
+    links = links_of(value)
+    assert {links[name] for name in ("statement", "manifest", "configuration", "labels", "layers", "lockfile")} == {
+        "holds"
+    }
 
 
 def test_what_an_environment_asks_of_its_image_is_in_it(site: Site, done: dict[str, Done]) -> None:

@@ -268,17 +268,44 @@ def push_image(
 
     `config` is what its configuration says besides labels: `Env`, `OnBuild`.
     """
+    archive = _archive({})
+    said = {**(config or {}), **({} if labels is None else {"Labels": dict(labels)})}
+    return _push(registry, f"{repository}:{tag}", _configuration(architecture, said, archive), archive, docker=docker)
+
+
+def push_files(
+    registry: Registry, repository: str, tag: str, labels: Mapping[str, str], files: Mapping[str, bytes]
+) -> str:
+    """Put an image for amd64 with these files into a registry. Returns its digest."""
+    archive = _archive(files)
+    return _push(registry, f"{repository}:{tag}", _configuration("amd64", {"Labels": dict(labels)}, archive), archive)
+
+
+def _archive(files: Mapping[str, bytes]) -> bytes:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.addfile(tarfile.TarInfo("empty"))
-    configuration = {
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return archive.getvalue()
+
+
+def _configuration(architecture: str, said: Mapping[str, Any], archive: bytes) -> bytes:
+    value = {
         "architecture": architecture,
         "os": "linux",
-        "config": {**(config or {}), **({} if labels is None else {"Labels": dict(labels)})},
-        "rootfs": {"type": "layers", "diff_ids": [digest_of(archive.getvalue())]},
+        "config": dict(said),
+        "rootfs": {"type": "layers", "diff_ids": [digest_of(archive)]},
         "history": [{"created_by": "test"}],
     }
-    contents = (json.dumps(configuration).encode(), gzip.compress(archive.getvalue(), mtime=0))
+    return json.dumps(value).encode()
+
+
+def _push(registry: Registry, reference: str, configuration: bytes, archive: bytes, *, docker: bool = False) -> str:
+    repository, _, tag = reference.rpartition(":")
+    contents = (configuration, gzip.compress(archive, mtime=0))
     api = _Api(registry, repository)
     config, layer = (
         {"mediaType": media_type, "size": len(content), "digest": api.put_blob(content)}

@@ -26,6 +26,7 @@ LAYERS: Final = (
     # What all commands stand on.
     {"foundation"},
     {"foundation/doors"},
+    {"foundation/sif"},
     {"foundation/stores"},
     {"foundation/openpgp"},
     {"foundation/spack", "foundation/registries"},
@@ -56,13 +57,15 @@ LAYERS: Final = (
     {"job_creator/engines/gitlab", "job_creator/engines/gitlab/simulation"},
     {"job_creator/publishing", "job_creator/reports"},
     {"job_creator/containers", "job_creator/publishing/clusters"},
-    {"job_creator/publishing/cli", "job_creator/publishing/clusters/cli"},
+    {"job_creator/proving"},
+    {"job_creator/publishing/clusters/cli"},
     # Engines, and the pipelines that they run.
     {"job_creator/engines/gitlab/jobs"},
     {"job_creator/engines/gitlab/packing", "job_creator/engines/gitlab/container_questions"},
     {"job_creator/engines/gitlab/base_pipeline", "job_creator/engines/gitlab/container_pipeline"},
     {"job_creator/engines/gitlab/parent_pipeline"},
     {"job_creator/pipelines"},
+    {"job_creator/publishing/cli"},
     # Mirrors stand beside the pipelines, but ask them for environments.
     {"job_creator/mirrors", "job_creator/mirrors/contents", "job_creator/mirrors/findings"},
     {"job_creator/mirrors/permissions", "job_creator/mirrors/places", "job_creator/mirrors/view"},
@@ -117,6 +120,7 @@ SHARED: Final = {
 PURE: Final = {
     "foundation/openpgp": ("frame", "keys"),
     "foundation/registries": ("manifests", "published", "reference"),
+    "foundation/sif": ("headers", "squashfs"),
     "foundation/spack": (
         "groups",
         "index",
@@ -146,7 +150,8 @@ PURE: Final = {
     "job_creator/mirrors/configuration": ("scope",),
     "job_creator/mirrors/needs": ("answers", "binaries", "plan", "plan_report"),
     "job_creator/mirrors/verification": ("binary_checks", "registry_checks", "source_checks"),
-    "job_creator/provenance": ("statements",),
+    "job_creator/provenance": ("sif_subjects", "statements"),
+    "job_creator/proving": ("chain", "claims", "image_facts"),
     "job_creator/publishing": ("record", "retention"),
     "job_creator/rehearsal/shell": ("order",),
     "job_creator/studies/splices/facts": ("elf", "values"),

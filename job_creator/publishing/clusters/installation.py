@@ -17,7 +17,7 @@ from job_creator.provenance.signing import NO_KEY, UNSIGNED, SignatureVerdict
 from job_creator.publishing.clusters import sif_folder as folder
 from job_creator.publishing.clusters.current import Current, read_current, write_current
 from job_creator.publishing.places import MARKERS, own_record
-from job_creator.publishing.proofs import verdict
+from job_creator.publishing.proofs import signature_of, verdict
 from job_creator.publishing.record import PublicationRecord
 from job_creator.publishing.retention import Placed, SifRemoval, superseded
 from job_creator.publishing.sif_file import HEAD, require_sif
@@ -71,6 +71,8 @@ class InstallPlan:
     removals: tuple[SifRemoval, ...]
     proof: SignatureVerdict
     """Whether the file is proven to be the site's."""
+    signature: bytes = b""
+    """Of its record, which users of the cluster prove it with; empty if it is not proven."""
 
     @property
     def about_current(self) -> str:
@@ -110,7 +112,8 @@ def make_plan(store: S3Store, name: str, root: Path, rules: Rules, now: datetime
         require_sif(place, b"".join(islice(store.blocks(replace(stored, size=min(stored.size, HEAD))), HEAD)))
         folder.require_space(path.parent, record.size)
     removals = _removals(Placed(str(path), record), links, present, rules, now)
-    return InstallPlan(stored, record, path, downloads, reason, links, current, removals, proof)
+    signature = signature_of(store, stored) if proof.is_good else b""
+    return InstallPlan(stored, record, path, downloads, reason, links, current, removals, proof, signature)
 
 
 def _require_proven(place: str, proof: SignatureVerdict, asked: Asked) -> None:
@@ -154,6 +157,7 @@ def install(store: S3Store, plan: InstallPlan, rules: Rules, cluster: str, progr
     else:
         # The same content can have been published again, for another branch.
         folder.write_record(plan.path, plan.record, rules.modes)
+    folder.write_signature(plan.path, plan.signature, rules.modes)
     _set_links(plan, rules, now)
     going = {removal.placed.place for removal in plan.removals}
     for one in folder.installed(here):

@@ -2,6 +2,7 @@
 
     <folder>/<container>/<container>__<tag>.<12 digits of its sha256>.sif        the file; never changed afterwards
     <folder>/<container>/<container>__<tag>.<12 digits of its sha256>.sif.json   its record
+    <folder>/<container>/<container>__<tag>.<12 digits of its sha256>.sif.json.asc   the signature of the record, if any
     <folder>/<container>/<container>__<tag>.sif                                  a link that follows the tag
     <folder>/<container>/current                                                 a link to the newest release
 
@@ -29,6 +30,7 @@ from job_creator.publishing.record import PublicationRecord
 CURRENT: Final = "current"
 TEMPORARY: Final = ".installing."
 _RECORD: Final = ".json"
+_SIGNATURE: Final = ".json.asc"
 _BLOCK: Final = 1 << 20
 
 
@@ -143,6 +145,14 @@ def write_record(path: Path, record: PublicationRecord, modes: Modes) -> None:
     write_beside(_record_of(path), record.to_json().encode(), modes)
 
 
+def write_signature(path: Path, signature: bytes, modes: Modes) -> None:
+    """Write the signature of a file's record beside it, or take away the one of another. Raises `FileAccessError`."""
+    if signature:
+        write_beside(_signature_of(path), signature, modes)
+    else:
+        remove_paths(_signatures(path))
+
+
 def write_beside(target: Path, content: bytes, modes: Modes) -> None:
     """Write a small file, whole or not at all. Raises `FileAccessError`."""
     with naming(target, always=True), _temporary(target) as temporary:
@@ -181,18 +191,19 @@ def unlink(one: Installed, now: datetime) -> None:
 
 def remove(one: Installed) -> None:
     """Remove a file that no link leads to, and its record last: as long as that is there, another run can go on."""
-    remove_paths((one.path, _record_of(one.path)))
+    remove_paths((one.path, *_signatures(one.path), _record_of(one.path)))
 
 
 def left_overs(folder: Path, before: datetime) -> tuple[Path, ...]:
-    """What runs that ended half-way left: temporary files, and records without a file, last written before that time.
+    """What runs that ended half-way left: temporary files, records and signatures without a file, from before a time.
 
     Raises `FileAccessError`.
     """
     with naming(folder):
         temporary = folder.glob(f"{TEMPORARY}*")
         records = (path for path in folder.glob(f"*.sif{_RECORD}") if not path.with_suffix("").exists())
-        found = sorted((*temporary, *records)) if folder.is_dir() else []
+        signatures = (path for path in folder.glob(f"*.sif{_SIGNATURE}") if not _signed_file(path).exists())
+        found = sorted((*temporary, *records, *signatures)) if folder.is_dir() else []
         return tuple(path for path in found if path.lstat().st_mtime < before.timestamp())
 
 
@@ -226,6 +237,20 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 def _record_of(path: Path) -> Path:
     return path.with_name(path.name + _RECORD)
+
+
+def _signature_of(path: Path) -> Path:
+    return path.with_name(path.name + _SIGNATURE)
+
+
+def _signatures(path: Path) -> tuple[Path, ...]:
+    """The signature of a file's record, if there is one."""
+    signature = _signature_of(path)
+    return (signature,) if signature.exists() else ()
+
+
+def _signed_file(signature: Path) -> Path:
+    return signature.with_name(signature.name.removesuffix(_SIGNATURE))
 
 
 def _read_record(path: Path) -> tuple[PublicationRecord, datetime] | None:

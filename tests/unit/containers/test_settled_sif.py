@@ -38,7 +38,7 @@ def settled(content: bytes) -> bytes:
         return content[start : start + size]
 
     changed = bytearray(content)
-    for place, new in changes(read, EPOCH).items():
+    for place, new in changes(read, len(content), EPOCH).items():
         changed[place : place + len(new)] = new
     assert len(changed) == len(content)
     return bytes(changed)

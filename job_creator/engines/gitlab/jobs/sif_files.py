@@ -138,6 +138,7 @@ def sign_sif_job(
         variables={
             **place.architecture.job_variables("tools"),
             **bucket.credential_variables(),
+            "IMAGE": container.repository,
             "FOLDER": f"{place.folder}/{container.name}",
             **({IMAGE_DIGEST: digest} if digest else {}),
         },

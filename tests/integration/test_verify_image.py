@@ -1,0 +1,160 @@
+"""`jc verify` of images in a real registry, whose disk somebody else writes to: the link that is broken is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from foundation.errors import ExitCode
+from foundation.registries.images import RegistryClient
+from job_creator.provenance.registry import put_statement
+from job_creator.provenance.statements import Statement, StatementKind
+from tests.commands import jc
+from tests.integration.recorded_cache import lockfile
+from tests.integration.registry_server import (
+    GROUP,
+    Registry,
+    push_files,
+    push_image,
+    push_index,
+    read_manifest,
+    run_registry,
+)
+from tests.integration.signing_keys import KeyPair, key_pair
+
+FINGERPRINT = "a" * 64
+LOCK = lockfile()
+LOCK_SHA256 = hashlib.sha256(LOCK).hexdigest()
+LABELS = {"org.example.container_checksum": FINGERPRINT, "org.example.spack_lock_sha256": LOCK_SHA256}
+
+
+@pytest.fixture(scope="module", name="pair")
+def pair_fixture(components: None) -> KeyPair:
+    return key_pair()
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image with its statement, in a registry of its own."""
+
+    registry: Registry
+    folder: Path
+    digest: str
+    pair: KeyPair
+
+    @property
+    def reference(self) -> str:
+        return f"{self.registry.host}/{GROUP}app:1.0"
+
+    @property
+    def repository(self) -> str:
+        return f"{self.registry.host}/{GROUP}app"
+
+    def verified(self, reference: str = "", key: bytes | None = None, *more: str) -> tuple[Result, dict[str, Any]]:
+        public = self.folder / "site.asc"
+        public.write_bytes(key if key is not None else self.pair.public)
+        result = jc("verify", reference or self.reference, "--key", str(public), "--json", *more)
+        return result, json.loads(result.stdout)
+
+    def state(self, **changes: Any) -> None:
+        """Sign something of it."""
+        statement = Statement(
+            StatementKind.CONTAINER_IMAGE,
+            self.digest,
+            self.repository,
+            "amd64",
+            FINGERPRINT,
+            "refs/heads/main",
+            True,
+            LOCK_SHA256,
+        )
+        put_statement(RegistryClient(), replace(statement, **changes), self.pair.private, self.pair.public)
+
+    def blob(self, digest: str) -> Path:
+        """Where the registry keeps it on its disk."""
+        digits = digest.removeprefix("sha256:")
+        return self.folder / "data/docker/registry/v2/blobs/sha256" / digits[:2] / digits / "data"
+
+
+@pytest.fixture
+def image(pair: KeyPair, tmp_path: Path) -> Iterator[Image]:
+    with run_registry(tmp_path) as registry:
+        files = {"opt/spack-environment/spack.lock": LOCK}
+        digest = push_files(registry, f"{GROUP}app", "1.0", LABELS, files)
+        found = Image(registry, tmp_path, digest, pair)
+        found.state()
+        yield found
+
+
+def _flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def test_an_image_is_proven_by_tag_and_by_digest_and_in_an_index(image: Image) -> None:
+    push_index(image.registry, f"{GROUP}app", "all", {"amd64": image.digest})
+    for reference in (image.reference, f"{image.repository}@{image.digest}", f"{image.repository}:all"):
+        result, value = image.verified(reference)
+        assert result.exit_code == 0, result.output
+        assert value["proven"]
+        assert [one["name"] for one in value["links"] if one["state"] == "holds"] == [
+            *("statement", "manifest", "configuration", "labels", "layers", "lockfile")
+        ]
+    with pytest.raises(json.JSONDecodeError):
+        image.verified(f"{image.repository}:all", None, "--architecture", "arm64")
+
+
+@pytest.mark.parametrize(
+    ("part", "link"), [("layers", "layer 1 of 1"), ("config", "configuration"), ("manifest", "manifest")]
+)
+def test_a_byte_on_the_registrys_disk_is_named(image: Image, part: str, link: str) -> None:
+    manifest = read_manifest(image.registry, f"{GROUP}app", "1.0")
+    described = {"layers": manifest["layers"][0]["digest"], "config": manifest["config"]["digest"]}
+    path = image.blob(described.get(part, image.digest))
+    place = path.read_bytes().index(b"test" if part == "config" else b"size") if part != "layers" else 40
+    _flip(path, place)
+    result, value = image.verified(f"{image.repository}@{image.digest}")
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, link), result.output
+
+
+def test_labels_of_something_else_are_named(image: Image) -> None:
+    image.state(fingerprint="b" * 64)
+    result, value = image.verified()
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "labels")
+
+
+def test_another_lockfile_is_named(image: Image) -> None:
+    files = {"opt/spack-environment/spack.lock": LOCK + b"\n"}
+    digest = push_files(image.registry, f"{GROUP}app", "1.0", LABELS, files)
+    replace(image, digest=digest).state()
+    result, value = image.verified()
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "lockfile")
+
+
+def test_an_image_without_a_statement_is_not_proven(image: Image) -> None:
+    push_image(image.registry, f"{GROUP}app", "1.0", "amd64", {**LABELS, "more": "yes"})
+    result, value = image.verified()
+    assert result.exit_code == ExitCode.DAMAGED, "it says of itself which lockfile is in it, and has none"
+    assert not value["proven"]
+    push_image(image.registry, f"{GROUP}app", "1.0", "amd64", {})
+    result, value = image.verified()
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.NOT_READY, None)
+
+
+def test_another_key_and_a_statement_about_another_image_prove_nothing(image: Image) -> None:
+    result, value = image.verified("", key_pair("Another").public)
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "statement")
+
+
+def test_what_is_not_there_is_told_from_no_answer(image: Image) -> None:
+    assert jc("verify", f"{image.repository}:none").exit_code == ExitCode.NOT_THERE
+    assert jc("verify", "127.0.0.1:9/group/app:1").exit_code == ExitCode.COULD_NOT_ASK
+    assert jc("verify", "No Image").exit_code == ExitCode.USAGE

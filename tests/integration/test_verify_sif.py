@@ -1,0 +1,320 @@
+"""`jc verify` of SIF files: every link is broken in turn, and is the one that is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from foundation.errors import ExitCode
+from foundation.sif.contents import opened_contents
+from foundation.sif.files import add_objects
+from foundation.sif.headers import DESCRIPTOR, NewObject, ObjectKind
+from foundation.spack.layout_v3 import ARCHIVE_TYPE, SPEC_TYPE, read_manifest
+from foundation.stores.store import Content
+from job_creator.provenance.sif_subjects import IMAGE, STATEMENT
+from job_creator.publishing.record import PublicationRecord
+from tests.commands import jc
+from tests.integration.recorded_cache import CACHE, lockfile, nodes
+from tests.integration.sif_world import SignedSif, signed_sif
+from tests.integration.signing_keys import KeyPair, key_pair, revoked
+
+pytestmark = pytest.mark.usefixtures("components")
+
+RECORD = PublicationRecord("app", "1.0", "1.0-amd64", "amd64", "refs/heads/main", True, "a" * 64, commit="c" * 40)
+
+
+@pytest.fixture(scope="module", name="pair")
+def pair_fixture(components: None) -> KeyPair:
+    return key_pair()
+
+
+@pytest.fixture(scope="module", name="made")
+def made_fixture(pair: KeyPair, tmp_path_factory: pytest.TempPathFactory) -> SignedSif:
+    files = {"usr/bin/app": b"#!/bin/sh\n" * 1000, "etc/os-release": b"ID=debian\n"}
+    return signed_sif(tmp_path_factory.mktemp("made"), pair, files, lockfile(), RECORD)
+
+
+@pytest.fixture
+def sif(made: SignedSif, tmp_path: Path) -> SignedSif:
+    """A copy that a test may change."""
+    for name in (made.path, made.recorded, made.signature):
+        shutil.copy(name, tmp_path)
+    return replace(made, path=tmp_path / made.path.name)
+
+
+def verified(sif: SignedSif, *more: str | Path, key: bytes | None = None) -> tuple[Result, dict[str, Any]]:
+    public = sif.path.with_name("site.asc")
+    public.write_bytes(key if key is not None else sif.pair.public)
+    result = jc("verify", str(sif.path), "--key", str(public), "--json", *map(str, more))
+    return result, json.loads(result.stdout)
+
+
+def states(value: dict[str, Any]) -> dict[str, str]:
+    found = {value["name"]: value["state"]} if "name" in value else {}
+    for link in value.get("links", []):
+        found |= states(link)
+    return found
+
+
+def test_a_file_with_its_record_is_proven(sif: SignedSif) -> None:
+    result, value = verified(sif)
+    assert result.exit_code == 0, result.output
+    assert value["proven"]
+    found = states(value)
+    held = ("signature of the record", "bytes", "signature of the statement", "layout", "image", "configuration")
+    assert {name: found[name] for name in (*held, "labels", "lockfile")} == dict.fromkeys(
+        (*held, "labels", "lockfile"), "holds"
+    )
+    assert {name for name, state in found.items() if state != "holds"} == {"packages", "registry"}
+
+
+def test_a_file_alone_proves_itself_without_a_network(sif: SignedSif) -> None:
+    result, value = verified(sif.alone())
+    assert result.exit_code == 0, result.output
+    assert states(value)["object 2, the file system"] == "holds"
+
+
+def test_the_tree_says_what_was_not_checked_and_why(sif: SignedSif, tmp_path: Path) -> None:
+    (tmp_path / "site.asc").write_bytes(sif.pair.public)
+    text = jc("verify", str(sif.path), "--key", str(tmp_path / "site.asc"), "--explain").stdout
+    assert f"└── packages: not checked: {len(nodes())}; say where the build cache is: --cache URL" in text
+    assert text.splitlines()[-1] == f"{sif.path}: proven; 2 links were not checked, --explain says which"
+
+
+def _rename(sif: SignedSif) -> None:
+    one = sif.file.header.named(IMAGE)
+    assert one
+    sif.change(sif.file.header.table + one.index * DESCRIPTOR.size + 73, b"x")
+
+
+MUTATIONS: dict[str, tuple[Callable[[SignedSif], Any], str]] = {
+    "a byte of the file system": (lambda sif: sif.flip(_system(sif) + 200), "object 2, the file system"),
+    "a byte of the definition": (lambda sif: sif.flip(sif.file.header.objects[0].offset), "object 1, container.def"),
+    "the program that starts it": (lambda sif: sif.change(0, b"#!/bin/sh -c 'evil'\n"), "layout"),
+    "the name of an object": (_rename, "layout"),
+    "one more object": (
+        lambda sif: add_objects(sif.path, [NewObject(ObjectKind.LABELS, "more", b"{}")], 0),
+        "layout",
+    ),
+    "a byte of the statement": (lambda sif: sif.flip(_named(sif, STATEMENT) + 40), "statement"),
+    "another key": (lambda sif: None, "signature of the statement"),
+}
+
+
+def _system(sif: SignedSif) -> int:
+    system = sif.file.header.system
+    assert system
+    return system.offset
+
+
+def _named(sif: SignedSif, name: str) -> int:
+    found = sif.file.header.named(name)
+    assert found
+    return found.offset
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_what_is_changed_in_a_file_alone_is_named(sif: SignedSif, name: str) -> None:
+    change, link = MUTATIONS[name]
+    change(sif.alone())
+    key = key_pair("Another").public if name == "another key" else None
+    result, value = verified(sif, key=key)
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, link), result.output
+    assert not value["proven"]
+
+
+@pytest.mark.parametrize("name", [name for name in MUTATIONS if name != "another key"])
+def test_beside_its_record_whatever_is_changed_are_bytes(sif: SignedSif, name: str) -> None:
+    MUTATIONS[name][0](sif)
+    result, value = verified(sif)
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "bytes"), result.output
+
+
+def test_a_changed_record_is_not_what_was_signed(sif: SignedSif) -> None:
+    text = sif.recorded.read_text()
+    sif.recorded.write_text(text.replace("a" * 64, "b" * 64))
+    result, value = verified(sif)
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "signature of the record")
+
+
+@pytest.mark.parametrize("place", [60, 100, -60])
+def test_a_changed_signature_counts_for_nothing(sif: SignedSif, place: int) -> None:
+    data = bytearray(sif.signature.read_bytes())
+    data[place] ^= 1
+    sif.signature.write_bytes(bytes(data))
+    result, value = verified(sif)
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "signature of the record")
+
+
+def test_an_unsigned_record_makes_nobody_believe_the_bytes(sif: SignedSif) -> None:
+    """Whoever changes a file can write a record of it; what is signed in the file goes before that."""
+    sif.flip(_system(sif) + 200)
+    sif.record_anew()
+    sif.signature.unlink()
+    result, value = verified(sif)
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "object 2, the file system")
+
+
+@pytest.mark.parametrize(
+    ("change", "link"),
+    [
+        ({"spack_lock_sha256": "e" * 64}, "record and statement"),
+        ({"image_digest": f"sha256:{'e' * 64}"}, "record and statement"),
+        ({"container_checksum": "e" * 64}, "record and statement"),
+    ],
+)
+def test_a_signed_record_of_something_else_is_named(sif: SignedSif, change: dict[str, str], link: str) -> None:
+    sif.record_anew(**change)
+    result, value = verified(sif)
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, link)
+
+
+def test_without_a_key_nothing_is_proven_and_nothing_is_broken(sif: SignedSif) -> None:
+    result = jc("verify", str(sif.path))
+    assert result.exit_code == ExitCode.NOT_READY
+    assert "not proven: the site's public key is needed" in result.stdout
+
+
+def test_of_two_keys_either_may_have_signed(sif: SignedSif) -> None:
+    other = key_pair("Other")
+    for keys in (sif.pair.public + other.public, other.public + sif.pair.public):
+        assert verified(sif, key=keys)[0].exit_code == 0
+
+
+def test_a_key_that_was_revoked_or_replaced_proves_nothing(sif: SignedSif) -> None:
+    for key in (revoked(sif.pair), key_pair("The next one").public):
+        result, value = verified(sif, key=key)
+        assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "signature of the record")
+
+
+def test_a_key_that_has_expired_proves_nothing(sif: SignedSif, tmp_path: Path) -> None:
+    pair = key_pair("Old", expires="20200201T000000", made="20200101T000000")
+    result, value = verified(sif, key=pair.public)
+    assert value["first_broken"] == "signature of the record"
+    assert result.exit_code == ExitCode.DAMAGED
+
+
+def test_a_file_that_nobody_signed_is_not_proven(sif: SignedSif) -> None:
+    one = sif.file.header.named(STATEMENT)
+    assert one
+    sif.alone().change(sif.file.header.table + one.index * DESCRIPTOR.size + 4, struct.pack("?", False))
+    result, value = verified(sif)
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.NOT_READY, None)
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """A build cache that a test may change."""
+    return shutil.copytree(CACHE, tmp_path / "cache")
+
+
+def with_cache(sif: SignedSif, cache: Path, *more: str) -> tuple[Result, dict[str, Any], dict[str, Any]]:
+    """What is said of a file whose packages are in a cache that another of the site's keys signed."""
+    found = [key for path in cache.glob("v3/manifests/key/*.key.manifest.json") for key in _keys_in(cache, path)]
+    result, value = verified(sif, "--cache", cache, *more, key=sif.pair.public + b"".join(found))
+    return result, value, next(one for one in value["links"] if one["name"] == "packages")
+
+
+def _keys_in(cache: Path, manifest: Path) -> Iterator[bytes]:
+    for blob in read_manifest(Content(manifest.read_bytes(), ""), manifest.name).blobs:
+        yield (cache / blob.key).read_bytes()
+
+
+def test_packages_are_in_the_cache_as_they_were_signed(sif: SignedSif, cache: Path) -> None:
+    result, value, packages = with_cache(sif, cache, "--deep")
+    assert result.exit_code == 0, result.output
+    assert (packages["state"], value["first_broken"]) == ("holds", None)
+    assert {one["state"] for one in packages["links"]} == {"holds"}
+    assert len(packages["links"]) == len(nodes())
+
+
+def test_packages_that_another_key_signed_are_not_the_sites(sif: SignedSif) -> None:
+    result, value = verified(sif, "--cache", CACHE)
+    assert value["verdict"].endswith("its manifest and signature: is signed by a key that is not the site's")
+    assert result.exit_code == ExitCode.DAMAGED
+
+
+def _manifest(cache: Path) -> Path:
+    return next(cache.glob("v3/manifests/spec/app-x/*"))
+
+
+def _blob(cache: Path, media_type: str) -> Path:
+    blob = read_manifest(Content(_manifest(cache).read_bytes(), ""), "").blob(media_type)
+    assert blob
+    return cache / blob.key
+
+
+def _flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def _longer(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+IN_THE_CACHE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "a byte of a manifest": (lambda cache: _flip(_manifest(cache), 150), "manifest"),
+    "no manifest": (lambda cache: _manifest(cache).unlink(), "none of the caches has its manifest"),
+    "a byte of a spec file": (lambda cache: _flip(_blob(cache, SPEC_TYPE), 20), "its spec file"),
+    "no archive": (lambda cache: _blob(cache, ARCHIVE_TYPE).unlink(), "its archive"),
+    "a byte of an archive": (lambda cache: _flip(_blob(cache, ARCHIVE_TYPE), 20), "its archive"),
+    "a longer archive": (lambda cache: _longer(_blob(cache, ARCHIVE_TYPE)), "its archive"),
+}
+
+
+@pytest.mark.parametrize("name", IN_THE_CACHE)
+def test_what_is_changed_in_the_cache_is_named(sif: SignedSif, cache: Path, name: str) -> None:
+    change, said = IN_THE_CACHE[name]
+    change(cache)
+    result, value, _ = with_cache(sif, cache, "--deep")
+    assert result.exit_code == ExitCode.DAMAGED
+    assert value["first_broken"].startswith("app-x@")
+    assert said in value["verdict"]
+
+
+def test_another_package_under_a_name_is_found(sif: SignedSif, cache: Path) -> None:
+    """A manifest with a good signature, that of another package."""
+    other = next(path for path in cache.glob("v3/manifests/spec/*/*") if path.parent.name != "app-x")
+    shutil.copy(other, _manifest(cache))
+    result, value, _ = with_cache(sif, cache)
+    assert "its spec file: is about /" in value["verdict"]
+    assert result.exit_code == ExitCode.DAMAGED
+
+
+def test_a_cache_of_an_older_layout_is_not_judged(sif: SignedSif) -> None:
+    result, _, packages = with_cache(sif, CACHE.with_name("layout-v2"))
+    assert packages["state"] == "not checked"
+    assert result.exit_code == 0
+
+
+def test_a_cache_that_does_not_answer_is_no_verdict(sif: SignedSif) -> None:
+    result, value = verified(sif, "--cache", "http://127.0.0.1:9/cache")
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.COULD_NOT_ASK, None)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>" * 9, b"#!/bin/sh\n" * 9])
+def test_what_is_no_sif_file_is_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.sif").write_bytes(content)
+    assert jc("verify", str(tmp_path / "x.sif")).exit_code == ExitCode.DAMAGED
+
+
+def test_a_file_that_is_not_there_is_told_from_an_image(tmp_path: Path) -> None:
+    assert jc("verify", str(tmp_path / "x.sif")).exit_code == ExitCode.NOT_THERE
+
+
+def test_files_of_the_container_are_read_without_mounting_it(sif: SignedSif) -> None:
+    with opened_contents(sif.file) as contents:
+        found = {*contents.files("/")}
+        assert found == {"/etc/os-release", "/opt/spack-environment/spack.lock", "/usr/bin/app"}
+        assert contents.read("/usr/bin/app") == b"#!/bin/sh\n" * 1000
+        assert contents.read("/usr/bin/none") is None
