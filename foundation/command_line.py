@@ -43,6 +43,7 @@ _CAUSES: Final = {
     ExitCode.REFUSED: "refused, because it would probably do harm",
     ExitCode.DAMAGED: "what is there is damaged: a checksum, signature or index does not fit",
     ExitCode.JOB_FAILED: "a job of the rehearsal failed; its log is shown",
+    ExitCode.PACKAGES_FAILED: "a package was not built; what does not need it was",
 }
 
 
@@ -148,9 +149,21 @@ class Command(_Shared, click.Command):
 
 
 class Group(_Shared, click.Group):
-    """A command with sub-commands; it ends with the codes of any of them."""
+    """A command with sub-commands; it ends with the codes of any of them.
+
+    Where a `default_command` is named, what follows and begins with no command is for that one.
+    """
 
     command_class = Command
+
+    def __init__(self, *arguments: Any, default_command: str = "", **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.default_command = default_command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments, those of the default command as if that was named."""
+        names_none = bool(args) and args[0] not in self.commands and args[0] not in ctx.help_option_names
+        return super().parse_args(ctx, [self.default_command, *args] if self.default_command and names_none else args)
 
     @property
     def exit_codes(self) -> frozenset[ExitCode]:

@@ -30,6 +30,7 @@ class ExitCode(IntEnum):
     REFUSED = 9
     DAMAGED = 10
     JOB_FAILED = 11
+    PACKAGES_FAILED = 12
 
 
 class SpacktainersError(Exception):

@@ -25,6 +25,7 @@ from job_creator.proving.cli import COMMANDS as PROVING
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 from job_creator.publishing.clusters.cli import COMMANDS as CLUSTERS
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
+from job_creator.runs.cli import build
 from job_creator.scaffolding.cli import COMMANDS as SCAFFOLDING
 from job_creator.studies.splices.cli import splices
 
@@ -273,42 +274,6 @@ def render_ci(options: Options, output_file: Path | None, only_checks: bool) -> 
         click.echo(f"wrote {path}")
 
 
-@main.command("simulate", exit_codes=READING)
-@click.argument("root", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option(
-    "--runners", type=click.IntRange(min=1), multiple=True, help="How many jobs run at once; may be repeated."
-)
-@click.option(
-    "--durations",
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help='Expected seconds by package, JSON as in {"llvm": 5400, "*": 90}, or records that package jobs left.',
-)
-@json_option
-def simulate_command(root: Path, runners: tuple[int, ...], durations: Path | None, as_json: bool) -> None:
-    """Say how long a pipeline takes. It is played with its children, in virtual time.
-
-    The files that its triggers name are looked for beside ROOT. All jobs succeed, and take what --durations or the
-    default model says.
-
-    \b
-    Examples:
-      jc simulate spack.artifacts.amd64/spack_pipeline.yaml
-      jc simulate --runners 20 --runners 50 spack.artifacts.amd64/spack_pipeline.yaml
-    """
-    from foundation import shown
-    from job_creator.engines.gitlab.packing import summary
-    from job_creator.pipelines import packages
-
-    timelines = packages.simulate(root, runners or summary.RUNNERS, durations)
-    if as_json:
-        import json
-
-        click.echo(json.dumps([{"runners": count, "seconds": seconds} for count, seconds in timelines.items()]))
-        return
-    for count, seconds in timelines.items():
-        click.echo(f"{count} runners: {shown.shown_duration(seconds)}")
-
-
 @main.command("schema", exit_codes=())
 @click.argument("which", type=click.Choice(["site", "definition"]))
 def schema_command(which: str) -> None:
@@ -341,7 +306,7 @@ def stand_in_spack(arguments: tuple[str, ...]) -> None:
     stand_in.run(arguments, os.environ, click.echo)
 
 
-GROUPS = (index, mirror, splices)
+GROUPS = (build, index, mirror, splices)
 for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *PROVING, *CLUSTERS, *REHEARSAL, *SCAFFOLDING, *GROUPS):
     main.add_command(command)
 

@@ -16,6 +16,7 @@ from typing import Final
 
 import click
 
+from foundation.command_line import Group
 from get_artifacts.__main__ import main as ga
 from job_creator.__main__ import main as jc
 from spackitor.__main__ import main as spackitor
@@ -195,6 +196,9 @@ def _path(words: list[str]) -> Iterator[tuple[str, click.Command]]:
         _, rest, _ = command.make_parser(context).parse_args(list(arguments))
         if not isinstance(command, click.Group) or not rest:
             return
+        default = command.default_command if isinstance(command, Group) else ""
+        if default and rest[0] not in command.commands:
+            rest = [default, *rest]
         found = command.get_command(context, rest[0])
         if found is None:
             raise click.UsageError(f"no such command: {rest[0]}")

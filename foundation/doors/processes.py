@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
 from typing import Any, Final
 
-from foundation.errors import NotReadyError
+from foundation.errors import NotReadyError, naming
 
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _LAST_LINES: Final = 4
+_SECONDS_BETWEEN_LOOKS: Final = 0.05
 
 
 class ProcessError(Exception):
@@ -137,6 +140,71 @@ def conversation(
         except BaseException:
             process.kill()
             raise
+
+
+class BackgroundProcess:
+    """A program that runs beside this one, in a session of its own; what it prints goes to a file.
+
+    `environment` is all of its environment. It keeps the file descriptors in `holds` open. Raises `NotReadyError` if it
+    cannot be started.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], *, environment: Mapping[str, str], log: Path, holds: tuple[int, ...] = ()
+    ) -> None:
+        with naming(log), log.open("ab") as output:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - an argument list of our own making
+                    list(argv),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=dict(environment),
+                    start_new_session=True,
+                    pass_fds=holds,
+                )
+            except OSError as error:
+                raise _not_started(argv[0], error) from None
+        self._end = os.pidfd_open(self._process.pid) if hasattr(os, "pidfd_open") else None
+
+    @property
+    def number(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """Its exit code, negative for a signal; `None` as long as it runs."""
+        code = self._process.poll()
+        if code is not None and self._end is not None:
+            os.close(self._end)
+            self._end = None
+        return code
+
+    def end(self, seconds: float) -> int:
+        """End it by SIGTERM; then, or after so many seconds, what is left of its session by SIGKILL.
+
+        Returns its exit code.
+        """
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        return self.exit_code() or 0
+
+    def __repr__(self) -> str:
+        """With its process id."""
+        return f"BackgroundProcess({self.number})"
+
+    @staticmethod
+    def wait(processes: Collection[BackgroundProcess], seconds: float) -> None:
+        """Wait until one of them has ended, up to so many seconds."""
+        ends = [one._end for one in processes if one._end is not None]
+        if len(ends) < len(processes):  # no Linux: there is nothing to wait for all of them with
+            time.sleep(min(seconds, _SECONDS_BETWEEN_LOOKS))
+        else:
+            select.select(ends, [], [], seconds)
 
 
 def missing(program: str) -> NotReadyError:

@@ -1,4 +1,4 @@
-"""Commands around pipelines: `jc check-pipeline`, `jc generate-spacktainer-workflow`.
+"""Commands around pipelines: `jc check-pipeline`, `jc generate-spacktainer-workflow`, `jc simulate`.
 
 Imports stand in the commands, so that `jc --help` answers at once.
 """
@@ -98,4 +98,40 @@ def check_pipeline(options: Options, files: tuple[Path, ...], form: str) -> None
         sys.exit(ExitCode.LIMIT_EXCEEDED)
 
 
-COMMANDS = (check_pipeline, generate_spacktainer_workflow)
+@click.command("simulate", cls=Command, exit_codes=READING)
+@click.argument("root", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option(
+    "--runners", type=click.IntRange(min=1), multiple=True, help="How many jobs run at once; may be repeated."
+)
+@click.option(
+    "--durations",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help='Expected seconds by package, JSON as in {"llvm": 5400, "*": 90}, or records that package jobs left.',
+)
+@json_option
+def simulate_command(root: Path, runners: tuple[int, ...], durations: Path | None, as_json: bool) -> None:
+    """Say how long a pipeline takes. It is played with its children, in virtual time.
+
+    The files that its triggers name are looked for beside ROOT. All jobs succeed, and take what --durations or the
+    default model says.
+
+    \b
+    Examples:
+      jc simulate spack.artifacts.amd64/spack_pipeline.yaml
+      jc simulate --runners 20 --runners 50 spack.artifacts.amd64/spack_pipeline.yaml
+    """
+    from foundation import shown
+    from job_creator.engines.gitlab.packing import summary
+    from job_creator.pipelines import packages
+
+    timelines = packages.simulate(root, runners or summary.RUNNERS, durations)
+    if as_json:
+        import json
+
+        click.echo(json.dumps([{"runners": count, "seconds": seconds} for count, seconds in timelines.items()]))
+        return
+    for count, seconds in timelines.items():
+        click.echo(f"{count} runners: {shown.shown_duration(seconds)}")
+
+
+COMMANDS = (check_pipeline, generate_spacktainer_workflow, simulate_command)

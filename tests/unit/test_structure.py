@@ -39,7 +39,8 @@ LAYERS: Final = (
         "job_creator/provenance",
         "job_creator/repository",
     },
-    {"job_creator/environments/marks", "job_creator/engines/gitlab/sizes"},
+    {"job_creator/environments/marks", "job_creator/engines/gitlab/sizes", "job_creator/engines/engine"},
+    {"job_creator/engines/local"},
     {
         "job_creator/engines/gitlab/objects",
         "job_creator/scripts",
@@ -72,6 +73,8 @@ LAYERS: Final = (
     {"job_creator/mirrors/sharing", "job_creator/mirrors/keys", "job_creator/mirrors/needs"},
     {"job_creator/mirrors/bundles", "job_creator/mirrors/configuration", "job_creator/mirrors/verification"},
     {"job_creator/mirrors/filling"},
+    # Building without GitLab.
+    {"job_creator/runs"},
     # Command lines, and the rehearsal, which runs what they made.
     {
         "job_creator/package_index",
@@ -154,6 +157,7 @@ PURE: Final = {
     "job_creator/proving": ("chain", "claims", "image_facts"),
     "job_creator/publishing": ("record", "retention"),
     "job_creator/rehearsal/shell": ("order",),
+    "job_creator/runs": ("driver", "failures", "plan", "progress", "records", "report"),
     "job_creator/studies/splices/facts": ("elf", "values"),
     "job_creator/studies/splices/prediction": (
         "comparison",
@@ -183,6 +187,7 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
         # They run where this project is not installed.
         "job_creator/scripts/templates/build_packages",
         "job_creator/scripts/templates/package_phases",
+        "job_creator/scripts/templates/run_step",
     ),
     "requests": ("foundation/doors/bounds", "foundation/doors/http", "foundation/doors/streams"),
     "urllib3": ("foundation/doors/bounds", "foundation/doors/http", "foundation/doors/streams"),
@@ -306,6 +311,7 @@ def test_only_command_lines_read_the_environment() -> None:
         "job_creator/scripts/templates/inside_spack",
         "job_creator/scripts/templates/build_packages",
         "job_creator/scripts/templates/package_phases",
+        "job_creator/scripts/templates/run_step",
         "job_creator/mirrors/needs/inside_spack",
     }
     readers = {module for module, path in SOURCES.items() if re.search(r"os\.environ|getenv", path.read_text())}

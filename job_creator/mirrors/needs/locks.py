@@ -55,23 +55,23 @@ def find_locks(
     All specs that were named make up one environment. Raises `NotThereError`, `InvalidInputError`, `CouldNotAskError`
     and `FileAccessError`.
     """
-    definitions = _Definitions(repository)
+    definitions = Definitions(repository)
     found = [(one, None if definitions.has(one) else _file(one)) for one in wanted]
     specs = [one for one, path in found if path is None and one not in definitions.environments]
     locks = [
-        read_lock(path) if path else _concretized(spack, definitions.environments[one], one)
+        read_lock(path) if path else concretized(spack, definitions.environments[one], one)
         for one, path in found
         if path or one not in specs
     ]
     for one in specs:
         _require_no_environment(spack, one)
     if specs:
-        locks.append(_concretized(spack, {"spack": {"specs": specs, "view": False}}, " ".join(specs)))
+        locks.append(concretized(spack, {"spack": {"specs": specs, "view": False}}, " ".join(specs)))
     if everything:
         if not definitions.environments:
             raise NotThereError(f"{repository.directory}: no container is defined for {definitions.wanted}")
         for name, environment in sorted(definitions.environments.items()):
-            locks.append(_concretized(spack, environment, name))
+            locks.append(concretized(spack, environment, name))
     return tuple(locks)
 
 
@@ -111,7 +111,7 @@ def _require_no_environment(spack: SpackProgram, wanted: str) -> None:
     )
 
 
-class _Definitions:
+class Definitions:
     """The container definitions of a repository, read when they are first asked for."""
 
     def __init__(self, repository: Repository) -> None:
@@ -159,7 +159,8 @@ def _without_cache(environment: Mapping[str, Any]) -> dict[str, Any]:
     return {"spack": {**inner, "view": False}}
 
 
-def _concretized(spack: SpackProgram, environment: Mapping[str, Any], name: str) -> Lock:
+def concretized(spack: SpackProgram, environment: Mapping[str, Any], name: str) -> Lock:
+    """The lockfile that Spack makes of an environment. Raises `CouldNotAskError` where it refuses."""
     logger.info("Spack concretizes %s", name)
     with tempfile.TemporaryDirectory(prefix="jc-mirror-") as folder:
         write_files(Path(folder), {"spack.yaml": dump(environment).encode()})

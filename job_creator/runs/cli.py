@@ -1,0 +1,311 @@
+"""`jc build`: packages into a build cache, without GitLab."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from foundation.command_line import Group, Size, is_quiet, json_option
+from foundation.errors import ExitCode
+from job_creator.options import ENDPOINT, SCOPES, SPACK, Options
+from job_creator.runs.start import ENGINES
+
+if TYPE_CHECKING:
+    from job_creator.runs.folder import RunFolder
+    from job_creator.runs.order import BuildOrder
+    from job_creator.runs.start import PlannedRun
+
+_EXIT_CODES: Final = (
+    ExitCode.INVALID_INPUT,
+    ExitCode.COULD_NOT_ASK,
+    ExitCode.NOT_THERE,
+    ExitCode.NOT_READY,
+    ExitCode.REFUSED,
+    ExitCode.DAMAGED,
+    ExitCode.PACKAGES_FAILED,
+)
+_LOOKING: Final = (ExitCode.NOT_THERE, ExitCode.DAMAGED)
+_RUN: Final = click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+
+
+@click.group("build", cls=Group, exit_codes=(), default_command="start")
+def build() -> None:
+    """Build packages into a build cache. On this machine, without GitLab.
+
+    'jc build' followed by anything but one of these commands is 'jc build start'.
+
+    \b
+    Examples:
+      jc build amd64/neuron --mirror s3://cache/amd64
+      jc build spack.lock locks/ --mirror /shared/cache -j 16
+      jc build status jc-build-20261128-091500
+    """
+
+
+@build.command("start", exit_codes=_EXIT_CODES)
+@click.argument("wanted", nargs=-1, required=True, metavar="(DEFINITION | LOCK | FOLDER)...")
+@click.option(
+    "--mirror", required=True, metavar="MIRROR", help="The build cache: a folder, s3://bucket or oci://host/repository."
+)
+@click.option(
+    "--engine", type=click.Choice(sorted(ENGINES)), default="local", show_default=True, help="Who runs the builds."
+)
+@click.option("-j", "--cores", type=click.IntRange(1), help="Take so many cores.  [default: all of this machine]")
+@click.option(
+    "--only", multiple=True, metavar="NAME|HASH", help="Build this package and what it needs. May be repeated."
+)
+@click.option("--with-dependents", is_flag=True, help="With --only: and all that depends on it.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be built.")
+@click.option("--unsigned", is_flag=True, help="Push packages that nobody signed.")
+@click.option(
+    "--sources", default="", metavar="MIRROR", help="Where sources are looked for first; see 'jc mirror create'."
+)
+@click.option(
+    "--hours",
+    type=click.FloatRange(0, min_open=True),
+    default=12.0,
+    show_default=True,
+    help="How long a package may take.",
+)
+@click.option(
+    "--scratch",
+    default="",
+    metavar="FOLDER",
+    help="Where packages are built and installed meanwhile.  [default: TMPDIR or /tmp]",
+)
+@click.option(
+    "--least-free",
+    type=Size(),
+    default="5GiB",
+    show_default=True,
+    metavar="SIZE",
+    help="Start no package with less room than this in --scratch.",
+)
+@click.option(
+    "--durations",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help='Expected seconds by package, JSON as in {"llvm": 5400, "*": 90}, or records of another run.',
+)
+@click.option("--architecture", default="", metavar="NAME", help="Of definitions.  [default: this machine's]")
+@click.option(
+    "--run",
+    "run_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder of the run.  [default: jc-build-<time>]",
+)
+@SPACK
+@SCOPES
+@ENDPOINT
+@json_option
+@click.pass_obj
+def start(options: Options, /, as_json: bool, dry_run: bool, run_dir: Path | None, **told: Any) -> None:
+    """Build what the build cache lacks. Each package from its sources, what it needs from the cache.
+
+    What is concrete is built as it is: a lockfile, a folder with a spack.lock, or with one '*.lock' for each of many
+    environments. Definitions are concretized first. Packages are pushed one by one, signed; so a run that was ended,
+    however, goes on when it is started again. A package that fails keeps what needs it from being built and nothing
+    else, and the exit code is 12.
+
+    \b
+    Examples:
+      jc build amd64/neuron --mirror s3://cache/amd64 --dry-run
+      jc build spack.lock --mirror /shared/cache -j 16
+      jc build spack.lock --mirror /shared/cache --only hdf5 --with-dependents
+    """
+    import json
+    import time
+
+    from job_creator.runs import report
+    from job_creator.runs.folder import RunFolder
+
+    order, planned = _planned(options, told)
+    if dry_run or not planned.plan.steps:
+        if not dry_run:
+            _mend_index(options, order)
+        _show_plan(planned, as_json=as_json, names=dry_run)
+        return
+    path = run_dir or Path(time.strftime("jc-build-%Y%m%d-%H%M%S"))
+    folder = RunFolder(path)
+    _say(f"{planned.plan}; what happens is kept in {path}", as_json=as_json)
+    _carry_out(options, order, planned, folder, as_json=as_json)
+    made = report.make_report(_edges(folder), folder.records())
+    if as_json:
+        click.echo(json.dumps(report.report_value(made, str(path)), indent=2))
+    else:
+        for line in report.report_lines(made, str(path)):
+            click.echo(line)
+    if not made.is_complete:
+        click.get_current_context().exit(int(ExitCode.PACKAGES_FAILED))
+
+
+@build.command("status", exit_codes=_LOOKING)
+@_RUN
+@json_option
+def status(run: Path, as_json: bool) -> None:
+    """Say how far a run is. And what failed so far, the failure that keeps most others from being built first.
+
+    \b
+    Examples:
+      jc build status jc-build-20261128-091500
+      jc build status jc-build-20261128-091500 --json
+    """
+    import json
+
+    from job_creator.runs import report
+    from job_creator.runs.folder import RunFolder
+
+    folder = RunFolder(run)
+    made = report.make_report(_edges(folder), folder.records())
+    if as_json:
+        click.echo(json.dumps({**report.report_value(made, str(run)), "driver": folder.driver()}, indent=2))
+        return
+    driver = folder.driver()
+    if made.open and driver is None:
+        click.echo("nobody is at work on it; 'jc build' with the same mirror goes on")
+    for line in report.report_lines(made, str(run)):
+        click.echo(line)
+
+
+@build.command("logs", exit_codes=_LOOKING)
+@_RUN
+@click.argument("package", metavar="NAME|HASH")
+@click.option("--attempt", type=click.IntRange(1), help="Which one.  [default: the last]")
+def logs(run: Path, package: str, attempt: int | None) -> None:
+    """Print what the build of a package said.
+
+    \b
+    Example:
+      jc build logs jc-build-20261128-091500 hdf5
+    """
+    from foundation.doors.files import read_file
+    from job_creator.runs.folder import RunFolder
+
+    for path in RunFolder(run).logs_of(package, attempt):
+        click.echo(read_file(path).decode("utf-8", "replace"), nl=False)
+
+
+@build.command("cancel", exit_codes=_LOOKING)
+@_RUN
+def cancel(run: Path) -> None:
+    """End a run. What is built already stays in the build cache.
+
+    \b
+    Example:
+      jc build cancel jc-build-20261128-091500
+    """
+    from job_creator.runs.folder import RunFolder
+
+    driver = RunFolder(run).require_driver()
+    os.kill(driver, signal.SIGTERM)
+    if not is_quiet():
+        click.echo(f"told process {driver} to end")
+
+
+def _planned(options: Options, told: dict[str, Any]) -> tuple[BuildOrder, PlannedRun]:
+    """What is ordered, and what of that is to be built."""
+    from foundation.doors.files import read_file
+    from foundation.spack.program import SpackProgram
+    from job_creator.builds.durations import default_durations, read_durations
+    from job_creator.mirrors.needs.locks import Repository
+    from job_creator.runs import environments, start
+    from job_creator.runs.order import BuildOrder
+    from job_creator.runs.plan import Selection
+
+    if told["with_dependents"] and not told["only"]:
+        raise click.UsageError("--with-dependents says more about --only; name packages with it")
+    spack = SpackProgram(start.program_path(told["program"]), scopes=told["scopes"])
+    repository = Repository(options.directory, options.site_file, options.environment, told["architecture"])
+    found = environments.find_environments(told["wanted"], repository, spack)
+    path = told["durations"]
+    durations = read_durations(read_file(path), str(path), 0.0) if path else default_durations()
+    selection = Selection(told["only"], told["with_dependents"])
+    planned = start.plan_run(found, told["mirror"], told["endpoint_url"], options.environment, selection, durations)
+    order = BuildOrder(
+        told["mirror"],
+        spack.program,
+        told["scopes"],
+        start.line_of(spack),
+        told["engine"],
+        told["cores"] or len(os.sched_getaffinity(0)),
+        told["hours"] * 3600,
+        not told["unsigned"],
+        start.endpoint_of(told["mirror"], told["endpoint_url"], options.environment),
+        told["sources"],
+        told["scratch"],
+        told["least_free"],
+    )
+    return order, planned
+
+
+def _carry_out(options: Options, order: BuildOrder, planned: PlannedRun, folder: RunFolder, *, as_json: bool) -> None:
+    """Build, and write the index. An interruption ends the builds first."""
+    from uuid import uuid4
+
+    from foundation.spack.program import SpackProgram
+    from job_creator.runs import report, start
+
+    spack = SpackProgram(order.spack, scopes=order.scopes)
+    run = uuid4().hex[:12]
+    works = start.prepare(folder, run, order, planned, options.environment, start.warm_cache(spack, _home(options)))
+    signal.signal(signal.SIGTERM, _interrupt)
+    with start.scratch_removed(run, order, options.environment):
+        start.drive(
+            folder,
+            planned,
+            start.ENGINES[order.engine](order, folder),
+            works,
+            lambda record: _say(report.record_line(record), as_json=as_json),
+        )
+    if any(record.state == "built" for record in folder.records().values()):
+        start.update_index(spack, order)
+
+
+def _mend_index(options: Options, order: BuildOrder) -> None:
+    """Write the index that a run which was killed left behind."""
+    from foundation.spack.program import SpackProgram
+    from job_creator.mirrors.places import open_place
+    from job_creator.runs import start
+
+    if start.is_index_behind(open_place(order.mirror, order.endpoint or None, options.environment)):
+        start.update_index(SpackProgram(order.spack, scopes=order.scopes), order)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    """What `jc build cancel` and schedulers say is taken as Ctrl-C is."""
+    del frame
+    sys.exit(128 + number)
+
+
+def _home(options: Options) -> Path:
+    return Path(options.environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spacktainers"
+
+
+def _edges(folder: RunFolder) -> dict[str, frozenset[str]]:
+    return {key: frozenset(one["needs"]) for key, one in folder.run["steps"].items()}
+
+
+def _say(line: str, *, as_json: bool) -> None:
+    if not is_quiet():
+        click.echo(line, err=as_json)
+
+
+def _show_plan(planned: PlannedRun, *, as_json: bool, names: bool) -> None:
+    import json
+
+    from foundation.graph import topological_order
+
+    plan = planned.plan
+    steps = [plan.steps[key] for key in topological_order(plan.edges)] if names else []
+    if as_json:
+        counts = {"to_build": len(plan.steps), "present": plan.present, "external": plan.external}
+        listed = [{"hash": step.hash, "package": step.package, "version": step.version} for step in steps]
+        click.echo(json.dumps({**counts, "left_out": plan.left_out, "packages": listed}, indent=2))
+        return
+    click.echo(str(plan))
+    for step in steps if not is_quiet() else []:
+        click.echo(f"  {step.named}/{step.hash[:7]}")
