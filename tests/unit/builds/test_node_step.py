@@ -169,7 +169,7 @@ def test_junit_counts_and_shows_the_end_of_the_log(tmp_path: Path) -> None:
     assert [one.tag for one in (*skipped, *reused)] == ["skipped", "system-out"]
 
 
-ARCHIVE = gzip.compress(b"first\nlast\n")
+ARCHIVE = gzip.compress(b"first\nlast\n", mtime=0)
 BROKEN = "[spack-build-out.txt.gz cannot be …"
 
 
@@ -184,6 +184,7 @@ BROKEN = "[spack-build-out.txt.gz cannot be …"
         ("spack-build-out.txt.gz", b"", []),
         ("spack-build-out.txt", b"a" * 200_000 + b"\xff\r\nlast", ["a" * (200_000 % 65536) + "\ufffd", "last"]),
     ],
+    ids=["whole", "half", "checksum", "broken", "none", "empty", "long line"],
 )
 def test_a_log_that_is_no_archive_or_half_of_one_is_shown_as_far_as_it_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, shown: list[str]
