@@ -7,8 +7,9 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,22 @@ class BuildProject:
     """A folder with all of it."""
 
     folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """More variables for `jc`."""
+    options: tuple[str, ...] = ()
+    """What each `jc build` is told."""
 
     @classmethod
-    def made(cls, folder: Path, needs: Mapping[str, Sequence[str]] = EIGHT) -> BuildProject:
+    def made(
+        cls,
+        folder: Path,
+        needs: Mapping[str, Sequence[str]] = EIGHT,
+        *,
+        environment: Mapping[str, str] | None = None,
+        options: tuple[str, ...] = (),
+    ) -> BuildProject:
         """Write lockfile and stand-in."""
-        project = cls(folder)
+        project = cls(folder, environment or {}, options)
         project.notes.mkdir(parents=True)
         (folder / "toys.lock").write_bytes(lock_of(needs))
         # -SE: nobody's site-packages, which take a hundred times as long as the rest.
@@ -55,17 +67,37 @@ class BuildProject:
     def command(self, *arguments: str, run: str = "run") -> list[str]:
         """`jc build` of all packages; `run` is the name of its folder."""
         own = ["--mirror", str(self.mirror), "--spack", str(self.spack), "--run", str(self.folder / run)]
-        words = ["--scratch", str(self.folder / "scratch"), "--least-free", "1MB", *own, *arguments]
-        return [sys.executable, "-m", "job_creator", "build", str(self.folder / "toys.lock"), *words]
+        words = ["--scratch", str(self.folder / "scratch"), "--least-free", "1MB", *own, *self.options, *arguments]
+        return self.jc("build", str(self.folder / "toys.lock"), *words)
+
+    def jc(self, *arguments: str) -> list[str]:
+        """A command of `jc`."""
+        return [sys.executable, "-m", "job_creator", *arguments]
+
+    def variables(self, **more: str) -> dict[str, str]:
+        """The environment of its commands."""
+        return {**os.environ, "XDG_CACHE_HOME": str(self.folder / "home"), **self.environment, **more}
 
     def build(self, *arguments: str, run: str = "run", code: int = 0, **variables: str) -> dict[str, Any]:
         """Run it to its end; what it says in JSON."""
-        environment = {**os.environ, "XDG_CACHE_HOME": str(self.folder / "home"), **variables}
         command = self.command(*arguments, "--json", run=run)
-        done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=self.variables(**variables), cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
         assert done.returncode == code, done.stdout + done.stderr
         value: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
         return value
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Start it; the process has ended when the block has."""
+        environment = self.variables()
+        command = self.command(*arguments)
+        with subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=subprocess.DEVNULL) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def tell(self, name: str, value: str = "") -> None:
         """Tell the stand-in what goes wrong."""

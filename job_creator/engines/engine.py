@@ -74,7 +74,10 @@ class StepEngine(Protocol):
         """How many of `waiting` steps may be submitted now."""
 
     def submit(self, work: StepWork, after: Collection[str]) -> str:
-        """Start a step, or have it started once those of the ids in `after` have ended well; returns its id."""
+        """Start a step, or have it started once those of the ids in `after` have ended well.
+
+        Returns its id, or nothing if there was no room for it after all.
+        """
 
     def poll(self, seconds: float) -> Iterable[StepEnding]:
         """What has ended since the last call. Waits for something to end, up to so many seconds."""

@@ -58,7 +58,8 @@ class Driver:
         """Go on until each step is built or lost."""
         while not self._progress.is_done:
             while self._progress.startable and self._engine.room(self._progress.startable) > 0:
-                self._submit(self._plan.steps[self._progress.next()])
+                if not self._submit(self._plan.steps[self._progress.next()]):
+                    break
             endings = self._engine.poll(_SECONDS_BETWEEN_POLLS)
             # What was cancelled because of another step comes after what is said of that step.
             for ending in sorted(endings, key=lambda one: one.kind is EndingKind.CANCELLED):
@@ -68,14 +69,19 @@ class Driver:
         """End all that the engine has."""
         self._engine.cancel(tuple(self._steps))
 
-    def _submit(self, step: Step) -> None:
-        self._tries[step.hash] += 1
-        work = self._work_of(step, self._tries[step.hash], self._halved[step.hash])
+    def _submit(self, step: Step) -> bool:
+        """Give a step to the engine; false if it has no room."""
+        work = self._work_of(step, self._tries[step.hash] + 1, self._halved[step.hash])
         after = [self._ids[need] for need in self._progress.after(step.hash) if need in self._ids]
         id_ = self._engine.submit(work, after)
+        if not id_:
+            self._progress.again(step.hash)
+            return False
+        self._tries[step.hash] += 1
         self._ids[step.hash] = id_
         self._steps[id_] = step
         self._attempts.add_submitted(step.hash, self._tries[step.hash], id_)
+        return True
 
     def _ended(self, ending: StepEnding) -> None:
         step = self._steps.pop(ending.id)

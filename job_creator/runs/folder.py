@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from foundation.doors.files import read_file, write_files
 from foundation.errors import DamagedError, NotThereError, RefusedError, naming
+from foundation.graph import Edges
 from job_creator.builds.steps import Step
 from job_creator.runs.records import StepRecord, latest, read_lines, record_of
 
@@ -56,6 +57,11 @@ class RunFolder:
             return {**value, "steps": {one["hash"]: one for one in value["steps"]}}
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedError(f"{self.path / _RUN}: not laid out as expected: {error}") from None
+
+    @property
+    def edges(self) -> Edges:
+        """What each package of the run waits for, by DAG hash. Raises what `run` does."""
+        return {key: frozenset(one["needs"]) for key, one in self.run["steps"].items()}
 
     def create(self, run: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
         """Write what workers read, and last of all what makes it a run. Raises `RefusedError` if there is one."""
@@ -147,13 +153,6 @@ class RunFolder:
             except OSError:
                 return int(stream.read().strip() or 0) or None
         return None
-
-    def require_driver(self) -> int:
-        """The process that drives the run. Raises `NotThereError` if there is none."""
-        driver = self.driver() if self.run else None
-        if driver is None:
-            raise NotThereError(f"{self.path}: nobody is at work on it")
-        return driver
 
     def logs_of(self, package: str, attempt: int | None) -> Iterator[Path]:
         """The logs of a package, by its name or first letters of its hash; of its last attempt if none is named.

@@ -61,6 +61,10 @@ class BuildOrder:
     scratch: str = ""
     """Where workers have their folders; empty for `TMPDIR`, or /tmp."""
     least_free_bytes: int = 5 * _GIB
+    submit_options: tuple[str, ...] = ()
+    """More words for the scheduler's command."""
+    most_jobs: int = 1000
+    """How many jobs the scheduler is given at once."""
 
     @property
     def mirrors(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +126,8 @@ def prepare(
         with naming(folder.path / "warm"):
             (folder.path / "warm").symlink_to(warm.absolute())
     passed = {**variables, "PATH": environment.get("PATH", os.defpath)}
-    return StepWorks(folder, order, planned.graph, (sys.executable,), passed)
+    # Jobs of a scheduler come and go on machines that nobody tidies up.
+    return StepWorks(folder, order, planned.graph, (sys.executable,), passed, is_fresh=order.engine != "local")
 
 
 def warm_cache(spack: SpackProgram, home: Path) -> Path:
@@ -193,16 +194,3 @@ def is_index_behind(place: MirrorPlace | None) -> bool:
             if is_index or one.key.startswith((SPEC_MANIFESTS, layout_v2.FOLDER)):
                 times[is_index] = max(times[is_index], one.modified)
     return times[False] > times[True]
-
-
-Opener = Callable[[BuildOrder, RunFolder], StepEngine]
-
-
-def _local(order: BuildOrder, folder: RunFolder) -> StepEngine:
-    from job_creator.engines.local.engine import LocalEngine
-
-    return LocalEngine(order.cores, folder.path / "jobserver")
-
-
-ENGINES: Final[Mapping[str, Opener]] = {"local": _local}
-"""The engines that `jc build` can use, by their names."""

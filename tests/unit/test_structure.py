@@ -40,7 +40,7 @@ LAYERS: Final = (
         "job_creator/repository",
     },
     {"job_creator/environments/marks", "job_creator/engines/gitlab/sizes", "job_creator/engines/engine"},
-    {"job_creator/engines/local"},
+    {"job_creator/engines/local", "job_creator/engines/slurm"},
     {
         "job_creator/engines/gitlab/objects",
         "job_creator/scripts",
@@ -79,6 +79,7 @@ LAYERS: Final = (
     {
         "job_creator/package_index",
         "job_creator/mirrors/cli",
+        "job_creator/runs/cli",
         "job_creator/rehearsal/outcomes",
         "job_creator/rehearsal/replay",
     },
@@ -146,6 +147,7 @@ PURE: Final = {
     "job_creator/engines/gitlab/jobs": ("*",),
     "job_creator/engines/gitlab/packing": ("*",),
     "job_creator/engines/gitlab/verdict": ("*",),
+    "job_creator/engines/slurm": ("jobs",),
     "job_creator/environments": ("*",),
     "job_creator/images": ("*",),
     "job_creator/mirrors": ("contents", "findings"),

@@ -201,7 +201,7 @@ def work(asked: argparse.Namespace) -> int:
     run, output = Path(asked.run), Path(asked.output)
     output.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    worker, why, code, failure = platform.node(), "", MACHINE_FAILED, ""
+    worker, why, code, failure = os.environ.get("SLURMD_NODENAME") or platform.node(), "", MACHINE_FAILED, ""
     try:
         order = json.loads((run / "order.json").read_text(encoding="utf-8"))
         slot = claimed_slot(scratch_folder(order, dict(os.environ)))

@@ -1,19 +1,21 @@
-"""`jc build`: packages into a build cache, without GitLab."""
+"""Command of `jc build`: building what a build cache lacks."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from foundation.command_line import Group, Size, is_quiet, json_option
+from foundation.command_line import Command, Size, is_quiet, json_option
 from foundation.errors import ExitCode
 from job_creator.options import ENDPOINT, SCOPES, SPACK, Options
-from job_creator.runs.start import ENGINES
+from job_creator.runs.engines import ENGINES
 
 if TYPE_CHECKING:
     from job_creator.runs.folder import RunFolder
@@ -29,25 +31,10 @@ _EXIT_CODES: Final = (
     ExitCode.DAMAGED,
     ExitCode.PACKAGES_FAILED,
 )
-_LOOKING: Final = (ExitCode.NOT_THERE, ExitCode.DAMAGED)
-_RUN: Final = click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+_CORES_OF_A_JOB: Final = 4
 
 
-@click.group("build", cls=Group, exit_codes=(), default_command="start")
-def build() -> None:
-    """Build packages into a build cache. On this machine, without GitLab.
-
-    'jc build' followed by anything but one of these commands is 'jc build start'.
-
-    \b
-    Examples:
-      jc build amd64/neuron --mirror s3://cache/amd64
-      jc build spack.lock locks/ --mirror /shared/cache -j 16
-      jc build status jc-build-20261128-091500
-    """
-
-
-@build.command("start", exit_codes=_EXIT_CODES)
+@click.command("start", cls=Command, exit_codes=_EXIT_CODES)
 @click.argument("wanted", nargs=-1, required=True, metavar="(DEFINITION | LOCK | FOLDER)...")
 @click.option(
     "--mirror", required=True, metavar="MIRROR", help="The build cache: a folder, s3://bucket or oci://host/repository."
@@ -55,7 +42,12 @@ def build() -> None:
 @click.option(
     "--engine", type=click.Choice(sorted(ENGINES)), default="local", show_default=True, help="Who runs the builds."
 )
-@click.option("-j", "--cores", type=click.IntRange(1), help="Take so many cores.  [default: all of this machine]")
+@click.option(
+    "-j",
+    "--cores",
+    type=click.IntRange(1),
+    help="Take so many cores: in all on this machine, for each package elsewhere.  [default: all, or 4 for each]",
+)
 @click.option(
     "--only", multiple=True, metavar="NAME|HASH", help="Build this package and what it needs. May be repeated."
 )
@@ -85,6 +77,21 @@ def build() -> None:
     show_default=True,
     metavar="SIZE",
     help="Start no package with less room than this in --scratch.",
+)
+@click.option(
+    "--submit-option",
+    "submit_options",
+    multiple=True,
+    metavar="WORD",
+    help="Say this to the scheduler as well, such as --partition=long. May be repeated.",
+)
+@click.option(
+    "--max-jobs",
+    "most_jobs",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Give a scheduler so many jobs at once.",
 )
 @click.option(
     "--durations",
@@ -133,7 +140,7 @@ def start(options: Options, /, as_json: bool, dry_run: bool, run_dir: Path | Non
     folder = RunFolder(path)
     _say(f"{planned.plan}; what happens is kept in {path}", as_json=as_json)
     _carry_out(options, order, planned, folder, as_json=as_json)
-    made = report.make_report(_edges(folder), folder.records())
+    made = report.make_report(folder.edges, folder.records())
     if as_json:
         click.echo(json.dumps(report.report_value(made, str(path)), indent=2))
     else:
@@ -141,69 +148,6 @@ def start(options: Options, /, as_json: bool, dry_run: bool, run_dir: Path | Non
             click.echo(line)
     if not made.is_complete:
         click.get_current_context().exit(int(ExitCode.PACKAGES_FAILED))
-
-
-@build.command("status", exit_codes=_LOOKING)
-@_RUN
-@json_option
-def status(run: Path, as_json: bool) -> None:
-    """Say how far a run is. And what failed so far, the failure that keeps most others from being built first.
-
-    \b
-    Examples:
-      jc build status jc-build-20261128-091500
-      jc build status jc-build-20261128-091500 --json
-    """
-    import json
-
-    from job_creator.runs import report
-    from job_creator.runs.folder import RunFolder
-
-    folder = RunFolder(run)
-    made = report.make_report(_edges(folder), folder.records())
-    if as_json:
-        click.echo(json.dumps({**report.report_value(made, str(run)), "driver": folder.driver()}, indent=2))
-        return
-    driver = folder.driver()
-    if made.open and driver is None:
-        click.echo("nobody is at work on it; 'jc build' with the same mirror goes on")
-    for line in report.report_lines(made, str(run)):
-        click.echo(line)
-
-
-@build.command("logs", exit_codes=_LOOKING)
-@_RUN
-@click.argument("package", metavar="NAME|HASH")
-@click.option("--attempt", type=click.IntRange(1), help="Which one.  [default: the last]")
-def logs(run: Path, package: str, attempt: int | None) -> None:
-    """Print what the build of a package said.
-
-    \b
-    Example:
-      jc build logs jc-build-20261128-091500 hdf5
-    """
-    from foundation.doors.files import read_file
-    from job_creator.runs.folder import RunFolder
-
-    for path in RunFolder(run).logs_of(package, attempt):
-        click.echo(read_file(path).decode("utf-8", "replace"), nl=False)
-
-
-@build.command("cancel", exit_codes=_LOOKING)
-@_RUN
-def cancel(run: Path) -> None:
-    """End a run. What is built already stays in the build cache.
-
-    \b
-    Example:
-      jc build cancel jc-build-20261128-091500
-    """
-    from job_creator.runs.folder import RunFolder
-
-    driver = RunFolder(run).require_driver()
-    os.kill(driver, signal.SIGTERM)
-    if not is_quiet():
-        click.echo(f"told process {driver} to end")
 
 
 def _planned(options: Options, told: dict[str, Any]) -> tuple[BuildOrder, PlannedRun]:
@@ -218,6 +162,8 @@ def _planned(options: Options, told: dict[str, Any]) -> tuple[BuildOrder, Planne
 
     if told["with_dependents"] and not told["only"]:
         raise click.UsageError("--with-dependents says more about --only; name packages with it")
+    if told["submit_options"] and told["engine"] == "local":
+        raise click.UsageError("--submit-option is for a scheduler; leave it out, or say --engine")
     spack = SpackProgram(start.program_path(told["program"]), scopes=told["scopes"])
     repository = Repository(options.directory, options.site_file, options.environment, told["architecture"])
     found = environments.find_environments(told["wanted"], repository, spack)
@@ -231,13 +177,15 @@ def _planned(options: Options, told: dict[str, Any]) -> tuple[BuildOrder, Planne
         told["scopes"],
         start.line_of(spack),
         told["engine"],
-        told["cores"] or len(os.sched_getaffinity(0)),
+        told["cores"] or (len(os.sched_getaffinity(0)) if told["engine"] == "local" else _CORES_OF_A_JOB),
         told["hours"] * 3600,
         not told["unsigned"],
         start.endpoint_of(told["mirror"], told["endpoint_url"], options.environment),
         told["sources"],
         told["scratch"],
         told["least_free"],
+        told["submit_options"],
+        told["most_jobs"],
     )
     return order, planned
 
@@ -247,17 +195,19 @@ def _carry_out(options: Options, order: BuildOrder, planned: PlannedRun, folder:
     from uuid import uuid4
 
     from foundation.spack.program import SpackProgram
-    from job_creator.runs import report, start
+    from job_creator.runs import engines, report, start
 
     spack = SpackProgram(order.spack, scopes=order.scopes)
     run = uuid4().hex[:12]
+    engines.require_nobody_at_work(order)
     works = start.prepare(folder, run, order, planned, options.environment, start.warm_cache(spack, _home(options)))
-    signal.signal(signal.SIGTERM, _interrupt)
-    with start.scratch_removed(run, order, options.environment):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
+    with start.scratch_removed(run, order, options.environment), _told_how_to_go_on(folder, order):
         start.drive(
             folder,
             planned,
-            start.ENGINES[order.engine](order, folder),
+            ENGINES[order.engine](order, folder),
             works,
             lambda record: _say(report.record_line(record), as_json=as_json),
         )
@@ -275,6 +225,17 @@ def _mend_index(options: Options, order: BuildOrder) -> None:
         start.update_index(SpackProgram(order.spack, scopes=order.scopes), order)
 
 
+@contextmanager
+def _told_how_to_go_on(folder: RunFolder, order: BuildOrder) -> Iterator[None]:
+    """Says what becomes of a run that is interrupted."""
+    try:
+        yield
+    except SystemExit:
+        jobs = "" if order.engine == "local" else f"; its jobs go on, and 'jc build cancel {folder.path}' ends them"
+        click.echo(f"interrupted{jobs}; 'jc build' with the same mirror builds the rest", err=True)
+        raise
+
+
 def _interrupt(number: int, frame: object) -> NoReturn:
     """What `jc build cancel` and schedulers say is taken as Ctrl-C is."""
     del frame
@@ -283,10 +244,6 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 def _home(options: Options) -> Path:
     return Path(options.environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spacktainers"
-
-
-def _edges(folder: RunFolder) -> dict[str, frozenset[str]]:
-    return {key: frozenset(one["needs"]) for key, one in folder.run["steps"].items()}
 
 
 def _say(line: str, *, as_json: bool) -> None:

@@ -1,0 +1,58 @@
+"""The engines that `jc build` knows: how each is opened, and what else is to be known of one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from foundation.errors import NotThereError, RefusedError
+from job_creator.engines.engine import StepEngine
+from job_creator.runs.folder import RunFolder
+from job_creator.runs.order import BuildOrder
+
+Opener = Callable[[BuildOrder, RunFolder], StepEngine]
+
+
+def _local(order: BuildOrder, folder: RunFolder) -> StepEngine:
+    from job_creator.engines.local.engine import LocalEngine
+
+    return LocalEngine(order.cores, folder.path / "jobserver")
+
+
+def _slurm(order: BuildOrder, folder: RunFolder) -> StepEngine:
+    from job_creator.engines.slurm.engine import SlurmEngine
+
+    return SlurmEngine(order.mirror, str(folder.path.absolute()), order.submit_options, most=order.most_jobs)
+
+
+ENGINES: Final[Mapping[str, Opener]] = {"local": _local, "slurm": _slurm}
+"""The engines that `jc build` can use, by their names."""
+
+
+def require_nobody_at_work(order: BuildOrder) -> None:
+    """Raise `RefusedError` if a scheduler still has jobs that fill the same build cache. Raises `CouldNotAskError`."""
+    if order.engine == "slurm":
+        from job_creator.engines.slurm.engine import jobs_at_work
+
+        if jobs := list(jobs_at_work(order.mirror)):
+            what = f"Slurm still has {len(jobs)} jobs that fill {order.mirror}"
+            raise RefusedError(f"{what}; wait for them, or say 'jc build cancel {jobs[0].comment}'")
+
+
+def cancel_run(folder: RunFolder) -> str:
+    """End a run; what was done about it. Raises `NotThereError` if nobody is at work on it, and `CouldNotAskError`."""
+    driver, jobs = folder.driver() if folder.run else None, 0
+    if driver is not None:
+        os.kill(driver, signal.SIGTERM)
+    if folder.run["engine"] == "slurm":
+        from job_creator.engines.slurm.engine import SlurmEngine, jobs_at_work
+
+        path = str(folder.path.absolute())
+        ids = [job.id for job in jobs_at_work(folder.run["mirror"]) if job.comment == path]
+        SlurmEngine(folder.run["mirror"], path).cancel(ids)
+        jobs = len(ids)
+    if driver is None and not jobs:
+        raise NotThereError(f"{folder.path}: nobody is at work on it")
+    return f"told process {driver} to end" if not jobs else f"cancelled {jobs} jobs"
