@@ -19,6 +19,7 @@ from job_creator.engines.gitlab import names
 from job_creator.mirrors.cli import mirror
 from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, FuseType, Options
 from job_creator.package_index.cli import index
+from job_creator.package_lists.cli import packages
 from job_creator.pipelines.cli import COMMANDS as CONTAINERS
 from job_creator.pipelines.images_cli import COMMANDS as IMAGES
 from job_creator.proving.cli import COMMANDS as PROVING
@@ -306,7 +307,7 @@ def stand_in_spack(arguments: tuple[str, ...]) -> None:
     stand_in.run(arguments, os.environ, click.echo)
 
 
-GROUPS = (build, index, mirror, splices)
+GROUPS = (build, index, mirror, packages, splices)
 for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *PROVING, *CLUSTERS, *REHEARSAL, *SCAFFOLDING, *GROUPS):
     main.add_command(command)
 

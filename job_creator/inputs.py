@@ -14,7 +14,7 @@ from foundation.spack.package_index import PackageIndex, read_package_index
 from foundation.yaml_io import Document, parse
 from job_creator import project_files
 from job_creator.checks.checks import Checked, check
-from job_creator.definitions.definitions import Definition, read_template, survey_definitions
+from job_creator.definitions.definitions import Definition, SpackDefinition, read_template, survey_definitions
 from job_creator.definitions.layers import Layers
 from job_creator.repository import missing, part
 from job_creator.site.site import Site, read_site
@@ -28,11 +28,14 @@ class Written:
     site_document: Document
     template: Mapping[str, Any]
     definitions: tuple[Definition, ...]
+    """What pipelines are made of."""
     defaults: tuple[str, ...] = ()
     """What the repository leaves to `jc` (`names.PARTS_WITH_DEFAULTS`)."""
     template_document: Document = field(default=Document("", None), repr=False, compare=False)
     not_checked: tuple[str, ...] = ()
     """What could not be checked, and why."""
+    package_lists: tuple[SpackDefinition, ...] = ()
+    """Definitions that select packages, and are in no pipeline."""
 
 
 def read_all(root: Path, site_file: str, package_index: Path | None = None) -> Written:
@@ -61,7 +64,7 @@ def read_all(root: Path, site_file: str, package_index: Path | None = None) -> W
     # Without a valid site file its architectures are unknown, and every folder would seem to be one too many.
     known = site.architectures if site else _architecture_names(document, root)
     survey = survey_definitions(root, known, line, template.used if template else ())
-    definitions, faults = survey.definitions, [*faults, *survey.faults]
+    faults = [*faults, *survey.faults]
     checked = Checked()
     if site:
         checked = check(site, template, survey, root, _package_index(root, package_index))
@@ -70,19 +73,21 @@ def read_all(root: Path, site_file: str, package_index: Path | None = None) -> W
         faults += [one for one in checked.faults if (one.path, one.line, one.column) not in told]
     if faults or site is None or template is None:
         raise InvalidInputError(faults)
-    if not definitions:
+    if not survey.definitions:
         message = f"no container is defined for {' or '.join(site.architectures)}"
         raise InvalidInputError(
             [Fault(project_files.DEFINITIONS_FOLDER, 1, 1, message, "add a <name>.yaml or <name>.def")]
         )
+    lists = [one for one in survey.definitions if isinstance(one, SpackDefinition) and one.select]
     return Written(
         site,
         document,
         template.environment,
-        definitions,
+        tuple(one for one in survey.definitions if one not in lists),
         missing(root),
         template_document,
         not_checked=checked.not_checked,
+        package_lists=tuple(lists),
     )
 
 

@@ -67,6 +67,12 @@ def write_files(folder: Path, files: Mapping[str, bytes], stale: str = "") -> No
                 path.unlink()
 
 
+def append_line(path: Path, text: str) -> None:
+    """Write a line at the end of a file, which is made if need be, at once. Raises `FileAccessError`."""
+    with naming(path), path.open("ab", buffering=0) as stream:
+        stream.write(f"{text}\n".encode())
+
+
 def _entries(folder: Path, root: Path) -> Iterator[FileEntry]:
     is_empty = True
     with os.scandir(folder) as found:

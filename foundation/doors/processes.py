@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import Any, Final
 
 from foundation.errors import NotReadyError, naming
@@ -120,14 +120,20 @@ def serving(argv: Sequence[str], *, environment: Mapping[str, str], log: Path) -
 
 @contextmanager
 def conversation(
-    argv: Sequence[str], *, environment: Mapping[str, str], log: Path, holds: tuple[int, ...] = ()
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    log: Path,
+    holds: tuple[int, ...] = (),
+    seconds: float | None = None,
 ) -> Iterator[Callable[[str], str]]:
     """A program that answers each line on its stdin with one on its stdout.
 
     The function that is handed out sends a line and returns the answer. The program is to end when its stdin does, so
     also when this process is killed. `environment` is added to this process's own. What the program says on stderr
     goes to the end of the file `log`. It keeps the file descriptors in `holds` open. Raises `NotReadyError` if
-    it cannot be started; the function raises `ProcessError` when the program ends too early.
+    it cannot be started; the function raises `ProcessError` when the program ends too early, and `OutOfTimeError` where
+    an answer takes longer than `seconds`, after which the program is ended.
     """
     with (
         log.open("ab") as errors,
@@ -136,7 +142,7 @@ def conversation(
         ) as process,
     ):
         try:
-            yield lambda line: _answer(argv, process, line, log)
+            yield lambda line: _answer(argv, process, line, log, seconds)
         except BaseException:
             process.kill()
             raise
@@ -237,13 +243,29 @@ def _started(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[s
         yield process
 
 
-def _answer(argv: Sequence[str], process: subprocess.Popen[str], line: str, log: Path) -> str:
+def _answer(argv: Sequence[str], process: subprocess.Popen[str], line: str, log: Path, seconds: float | None) -> str:
+    is_over = Event()
+
+    def end() -> None:
+        is_over.set()
+        process.kill()
+
+    watch = Timer(seconds, end) if seconds is not None else None
     if process.stdin and process.stdout:
-        with suppress(BrokenPipeError):
+        try:
+            if watch:
+                watch.start()
             process.stdin.write(f"{line}\n")
             process.stdin.flush()
             if answered := process.stdout.readline():
                 return answered.rstrip("\n")
+        except BrokenPipeError:
+            pass
+        finally:
+            if watch:
+                watch.cancel()
+    if is_over.is_set():
+        raise OutOfTimeError(argv, f"gave no answer within {seconds:g} seconds")
     raise ProcessError(argv, f"ended too early; {_end(log)}")
 
 

@@ -7,7 +7,8 @@ The file is ours (`job_creator/package_index/inside_spack.py` asks Spack for it)
     refs        tags and branches that name this commit
     virtuals    names
     variants    a list of [name, values or null for any, whether several may be named]
-    packages    name: indices of `variants`, or null where the recipe could not be read
+    licenses    a list of expressions
+    packages    name: [indices of `variants`, indices of `licenses`], or null where the recipe could not be read
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from typing import Any, Final, NamedTuple
 
 from foundation.errors import Fault, InvalidInputError
 
-VERSION: Final = 1
+VERSION: Final = 2
 _SHORTEST_COMMIT: Final = 7
+_BUILD_SYSTEM: Final = "build_system"
+"""The variant that says how a package is built, since all lines that are supported."""
 
 
 class DeclaredVariant(NamedTuple):
@@ -48,8 +51,9 @@ class PackageIndex:
     commit: str
     refs: frozenset[str]
     virtuals: frozenset[str]
-    _packages: Mapping[str, list[int] | None] = field(repr=False)
+    _packages: Mapping[str, list[list[int]] | None] = field(repr=False)
     _variants: list[list[Any]] = field(repr=False)
+    _licenses: list[str] = field(repr=False)
     _read: dict[str, Mapping[str, DeclaredVariant]] = field(default_factory=dict, repr=False, compare=False)
     """What was asked for before."""
 
@@ -67,11 +71,26 @@ class PackageIndex:
         """All packages and virtuals, sorted."""
         return tuple(sorted({*self._packages, *self.virtuals}))
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """All packages whose recipes could be read, sorted; no virtuals."""
+        return tuple(sorted(name for name, known in self._packages.items() if known is not None))
+
+    def build_systems_of(self, package: str) -> frozenset[str]:
+        """How a package may be built: `cmake`, `autotools`, or what else Spack has."""
+        variant = (self.variants_of(package) or {}).get(_BUILD_SYSTEM)
+        return (variant.values if variant else None) or frozenset()
+
+    def licenses_of(self, package: str) -> tuple[str, ...]:
+        """The license expressions of a package, over all conditions; none where its recipe says nothing."""
+        known = self._packages.get(package)
+        return tuple(self._licenses[index] for index in known[1]) if known else ()
+
     def variants_of(self, package: str) -> Mapping[str, DeclaredVariant] | None:
         """The variants of a package by name; `None` for virtuals, and where nobody knows them."""
         known = self._packages.get(package)
         if known is not None and package not in self._read:
-            self._read[package] = {variant.name: variant for variant in map(self._variant, known)}
+            self._read[package] = {variant.name: variant for variant in map(self._variant, known[0])}
         return self._read.get(package)
 
     def _variant(self, index: int) -> DeclaredVariant:
@@ -90,6 +109,7 @@ def read_package_index(content: bytes, place: str) -> PackageIndex:
                 frozenset(value["virtuals"]),
                 dict(value["packages"]),
                 list(value["variants"]),
+                list(value["licenses"]),
             )
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
@@ -99,6 +119,6 @@ def read_package_index(content: bytes, place: str) -> PackageIndex:
 
 def write_package_index(asked: Mapping[str, Any], commit: str, refs: list[str]) -> bytes:
     """The file of what Spack answered, of a commit that these refs name. Raises `KeyError` for half an answer."""
-    kept = {key: asked[key] for key in ("virtuals", "variants", "packages")}
+    kept = {key: asked[key] for key in ("virtuals", "variants", "licenses", "packages")}
     value = {"version": VERSION, "commit": commit, "refs": sorted(refs), **kept}
     return (json.dumps(value, separators=(",", ":")) + "\n").encode()

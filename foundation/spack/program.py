@@ -46,16 +46,17 @@ class SpackProgram:
 
     @contextmanager
     def talk(
-        self, script: Path, *arguments: str, log: Path, holds: tuple[int, ...] = ()
+        self, script: Path, *arguments: str, log: Path, holds: tuple[int, ...] = (), seconds: float | None = None
     ) -> Iterator[Callable[[str], str]]:
         """A Python script inside Spack that answers each line on its stdin with one on its stdout.
 
         The function that is handed out sends a line and returns the answer; it raises `ProcessError` if the script
         ends before that. The script ends when its stdin does, so also when this process is killed. What it says on
-        stderr goes to the end of the file `log`. It keeps the file descriptors in `holds` open.
+        stderr goes to the end of the file `log`. It keeps the file descriptors in `holds` open. With `seconds`, the
+        function raises `OutOfTimeError` where an answer takes longer, and the script is ended.
         """
         argv = [*self._start, "python", str(script), *arguments]
-        with conversation(argv, environment=self.variables, log=log, holds=holds) as answer:
+        with conversation(argv, environment=self.variables, log=log, holds=holds, seconds=seconds) as answer:
             yield answer
 
     @property

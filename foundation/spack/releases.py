@@ -40,6 +40,8 @@ class Novelty(Enum):
     """What follows `%gcc` binds to the compiler, and nodes without compiled language have none."""
     INSTALLERS = auto()
     """`config: installer` chooses between the old and the new one (lib/spack/spack/schema/config.py)."""
+    CONCRETIZATION_CACHE = auto()
+    """`concretizer: concretization_cache` keeps what the solver answered (lib/spack/spack/schema/concretizer.py)."""
     SPEC_GROUPS = auto()
     """Entries of `specs` may be groups (lib/spack/spack/schema/spec_list.py)."""
     NEW_INSTALLER = auto()
@@ -164,7 +166,7 @@ RELEASES: Final = (
         specfile=5,
         database=8,
         layout=Layout.V3,
-        new=frozenset({Novelty.INSTALLERS}),
+        new=frozenset({Novelty.INSTALLERS, Novelty.CONCRETIZATION_CACHE}),
     ),
     Release(
         line=SpackLine(1, 2),

@@ -16,7 +16,7 @@ from foundation.validation import Value, validate
 from foundation.yaml_io import Document, Location, Position, parse
 from job_creator.definitions.epilogue import epilogue_faults
 from job_creator.definitions.extra_files import ExtraFile, read_extra_files, read_files_of_sections
-from job_creator.definitions.file import DefinitionFile, Spacktainer, TemplateFile
+from job_creator.definitions.file import DefinitionFile, PackageSelection, SelectingFile, Spacktainer, TemplateFile
 from job_creator.definitions.folder import Candidate, Stray, look
 from job_creator.definitions.header import read_imported_image
 from job_creator.definitions.layers import Layers, read_layers
@@ -44,6 +44,10 @@ class SpackDefinition:
     """Whether the container may compile what the build cache lacks."""
     host_libraries: tuple[str, ...] = ()
     """Patterns of libraries that the host brings, so that the image may lack them."""
+    build_only: bool = False
+    """Whether its packages only go into the build cache, and no image is made."""
+    select: PackageSelection | None = None
+    """What is selected besides the specs; such a definition is for `jc packages`, and in no pipeline."""
     document: Document = field(default=Document("", None), repr=False, compare=False)
     """The whole file, with the place of each value; Spack's marks stand at their keys."""
     included: tuple[Document, ...] = field(default=(), repr=False, compare=False)
@@ -65,6 +69,11 @@ class ImportedDefinition:
 
 
 Definition = SpackDefinition | ImportedDefinition
+
+
+def makes_image(definition: Definition) -> bool:
+    """Whether a container comes of it, and not only packages in the build cache."""
+    return not (isinstance(definition, SpackDefinition) and definition.build_only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +170,7 @@ def _read(found: Candidate, root: Path, line: SpackLine | None) -> _Read:
             definition = ImportedDefinition(found.name, found.architecture, shown, image, text, files)
         else:
             document = parse(content, shown)
-            layers = _layers(document, DefinitionFile, root, line)
+            layers = _layers(document, _model(document), root, line)
             used = layers.used
             faults += layers.faults
             definition = _environment_of(found, layers)
@@ -169,6 +178,7 @@ def _read(found: Candidate, root: Path, line: SpackLine | None) -> _Read:
                 faults += epilogue_faults(found.epilogue.read_bytes(), _relative(found.epilogue, root))
             if not faults:
                 definition = _definition(found, definition, root)
+                faults += _needless(definition)
     except InvalidInputError as error:
         faults.extend(error.faults)
     return _Read(shown, definition, faults, used)
@@ -190,7 +200,7 @@ def _environment_of(found: Candidate, layers: Layers) -> SpackDefinition:
 def _definition(found: Candidate, environment: SpackDefinition, root: Path) -> SpackDefinition:
     """The definition of a file without faults. Raises `InvalidInputError` for files that it names."""
     document = environment.document
-    extra = validate(DefinitionFile, _without_override_marks(document, ("spack",))).spacktainer or Spacktainer()
+    extra = validate(_model(document), _without_override_marks(document, ("spack",))).spacktainer or Spacktainer()
     return replace(
         environment,
         files=read_extra_files(extra, document, root),
@@ -198,7 +208,26 @@ def _definition(found: Candidate, environment: SpackDefinition, root: Path) -> S
         tests=extra.test,
         source_builds=extra.source_builds,
         host_libraries=extra.host_libraries,
+        build_only=extra.build_only,
+        select=extra.select,
     )
+
+
+def _model(document: Document) -> type[DefinitionFile | SelectingFile]:
+    """What a file is held against: one that selects packages need not name any."""
+    extra = document.value.get("spacktainer") if isinstance(document.value, Mapping) else None
+    return SelectingFile if isinstance(extra, Mapping) and extra.get("select") is not None else DefinitionFile
+
+
+def _needless(definition: SpackDefinition) -> Iterable[Fault]:
+    """What would go into an image that nobody makes."""
+    if definition.build_only and definition.epilogue:
+        message = "these lines would go into an image, and build_only: true makes none"
+        yield Fault(definition.epilogue, 1, 1, message, "remove one of them")
+    for key in definition.document.value["spack"] if definition.build_only else ():
+        if _MARK.sub("", str(key)) == "container":
+            message = "'container' is about an image, and build_only: true makes none"
+            yield definition.document.fault(("spack", key), message, "remove one of them", of_key=True)
 
 
 def _layers(document: Document, model: type[Value], root: Path, line: SpackLine | None) -> Layers:

@@ -14,6 +14,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -139,10 +140,36 @@ class SpackEnvironment(EnvironmentSections):
     """What the container holds. The version of the first one becomes the version of the container."""
 
 
+class SelectingEnvironment(EnvironmentSections):
+    """The environment of packages that are selected: specs may stand beside them."""
+
+    specs: Items[Annotated[Any, AfterValidator(_spec), WithJsonSchema({"type": ["string", "object"]})]] = ()
+    """Specs besides what is selected."""
+
+
 class TemplateFile(Value):
     """The environment template: what all containers have in common."""
 
     spack: EnvironmentSections
+
+
+def _pattern(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9_*?\[\]!-]+", text):
+        raise ValueError(f"{text!r} is no name of a package; write it as in 'cuda' or 'py-*'")
+    return text
+
+
+class PackageSelection(Value):
+    """All packages of the package repository that fit; what is left out here selects nothing away."""
+
+    build_systems: Items[Annotated[str, Field(min_length=1)]] = ()
+    """How a package may be built, such as `cmake` or `autotools`; one of them has to be among its build systems."""
+    licenses: Items[Annotated[str, Field(min_length=1)]] = ()
+    """SPDX identifiers. Each license that the recipe states has to be allowed by them; one without any is left out."""
+    exclude: Items[Annotated[str, AfterValidator(_pattern)]] = ()
+    """Names that are left out; `*` may be anything."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """How many are taken at most, in the order of their names."""
 
 
 class Spacktainer(Value):
@@ -156,6 +183,21 @@ class Spacktainer(Value):
     """Whether the container may compile what the build cache lacks; without, such a container is not built."""
     host_libraries: Items[Annotated[str, AfterValidator(_library)]] = ()
     """Libraries that the host brings, such as `libmpi.so.12`, so that the image may lack them; `*` may be anything."""
+    build_only: bool = False
+    """Whether the packages only go into the build cache, and no image is made."""
+    select: PackageSelection | None = None
+    """Packages beside those of `specs`, each concretized by itself; for `jc packages`, not for pipelines."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Spacktainer:
+        if self.select is not None and not self.build_only:
+            raise ValueError("'select' makes no image; write build_only: true beside it")
+        of_images = {"files": self.files, "test": self.test, "source_builds": self.source_builds}
+        of_images["host_libraries"] = self.host_libraries
+        if self.build_only and (without := [name for name, value in of_images.items() if value]):
+            names = " and ".join(map(repr, without))
+            raise ValueError(f"{names} would go into an image, and build_only: true makes none; remove one of them")
+        return self
 
 
 class DefinitionFile(Value):
@@ -163,3 +205,10 @@ class DefinitionFile(Value):
 
     spack: SpackEnvironment
     spacktainer: Spacktainer | None = None
+
+
+class SelectingFile(Value):
+    """A definition that selects packages instead of naming all of them."""
+
+    spack: SelectingEnvironment
+    spacktainer: Spacktainer

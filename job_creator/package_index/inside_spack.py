@@ -30,19 +30,22 @@ def main(output: str) -> None:
     with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
         found = dict(pool.imap_unordered(described, names, chunksize=CHUNK))
     table: dict[str, int] = {}
+    licenses: dict[str, int] = {}
     packages: dict[str, Any] = {}
     virtuals: set[str] = set()
     for name in names:
-        provided, variants = found[name]
+        provided, variants, stated = found[name]
         virtuals.update(provided)
-        if variants is not None:
-            variants = [table.setdefault(json.dumps(one), len(table)) for one in variants]
         packages[name] = variants
+        if variants is not None:
+            indices = [table.setdefault(json.dumps(one), len(table)) for one in variants]
+            packages[name] = [indices, [licenses.setdefault(one, len(licenses)) for one in stated]]
     value = {
         "root": repository.root,
         "spack": str(importlib.import_module("spack").spack_version),
         "virtuals": sorted(virtuals - packages.keys()),
         "variants": [json.loads(one) for one in table],
+        "licenses": list(licenses),
         "packages": packages,
     }
     Path(output).write_text(json.dumps(value, separators=(",", ":")), encoding="utf-8")
@@ -57,13 +60,21 @@ def builtin() -> Any:
     sys.exit(f"this Spack has no package repository {NAMESPACE!r}")
 
 
-def described(name: str) -> tuple[str, tuple[list[str], list[Any] | None]]:
-    """A package with the virtuals that it provides and its variants, or `None` for a recipe that cannot be read."""
+def described(name: str) -> tuple[str, tuple[list[str], list[Any] | None, list[str]]]:
+    """A package with the virtuals that it provides, its variants and its licenses.
+
+    The variants are `None` for a recipe that cannot be read.
+    """
     try:
         recipe = builtin().get_pkg_class(name)
-        return name, (provided_by(recipe), variants_of(recipe))
+        return name, (provided_by(recipe), variants_of(recipe), licenses_of(recipe))
     except Exception:  # noqa: BLE001 - any fault of a recipe concerns that recipe only
-        return name, ([], None)
+        return name, ([], None, [])
+
+
+def licenses_of(recipe: Any) -> list[str]:
+    """The expressions of `license(...)`, over all conditions."""
+    return sorted({str(one) for one in getattr(recipe, "licenses", {}).values()})
 
 
 def provided_by(recipe: Any) -> list[str]:

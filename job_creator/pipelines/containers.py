@@ -16,7 +16,7 @@ from job_creator import project_files
 from job_creator.containers.identity import Container, Recipe, Unbuildable, imported_container, spacktainer
 from job_creator.containers.places import wanted_image
 from job_creator.definitions.choice import Choice, read_choice
-from job_creator.definitions.definitions import Definition, ImportedDefinition, SpackDefinition
+from job_creator.definitions.definitions import Definition, ImportedDefinition, SpackDefinition, makes_image
 from job_creator.engines.gitlab.container_pipeline import ContainerPlan, plan
 from job_creator.engines.gitlab.container_questions import Publications, WantedContainers, questions
 from job_creator.engines.gitlab.jobs.containers import ContainerPlace
@@ -65,7 +65,8 @@ def generate(
     context = Context.from_environment(environment)
     registries = _Registries(written.site, context, environment, asks=not arguments.offline)
     choice = read_choice(arguments.only, arguments.forced, written.definitions)
-    definitions = choice.of(one for one in written.definitions if one.architecture == arguments.architecture)
+    imaged = [one for one in written.definitions if makes_image(one)]
+    definitions = choice.of(one for one in imaged if one.architecture == arguments.architecture)
     environments = arguments.environments or Path(project_files.environments_folder(arguments.architecture))
     bases = _base_images(definitions, registries, environment, written.site.platform(arguments.architecture))
     image_files = part(root, project_files.IMAGE_FILES_FOLDER)
@@ -259,7 +260,7 @@ def _extra_files(definition: Definition, root: Path) -> dict[str, tuple[FileEntr
 def _tagged(written: Written) -> dict[str, tuple[str, ...]]:
     """The architectures whose images the tag of each container points to."""
     defined: dict[str, list[str]] = {}
-    for definition in written.definitions:
+    for definition in filter(makes_image, written.definitions):
         defined.setdefault(definition.name, []).append(definition.architecture)
     return {name: written.site.in_one_index(architectures) for name, architectures in defined.items()}
 

@@ -17,6 +17,7 @@ from foundation.yaml_io import dump, load
 from job_creator.environments.install_tree import install_tree
 from job_creator.environments.marks import unmarked
 from job_creator.mirrors.needs.locks import LOCKFILE, Definitions, Repository, concretized
+from job_creator.package_lists.folder import LIST
 
 MANIFEST: Final = "spack.yaml"
 PADDED_LENGTH: Final = 128
@@ -88,7 +89,7 @@ def _environments(wanted: str, repository: Repository, spack: SpackProgram) -> I
 def _of_file(path: Path) -> RunEnvironment:
     content = read_file(path)
     beside = path.parent / MANIFEST
-    is_environment = path.name == LOCKFILE and beside.is_file()
+    is_environment = beside.is_file() and (path.name == LOCKFILE or (path.parent / LIST).is_file())
     section = load(read_file(beside), str(beside)).get("spack", {}) if is_environment else {}
     if any(unmarked(str(key)) == "include" for key in section):
         raise RefusedError(f"{beside}: 'include' is not followed; name the folder that it includes with --scope")

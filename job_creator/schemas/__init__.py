@@ -15,4 +15,14 @@ def schema(which: str) -> dict[str, Any]:
         result = json_schema(Site, "spacktainers site file")
         result["patternProperties"] = {"^\\.": {"description": "Holds anchors only."}}
         return result
-    return json_schema(DefinitionFile, "spacktainers container definition")
+    result = json_schema(DefinitionFile, "spacktainers container definition")
+    environment = result["$defs"]["SpackEnvironment"]
+    # What selects packages need not name any.
+    needed = {"required": environment.pop("required"), "properties": {"specs": {"minItems": 1}}}
+    del environment["properties"]["specs"]["minItems"]
+    result["if"] = {
+        "required": ["spacktainer"],
+        "properties": {"spacktainer": {"required": ["select"], "properties": {"select": {"type": "object"}}}},
+    }
+    result["else"] = {"properties": {"spack": needed}}
+    return result

@@ -94,3 +94,5 @@ def test_an_index_has_what_the_package_repository_has(spack: SpackProgram) -> No
     assert "ucx" in (openmpi["fabrics"].values or ())
     assert {"mpi", "blas"} <= index.virtuals
     assert index.variants_of("mpi") is None
+    assert "cmake" in index.build_systems_of("hdf5")
+    assert index.licenses_of("bzip2") == ("bzip2-1.0.6",)

@@ -74,6 +74,7 @@ LAYERS: Final = (
     {"job_creator/mirrors/bundles", "job_creator/mirrors/configuration", "job_creator/mirrors/verification"},
     {"job_creator/mirrors/filling"},
     # Building without GitLab.
+    {"job_creator/package_lists/folder"},
     {"job_creator/runs"},
     # Command lines, and the rehearsal, which runs what they made.
     {
@@ -83,6 +84,7 @@ LAYERS: Final = (
         "job_creator/rehearsal/outcomes",
         "job_creator/rehearsal/replay",
     },
+    {"job_creator/package_lists"},
     # Studies read caches, and no definitions.
     {"job_creator/studies"},
     {"job_creator/studies/splices/facts"},
@@ -131,6 +133,7 @@ PURE: Final = {
         "layout_oci",
         "layout_v2",
         "layout_v3",
+        "licenses",
         "package_index",
         "source_needs",
         "specs",
@@ -156,6 +159,7 @@ PURE: Final = {
     "job_creator/mirrors/needs": ("answers", "binaries", "plan", "plan_report"),
     "job_creator/mirrors/verification": ("binary_checks", "registry_checks", "source_checks"),
     "job_creator/provenance": ("sif_subjects", "statements"),
+    "job_creator/package_lists": ("classes", "selection"),
     "job_creator/proving": ("chain", "claims", "image_facts"),
     "job_creator/publishing": ("record", "retention"),
     "job_creator/rehearsal/shell": ("order",),

@@ -205,5 +205,7 @@ def _decisions_on(definition: Definition) -> Iterator[Decision]:
         return
     reason = "compiles only what the build cache lacks"
     yield Decision(Subject.ENVIRONMENT, name, architecture, Action.CONCRETIZE, reason)
+    if definition.build_only:
+        return
     reason = "when its lockfile is known"
     yield Decision(Subject.CONTAINER, name, architecture, Action.DECIDE_LATER, reason)

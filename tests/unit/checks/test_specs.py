@@ -24,7 +24,16 @@ INDEX = {
         ["languages", None, True],
         ["build_system", ["cmake"], False],
     ],
-    "packages": {"hdf5": [0, 1, 4], "openmpi": [2], "gcc": [3], "llvm": [0], "bzip2": [], "mpich": [], "odd": None},
+    "licenses": ["BSD-3-Clause"],
+    "packages": {
+        "hdf5": [[0, 1, 4], [0]],
+        "openmpi": [[2], []],
+        "gcc": [[3], []],
+        "llvm": [[0], []],
+        "bzip2": [[], []],
+        "mpich": [[], []],
+        "odd": None,
+    },
 }
 
 
