@@ -15,6 +15,7 @@ import click
 from foundation.command_line import CONTEXT_SETTINGS, Group, console, format_option, json_option
 from foundation.errors import ExitCode, InvalidInputError, RefusedError
 from job_creator import __version__, project_files
+from job_creator.diagnosis.cli import doctor
 from job_creator.engines.gitlab import names
 from job_creator.mirrors.cli import mirror
 from job_creator.options import FORCE, OFFLINE, ONLY, PLANNING, READING, FuseType, Options
@@ -308,7 +309,7 @@ def stand_in_spack(arguments: tuple[str, ...]) -> None:
 
 
 GROUPS = (build, index, mirror, packages, splices)
-for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *PROVING, *CLUSTERS, *REHEARSAL, *SCAFFOLDING, *GROUPS):
+for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *PROVING, *CLUSTERS, *REHEARSAL, *SCAFFOLDING, doctor, *GROUPS):
     main.add_command(command)
 
 

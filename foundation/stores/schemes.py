@@ -69,6 +69,11 @@ def bucket_url(bucket: str, key: str = "") -> str:
     return f"s3://{bucket}/{key}".rstrip("/")
 
 
+def registry_url(repository: str) -> str:
+    """`oci://host/repository` of a repository as references name it."""
+    return f"oci://{repository}"
+
+
 def folder_url(path: str) -> str:
     """`file:///path` of an absolute path."""
     return f"file://{quote(path, safe=_LITERAL, errors='surrogateescape')}"

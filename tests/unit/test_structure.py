@@ -92,7 +92,7 @@ LAYERS: Final = (
     {"job_creator/studies/splices/prediction"},
     {"job_creator/studies/splices/report", "job_creator/studies/splices/verification"},
     {"job_creator/studies/splices"},
-    {"job_creator/rehearsal/shell", "job_creator/scaffolding"},
+    {"job_creator/rehearsal/shell", "job_creator/scaffolding", "job_creator/diagnosis"},
     {"job_creator/rehearsal"},
     {"job_creator/__main__"},
     # The other two commands.
@@ -145,6 +145,7 @@ PURE: Final = {
     "job_creator/builds": ("merge", "phases", "steps"),
     "job_creator/checks/specs": ("*",),
     "job_creator/containers": ("*",),
+    "job_creator/diagnosis": ("diagnoses", "project_variables"),
     "job_creator/definitions": ("choice", "file", "header", "paths", "recipes"),
     "job_creator/engines/gitlab": ("*",),
     "job_creator/engines/gitlab/jobs": ("*",),
