@@ -28,6 +28,7 @@ from job_creator.publishing.cli import COMMANDS as PUBLISHING
 from job_creator.publishing.clusters.cli import COMMANDS as CLUSTERS
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
 from job_creator.runs.cli import build
+from job_creator.sbom.cli import sbom
 from job_creator.scaffolding.cli import COMMANDS as SCAFFOLDING
 from job_creator.studies.splices.cli import splices
 
@@ -303,13 +304,21 @@ def stand_in_spack(arguments: tuple[str, ...]) -> None:
     """Understand as much of Spack's command line as generated jobs use; for rehearsals."""
     from job_creator.rehearsal.shell import stand_in
 
-    # S3 clients look there, and Spack takes the keys from the variables that its mirror names.
+    # S3 clients look there; Spack takes the keys from the variables that its mirror names.
     os.environ.update(stand_in.credentials(os.environ))
     stand_in.run(arguments, os.environ, click.echo)
 
 
-GROUPS = (build, index, mirror, packages, splices)
-for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *PROVING, *CLUSTERS, *REHEARSAL, *SCAFFOLDING, doctor, *GROUPS):
+_OTHERS = (
+    build,
+    doctor,
+    index,
+    mirror,
+    packages,
+    sbom,
+    splices,
+)
+for command in (*CONTAINERS, *IMAGES, *PUBLISHING, *PROVING, *CLUSTERS, *REHEARSAL, *SCAFFOLDING, *_OTHERS):
     main.add_command(command)
 
 

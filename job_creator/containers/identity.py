@@ -14,7 +14,7 @@ from foundation.registries.reference import ImageReference
 from foundation.yaml_io import dump
 from job_creator import project_files
 from job_creator.containers.dockerfiles import images_of
-from job_creator.containers.versions import VERSION_LABEL, image_version, tag_of
+from job_creator.containers.versions import TITLE_LABEL, VERSION_LABEL, image_version, tag_of
 from job_creator.definitions.comments import said_by_definition, said_by_dockerfile
 from job_creator.definitions.definitions import ImportedDefinition, SpackDefinition
 from job_creator.definitions.extra_files import ExtraFile
@@ -29,7 +29,7 @@ from job_creator.publishing.record import PublicationRecord
 from job_creator.scripts.rendering import render, render_text
 from job_creator.site.run import Context
 
-RECIPE_VERSION: Final = "3"
+RECIPE_VERSION: Final = "4"
 """To be raised whenever the jobs of containers make something else from the same inputs."""
 UNPACKED_IMAGE: Final = "image"
 """The folder beside a SIF's definition file in which the image is that the file starts from."""
@@ -260,7 +260,7 @@ def _container(
 def _provenance(record: PublicationRecord, recipe: Recipe, base: str) -> dict[str, str]:
     """Labels that tell where an image came from (OCI image specification, "Pre-Defined Annotation Keys")."""
     known = {
-        "org.opencontainers.image.title": record.container,
+        TITLE_LABEL: record.container,
         VERSION_LABEL: record.version,
         "org.opencontainers.image.source": recipe.context.project_url,
         "org.opencontainers.image.base.name": base.partition("@")[0],

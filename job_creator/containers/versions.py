@@ -14,6 +14,7 @@ MAX_TAG: Final = 128
 MAX_VERSION: Final = 40
 """Leaves room for a branch (`site/run.py` cuts at 63), an architecture and separators."""
 
+TITLE_LABEL: Final = "org.opencontainers.image.title"
 VERSION_LABEL: Final = "org.opencontainers.image.version"
 """Where an image says of which version it is (OCI image specification, "Annotations")."""
 

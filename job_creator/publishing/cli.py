@@ -1,6 +1,6 @@
-"""The commands that the jobs of containers call, and `jc list-sif`.
+"""The commands that the jobs of containers call: each asks, prints its plan, and then does it.
 
-Each asks, prints its plan, and then does it. Imports stand in the commands, so that `jc --help` answers at once.
+Imports stand in the commands, so that `jc --help` answers at once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from job_creator.publishing.record import PublicationRecord
     from job_creator.publishing.sources import SifSource
     from job_creator.site.places import Retention
-
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -279,6 +278,7 @@ def _publish(
     """Do what was planned; the one signs the file itself, the other its record, where that is wanted."""
     from foundation.progress import transfer_progress
     from job_creator.publishing import publication
+    from job_creator.sbom.documents import documents_in
 
     copied = source.published(keys)
     if copied and not source.elsewhere:
@@ -293,7 +293,8 @@ def _publish(
                 inside.sign(path, plan.record)
             size = path.stat().st_size
         progress = stack.enter_context(transfer_progress(f"uploading {source.given}", size, quiet=options.quiet))
-        record = publication.publish(source.store, plan, path, progress, datetime.now(UTC), signer)
+        bills = documents_in(path) if plan.uploads else {}
+        record = publication.publish(source.store, plan, path, progress, datetime.now(UTC), signer, bills)
     source.forget()
     return record
 

@@ -16,6 +16,9 @@ from job_creator.publishing.retention import Placed, SifRemoval
 MARKERS: Final = "installed"
 PROOFS: Final = "signed"
 """The folder of signed records, each with its signature beside it."""
+BILLS: Final = "sbom"
+"""The folder of bills of materials, which have the names of their files, and a suffix."""
+BILL_SUFFIXES: Final = (".cdx.json", ".spdx.json")
 _DIGITS: Final = 12
 
 logger = logging.getLogger(__name__)
@@ -75,7 +78,8 @@ class BucketPlace:
             logger.info("%s/%s: stays, it was replaced meanwhile", self.name, key)
         files = [one.placed for one in removals if not one.placed.is_marker]
         proofs = [name for one in files for name in proof_names(one.record) if self._key(one) in going]
-        remove_objects(self._store, [*going, *proofs])
+        bills = [name for one in files if self._key(one) in going for name in bill_names(one.record)]
+        remove_objects(self._store, [*going, *proofs, *bills])
         return len(going)
 
     def _key(self, placed: Placed) -> str:
@@ -105,6 +109,11 @@ def proof_names(record: PublicationRecord) -> tuple[str, str]:
     """
     name = f"{PROOFS}/{record.file_name}.{hashlib.sha256(record.to_signed()).hexdigest()[:_DIGITS]}.json"
     return name, f"{name}.asc"
+
+
+def bill_names(record: PublicationRecord) -> tuple[str, ...]:
+    """Where the bills of materials of a file lie, in the order of `BILL_SUFFIXES`."""
+    return tuple(f"{BILLS}/{record.file_name}{suffix}" for suffix in BILL_SUFFIXES)
 
 
 def remove_objects(store: S3Store, keys: Sequence[str]) -> None:

@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from foundation.doors.blocks import Progress, sha256_of
-from foundation.errors import CouldNotAskError, DamagedError, RefusedError
+from foundation.errors import CouldNotAskError, DamagedError, NotThereError, RefusedError
 from foundation.stores.bucket import S3Store
 from foundation.stores.s3_parts import COPY_LIMIT, UnfinishedUpload, Uploaded
 from foundation.stores.store import StoredObject, look_at_all
 from job_creator.images.decisions import Action, compare_labels
-from job_creator.publishing.places import PROOFS, BucketPlace, own_record, proof_names, record_of, remove_objects
+from job_creator.publishing.places import (
+    BILLS,
+    PROOFS,
+    BucketPlace,
+    bill_names,
+    own_record,
+    proof_names,
+    record_of,
+    remove_objects,
+)
 from job_creator.publishing.proofs import SitesKeys, verdict, write_proof
 from job_creator.publishing.record import MADE_FROM, PublicationRecord, write_time
 from job_creator.publishing.retention import Placed, SifRemoval, superseded
@@ -104,17 +116,26 @@ def decide(record: PublicationRecord, published: PublicationRecord | None, size:
 
 
 def publish(
-    store: S3Store, plan: PublishPlan, path: Path, progress: Progress, now: datetime, signer: SitesKeys | None = None
+    store: S3Store,
+    plan: PublishPlan,
+    path: Path,
+    progress: Progress,
+    now: datetime,
+    signer: SitesKeys | None = None,
+    bills: Mapping[str, bytes] = MappingProxyType({}),
 ) -> PublicationRecord:
     """Do what was planned, and return the record of what is published then.
 
-    Raises `CouldNotAskError`, `FileAccessError` and `DamagedError`.
+    `bills` are bills of materials by their suffixes, which are put beside the file. Raises `CouldNotAskError`,
+    `FileAccessError` and `DamagedError`.
     """
     record = plan.record
     if plan.uploads:
         temporary = f"{UPLOADS}/{record.file_name}.{secrets.token_hex(8)}"
         sent = store.upload(path, temporary, progress, with_md5=not plan.keeps_etags)
         source = _verified(store, temporary, sent)
+        for suffix, content in bills.items():
+            store.write(f"{BILLS}/{record.file_name}{suffix}", content)
         record = replace(record, sha256=sent.sha256, size=sent.size, published=write_time(now))
         record = _name(store, replace(record, etags=_etags(source, sent)), source, sent, signer)
         remove_objects(store, [temporary, *_other_proofs(store, record)])
@@ -162,11 +183,19 @@ def publish_copy(
         record = replace(record, sha256=found.sha256, size=found.size, etags=found.etags, published=write_time(now))
         etag, *others = found.etags.split() or [_bare(source.tag)]
         sent = Uploaded(found.size, found.sha256, found.size, etag, " ".join(others))
+        _copy_bills(store, found, record)
         record = _name(store, record, source, sent, signer)
         remove_objects(store, _other_proofs(store, record))
         logger.info("%s: published, a copy of %s", plan.place, place)
     _tidy(store, plan)
     return record
+
+
+def _copy_bills(store: S3Store, source: PublicationRecord, target: PublicationRecord) -> None:
+    for one, other in zip(bill_names(source), bill_names(target), strict=True):
+        if one != other:
+            with suppress(NotThereError):
+                store.copy(one, other)
 
 
 def same_record(place: str, plan: PublishPlan, source: StoredObject) -> PublicationRecord:

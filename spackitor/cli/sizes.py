@@ -132,11 +132,11 @@ def _specs(
 
 def _license_of(folders: tuple[Path, ...], node_of: _NodeOf) -> Callable[[Spec], str]:
     """What says which license a spec has. Raises `InvalidInputError` where there are no recipes."""
+    from foundation.spack.grammar.licenses import NamedLicense, license_name, licenses_in
     from foundation.spack.grammar.matching import Matcher
     from foundation.spack.releases import USUAL
     from spackitor.policy.repositories import canonical, read_recipes
     from spackitor.sizes.groups import UNKNOWN
-    from spackitor.sizes.licenses import NamedLicense, license_name, licenses_in
 
     recipes: Mapping[tuple[str, str], Path] = read_recipes(folders)
     read: dict[tuple[str, str], tuple[NamedLicense, ...]] = {}

@@ -25,8 +25,10 @@ from typing import Any
 import pytest
 
 from foundation.openpgp.frame import dearmored
+from foundation.registries.artifacts import read_referrer, referrers
 from foundation.registries.images import RegistryClient
 from foundation.registries.published import Published, Query
+from foundation.registries.reference import parse_reference
 from foundation.sif.files import open_sif
 from foundation.spack.lockfile import read_lockfile
 from foundation.stores.s3_client import s3_client
@@ -39,6 +41,7 @@ from job_creator.images.decisions import Action, Decision, Subject
 from job_creator.images.knowledge import Judgement
 from job_creator.provenance.namespaces import Namespace
 from job_creator.publishing.record import PublicationRecord
+from job_creator.sbom.difference import read_document
 from job_creator.scripts.rendering import render
 from job_creator.site.publish import DockerHub
 from job_creator.site.registries import Registry as SiteRegistry
@@ -141,6 +144,7 @@ From: {host}/public/upstream:2.0
 UPSTREAM = """\
 FROM localhost/runtime
 COPY spy.sh /spy.sh
+COPY status /var/lib/dpkg/status
 RUN mkdir -p /.singularity.d/env && cp /spy.sh /.singularity.d/env/99-spy.sh
 ENV BASH_ENV=/spy.sh ENV=/spy.sh
 ENTRYPOINT ["/bin/sh", "/spy.sh"]
@@ -157,6 +161,7 @@ RUN mkdir /opt/binaries && touch /opt/binaries/{BINARY}
 RUNTIME = """\
 FROM localhost/runtime
 COPY apt-get /usr/local/bin/apt-get
+COPY status /var/lib/dpkg/status
 ENV APP_HOME=/of/the/runtime/image OTHER=kept
 """
 APT = '#!/bin/sh\necho "$DEBIAN_FRONTEND: $*" >> /etc/asked-of-apt\n'
@@ -279,6 +284,7 @@ def _push_base_images(folder: Path, registry: Registry, shared: Path) -> str:
     (context / "Dockerfile").write_text(STAND_IN)
     buildah("build", "--quiet", "--pull-never", "--tag", "localhost/builder", context)
     (context / "apt-get").write_text(APT)
+    shutil.copy(debian_root(shared) / "var" / "lib" / "dpkg" / "status", context / "status")
     (context / "apt-get").chmod(0o755)
     (context / "Dockerfile").write_text(RUNTIME)
     buildah("build", "--quiet", "--pull-never", "--tag", "localhost/runtime-with-variables", context)
@@ -388,7 +394,13 @@ def test_the_bucket_has_the_sif_files_with_their_records_and_nothing_else(site: 
     markers = {f"containers/installed/alps/{name}.current" for name in ("app", "wrapped")}
     proofs = {key for key in records if key.startswith("containers/signed/")}
     assert len(proofs) == 4, "the records of both, and their signatures"
-    records = {key: record for key, record in records.items() if key not in proofs}
+    bills = {key for key in records if key.startswith("containers/sbom/")}
+    assert bills == {
+        f"containers/sbom/{name}{suffix}"
+        for name in ("app__1.2.3-amd64.sif", "wrapped__2.0-amd64.sif")
+        for suffix in (".cdx.json", ".spdx.json")
+    }
+    records = {key: record for key, record in records.items() if key not in proofs | bills}
     assert set(records) == markers | {
         f"containers/{folder}{name}"
         for folder in ("", "installed/alps/")
@@ -505,6 +517,33 @@ def test_the_image_in_the_registry_is_proven_to_the_last_byte_of_its_layers(site
     assert {links[name] for name in ("statement", "manifest", "configuration", "labels", "layers", "lockfile")} == {
         "holds"
     }
+
+
+@pytest.mark.parametrize("name", ["app", "wrapped"])
+def test_every_container_has_a_bill_of_materials_in_it_and_beside_it(
+    site: Site, done: dict[str, Done], name: str
+) -> None:
+    """In the SIF file, beside it in the bucket, beside the image in the registry; all say the same packages."""
+    record = site.objects()[f"containers/{name}__{'1.2.3' if name == 'app' else '2.0'}-amd64.sif"]
+    assert record is not None
+    file = open_sif(site.cluster / name / "current")
+    inside = {suffix: file.named(f"spacktainers{suffix}") for suffix in (".cdx.json", ".spdx.json")}
+    client = s3_client(site.s3)
+    for suffix, document in inside.items():
+        key = f"containers/sbom/{record.file_name}{suffix}"
+        assert client.get_object(Bucket=site.bucket, Key=key)["Body"].read() == document
+    reference = parse_reference(f"{site.registry.host}/{GROUP}containers/{name}@{record.image_digest}")
+    registries = RegistryClient(site.registry.credentials)
+    found = {str(one["artifactType"]): one for one in referrers(registries, reference)}
+    assert set(found) == {"application/vnd.cyclonedx+json", "application/spdx+json"}
+    attached = read_referrer(registries, reference, found["application/vnd.cyclonedx+json"])
+    assert attached
+    assert inside[".cdx.json"]
+    listed = read_document(inside[".cdx.json"], "sif")
+    assert read_document(attached, "image") == listed
+    packages = {(one.kind, one.name) for one in listed}
+    assert ("deb", "libc6") in packages
+    assert (("spack", "app") in packages) == (name == "app")
 
 
 def test_what_an_environment_asks_of_its_image_is_in_it(site: Site, done: dict[str, Done]) -> None:

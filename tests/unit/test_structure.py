@@ -59,14 +59,14 @@ LAYERS: Final = (
     {"job_creator/publishing", "job_creator/reports"},
     {"job_creator/containers", "job_creator/publishing/clusters"},
     {"job_creator/proving"},
-    {"job_creator/publishing/clusters/cli"},
+    {"job_creator/publishing/clusters/cli", "job_creator/sbom"},
     # Engines, and the pipelines that they run.
     {"job_creator/engines/gitlab/jobs"},
     {"job_creator/engines/gitlab/packing", "job_creator/engines/gitlab/container_questions"},
     {"job_creator/engines/gitlab/base_pipeline", "job_creator/engines/gitlab/container_pipeline"},
     {"job_creator/engines/gitlab/parent_pipeline"},
     {"job_creator/pipelines"},
-    {"job_creator/publishing/cli"},
+    {"job_creator/publishing/cli", "job_creator/sbom/cli"},
     # Mirrors stand beside the pipelines, but ask them for environments.
     {"job_creator/mirrors", "job_creator/mirrors/contents", "job_creator/mirrors/findings"},
     {"job_creator/mirrors/permissions", "job_creator/mirrors/places", "job_creator/mirrors/view"},
@@ -165,6 +165,7 @@ PURE: Final = {
     "job_creator/publishing": ("record", "retention"),
     "job_creator/rehearsal/shell": ("order",),
     "job_creator/runs": ("driver", "failures", "plan", "progress", "records", "report"),
+    "job_creator/sbom": ("components", "cyclonedx", "difference", "distribution", "gathering", "licences", "spdx"),
     "job_creator/studies/splices/facts": ("elf", "values"),
     "job_creator/studies/splices/prediction": (
         "comparison",
@@ -178,7 +179,7 @@ PURE: Final = {
     "job_creator/studies/splices/verification": ("outcomes",),
     "spackitor/inventory": ("*",),
     "spackitor/layouts": ("*",),
-    "spackitor/sizes": ("groups", "licenses", "page", "treemap"),
+    "spackitor/sizes": ("groups", "page", "treemap"),
     "spackitor/policy": ("plan", "source_plan", "verdicts"),
     "get_artifacts": ("family", "selection"),
 }

@@ -135,7 +135,9 @@ def _steps(
     needed = (*made, *(signed.job_names if signed else ()))
     tag = _Step(
         _decision(Subject.IMAGE_INDEX, container, action, reason, name=tag_name),
-        tag_job(container, place, others, digest, needed) if action is Action.BUILD else None,
+        tag_job(container, place, others, digest, needed, attaches=bool(image.job and not signed))
+        if action is Action.BUILD
+        else None,
     )
     yield tag
     if hub:

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.errors import ExitCode
+from foundation.spack.grammar.licenses import NamedLicense, licenses_in
 from foundation.spack.specs import Spec
 from foundation.stores.folder import FileSystemStore
 from spackitor.__main__ import main
 from spackitor.inventory.inventory import Inventory
 from spackitor.sizes.groups import SHARED, SizedSpec, SizeGroup, size_groups, sized_specs
-from spackitor.sizes.licenses import NamedLicense, licenses_in
 from spackitor.sizes.page import page
 from spackitor.sizes.treemap import Rectangle, squarified
 from spackitor.survey.survey import survey

@@ -140,7 +140,7 @@ def sign_job(container: Container, place: ContainerPlace, digest: str | None, ne
         image=place.site.images.job_creator,
         tags=place.architecture.tags("tools"),
         needs=tuple(Need(job) for job in needed),
-        script=(render("install_job_creator.sh.j2", command="jc"), render("sign_image.sh.j2")),
+        script=(render("install_job_creator.sh.j2", command="jc"), render("sign_image.sh.j2", attaches=True)),
         variables={
             **place.architecture.job_variables("tools"),
             "IMAGE": f"{container.repository}@{digest or f'${IMAGE_DIGEST}'}",
@@ -155,11 +155,18 @@ def sign_job(container: Container, place: ContainerPlace, digest: str | None, ne
 
 
 def tag_job(
-    container: Container, place: ContainerPlace, others: Sequence[str], digest: str | None, needed: Sequence[str]
+    container: Container,
+    place: ContainerPlace,
+    others: Sequence[str],
+    digest: str | None,
+    needed: Sequence[str],
+    *,
+    attaches: bool = False,
 ) -> Job:
     """Lets the tag without architecture point to the image of this one, by its digest, and to those of others.
 
-    They are what the tags of their pipelines lead to; for the default branch only if it made that.
+    They are what the tags of their pipelines lead to; for the default branch only if it made that. Where no job signs
+    the image, this one `attaches` its bill of materials.
     """
     members = [f"{container.tag}-{architecture}" for architecture in others]
     return Job(
@@ -172,7 +179,7 @@ def tag_job(
         needs=tuple(Need(job, artifacts=digest is None and not index) for index, job in enumerate(needed)),
         script=(
             render("install_job_creator.sh.j2", command="jc"),
-            render("tag_container.sh.j2", proven=container.namespace.is_default_branch),
+            render("tag_container.sh.j2", proven=container.namespace.is_default_branch, attaches=attaches),
         ),
         variables={
             **place.architecture.job_variables("tools"),

@@ -90,7 +90,7 @@ def sign_job(decided: DecidedImage, architecture: Architecture, site: Site) -> J
         image=site.images.job_creator,
         tags=architecture.tags("tools"),
         needs=needs_of(decided),
-        script=(render("install_job_creator.sh.j2", command="jc"), render("sign_image.sh.j2")),
+        script=(render("install_job_creator.sh.j2", command="jc"), render("sign_image.sh.j2", attaches=False)),
         variables={
             **architecture.job_variables("tools"),
             "IMAGE": pinned(decided),

@@ -1,0 +1,133 @@
+"""What is in a container, found in its own files: lockfile, recipes that packages keep, the distribution's records.
+
+Spack keeps the recipe that a package was installed with below its prefix, in `.spack/repos` (`lib/spack/spack/repo.py`,
+`dump_provenance`), so that licenses are those of the recipe that was used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from foundation.spack.grammar.concrete import concrete_node
+from foundation.spack.grammar.licenses import NamedLicense, license_name, licenses_in
+from foundation.spack.grammar.matching import Matcher
+from foundation.spack.lockfile import Lockfile, read_lockfile
+from foundation.spack.releases import USUAL
+from foundation.spack.specs import spec_of
+from job_creator.environments.views import ENVIRONMENT_FOLDER
+from job_creator.sbom import distribution
+from job_creator.sbom.components import Bom, BomPackage, Licence, bom_of, spack_packages
+from job_creator.sbom.licences import expression
+
+LOCK: Final = f"{ENVIRONMENT_FOLDER}/spack.lock"
+_KEPT: Final = "/.spack/"
+_RECIPE: Final = "/package.py"
+_NO_FOLDERS: Final = ("/proc", "/sys", "/dev", "/usr/share", "/usr/lib/python3")
+"""Where nobody installs with Spack."""
+
+
+class ContainerFiles(Protocol):
+    """The files of a container."""
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a file; `None` where there is none. Raises `DamagedError`."""
+
+    def files(self, path: str, wanted: Callable[[str], bool]) -> Iterator[str]:
+        """The files below a folder, those of folders that are not `wanted` left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class BomRequest:
+    """What is known of a container besides its files."""
+
+    name: str
+    version: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    recipes: Callable[[str], str | None] = lambda _: None
+    """Gives the recipe of a package, where the container keeps none."""
+
+
+def bom_of_container(files: ContainerFiles, asked: BomRequest, sha256: Callable[[bytes], str]) -> Bom:
+    """The bill of materials of a container. Raises `DamagedError`, and `InvalidInputError` for a damaged lockfile."""
+    lock = files.read(LOCK)
+    facts = dict(asked.facts)
+    unread = [path for path in distribution.UNREADABLE_RPM if files.read(path) is not None]
+    packages = [*_of_distribution(files, unread)]
+    if unread:
+        facts["not read"] = ", ".join(unread)
+    if lock is not None:
+        facts["lockfile sha256"] = sha256(lock)
+        names = {spec.name for spec in read_lockfile(lock, LOCK).installed()}
+        kept = kept_recipes(files, names)
+        packages += _of_lockfile(lock, lambda name: kept.get(name) or asked.recipes(name))
+    return bom_of(asked.name, asked.version, packages, facts)
+
+
+def bom_of_lockfile(lock: bytes, place: str, asked: BomRequest) -> Bom:
+    """The bill of materials of a lockfile alone. Raises `InvalidInputError`."""
+    read_lockfile(lock, place)
+    return bom_of(asked.name, asked.version, _of_lockfile(lock, asked.recipes), asked.facts)
+
+
+def kept_recipes(files: ContainerFiles, names: Iterable[str]) -> dict[str, str]:
+    """The recipes of these packages that installations keep, by package."""
+    folders = {one.replace("-", "_"): one for one in names}
+    found: dict[str, str] = {}
+    for path in files.files("/", lambda folder: not folder.startswith(_NO_FOLDERS)):
+        if _KEPT not in path or not path.endswith(_RECIPE):
+            continue
+        folder = path.removesuffix(_RECIPE).rpartition("/")[2]
+        name = folders.get(folder.replace("-", "_").lstrip("_"))
+        if name and name not in found:
+            found[name] = (files.read(path) or b"").decode(errors="replace")
+    return found
+
+
+def _of_distribution(files: ContainerFiles, unread: list[str]) -> Iterator[BomPackage]:
+    """What package managers have on record; databases that cannot be read are added to `unread`."""
+    release = next((found for path in distribution.OS_RELEASE if (found := files.read(path)) is not None), b"")
+    of = distribution.read_os_release(release)
+    yield from distribution.dpkg_packages(files.read(distribution.DPKG) or b"", of)
+    for path in files.files(distribution.DPKG_FOLDER, lambda _: True):
+        if not path.endswith(".md5sums"):
+            yield from distribution.dpkg_packages(files.read(path) or b"", of)
+    yield from distribution.apk_packages(files.read(distribution.APK) or b"", of)
+    for path in distribution.RPM:
+        database = files.read(path)
+        try:
+            yield from distribution.rpm_packages(database, of) if database is not None else ()
+        except ValueError:
+            unread.append(path)
+
+
+def _of_lockfile(lock: bytes, recipe_of: Callable[[str], str | None]) -> tuple[BomPackage, ...]:
+    lockfile, nodes = read_lockfile(lock, LOCK), _nodes(json.loads(lock))
+    targets = {hash_: spec_of(node, hash_).target for hash_, node in nodes.items()}
+    return spack_packages(lockfile, targets, _licences(lockfile, nodes, recipe_of))
+
+
+def _nodes(value: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    environments = [value, *value.get("include_concrete", {}).values()]
+    return {key: node for one in environments for key, node in one["concrete_specs"].items()}
+
+
+def _licences(
+    lockfile: Lockfile, nodes: Mapping[str, Mapping[str, Any]], recipe_of: Callable[[str], str | None]
+) -> dict[str, Licence]:
+    """The licenses of concrete specs, by DAG hash; conditions are held against the spec."""
+    names = {spec.name for spec in lockfile.specs.values()}
+    matcher = Matcher(USUAL, lambda hash_: concrete_node(nodes[hash_], hash_) if hash_ in nodes else None, names)
+    said: dict[str, tuple[NamedLicense, ...]] = {}
+    found: dict[str, Licence] = {}
+    for spec in lockfile.installed():
+        if spec.name not in said:
+            said[spec.name] = licenses_in(recipe_of(spec.name) or "")
+        if not said[spec.name]:
+            continue
+        node = concrete_node(nodes[spec.hash], spec.hash)
+        if licence := expression(license_name(said[spec.name], node, matcher)):
+            found[spec.hash] = licence
+    return found
