@@ -1,7 +1,8 @@
 """The program that builds the packages of a job, whoever starts the job, and the files that it leaves.
 
-It is `scripts/templates/build_packages.py` with `package_phases.py` beside it, and runs where this project is not
-installed. The job that concretizes an environment leaves both below its artifacts, from where package jobs run them.
+It is `scripts/templates/build_packages.py`, with the modules beside it that it starts or imports, and runs where this
+project is not installed. The job that concretizes an environment leaves them below its artifacts, from where package
+jobs run them.
 """
 
 from __future__ import annotations
@@ -15,8 +16,14 @@ from foundation.errors import Fault, InvalidInputError
 
 PROGRAM: Final = "build_packages.py"
 PHASES: Final = "package_phases.py"
+APART: Final = "apart.py"
+"""What lets other users run foreign code."""
+BESIDE: Final = (PHASES, APART, "workplace.py")
+"""What it starts and imports."""
+SAME_USER_VARIABLE: Final = "SPACKTAINERS_SAME_USER"
+"""Where it is set, all runs as the user of the job."""
 FOLDER: Final = "steps"
-"""Where the two lie, below the artifacts of an environment."""
+"""Where they lie, below the artifacts of an environment."""
 
 PACKAGES_VARIABLE: Final = "SPACKTAINERS_PACKAGES"
 """What a job with several packages builds, dependencies first: `name@version/hash name@version/hash`."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from foundation.spack.releases import Novelty
 from job_creator.builds import node_step
+from job_creator.environments.foreign_code import apart_options
 from job_creator.environments.marks import key_of, merge, replaces, without_order_marks
 from job_creator.environments.requirements import SiteRequirements, with_requirements
 from job_creator.environments.setting import Setting, mirrors, with_destination
@@ -21,10 +22,11 @@ from job_creator.site.places import BinaryMirror
 
 def merged_environment(setting: Setting, template: Mapping[str, Any], definition: Mapping[str, Any]) -> dict[str, Any]:
     """The `spack.yaml` of one container, as plain values."""
+    pipeline_generation = _pipeline_generation(setting, apart_options(setting, (template, definition)))
     generated = {
         "packages": {},
         "mirrors": mirrors(setting),
-        "ci": pipeline_generation(setting),
+        "ci": pipeline_generation,
         **({"config": {"installer": setting.installer}} if setting.installer else {}),
     }
     environment = without_order_marks(merge(merge(generated, template), definition))
@@ -35,13 +37,13 @@ def merged_environment(setting: Setting, template: Mapping[str, Any], definition
     toolchains = environment.get(key_of(environment, "toolchains"))
     environment[packages_key] = with_requirements(environment.get(packages_key), wanted, toolchains or ())
     ci_key = key_of(environment, "ci")
-    environment[ci_key] = _with_pipeline_generation(environment[ci_key], setting)
+    environment[ci_key] = _with_pipeline_generation(environment[ci_key], pipeline_generation)
     first = {"specs": environment.pop("specs", [])}
     return {"spack": _padded(_valid_for_line({**first, **environment}), setting.architecture.binary_mirror)}
 
 
-def pipeline_generation(setting: Setting) -> dict[str, Any]:
-    """The `ci:` section (lib/spack/spack/schema/ci.py).
+def _pipeline_generation(setting: Setting, apart: str) -> dict[str, Any]:
+    """The `ci:` section (lib/spack/spack/schema/ci.py); `apart` are options of the program that builds packages.
 
     `script::` replaces Spack's own script, which would otherwise run as well.
     """
@@ -56,7 +58,7 @@ def pipeline_generation(setting: Setting) -> dict[str, Any]:
     }
     program, new_installer = f"{node_step.FOLDER}/{node_step.PROGRAM}", setting.line.has(Novelty.NEW_INSTALLER)
     build_job: dict[str, Any] = {
-        "script:": [render("spack_rebuild.sh.j2", program=program, new_installer=new_installer)]
+        "script:": [render("spack_rebuild.sh.j2", program=program, apart=apart, new_installer=new_installer)]
     }
     if setting.signs:
         build_job["before_script-"] = [render("spack_sign.sh.j2", private_key=setting.signing_key_variable)]
@@ -68,9 +70,8 @@ def usual_variables(setting: Setting) -> dict[str, str]:
     return {**setting.credentials(), **setting.architecture.job_variables("packages")}
 
 
-def _with_pipeline_generation(ci: Any, setting: Setting) -> dict[str, Any]:
+def _with_pipeline_generation(ci: Any, own: Mapping[str, Any]) -> dict[str, Any]:
     """A section `ci` with what the site needs in it, also where `pipeline-gen::` or `ci::` drops that."""
-    own = pipeline_generation(setting)
     written = ci if isinstance(ci, Mapping) else {}
     key = key_of(written, "pipeline-gen")
     entries = written.get(key)

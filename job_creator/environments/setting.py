@@ -92,12 +92,18 @@ def mirrors(setting: Setting, *, writes: bool = True) -> dict[str, Any]:
         name: mirror(
             found,
             setting.line,
-            found.keys_of(owner=name == DESTINATION, writes=writes),
+            _keys(found, owner=name == DESTINATION, writes=writes),
             signed=cache.signed if found is cache else False,
         )
         for name, found in setting.caches.items()
     }
-    return caches | {name: _site_mirror(found, setting, writes=writes) for name, found in setting.mirrors.items()}
+    return caches | {name: _site_mirror(found, setting) for name, found in setting.mirrors.items()}
+
+
+def _keys(bucket: Bucket, *, owner: bool, writes: bool) -> dict[str, KeyVariables | None]:
+    """The keys of a bucket by what they are for; whoever only reads is given no others."""
+    read = {"fetch": bucket.keys_of(owner=owner, writes=False)}
+    return {**read, "push": bucket.writer} if owner and writes else read
 
 
 def reading_variables(setting: Setting) -> tuple[str, ...]:
@@ -120,7 +126,7 @@ def named_variables(mirrors_section: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of the variables in which mirrors say that their keys are."""
     names: list[str] = []
     for found in mirrors_section.values():
-        connections = [found, *(found.get(key) for key in ("fetch", "pull"))] if isinstance(found, Mapping) else []
+        connections = [found, found.get("fetch")] if isinstance(found, Mapping) else []
         for one in connections:
             if not isinstance(one, Mapping):
                 continue
@@ -130,27 +136,32 @@ def named_variables(mirrors_section: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def mirror(cache: Bucket, line: SpackLine, keys: KeyVariables | None, *, signed: bool) -> dict[str, Any]:
-    """One bucket as Spack's configuration describes it, with the names of variables instead of keys."""
-    described: dict[str, Any] = {"url": cache.url}
-    if cache.endpoint:
-        described["endpoint_url"] = cache.endpoint
+def mirror(cache: Bucket, line: SpackLine, keys: Mapping[str, KeyVariables | None], *, signed: bool) -> dict[str, Any]:
+    """One bucket as Spack's configuration describes it, with the names of variables instead of keys.
+
+    `keys` are those to `fetch` and to `push`, which stand apart where they differ: foreign code only gets the former.
+    """
+    place = {"url": cache.url, **({"endpoint_url": cache.endpoint} if cache.endpoint else {})}
+    pairs = {
+        use: {"access_pair": dict(zip(("id_variable", "secret_variable"), pair.names, strict=True))} if pair else {}
+        for use, pair in keys.items()
+        if line.credentials_by_variable
+    }
+    alike = all(pair == pairs.get("fetch") for pair in pairs.values())
+    described: dict[str, Any] = place if alike else {use: {**place, **pair} for use, pair in pairs.items()}
     if line.mirrors_can_be_unsigned:
         described["signed"] = signed
-    if line.credentials_by_variable and keys:
-        described["access_pair"] = dict(zip(("id_variable", "secret_variable"), keys.names, strict=True))
-    return described
+    return {**described, **pairs.get("fetch", {})} if alike else described
 
 
-def _site_mirror(found: Mirror, setting: Setting, *, writes: bool) -> dict[str, Any]:
-    """A mirror of the site for those who read it. Whoever reads it at its `url` needs no keys.
+def _site_mirror(found: Mirror, setting: Setting) -> dict[str, Any]:
+    """A mirror of the site for those who read it, as all jobs do that Spack runs in. At its `url` nobody needs keys.
 
-    The keys that write to a bucket are named only in runs that may push to it: who may change the jobs of another
-    branch could send them anywhere. Where Spack cannot name keys in a mirror, it has those of the build cache, or none.
+    Where Spack cannot name keys in a mirror, it has those of the build cache, or none.
     """
     bucket = found.in_bucket
     if bucket and not found.url:
-        keys = bucket.keys_of(owner=setting.pushes_to(found), writes=writes)
+        keys = _keys(bucket, owner=setting.pushes_to(found), writes=False)
         described = mirror(bucket, setting.line, keys, signed=False)
     else:
         described = {"url": found.url}

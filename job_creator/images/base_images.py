@@ -198,7 +198,9 @@ def _own_arguments(name: str, architecture: str, site: Site, sources: ImageSourc
             else {}
         )
         cache = site.architectures[architecture].build_cache
-        mirrors = {"mirrors:": {"build-cache": mirror(cache, site.spack.line, cache.reader, signed=cache.signed)}}
+        mirrors = {
+            "mirrors:": {"build-cache": mirror(cache, site.spack.line, {"fetch": cache.reader}, signed=cache.signed)}
+        }
         commits = {"SPACK_REPOSITORY": site.spack.repository, "SPACK_COMMIT": sources.spack_commit, **apart}
         return {**commits, "MIRRORS": json.dumps(mirrors)}
     if name == "singularitah":

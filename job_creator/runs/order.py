@@ -109,7 +109,7 @@ def files_of(
         "least_free_bytes": order.least_free_bytes,
         "variables": sorted(variables),
     }
-    programs = (STEP_PROGRAM, node_step.PROGRAM, node_step.PHASES)
+    programs = (STEP_PROGRAM, node_step.PROGRAM, *node_step.BESIDE)
     return {
         "order.json": json.dumps(told, indent=1).encode(),
         f"{SCOPE}/mirrors.yaml": mirrors_file(order),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
@@ -45,6 +45,10 @@ def _oci(text: str) -> str:
 ArchitectureName = Annotated[
     str, Form(r"^[a-z0-9][a-z0-9_]*$", "a name of lower case letters, digits and '_', such as 'amd64' or 'zen3'")
 ]
+
+
+_ABOUT_PROGRAMS: Final = ("HOME", "LANG", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "XDG_RUNTIME_DIR")
+_ABOUT_PROXIES: Final = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
 class Architecture(Value):
@@ -103,3 +107,7 @@ class Architecture(Value):
         """The variables of every job of this kind: the one place where proxies and resources are set."""
         settings = self.settings(kind)
         return {**self.proxy.variables(), **settings.resources.variables(), **self.variables, **settings.variables}
+
+    def seen_by_foreign_code(self, kind: JobKind) -> list[str]:
+        """Names of the variables that programs get which run foreign code: no secret of GitLab's is among them."""
+        return sorted({*_ABOUT_PROGRAMS, *_ABOUT_PROXIES, *self.job_variables(kind)})

@@ -89,6 +89,8 @@ def test_the_generated_job_concretizes_and_generates(root: str, name: str, tmp_p
             "CI_PIPELINE_ID": "4711",
             "ARCHITECTURE": job.variables["ARCHITECTURE"],
             "CONTAINER": job.variables["CONTAINER"],
+            # What a test may write to, other users do not get to.
+            "SPACKTAINERS_SAME_USER": "yes",
         },
         capture_output=True,
         text=True,

@@ -86,6 +86,8 @@ def _tried(spack: TinySpack, checkout: Path, script: str, **variables: str) -> s
         "CI_PROJECT_DIR": str(checkout),
         "CI_JOB_NAME": environment_job(NAME, "amd64"),
         "CI_PIPELINE_ID": "4711",
+        # What a test may write to, other users do not get to.
+        "SPACKTAINERS_SAME_USER": "yes",
         **variables,
     }
     text = f". {spack.root}/share/spack/setup-env.sh\n{script}"

@@ -193,9 +193,11 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "subprocess": (
         "foundation/doors/processes",
         # They run where this project is not installed.
+        "job_creator/scripts/templates/apart",
         "job_creator/scripts/templates/build_packages",
         "job_creator/scripts/templates/package_phases",
         "job_creator/scripts/templates/run_step",
+        "job_creator/scripts/templates/workplace",
     ),
     "requests": ("foundation/doors/bounds", "foundation/doors/http", "foundation/doors/streams"),
     "urllib3": ("foundation/doors/bounds", "foundation/doors/http", "foundation/doors/streams"),
@@ -317,6 +319,7 @@ def test_only_command_lines_read_the_environment() -> None:
     hand_on = {
         "foundation/doors/processes",
         "job_creator/scripts/templates/inside_spack",
+        "job_creator/scripts/templates/apart",
         "job_creator/scripts/templates/build_packages",
         "job_creator/scripts/templates/package_phases",
         "job_creator/scripts/templates/run_step",

@@ -182,7 +182,9 @@ def _jobs_of(place: EnvironmentPlace, inputs: Inputs) -> Iterator[Job]:
     """The jobs of one architecture, from its environments on."""
     definitions = inputs.of(place.name)
     environments = [
-        environment_job(definition, place) for definition in definitions if isinstance(definition, SpackDefinition)
+        environment_job(definition, inputs.template, place)
+        for definition in definitions
+        if isinstance(definition, SpackDefinition)
     ]
     yield from environments
     collecting, needed = collect_jobs([job.name for job in environments], place)

@@ -18,6 +18,7 @@ from foundation.errors import NotReadyError, RefusedError, naming
 from foundation.openpgp.ring import ring_folder
 from foundation.yaml_io import dump, load
 from job_creator import project_files
+from job_creator.builds import node_step
 from job_creator.engines.gitlab import names
 from job_creator.inputs import read_all
 from job_creator.pipelines.base import parent_document
@@ -203,6 +204,8 @@ def _environment(wishes: Wishes, node: Path, registry: RunningRegistry | None) -
         "SPACK_GNUPGHOME": str(folder / "gnupg"),
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        # Nobody becomes a user of this machine for a rehearsal.
+        node_step.SAME_USER_VARIABLE: "yes",
         "REHEARSAL_FOLDER": str(folder),
         "REHEARSAL_CHECKOUT": str(folder / "checkout"),
         "REGISTRY_AUTH_FILE": str(folder / "auth.json"),

@@ -32,8 +32,10 @@ NOTICE: Final = "stand-in for Spack: nothing is compiled"
 LAUNCHER: Final = f"""\
 #!/bin/sh
 case "$*" in
-  # The program of package jobs itself, which asks this stand-in for what only Spack knows.
-  "python "*/{node_step.PROGRAM}) exec {shlex.quote(sys.executable)} "$2" ;;
+  # Programs of jobs, which ask this stand-in for what only Spack knows.
+  "python "*/{node_step.PROGRAM}* | "python "*/{node_step.APART}*)
+    shift
+    exec {shlex.quote(sys.executable)} "$@" ;;
 esac
 exec jc stand-in-spack "$@"
 """
@@ -60,7 +62,8 @@ def credentials(environment: Mapping[str, str]) -> dict[str, str]:
     """
     if "SPACK_ENV" not in environment:
         return {}
-    pair = _environment(environment)["mirrors"][DESTINATION].get("access_pair", {})
+    mirror = _environment(environment)["mirrors"][DESTINATION]
+    pair = mirror.get("push", mirror).get("access_pair", {})
     names = {"AWS_ACCESS_KEY_ID": pair.get("id_variable"), "AWS_SECRET_ACCESS_KEY": pair.get("secret_variable")}
     unset = sorted(name for name in names.values() if name and not environment.get(name))
     if unset:
@@ -204,6 +207,7 @@ def _environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _store(manifest: Mapping[str, Any], environment: Mapping[str, str]) -> Store:
     """The mirror that is pushed to, with the keys in the variables that it names."""
     mirror = manifest["mirrors"][DESTINATION]
+    mirror = mirror.get("push", mirror)
     return S3Store(parse_s3_url(mirror["url"]), mirror.get("endpoint_url") or endpoint_of(environment))
 
 

@@ -1,15 +1,20 @@
 """Builds the packages of a job one after the other, and writes down what became of each.
 
-    spack python build_packages.py
+    spack python build_packages.py [--apart] [--see NAME,NAME] [--read NAME,NAME=OTHER]
 
 It runs in an active environment, with the variables that `spack ci generate` writes into jobs. It builds what
 `SPACKTAINERS_PACKAGES` lists (`name@version/hash name@version/hash`, dependencies first), or else the package of
 `SPACK_JOB_SPEC_DAG_HASH`; first letters of a hash do. Each package goes through three phases of `package_phases.py`,
-each a process of its own, so that each can have its own keys and user:
+each a process of its own, with its own keys:
 
-- prepare reads build caches. Either the package is in one already, or its dependencies are installed from there.
-- build compiles. Foreign code runs here and nowhere else.
-- push signs the package, where there is a key, and writes it to the build cache.
+- prepare reads build caches. Either the package is in one already, or its dependencies are installed from there, and
+  its sources are fetched.
+- build compiles. Foreign code runs here.
+- push signs the package, where there is a key, and writes it to the build cache. No recipe is read for that.
+
+With `--see`, the first two get the variables that it names and those that Spack needs, prepare also those of `--read`,
+and push all. With `--apart`, where this runs as root, a user of its own runs each of the first two (`apart.py`); the
+install tree belongs to them meanwhile, so no other job may use it.
 
 A package is skipped if something that it needs is not there, whether that failed here or in another job; all others are
 built. The program ends with 1 if any package was not built.
@@ -20,31 +25,37 @@ built. The program ends with 1 if any package was not built.
 `junit.xml`, the same as test cases. Logs, tests and what reproduces a build have a folder for each package below those
 that Spack's variables name, since `spack ci rebuild` empties them.
 
-Nothing of this project is imported here, and nothing of Spack.
+Nothing of this project is imported here but what lies beside it, and nothing of Spack.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import zlib
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
+
+if TYPE_CHECKING:
+    from job_creator.scripts.templates import apart, workplace
+else:
+    sys.path.insert(0, str(Path(__file__).parent))
+    import apart
+    import workplace
 
 SHOWN_LINES = 40
 """Of a log, in the report of a package that failed."""
 LONGEST_LINE = 1 << 16
 """Bytes; a longer line of a log counts as several."""
-PHASES = Path(__file__).with_name("package_phases.py")
 LETTERS = 7
 """Of a hash, where people read it."""
 FOLDERS = {"SPACK_JOB_LOG_DIR": "logs", "SPACK_JOB_REPRO_DIR": "reproduction", "SPACK_JOB_TEST_DIR": "tests"}
@@ -88,6 +99,13 @@ class JobOutcome(NamedTuple):
     peak_memory_bytes: int
 
 
+class JobRun(NamedTuple):
+    """What packages are built with: the variables of this job, and who runs what."""
+
+    environment: dict[str, str]
+    place: workplace.Workplace
+
+
 def packages_of(environment: dict[str, str]) -> list[JobPackage]:
     """The packages of this job, in the order in which they are built. Raises `SystemExit` for what is not there."""
     lock = Path(environment["SPACK_CONCRETE_ENV_DIR"]) / "spack.lock"
@@ -104,17 +122,38 @@ def packages_of(environment: dict[str, str]) -> list[JobPackage]:
     return found
 
 
-def run(environment: dict[str, str]) -> int:
+def run(arguments: Sequence[str], environment: dict[str, str]) -> int:
     """Build the packages of this job; 1 if one of them is not there in the end."""
+    parser = argparse.ArgumentParser(description="Builds the packages of a job.")
+    parser.add_argument("--apart", action="store_true", help="let other users run foreign code")
+    parser.add_argument("--see", type=apart.names, help="variables that foreign code gets")
+    parser.add_argument("--read", type=apart.names, default={}, help="variables with which build caches are read")
+    asked = parser.parse_args(arguments)
     packages = packages_of(environment)
-    container = Path(environment["SPACK_ARTIFACTS_ROOT"]).name
-    folder = Path(environment["SPACK_ARTIFACTS_ROOT"]) / "outcomes"
+    if asked.apart and apart.is_possible():
+        place: workplace.Workplace = workplace.SeparateUsers(environment, asked.see or (), asked.read)
+    else:
+        is_rehearsal = bool(environment.get(apart.SAME_USER))
+        place = workplace.Workplace(environment, None if is_rehearsal else asked.see, asked.read)
+        if asked.apart and not is_rehearsal:
+            apart.warn()
+    try:
+        place.set_up([package.hash for package in packages])
+        return built_all(packages, JobRun(environment, place))
+    finally:
+        place.close()
+
+
+def built_all(packages: Sequence[JobPackage], job: JobRun) -> int:
+    """Build packages one after the other; 1 if one of them is not there in the end."""
+    container = Path(job.environment["SPACK_ARTIFACTS_ROOT"]).name
+    folder = Path(job.environment["SPACK_ARTIFACTS_ROOT"]) / "outcomes"
     folder.mkdir(parents=True, exist_ok=True)
     outcomes: list[JobOutcome] = []
     write(folder, container, outcomes)
     lost: dict[str, JobPackage] = {}
     for package in packages:
-        outcome = built(package, lost, environment, alone=len(packages) == 1)
+        outcome = built(package, lost, job, alone=len(packages) == 1)
         if outcome.answer.state in ("failed", "skipped"):
             lost[package.hash] = package
         outcomes.append(outcome)
@@ -126,7 +165,7 @@ def run(environment: dict[str, str]) -> int:
     return 1 if lost else 0
 
 
-def built(package: JobPackage, lost: dict[str, JobPackage], environment: dict[str, str], *, alone: bool) -> JobOutcome:
+def built(package: JobPackage, lost: dict[str, JobPackage], job: JobRun, *, alone: bool) -> JobOutcome:
     """Take a package through its phases, in a section of the log that is closed at first if there are others.
 
     `lost` are packages of this job that are not there, by DAG hash.
@@ -140,7 +179,7 @@ def built(package: JobPackage, lost: dict[str, JobPackage], environment: dict[st
     start = time.monotonic()
     answer, peak = PhaseAnswer(), 0
     for phase in (prepared, compiled, pushed):
-        answer, memory = phase(package, environment)
+        answer, memory = phase(package, job)
         peak = max(peak, memory)
         if answer.state:
             break
@@ -148,40 +187,41 @@ def built(package: JobPackage, lost: dict[str, JobPackage], environment: dict[st
     return JobOutcome(package, answer, time.monotonic() - start, peak)
 
 
-def prepared(package: JobPackage, environment: dict[str, str]) -> tuple[PhaseAnswer, int]:
+def prepared(package: JobPackage, job: JobRun) -> tuple[PhaseAnswer, int]:
     """Look for the package, and install what it needs."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "answer.json"
-        code, memory = phase_of(["prepare", package.hash, str(file)], package, environment)
-        if code == 0 and file.is_file():
-            return PhaseAnswer(*json.loads(file.read_text(encoding="utf-8"))), memory
+    code, memory = phase_of("prepare", package, job, str(job.place.answers / workplace.ANSWER))
+    answer = job.place.answer()
+    if code == 0 and answer:
+        return PhaseAnswer(*answer), memory
     return PhaseAnswer("failed", f"its dependencies could not be looked at: exit code {code}"), memory
 
 
-def compiled(package: JobPackage, environment: dict[str, str]) -> tuple[PhaseAnswer, int]:
+def compiled(package: JobPackage, job: JobRun) -> tuple[PhaseAnswer, int]:
     """Compile and install it."""
-    code, memory = phase_of(["build", package.hash], package, environment)
+    code, memory = phase_of("build", package, job)
     return PhaseAnswer("failed", f"it does not build: exit code {code}") if code else PhaseAnswer(), memory
 
 
-def pushed(package: JobPackage, environment: dict[str, str]) -> tuple[PhaseAnswer, int]:
+def pushed(package: JobPackage, job: JobRun) -> tuple[PhaseAnswer, int]:
     """Write it to the build cache."""
-    code, memory = phase_of(["push", package.hash], package, environment)
+    fault = job.place.before("push", package.hash)
+    if fault:
+        return PhaseAnswer("failed", f"what it left is not taken: {fault}"), 0
+    code, memory = phase_of("push", package, job)
     return PhaseAnswer("failed", "it was built and could not be pushed") if code else PhaseAnswer("built"), memory
 
 
-def phase_of(arguments: list[str], package: JobPackage, environment: dict[str, str]) -> tuple[int, int]:
-    """Run a phase in Spack's interpreter; its exit code, and the most memory that all its processes took, in bytes.
-
-    Standard input is a pipe that has ended, since Spack's new installer cannot wait for anything else.
-    """
+def phase_of(phase: str, package: JobPackage, job: JobRun, *more: str) -> tuple[int, int]:
+    """Run a phase in Spack's interpreter; its exit code, and the most memory that all its processes took, in bytes."""
     own = {"SPACK_JOB_SPEC_PKG_NAME": package.name, "SPACK_JOB_SPEC_DAG_HASH": package.hash}
+    folders = {}
     for variable, usual in FOLDERS.items():
-        root = environment.get(variable) or f"{environment['SPACK_ARTIFACTS_ROOT']}/{usual}"
-        own[variable] = f"{root}/{package.folder}"
-    command = ["spack", "python", str(PHASES), *arguments]
+        root = job.environment.get(variable) or f"{job.environment['SPACK_ARTIFACTS_ROOT']}/{usual}"
+        folders[variable] = f"{root}/{package.folder}"
+    if phase != "push":
+        job.place.before(phase, package.hash)
     sys.stdout.flush()
-    with subprocess.Popen(command, env={**environment, **own}, stdin=subprocess.PIPE) as process:  # noqa: S603
+    with job.place.start(phase, package.hash, {**own, **folders}, *more) as process:
         if process.stdin:
             process.stdin.close()
         ended = threading.Event()
@@ -193,6 +233,7 @@ def phase_of(arguments: list[str], package: JobPackage, environment: dict[str, s
         process.returncode = code
         ended.set()
         watch.join()
+    job.place.after(phase, list(folders.values()))
     # Of processes that ended before anybody looked, the largest one is known; Linux counts in KiB.
     return code, max(peak[0], usage.ru_maxrss * 1024)
 
@@ -298,4 +339,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(dict(os.environ)))
+    sys.exit(run(sys.argv[1:], dict(os.environ)))

@@ -3,7 +3,7 @@
     python run_step.py RUN ENVIRONMENT HASH OUTPUT --engine NAME [--cores N] [--attempt N] [--seconds S] [--fresh]
 
 RUN is the folder of the run, from which nothing but these is read: `order.json`, `program/` (this file,
-`build_packages.py`, `package_phases.py`), `environments/ENVIRONMENT/` (spack.yaml, spack.lock) and, where there is one,
+`build_packages.py` and what it needs), `environments/ENVIRONMENT/` (spack.yaml, spack.lock) and, where there is one,
 `warm/`, a user cache of Spack that is copied. OUTPUT gets `record.json`, what became of the package, and what package
 jobs leave behind.
 

@@ -20,6 +20,7 @@ KEYS: Final = "tests/unit/engines/gitlab/test_keys_of_branches.py"
 READER: Final = "tests/integration/test_reader_keys.py"
 IMAGES: Final = "tests/integration/test_spack_images.py"
 PLANS: Final = "tests/unit/engines/gitlab/test_container_pipeline.py"
+FOREIGN: Final = "tests/unit/environments/test_foreign_code.py"
 MERGED: Final = "tests/unit/environments/test_merged.py"
 OF_BUCKETS: Final = {
     "No file that is generated": [f"{KEYS}::test_no_writing_key_of_the_default_branch_is_named_for_others"],
@@ -88,7 +89,46 @@ OF_THE_REGISTRY: Final = {
     ],
     "Branches and merge requests believe": [f"{PLACES}::test_branches_take_from_each_other_by_labels"],
 }
-HELD_BY: Final = {"The cache of the default branch": OF_BUCKETS, "The registry": OF_THE_REGISTRY}
+STAND_IN: Final = "tests/integration/test_apart.py"
+SPIED: Final = "tests/integration/test_apart_spack.py::test_a_hostile_recipe_sees_no_key_and_breaks_nothing"
+SIGNED: Final = "tests/integration/test_apart_spack.py::test_what_it_leaves_makes_nobody_root_and_is_signed"
+PHASES: Final = f"{STAND_IN}::test_each_phase_has_its_user_its_variables_and_its_end"
+OF_PACKAGES: Final = {
+    "Recipes and builds get the variables": [
+        SPIED,
+        PHASES,
+        f"{FOREIGN}::test_foreign_code_gets_no_key_but_those_that_read",
+        f"{STAND_IN}::test_the_program_brings_what_an_environment_names_and_takes_what_was_made",
+    ],
+    "They cannot read": [SPIED, PHASES, f"{STAND_IN}::test_an_environment_brings_nothing_else"],
+    "They cannot write": [SPIED, f"{STAND_IN}::test_what_was_built_becomes_roots"],
+    "No process of theirs": [SPIED, PHASES],
+    "What they leave in folders": [SPIED, PHASES],
+    "A package is pushed if": [
+        SIGNED,
+        f"{STAND_IN}::test_what_no_build_may_leave_is_not_pushed",
+        f"{STAND_IN}::test_a_second_name_of_a_file_of_root_is_not_pushed",
+        "tests/integration/test_apart_spack.py::test_a_package_that_says_it_is_another_is_not_pushed",
+    ],
+    "Whatever a build does to": [PHASES, f"{STAND_IN}::test_what_was_built_becomes_roots"],
+    "No recipe is read": [SPIED],
+    "A job whose builder image": [f"{STAND_IN}::test_what_others_cannot_get_to_ends_the_job"],
+    "A job that does not run as root": [f"{STAND_IN}::test_who_is_not_root_is_told_and_gives_what_it_can"],
+    "A recipe decides": [SPIED],
+    "Without `reader:`, whoever": [f"{FOREIGN}::test_without_a_reader_the_default_branch_reads_with_its_own_keys"],
+    "What a definition or the template": [
+        "tests/integration/test_ci_section.py::test_what_a_definition_says_of_a_package_is_in_its_job"
+    ],
+    "Recipes are read by": [
+        "tests/unit/site/test_mirrors.py::test_the_job_and_the_keys_are_where_the_run_may_push_and_nothing_else_changes"
+    ],
+    "Where packages are built on": [f"{STAND_IN}::test_what_was_built_becomes_roots"],
+}
+HELD_BY: Final = {
+    "The cache of the default branch": OF_BUCKETS,
+    "The registry": OF_THE_REGISTRY,
+    "Packages": OF_PACKAGES,
+}
 """By section, and by how the sentences begin."""
 TESTS: Final = sorted({test for section in HELD_BY.values() for tests in section.values() for test in tests})
 

@@ -92,13 +92,20 @@ def test_the_pipeline_passes_gitlabs_schema_limits_and_shellcheck(run: str) -> N
             assert shellcheck("\n".join(job["script"])) == ""
 
 
+def unread(job: Job) -> Job:
+    """The job without what it reads mirrors with."""
+    return replace(job, variables={name: value for name, value in job.variables.items() if name != "FOREIGN_CODE_GETS"})
+
+
 @pytest.mark.parametrize("run", RUNS)
 def test_the_job_and_the_keys_are_where_the_run_may_push_and_nothing_else_changes(run: str) -> None:
     without, found = jobs(SITE, RUNS[run]), jobs(with_mirrors(binaries=""), RUNS[run])
     pushes = run == "default branch"
     added = {"mirror sources for amd64", "mirror sources for arm64"} if pushes else set()
     assert set(found) - set(without) == added
-    assert {name: job for name, job in found.items() if name in without} == without
+    assert {name: unread(job) for name, job in found.items() if name in without} == {
+        name: unread(job) for name, job in without.items()
+    }
     text = str([job.document() for job in found.values()]) + str(environment(with_mirrors(binaries=""), RUNS[run]))
     assert ("MIRROR_ID" in text, "MIRROR_KEY" in text) == (pushes, pushes)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from job_creator.containers.identity import Container, Unbuildable
 from job_creator.containers.places import content_reference
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.jobs.place import JobPlace, variables_for_foreign_code
+from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.images.knowledge import Judgement
 from job_creator.provenance.statements import StatementKind
@@ -81,7 +81,7 @@ def _build_job(container: Container, place: ContainerPlace) -> Job:
         "build_container.sh.j2",
         registry=site.registry,
         epoch=SOURCE_DATE_EPOCH,
-        variables=variables_for_foreign_code(place.architecture, "containers"),
+        variables=place.architecture.seen_by_foreign_code("containers"),
         entry_point=ENTRY_POINT,
         smoke_tests=SMOKE_TESTS,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from foundation.stores.schemes import split_url
 from job_creator import project_files
@@ -13,6 +14,7 @@ from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.jobs.images import libc_variable, needs_of, pinned
 from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
+from job_creator.environments.foreign_code import apart_options
 from job_creator.environments.from_spack import FILE
 from job_creator.environments.setting import Setting
 from job_creator.images.base_images import DecidedImage
@@ -50,7 +52,7 @@ class EnvironmentPlace(JobPlace):
         return mirror if mirror and self.setting.pushes_to(mirror) else None
 
 
-def environment_job(definition: SpackDefinition, place: EnvironmentPlace) -> Job:
+def environment_job(definition: SpackDefinition, template: Mapping[str, Any], place: EnvironmentPlace) -> Job:
     """Concretizes one environment, once, and generates its package jobs; everything after it reads its lockfile."""
     images = {name: place.images[name] for name in ("builder", "runtime")}
     script = render(
@@ -80,10 +82,11 @@ def environment_job(definition: SpackDefinition, place: EnvironmentPlace) -> Job
             script,
         ),
         variables={
-            **place.setting.credentials(),
+            **place.setting.credentials(writes=False),
             **place.architecture.job_variables("environments"),
             "ARCHITECTURE": place.name,
             "CONTAINER": definition.name,
+            "FOREIGN_CODE_GETS": apart_options(place.setting, (template, definition.environment)),
             **{libc_variable(decided.image): decided.libc for decided in images.values() if decided.libc},
         },
         # Also after a failure: what arrives without a pipeline is reported by name further down.

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from typing import Final
 
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.jobs.place import variables_for_foreign_code
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.images.base_images import DecidedImage, PlannedImage
 from job_creator.provenance.statements import StatementKind
@@ -28,7 +27,7 @@ def build_job(decided: DecidedImage, architecture: Architecture, site: Site) -> 
         "build_image.sh.j2",
         registry=site.registry,
         epoch=SOURCE_DATE_EPOCH,
-        variables=variables_for_foreign_code(architecture, "images"),
+        variables=architecture.seen_by_foreign_code("images"),
         arguments=image.build_arguments,
         labels={**image.labels, f"{site.registry.label_prefix}.fingerprint": image.fingerprint},
         digest_variable=digest_variable(image),

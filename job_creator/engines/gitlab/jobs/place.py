@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from job_creator.engines.gitlab.objects import Job, Need
 from job_creator.site.architectures import Architecture
 from job_creator.site.runners import JobKind
 from job_creator.site.site import Site
-
-_ABOUT_PROGRAMS: Final = ("HOME", "LANG", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "XDG_RUNTIME_DIR")
-_ABOUT_PROXIES: Final = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-
-
-def variables_for_foreign_code(architecture: Architecture, kind: JobKind) -> list[str]:
-    """Names of the variables that programs get which run foreign code: no secret of GitLab's is among them."""
-    return sorted({*_ABOUT_PROGRAMS, *_ABOUT_PROXIES, *architecture.job_variables(kind)})
 
 
 @dataclass(frozen=True, slots=True)

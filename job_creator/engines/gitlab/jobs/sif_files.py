@@ -12,7 +12,6 @@ from job_creator.engines.gitlab.jobs.containers import (
     ContainerPlace,
     container_variables,
 )
-from job_creator.engines.gitlab.jobs.place import variables_for_foreign_code
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.publishing.record import OtherFile
 from job_creator.scripts.rendering import render
@@ -40,7 +39,7 @@ def sif_job(
     site = place.site
     script = render(
         "create_sif.sh.j2",
-        variables=variables_for_foreign_code(place.architecture, "containers"),
+        variables=place.architecture.seen_by_foreign_code("containers"),
         base=UNPACKED_IMAGE,
         epoch=SOURCE_DATE_EPOCH,
         build_date=BUILD_DATE,

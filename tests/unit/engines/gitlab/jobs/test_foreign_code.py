@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job_creator.engines.gitlab.jobs.place import variables_for_foreign_code
 from job_creator.scripts.rendering import render
 from tests.samples import site
 
 ARCHITECTURE = site().architectures["amd64"]
-KEPT = variables_for_foreign_code(ARCHITECTURE, "containers")
+KEPT = ARCHITECTURE.seen_by_foreign_code("containers")
 SCRIPT = f"set -eu\n{render('foreign_code.sh.j2', variables=KEPT)}"
 MAKES_NAMESPACES = (
     subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True, check=False).returncode == 0

@@ -1,0 +1,186 @@
+"""A job of GitLab's with secrets everywhere, in which a hostile recipe is built by a real Spack."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foundation.yaml_io import load
+from job_creator.builds import node_step
+from job_creator.environments.setting import DESTINATION
+from tests.integration.real_spack import alone
+from tests.integration.signing_keys import KeyPair
+from tests.integration.tiny_spack import TinySpack
+from tests.samples import REPOSITORY
+
+SPY = REPOSITORY / "tests" / "data" / "spy.py"
+TEMPLATES = REPOSITORY / "job_creator" / "scripts" / "templates"
+SECRETS = {
+    "CI_JOB_TOKEN": "planted-job-token",
+    "AWS_CACHE_ACCESS_KEY_ID": "planted-writer-id",
+    "AWS_CACHE_SECRET_ACCESS_KEY": "planted-writer-secret",
+    "SPACK_MIRROR_PASSWORD": "planted-password",
+}
+READER = {"AWS_READER_ACCESS_KEY_ID": "planted-reader-id"}
+IN_FILES = ("planted-git-token", "BEGIN PGP PRIVATE KEY", "an agent answers")
+
+INSTALL = """\
+version("1.0")
+    {dependencies}
+    {spy}
+
+    def install(self, spec, prefix):
+        mkdirp(prefix.lib)
+        with open(join_path(prefix.lib, "content"), "w") as file:
+            file.write(self.name)
+        {attack}
+"""
+
+
+def packages(folder: Path) -> dict[str, str]:
+    """A library, the hostile package that uses it, and one that uses that, as bodies of recipes."""
+    targets = [folder / "builds" / "group" / name for name in ("project", "project.tmp")]
+    told = {"LOOT": str(folder / "loot"), "TARGETS": [str(one) for one in (*targets, folder / "gnupg")]}
+    spy = f"SPY = {told!r}; exec({SPY.read_text()!r}, SPY); SPY['note']('recipe', SPY['seen']())"
+    attack = "SPY['attack'](str(prefix), str(spec['tiny-lib'].prefix))".replace("SPY", "self.SPY")
+    uses = 'depends_on("{}", type=("build", "link"))'
+    return {
+        "tiny-lib": INSTALL.format(dependencies="", spy="", attack=""),
+        "tiny-spied": INSTALL.format(dependencies=uses.format("tiny-lib"), spy=spy, attack=attack),
+        "tiny-last": INSTALL.format(dependencies=uses.format("tiny-spied"), spy="", attack=""),
+    }
+
+
+@dataclass(frozen=True)
+class SpiedJob:
+    """The job, and what was seen in it."""
+
+    folder: Path
+    spack: TinySpack
+
+    @property
+    def checkout(self) -> Path:
+        """The checkout; its runner lets everybody write to it."""
+        return self.folder / "builds" / "group" / "project"
+
+    @property
+    def artifacts(self) -> Path:
+        """What the job leaves, and gets."""
+        return self.checkout / "jobs" / "spied"
+
+    @property
+    def loot(self) -> Path:
+        """What the recipe kept of what it saw."""
+        return self.folder / "loot"
+
+    @property
+    def mirror(self) -> Path:
+        """The build cache."""
+        return self.folder / "mirror"
+
+    def prepare(self, pair: KeyPair) -> None:
+        """Concretize, and lay out the checkout with its secrets."""
+        for name in ("tmp", "mirror"):
+            (self.folder / name).mkdir(exist_ok=True)
+        (self.folder / "tmp").chmod(0o1777)
+        shutil.copytree(self.spack.recipes, self.checkout / "recipes" / "spack_repo" / "tiny")
+        self.loot.mkdir()
+        environment = self.spack.environment("spied", self.section())
+        asked = ("python", "concretize.py", "/dev/null", str(environment))
+        done = self.spack.run(*asked, CI_PROJECT_DIR=str(self.checkout))
+        assert (environment / "spack.lock").is_file(), done.stdout + (environment / "answer.json").read_text()
+        for file in self.loot.iterdir():
+            file.unlink()
+        steps = self.artifacts / node_step.FOLDER
+        steps.mkdir(parents=True)
+        for program in TEMPLATES.glob("*.py"):
+            shutil.copy(program, steps)
+        shutil.copytree(
+            environment, self.artifacts / "concrete_environment", ignore=shutil.ignore_patterns(".spack-env")
+        )
+        (self.checkout / ".git").mkdir()
+        (self.checkout / ".git" / "config").write_text("url = https://gitlab-ci-token:planted-git-token@gitlab/x.git\n")
+        beside = self.checkout.with_name("project.tmp")
+        beside.mkdir()
+        (beside / "PRIVATE").write_bytes(pair.private)
+        (beside / "PUBLIC").write_bytes(pair.public)
+        # GitLab's runners work with a umask of 0.
+        for path in (self.folder / "builds", *(self.folder / "builds").rglob("*"), self.loot):
+            path.chmod(0o777 if path.is_dir() else 0o666)
+
+    def section(self) -> dict[str, Any]:
+        """The environment: as a definition would name the recipes, which lie in the checkout."""
+        read: dict[str, Any] = {}
+        for file in sorted((self.spack.folder / "configuration").iterdir()):
+            read |= load(file.read_bytes(), str(file))
+        recipes = "$CI_PROJECT_DIR/recipes/spack_repo/tiny"
+        (repos,) = (key for key in read if key.startswith("repos"))
+        return {
+            **read,
+            repos: {"tiny": recipes} if isinstance(read[repos], dict) else [recipes],
+            "specs": ["tiny-last"],
+            "view": str(self.folder / "view"),
+            "mirrors": {DESTINATION: {"url": f"file://{self.mirror}", "signed": True}},
+            "config": {
+                "install_tree": {"root": str(self.folder / "software")},
+                "source_cache": str(self.folder / "sources"),
+            },
+            "ci": {"target": "gitlab", "pipeline-gen": [{"build-job": {"script": ["true"]}}]},
+        }
+
+    def run(self, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run the job as a runner does: as root, with a umask of 0."""
+        lock = json.loads((self.artifacts / "concrete_environment" / "spack.lock").read_bytes())
+        nodes = {node["name"]: key for key, node in lock["concrete_specs"].items()}
+        packages = [f"{name}/{nodes[name]}" for name in ("tiny-lib", "tiny-spied", "tiny-last")]
+        usual = alone(self.folder)
+        script = f"""
+            umask 0
+            . {self.spack.root}/share/spack/setup-env.sh
+            spack gpg trust "$PUBLIC" > /dev/null
+            spack gpg trust "$PRIVATE" > /dev/null
+            export SPACK_ENV="$CI_PROJECT_DIR/jobs/spied/concrete_environment"
+            spack python jobs/spied/steps/build_packages.py {" ".join(options)}
+            code=$?
+            gpgconf --homedir "$SPACK_GNUPGHOME" --kill all
+            exit $code
+        """
+        beside = self.checkout.with_name("project.tmp")
+        return subprocess.run(
+            ["bash", "-c", script],
+            cwd=self.checkout,
+            env={
+                **usual,
+                # What Spack finds out of its own packages takes minutes.
+                "SPACK_USER_CACHE_PATH": f"{os.environ['SPACK_USER_CACHE_PATH']}/{Path(self.spack.root).name}",
+                **SECRETS,
+                **READER,
+                "PRIVATE": str(beside / "PRIVATE"),
+                "PUBLIC": str(beside / "PUBLIC"),
+                "COLOUR": "blue",
+                "TMPDIR": str(self.folder / "tmp"),
+                "SPACK_GNUPGHOME": str(self.folder / "gnupg"),
+                "SPACK_REQUIRE_SIGNING": "True",
+                "CI_PROJECT_DIR": str(self.checkout),
+                "CI_JOB_NAME": "tiny-spied",
+                "SPACK_ARTIFACTS_ROOT": "jobs/spied",
+                "SPACK_CONCRETE_ENV_DIR": "jobs/spied/concrete_environment",
+                "SPACK_JOB_LOG_DIR": "jobs/spied/logs",
+                "SPACK_JOB_REPRO_DIR": "jobs/spied/reproduction",
+                "SPACK_JOB_TEST_DIR": "jobs/spied/tests",
+                node_step.PACKAGES_VARIABLE: " ".join(packages),
+                **variables,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def noted(self) -> dict[str, str]:
+        """What the recipe kept, by the name of its file: what, which user, which process, when."""
+        return {file.name: file.read_text(errors="replace") for file in sorted(self.loot.iterdir())}

@@ -1,0 +1,114 @@
+"""Package jobs with a hostile recipe, built by real Spacks: what it sees, what it breaks, and what it leaves."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from job_creator.builds import node_step
+from job_creator.builds.node_step import read_records
+from tests.integration.real_spack import ROOTS
+from tests.integration.signing_keys import key_pair
+from tests.integration.spied_job import IN_FILES, READER, SECRETS, SpiedJob, packages
+from tests.integration.tiny_spack import TinySpack
+
+pytestmark = [
+    pytest.mark.usefixtures("components"),
+    pytest.mark.skipif(not ROOTS, reason="SPACKTAINERS_SPACK_ROOT names no Spack"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can let others run something"),
+]
+
+SEE = "--see PATH,LC_ALL,COLOUR --read AWS_READER_ACCESS_KEY_ID"
+READ = READER["AWS_READER_ACCESS_KEY_ID"]
+
+
+@pytest.fixture(name="reachable")
+def reachable_fixture(tmp_path: Path) -> Iterator[Path]:
+    """A folder that all users get to."""
+    above = [tmp_path, *(one for one in tmp_path.parents if one.stat().st_mode & 0o777 == 0o700)]
+    for folder in above:
+        folder.chmod(0o711)
+    yield tmp_path
+    for folder in above:
+        folder.chmod(0o700)
+
+
+@pytest.fixture(name="job", params=ROOTS)
+def job_fixture(reachable: Path, request: pytest.FixtureRequest) -> SpiedJob:
+    """A job that can be run."""
+    made = SpiedJob(reachable, TinySpack.made(request.param, reachable, packages(reachable)))
+    made.prepare(key_pair())
+    return made
+
+
+def states(job: SpiedJob) -> list[str]:
+    path = job.artifacts / node_step.OUTCOMES / node_step.RECORDS
+    return [f"{record.state} {record.because}".strip() for record in read_records(path.read_bytes(), str(path))]
+
+
+def test_a_hostile_recipe_sees_no_key_and_breaks_nothing(job: SpiedJob) -> None:
+    users = Path("/etc/passwd").read_text()
+    done = job.run("--apart", SEE)
+    assert states(job) == ["built", "built", "built"], done.stdout + done.stderr
+    noted = job.noted()
+    by_what: dict[str, list[str]] = {}
+    for name, text in noted.items():
+        what, user, *_ = name.split(".")
+        assert user != "0", name
+        by_what.setdefault(what, []).append(text)
+    # Recipes are imported by whoever installs the dependencies, too, who has the keys that read.
+    seen = [text for texts in by_what.values() for text in texts]
+    assert not [secret for secret in (*SECRETS.values(), *IN_FILES) if any(secret in text for text in seen)]
+    assert any(READ in text for text in by_what["recipe"])
+    assert not any(READ in text for what in ("build", "ghost") for text in by_what[what])
+    assert all("COLOUR=blue" in text for text in by_what["recipe"])
+    # It may leave a link where its logs are, but nobody follows that.
+    assert {what for what in by_what if what.startswith("WORKED")} == {"WORKED-note"}
+    assert {"refused-write", "refused-move", "refused-dependency", "refused-root"} <= set(by_what)
+    artifacts = [path for path in job.artifacts.rglob("*") if path.is_file()]
+    assert any(path.name.startswith("spack-build-out") for path in artifacts)
+    assert not [path for path in artifacts if path.is_symlink()]
+    kept = b"".join(path.read_bytes() for path in artifacts).decode("utf-8", "replace")
+    assert not [secret for secret in (*SECRETS.values(), READ, *IN_FILES[1:]) if secret in kept + done.stdout]
+    # What it left running has ended with it, and so have the users.
+    count = len(job.noted())
+    assert not list(job.folder.glob("tmp/job-*"))
+    assert Path("/etc/passwd").read_text() == users
+    assert len(job.noted()) == count
+
+
+def test_what_it_leaves_makes_nobody_root_and_is_signed(job: SpiedJob) -> None:
+    job.run("--apart", SEE)
+    names = [str(path) for path in job.mirror.rglob("*") if path.is_file()]
+    packed = [Path(name) for name in names if tarfile.is_tarfile(name)]
+    assert len(packed) == 3
+    for path in packed:
+        with tarfile.open(path) as archive:
+            assert {member.mode & 0o7022 for member in archive} <= {0}
+            assert {(member.uid, member.gid) for member in archive} == {(0, 0)}
+    manifests = [
+        path for path in job.mirror.rglob("*") if path.name.endswith((".spec.manifest.json", ".spec.json.sig"))
+    ]
+    assert len(manifests) == 3
+    assert all("BEGIN PGP SIGNED MESSAGE" in path.read_text() for path in manifests)
+    for path in (job.folder / "software").rglob("root-shell"):
+        assert path.stat().st_mode & 0o7777 == 0o755
+        assert path.stat().st_uid == 0
+
+
+def test_a_package_that_says_it_is_another_is_not_pushed(job: SpiedJob) -> None:
+    done = job.run("--apart", f"{SEE} --see PATH,LIE", LIE="yes")
+    assert [state.partition(" ")[0] for state in states(job)] == ["built", "failed", "skipped"]
+    assert "is of another package: version differ" in done.stderr
+    assert not list(job.mirror.rglob("tiny-spied-1.0*"))
+
+
+def test_without_another_user_it_would_see_everything(job: SpiedJob) -> None:
+    """Which shows that the recipe looks where there is something."""
+    job.run()
+    seen = "\n".join(job.noted().values())
+    assert [secret for secret in (*SECRETS.values(), READ, *IN_FILES[:2]) if secret not in seen] == []
