@@ -30,7 +30,7 @@ class Outcomes:
 def play(packed: Packed, edges: Edges, failing: Collection[str]) -> Outcomes:
     """Run all pipelines; packages build unless they are `failing` or lack a dependency in the build cache."""
     outcomes = Outcomes()
-    builds = {name: packed.groups[key] for name, key in packed.built_by.items()}
+    builds = {name: packed.work.groups[key] for name, key in packed.work.built_by.items()}
     _pipeline(files_by_path(packed), packed.files[0].name, _Cache(builds, edges, failing), outcomes)
     return outcomes
 

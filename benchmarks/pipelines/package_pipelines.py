@@ -66,8 +66,8 @@ def ratios(merged: Merged, packed: Packed, seconds: Mapping[str, float]) -> list
 
     The bound is that of packages with a job each, so that figures with fusion and without it can be compared.
     """
-    jobs = seconds_of(tuple(packed.groups.values()), seconds, START)
-    taken = {name: jobs[packed.groups[key][0]] for name, key in packed.built_by.items()}
+    jobs = seconds_of(tuple(packed.work.groups.values()), seconds, START)
+    taken = {name: jobs[packed.work.groups[key][0]] for name, key in packed.work.built_by.items()}
     simulation = prepare(files_by_path(packed), packed.files[0].name, lambda name, _: taken.get(name, 0.0))
     return [simulation.run(runners).makespan / lower_bound(merged.edges, seconds, runners) for runners in RUNNERS]
 

@@ -8,7 +8,7 @@ random scenarios that no plan has seen. Measured durations vary little in those;
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
@@ -42,28 +42,60 @@ class Fused:
     after: float
 
 
+class Judges:
+    """What is expected, and random scenarios that no plan has seen, to hold two plans against each other."""
+
+    def __init__(self, expected: Seconds, measured: Collection[str], start: float) -> None:
+        number = max(1, UNSEEN // _effort(expected))
+        self.start = start
+        self.scenarios = [expected, *_random(expected, frozenset(measured), start, (number, number), "judge")]
+
+    def makespans(self, needs: Edges, taken: Callable[[Seconds], Seconds]) -> list[list[float]]:
+        """For each scenario the makespans with so many runners, in the order of what is expected.
+
+        `needs` are those of jobs, `taken` says how long they take where packages take so many seconds.
+        """
+        jobs = [taken(seconds) for seconds in self.scenarios]
+        order = urgency(needs, jobs[0])
+        return [[makespan(order, needs, seconds, runners) for runners in RUNNERS] for seconds in jobs]
+
+    def of_groups(self, edges: Edges, groups: Groups) -> list[list[float]]:
+        """The same for packages that share jobs."""
+        return self.makespans(quotient(edges, groups), lambda seconds: seconds_of(groups, seconds, self.start))
+
+
+def holds(usual: Sequence[Sequence[float]], found: Sequence[Sequence[float]]) -> bool:
+    """Whether what is expected, and all else on average, does not become longer with any number of runners."""
+    ratios = [[after / before for before, after in zip(*pair, strict=True)] for pair in zip(usual, found, strict=True)]
+    expected, *others = ratios
+    average = [sum(column) / len(column) for column in zip(*others, strict=True)]
+    return max(expected) <= LONGER and max(average) <= LONGER
+
+
 def choose(edges: Edges, expected: Seconds, measured: Collection[str], rules: FusionRules, alike: Alike) -> Fused:
     """The boldest plan that lengthens nothing. `expected` are seconds by DAG hash, `measured` those that are known."""
     alone: Groups = tuple((step,) for step in urgency(edges, expected))
     total = sum(expected.values())
     if len(edges) < 2:
         return Fused(alone, total, total)
-    known = frozenset(measured)
-    effort = max(1, len(edges) // QUICK)
-    judges = [expected, *_random(edges, expected, known, rules.start, (max(1, UNSEEN // effort),) * 2, "judge")]
-    usual = _makespans(alone, edges, judges, rules.start)
-    for scenarios, bound in _plans(edges, expected, known, rules, effort):
+    judges = Judges(expected, measured, rules.start)
+    usual = judges.of_groups(edges, alone)
+    for scenarios, bound in _plans(edges, expected, frozenset(measured), rules):
         groups = fuse(edges, scenarios, bound, alike)
-        if len(groups) < len(edges) and _holds(usual, _makespans(groups, edges, judges, rules.start)):
+        if len(groups) < len(edges) and holds(usual, judges.of_groups(edges, groups)):
             return Fused(groups, total, sum(seconds_of(groups, expected, rules.start).values()))
     return Fused(alone, total, total)
 
 
+def _effort(expected: Seconds) -> int:
+    return max(1, len(expected) // QUICK)
+
+
 def _plans(
-    edges: Edges, expected: Seconds, known: Collection[str], rules: FusionRules, effort: int
+    edges: Edges, expected: Seconds, known: Collection[str], rules: FusionRules
 ) -> Iterator[tuple[list[Seconds], FusionRules]]:
     """What plans have to hold in, and what their jobs may have, from bold to careful."""
-    start = rules.start
+    start, effort = rules.start, _effort(expected)
     bold = 2 * sum(step in known for step in edges) > len(edges)
     if bold:
         yield [expected], rules
@@ -71,14 +103,14 @@ def _plans(
     if bold or effort == 1:
         yield [expected, equal], rules
     numbers = (max(1, HEAVY // effort), max(1, EVEN // effort))
-    careful = [expected, equal, *_random(edges, expected, known, start, numbers, "plan")]
+    careful = [expected, equal, *_random(expected, known, start, numbers, "plan")]
     yield careful, rules
     for packages in FEWER if effort == 1 else ():
         yield careful, replace(rules, packages=min(packages, rules.packages))
 
 
 def _random(
-    edges: Edges, expected: Seconds, known: Collection[str], start: float, numbers: tuple[int, int], seed: str
+    expected: Seconds, known: Collection[str], start: float, numbers: tuple[int, int], seed: str
 ) -> Iterator[dict[str, float]]:
     """Scenarios with heavy tails, and even ones; always the same for one seed."""
     for number in range(sum(numbers)):
@@ -90,21 +122,5 @@ def _random(
             else max(start, 60 * chance.paretovariate(1.1))
             if heavy
             else start + chance.expovariate(1 / 200)
-            for step in sorted(edges)
+            for step in sorted(expected)
         }
-
-
-def _makespans(groups: Groups, edges: Edges, judges: Sequence[Seconds], start: float) -> list[list[float]]:
-    """For each judge the makespans with so many runners, of jobs in the order of what is expected."""
-    needs = quotient(edges, groups)
-    order = urgency(needs, seconds_of(groups, judges[0], start))
-    taken: list[Mapping[str, float]] = [seconds_of(groups, judge, start) for judge in judges]
-    return [[makespan(order, needs, seconds, runners) for runners in RUNNERS] for seconds in taken]
-
-
-def _holds(usual: Sequence[Sequence[float]], found: Sequence[Sequence[float]]) -> bool:
-    """Whether what is expected, and all else on average, does not become longer with any number of runners."""
-    ratios = [[after / before for before, after in zip(*pair, strict=True)] for pair in zip(usual, found, strict=True)]
-    expected, *others = ratios
-    average = [sum(column) / len(column) for column in zip(*others, strict=True)]
-    return max(expected) <= LONGER and max(average) <= LONGER

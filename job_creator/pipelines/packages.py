@@ -87,7 +87,7 @@ def _process(site: Site, environment: Mapping[str, str], arguments: PackagesRequ
         file.limits.require(file.name)
     contents = {file.name: file.content for file in packed.files}
     write_files(arguments.out_dir, contents, stale="packages_*.yaml")
-    return summarize(work, packed, durations.service, failed)
+    return summarize(packed, durations.service, failed)
 
 
 def preparation(site: Site, environment: Mapping[str, str], name: str) -> PackagePlace:

@@ -11,7 +11,7 @@ from foundation.graph import Edges, finish_times, reachable, topological_order
 from job_creator.builds.fusion import SHARE, FusionRules, fuse, quotient, seconds_of
 from job_creator.builds.fusion_choice import LONGER, RUNNERS, choose
 from job_creator.builds.scheduling import makespan, urgency
-from job_creator.engines.gitlab.packing.partition import ROOT, running
+from job_creator.engines.gitlab.packing.layout import ROOT, PipelineLayout
 from job_creator.engines.gitlab.simulation import lay_out
 from tests.strategies import graphs
 
@@ -56,7 +56,7 @@ def test_what_is_chosen_takes_no_longer_in_the_simulator(edges: Edges, seed: int
     assert chosen.after <= chosen.before + 1e-6
     needs, taken = quotient(edges, chosen.groups), seconds_of(chosen.groups, seconds, RULES.start)
     order = urgency(needs, taken)
-    whole, fused = urgency(edges, seconds), lay_out(running((order,), needs, taken), ROOT)
+    whole, fused = urgency(edges, seconds), lay_out(PipelineLayout(needs, order, ()).running(taken), ROOT)
     for runners in RUNNERS:
         usual = makespan(whole, edges, seconds, runners)
         assert makespan(order, needs, taken, runners) == fused.run(runners).makespan

@@ -1,178 +1,212 @@
-"""Parts of a build graph that grow together from its packages, so that little waits for what it does not need.
+"""Children of a pipeline that grow together from single packages, so that little waits for what it does not need.
 
-Cuts of an order (`cuts`) make parts that wait for each other in a row, whole: what is in the last one waits for
-everything. That costs most where durations are other than expected, since the slowest package of every part is then
-waited for. Here, parts beside each other are looked for instead.
+Every package starts as a job of the root, where nothing waits without need. Two clusters that hang together, or need or
+serve the same one, are merged as long as the root has too many jobs, or too many children. Then all that comes after
+either of them waits for all that comes before either: `_false_waits` counts the pairs of packages that begin to wait
+for each other without need. The merge with the fewest for each package of the smaller cluster is next (small clusters
+first, else one swallows all). Merges that would let two clusters wait for each other are no candidates.
 
-Every package starts as a part of its own, where nothing waits without need. Two parts that hang together, or need or
-serve the same one, become one part as long as parts are too many. Merging lets all that comes after either of them wait
-for all that comes before either: `_false_waits` adds up the pairs of packages that begin to wait for each other without
-need. A pair counts as much as the product of what both take, but since that is a guess, `trust` says how much of it
-counts beside their number. The merge with the fewest for each package of the smaller part is next (small parts first,
-else one part swallows all). Merges that would let two parts wait for each other are no candidates.
+What comes before and after a cluster are the bits of one integer, a bit for each package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
-from heapq import heappop, heappush
+from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush, heapreplace
 from itertools import combinations
 from typing import Final
 
 from foundation.graph import topological_order
-from job_creator.engines.gitlab.packing.cuts import Capacity, Weighted
+from job_creator.engines.gitlab.packing.layout import Room, Weighted
 
-Parts = tuple[tuple[str, ...], ...]
-"""Nodes by part; a part depends on earlier parts only."""
-
-MOST_NODES: Final = 2_000
-"""Larger graphs take too long: each merge looks at all parts."""
+MOST_NODES: Final = 2_500
+"""Larger graphs take too long: each merge looks at all clusters."""
 
 RELATIVES: Final = 10
-"""So many parts that need or serve the same one are thought of as partners."""
+"""So many clusters that need or serve the same one are thought of as partners."""
 
 SMALLEST: Final = 40
-"""So many parts are tried with each other where no two that hang together fit any more."""
+"""So many clusters are tried with each other where no two that hang together fit any more."""
 
 
-def grown(graph: Weighted, capacity: Capacity, counts: Sequence[int], trust: float) -> list[Parts]:
-    """Parts in an order in which they may run, for each of some numbers of parts (the highest first) that is reached.
+WORTH: Final = 0.0005
+"""The part of all pairs of packages that a child more has to keep from waiting for each other."""
 
-    `trust` is what the expected seconds of a package of usual length count, against 1 for the package itself.
-    """
-    clusters = _Clusters(graph, capacity, trust)
-    found: list[Parts] = []
-    for count in counts:
-        clusters.merge(count)
-        if len(clusters.nodes) > count:
-            break
-        found.append(clusters.parts())
-    return found
+
+def grown(graph: Weighted, room: Room) -> list[list[str]] | None:
+    """Clusters that fit the room, those of one node being jobs of the root; `None` if none were found."""
+    clusters = _Clusters(graph, room)
+    return clusters.nodes() if clusters.merge() else None
+
+
+def tidied(graph: Weighted, room: Room, clusters: Iterable[Iterable[str]]) -> list[list[str]]:
+    """The same clusters without children that are worth nothing: made one with others, or jobs of the root."""
+    found = _Clusters(graph, room)
+    number = {name: index for index, name in enumerate(found.names)}
+    for names in clusters:
+        one, *others = (number[name] for name in names)
+        for other in others:
+            one = found.join(one, other)
+    found.tidy()
+    return list(_dissolved(graph, room, found.nodes()))
+
+
+def _dissolved(graph: Weighted, room: Room, clusters: list[list[str]]) -> Iterator[list[str]]:
+    """The clusters, of which those that the root has room for are jobs of it, the largest first."""
+    jobs = sum(len(nodes) == 1 for nodes in clusters)
+    weight = sum(graph.weights[nodes[0]] for nodes in clusters if len(nodes) == 1)
+    for nodes in sorted(clusters, key=len, reverse=True):
+        more = sum(graph.weights[node] for node in nodes)
+        if len(nodes) > 1 and jobs + len(nodes) <= room.root.jobs and weight + more <= room.root.weight:
+            jobs, weight = jobs + len(nodes), weight + more
+            yield from ([node] for node in nodes)
+        else:
+            yield nodes
 
 
 class _Clusters:
-    """Parts under change, by number; `below` are those that each waits for, `above` those that wait for it."""
+    """Clusters under change, by number. `below` are those that each waits for directly, `above` what waits for it."""
 
-    def __init__(self, graph: Weighted, capacity: Capacity, trust: float) -> None:
-        order = topological_order(graph.edges)
-        number = {name: index for index, name in enumerate(order)}
-        self.capacity = capacity
-        self.nodes = {index: [name] for index, name in enumerate(order)}
-        self.weight = {index: graph.weights[name] for index, name in enumerate(order)}
-        usual = sum(graph.seconds.values()) / len(order)
-        self.share = {index: 1 + trust * graph.seconds[name] / usual for index, name in enumerate(order)}
-        self.below = {number[name]: {number[other] for other in graph.edges[name]} for name in order}
+    def __init__(self, graph: Weighted, room: Room) -> None:
+        self.names = topological_order(graph.edges)
+        number = {name: index for index, name in enumerate(self.names)}
+        self.room = room
+        self.own = {index: 1 << index for index in range(len(self.names))}
+        self.weight = {index: graph.weights[name] for index, name in enumerate(self.names)}
+        self.below = {number[name]: {number[other] for other in graph.edges[name]} for name in self.names}
         self.above: dict[int, set[int]] = {index: set() for index in self.below}
+        self.before: dict[int, int] = {}
         for index, others in self.below.items():
+            self.before[index] = 0
             for other in others:
                 self.above[other].add(index)
-        self.known: dict[tuple[int, bool], set[int]] = {}
+                self.before[index] |= self.before[other] | self.own[other]
+        self.after: dict[int, int] = {}
+        for index in reversed(self.own):
+            self.after[index] = 0
+            for other in self.above[index]:
+                self.after[index] |= self.after[other] | self.own[other]
+        self.alone = set(self.own)
+        self.alone_weight = sum(self.weight.values())
         self.pairs: list[tuple[float, int, int, int]] = []
 
-    def parts(self) -> Parts:
-        """The parts, each after those that it waits for."""
-        return tuple(
-            tuple(self.nodes[int(index)])
-            for index in topological_order(
-                {str(index): frozenset(map(str, others)) for index, others in sorted(self.below.items())}
-            )
-        )
+    def nodes(self) -> list[list[str]]:
+        """The nodes of each cluster."""
+        return [[self.names[bit] for bit in _bits(own)] for own in self.own.values()]
 
-    def merge(self, most: int) -> None:
-        """Merge until there are no more than `most` parts, or nothing fits any more."""
-        self._propose((index, other) for index in self.nodes for other in self._partners(index) if other > index)
-        while len(self.nodes) > most:
-            if not self.pairs:
-                smallest = sorted(self.nodes, key=lambda index: (len(self.nodes[index]), index))[:SMALLEST]
-                self._propose(combinations(smallest, 2))
-            if not self.pairs:
+    def merge(self) -> bool:
+        """Merge until everything fits; false if it never does."""
+        self._propose((one, other) for one in self.own for other in self._partners(one) if other > one)
+        while not (self._root_fits() and len(self.own) - len(self.alone) <= self.room.children):
+            if self._root_fits():
+                # From here on the root keeps what it has.
+                self.pairs = [pair for pair in self.pairs if not self.alone.intersection(pair[2:])]
+            found = self._next()
+            if found is None:
+                return False
+            new = self.join(*found)
+            partners = self._partners(new)
+            self._propose((new, partner) for partner in partners if not (self._root_fits() and partner in self.alone))
+        return True
+
+    def tidy(self) -> None:
+        """Merge children for which next to nothing waits."""
+        most = WORTH * len(self.names) ** 2 / 2
+        while True:
+            children = sorted(self.own.keys() - self.alone)
+            pairs = [(self._false_waits(*pair), pair) for pair in combinations(children, 2)]
+            cost, pair = min(((cost, pair) for cost, pair in pairs if cost is not None), default=(most + 1, (0, 0)))
+            if cost > most:
                 return
-            cost, _, one, other = heappop(self.pairs)
-            if one in self.nodes and other in self.nodes:
-                found = self._cost(one, other)
-                if found is not None and found <= cost:
-                    self._join(one, other)
-                elif found is not None:  # other merges have made this one dearer
-                    self._push(found, one, other)
+            self.join(*pair)
+
+    def _root_fits(self) -> bool:
+        return len(self.alone) <= self.room.root.jobs and self.alone_weight <= self.room.root.weight
+
+    def _next(self) -> tuple[int, int] | None:
+        """The cheapest pair; a pair that other merges have made dearer waits for its turn."""
+        for _ in range(2):
+            while self.pairs:
+                cost, _, one, other = self.pairs[0]
+                found = self._cost(one, other) if one in self.own and other in self.own else None
+                if found is None:
+                    heappop(self.pairs)
+                elif found > cost:
+                    heapreplace(self.pairs, self._pair(found, one, other))
+                else:
+                    return one, other
+            some = self.own.keys() - self.alone if self._root_fits() else self.own
+            self._propose(combinations(sorted(some, key=lambda one: (self.own[one].bit_count(), one))[:SMALLEST], 2))
+        return None
 
     def _propose(self, pairs: Iterable[tuple[int, int]]) -> None:
         for one, other in pairs:
             cost = self._cost(one, other)
             if cost is not None:
-                self._push(cost, one, other)
+                heappush(self.pairs, self._pair(cost, one, other))
 
-    def _push(self, cost: float, one: int, other: int) -> None:
-        heappush(self.pairs, (cost, len(self.nodes[one]) + len(self.nodes[other]), one, other))
+    def _pair(self, cost: float, one: int, other: int) -> tuple[float, int, int, int]:
+        return cost, (self.own[one] | self.own[other]).bit_count(), one, other
 
-    def _partners(self, index: int) -> Iterator[int]:
-        found = self.below[index] | self.above[index]
-        for beside in (self.below, self.above):
-            back = self.above if beside is self.below else self.below
-            for other in sorted(beside[index])[:RELATIVES]:
+    def _partners(self, one: int) -> Iterator[int]:
+        found = self.below[one] | self.above[one]
+        for beside, back in ((self.below, self.above), (self.above, self.below)):
+            for other in sorted(beside[one])[:RELATIVES]:
                 found |= set(sorted(back[other])[:RELATIVES])
-        return iter(sorted(found - {index}))
+        return iter(sorted(found - {one}))
 
     def _cost(self, one: int, other: int) -> float | None:
-        """False waits for each package of the smaller part; `None` where the two do not fit, or would make a circle."""
-        if len(self.nodes[one]) + len(self.nodes[other]) > self.capacity.jobs:
+        """False waits for each package of the smaller one."""
+        count = self._false_waits(one, other)
+        return None if count is None else count / min(self.own[one].bit_count(), self.own[other].bit_count())
+
+    def _false_waits(self, one: int, other: int) -> int | None:
+        """Pairs that begin to wait for each other; `None` where the two do not fit, or would make a circle."""
+        sizes = self.own[one].bit_count(), self.own[other].bit_count()
+        if sum(sizes) > self.room.child.jobs or self.weight[one] + self.weight[other] > self.room.child.weight:
             return None
-        if self.weight[one] + self.weight[other] > self.capacity.weight:
+        if self._leads(one, other) or self._leads(other, one):
             return None
-        after = self._all(one, self.above), self._all(other, self.above)
-        if other in after[0] and self._leads(one, other):
-            return None
-        if one in after[1] and self._leads(other, one):
-            return None
-        before = self._all(one, self.below), self._all(other, self.below)
-        return self._false_waits((one, other), before, after) / min(len(self.nodes[one]), len(self.nodes[other]))
+        both = self.own[one] | self.own[other]
+        before = (self.before[one] | self.before[other]) & ~both
+        after = (self.after[one] | self.after[other]) & ~both
+        count = 0
+        for cluster, size in zip((one, other), sizes, strict=True):
+            own_after = (self.after[cluster] & ~both).bit_count()
+            new_before = (before & ~self.before[cluster]).bit_count()
+            count += size * (new_before + after.bit_count() - own_after) + new_before * own_after
+        return count
 
     def _leads(self, first: int, last: int) -> bool:
-        """Whether there is a way from a part to a later one through others."""
-        return last in self._reached(self.above[first] - {last}, self.above)
+        """Whether there is a way from a cluster to a later one through others."""
+        if not self.own[first] & self.before[last]:
+            return False
+        return any(self.own[one] & self.before[last] for one in self.above[first] if one != last)
 
-    def _false_waits(
-        self, pair: tuple[int, int], before: tuple[Set[int], Set[int]], after: tuple[Set[int], Set[int]]
-    ) -> float:
-        """How many pairs of packages wait for each other when the two are one, and did not before."""
-        one, other = pair
-        own = self.share[one], self.share[other]
-        befores = [self._sum(found - {one, other}) for found in before]
-        afters = [self._sum(found - {one, other}) for found in after]
-        all_before = self._sum((before[0] | before[1]) - {one, other})
-        all_after = self._sum((after[0] | after[1]) - {one, other})
-        sides = list(zip(own, befores, afters, strict=True))
-        through = sum((all_before - first) * last for _, first, last in sides)
-        return through + sum(mine * (all_before + all_after - first - last) for mine, first, last in sides)
-
-    def _sum(self, parts: Iterable[int]) -> float:
-        return sum(map(self.share.__getitem__, parts))
-
-    def _all(self, part: int, ways: dict[int, set[int]]) -> set[int]:
-        """All parts before or after one; remembered until two parts are joined."""
-        key = part, ways is self.below
-        if key not in self.known:
-            self.known[key] = self._reached(ways[part], ways)
-        return self.known[key]
-
-    def _reached(self, first: Iterable[int], ways: dict[int, set[int]]) -> set[int]:
-        found: set[int] = set()
-        waiting = list(first)
-        while waiting:
-            part = waiting.pop()
-            if part not in found:
-                found.add(part)
-                waiting.extend(ways[part] - found)
-        return found
-
-    def _join(self, one: int, other: int) -> None:
-        new = max(self.nodes) + 1
-        self.known.clear()
-        pair = {one, other}
-        self.nodes[new] = self.nodes.pop(one) + self.nodes.pop(other)
-        self.share[new] = self.share.pop(one) + self.share.pop(other)
+    def join(self, one: int, other: int) -> int:
+        """Make two clusters one; its number."""
+        new, pair = max(self.own) + 1, {one, other}
+        self.alone_weight -= sum(self.weight[index] for index in pair & self.alone)
+        self.alone -= pair
+        own = self.own.pop(one) | self.own.pop(other)
+        before = (self.before.pop(one) | self.before.pop(other)) & ~own
+        after = (self.after.pop(one) | self.after.pop(other)) & ~own
+        for index, nodes in self.own.items():
+            if nodes & after:
+                self.before[index] |= before | own
+            if nodes & before:
+                self.after[index] |= after | own
+        self.own[new], self.before[new], self.after[new] = own, before, after
         self.weight[new] = self.weight.pop(one) + self.weight.pop(other)
         for ways, back in ((self.below, self.above), (self.above, self.below)):
             ways[new] = (ways.pop(one) | ways.pop(other)) - pair
-            for part in ways[new]:
-                back[part] = (back[part] - pair) | {new}
-        self._propose((new, partner) for partner in self._partners(new))
+            for index in ways[new]:
+                back[index] = (back[index] - pair) | {new}
+        return new
+
+
+def _bits(number: int) -> Iterator[int]:
+    while number:
+        lowest = number & -number
+        yield lowest.bit_length() - 1
+        number ^= lowest

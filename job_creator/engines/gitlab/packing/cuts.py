@@ -17,34 +17,16 @@ their cuts, so that of two equal ones the same wins each time.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from foundation.graph import Edges
+from job_creator.engines.gitlab.packing.layout import Capacity, Weighted
 
 CUT_POSITIONS: Final = 120
 """Places at which an order may be cut; more are slower and hardly better."""
 
 SMALL: Final = 1_000
 """Up to so many packages everything is tried."""
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """What one part can hold: a number of jobs, and a sum of their weights (bytes of parsed size)."""
-
-    jobs: int
-    weight: int
-
-
-@dataclass(frozen=True, slots=True)
-class Weighted:
-    """A graph whose nodes take time and room: `seconds` and `weights` (bytes of parsed size) of each node."""
-
-    edges: Edges
-    seconds: Mapping[str, float]
-    weights: Mapping[str, int]
 
 
 def best_cuts(order: Sequence[str], graph: Weighted, capacity: Capacity) -> Iterator[tuple[int, ...]]:

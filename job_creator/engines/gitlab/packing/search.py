@@ -1,156 +1,194 @@
-"""Local search on a partition: moves jobs of the chain that everything waits for into the part before or after theirs.
+"""Local search on clusters: moves packages between the children and the root, so that less waits without need.
 
-With a job its dependents (moving later) or dependencies (moving earlier) of the same part move along, so that parts
-stay in order. What is minimised is the makespan with any number of runners; deterministic, bounded by `MAX_TRIES`.
+What is minimised is the share of pairs of packages that wait for each other without need, plus `CHAIN` times the share
+by which the longest chain is longer than in one pipeline. `seconds` of that chain are given by the caller, who may
+believe in them or take all for equal. A move that makes nothing worse is kept. The same input gives the same walk.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Final
 
-from foundation.graph import Edges, topological_order
+from foundation.graph import topological_order
+from job_creator.engines.gitlab.packing.layout import Room, Weighted
 
-MAX_TRIES: Final = 1500
-"""Partitions that one search looks at; each costs a pass over all edges."""
+TO_ROOT: Final = 0.25
+"""How often a move leads into the root."""
 
-TOLERANCE: Final = 0.05
-"""By how much a step may lengthen the makespan at first; it falls to nothing (threshold accepting)."""
+CHAIN: Final = 0.2
 
-FROM_CHAIN: Final = 0.7
-"""How often the node to move is one of the deciding chain, and not any."""
-
-MAX_EDGES: Final = 1_200_000
-"""Edges that one search passes over in all, so that large graphs do not take long."""
+RELATIVES: Final = 8
+"""So many packages that need or serve the same one lead to clusters that a package may move to."""
 
 
 class Search:
-    """A partition under change. Nodes are numbered in topological order, parts in the order of their dependencies."""
+    """Clusters under change. Nodes are numbered in topological order; clusters of one node are jobs of the root."""
 
     def __init__(
         self,
-        parts: Sequence[Sequence[str]],
-        edges: Edges,
+        graph: Weighted,
+        clusters: Sequence[Sequence[str]],
+        room: Room,
         seconds: Mapping[str, float],
-        weights: Mapping[str, int],
-        capacity: tuple[int, int],
     ) -> None:
-        self.names = topological_order(edges)
+        self.names = topological_order(graph.edges)
         number = {name: index for index, name in enumerate(self.names)}
-        # Sorted, since the order of a set differs from one process to the next.
-        self.below = [tuple(sorted(number[name] for name in edges[node])) for node in self.names]
+        # In the order of numbers: sets have another order in every process.
+        self.below = [sorted(number[name] for name in graph.edges[node]) for node in self.names]
         self.above: list[list[int]] = [[] for _ in self.names]
-        for node, dependencies in enumerate(self.below):
-            for dependency in dependencies:
-                self.above[dependency].append(node)
+        for node, needs in enumerate(self.below):
+            for other in needs:
+                self.above[other].append(node)
         self.seconds = [seconds[name] for name in self.names]
-        self.weights = [weights[name] for name in self.names]
-        self.capacity = capacity
-        self.count = len(parts)
-        self.part = [0] * len(self.names)
-        for index, nodes in enumerate(parts):
-            for name in nodes:
-                self.part[number[name]] = index
-        self.jobs = [self.part.count(index) for index in range(self.count)]
-        self.weight = [0] * self.count
-        for node, own in enumerate(self.part):
-            self.weight[own] += self.weights[node]
-        self.tries = min(MAX_TRIES, MAX_EDGES // (1 + sum(map(len, self.below))))
+        self.weights = [graph.weights[name] for name in self.names]
+        self.room = room
+        self.members = {index: sorted(number[name] for name in nodes) for index, nodes in enumerate(clusters)}
+        self.cluster = [0] * len(self.names)
+        for index, nodes in self.members.items():
+            for node in nodes:
+                self.cluster[node] = index
+        self.needed_pairs, self.critical = self._needed()
+        self.chance = Random(0)  # noqa: S311 - the same walk every time
+        self.next = len(clusters)
 
-    @property
-    def makespan(self) -> float:
-        """How long the parts as they are take with any number of runners, in seconds."""
-        return self._measure()[0]
-
-    def run(self) -> tuple[tuple[str, ...], ...]:
-        """The best parts that were met on the way."""
-        chance = Random(0)  # noqa: S311 - the same walk every time
-        (makespan, chain), best = self._measure(), list(self.part)
-        least = makespan
-        for tried in range(self.tries):
-            node = chance.choice(chain) if chance.random() < FROM_CHAIN else chance.randrange(len(self.part))
-            move = self._move(node, later=chance.random() < 0.5)
-            if move is None:
+    def run(self, tries: int) -> list[list[str]]:
+        """The clusters after so many moves that were tried, which are the best on the way."""
+        best = self._measure()
+        for _ in range(tries):
+            moved = self._move()
+            if not moved:
                 continue
-            moved, own, target = move
-            self._set(moved, target)
-            found, following = self._measure()
-            tolerance = TOLERANCE * least * (1 - tried / self.tries)
-            if found > makespan + tolerance:
-                self._set(moved, own)
-                continue
-            makespan, chain = found, following
-            if found < least:
-                least, best = found, list(self.part)
-        parts: list[list[str]] = [[] for _ in range(self.count)]
-        for node, part in enumerate(best):
-            parts[part].append(self.names[node])
-        return tuple(tuple(part) for part in parts if part)
+            found = self._measure() if self._fits() else None
+            if found is not None and (best is None or found <= best):
+                best = found
+            else:
+                for node, origin in reversed(moved):
+                    self._set(node, origin)
+        return [[self.names[node] for node in nodes] for nodes in self.members.values()]
 
-    def _set(self, nodes: Sequence[int], part: int) -> None:
+    def _needed(self) -> tuple[int, float]:
+        """The pairs that wait for each other in any case, and the longest chain."""
+        before: list[int] = []
+        ends: list[float] = []
+        pairs = 0
+        for node, needs in enumerate(self.below):
+            found = 0
+            for other in needs:
+                found |= before[other] | 1 << other
+            before.append(found)
+            pairs += found.bit_count()
+            ends.append(max((ends[other] for other in needs), default=0.0) + self.seconds[node])
+        return pairs, max(ends, default=0.0)
+
+    def _move(self) -> list[tuple[int, int]]:
+        """Move a node, and where the root is full another one out of it; the nodes that moved, and where they were."""
+        node = self.chance.randrange(len(self.names))
+        origin = self.cluster[node]
+        moved = [(node, origin)]
+        if self.chance.random() >= TO_ROOT:
+            target = self._neighbour(node)
+            if target is not None:
+                self._set(node, target)
+            return moved if target is not None else []
+        if len(self.members[origin]) == 1:
+            return []
+        jobs = [nodes[0] for nodes in self.members.values() if len(nodes) == 1]
+        self._set(node, self.next)
+        self.next += 1
+        weight = self.weights[node] + sum(self.weights[one] for one in jobs)
+        if jobs and (len(jobs) >= self.room.root.jobs or weight > self.room.root.weight):
+            other = self.chance.choice(jobs)
+            target = self._neighbour(other)
+            if target is not None:
+                moved.append((other, self.cluster[other]))
+                self._set(other, target)
+        return moved
+
+    def _neighbour(self, node: int) -> int | None:
+        """Another cluster that has something that the node needs or serves, or that needs or serves the same."""
+        near = set(self.below[node]).union(self.above[node])
+        for other in self.below[node][:RELATIVES]:
+            near.update(self.above[other][:RELATIVES])
+        for other in self.above[node][:RELATIVES]:
+            near.update(self.below[other][:RELATIVES])
+        found = sorted({self.cluster[one] for one in near} - {self.cluster[node]})
+        return self.chance.choice(found) if found else None
+
+    def _set(self, node: int, target: int) -> None:
+        own = self.members[self.cluster[node]]
+        own.remove(node)
+        if not own:
+            del self.members[self.cluster[node]]
+        insort(self.members.setdefault(target, []), node)
+        self.cluster[node] = target
+
+    def _fits(self) -> bool:
+        jobs = weight = 0
+        for nodes in self.members.values():
+            if len(nodes) == 1:
+                jobs += 1
+                weight += self.weights[nodes[0]]
+                continue
+            heavy = sum(map(self.weights.__getitem__, nodes)) > self.room.child.weight
+            if heavy or len(nodes) > self.room.child.jobs:
+                return False
+        children = len(self.members) - jobs
+        return jobs <= self.room.root.jobs and weight <= self.room.root.weight and children <= self.room.children
+
+    def _measure(self) -> float | None:
+        """What is minimised; `None` where clusters wait for each other in a circle."""
+        reached: dict[int, int] = {}
+        ends: dict[int, float] = {}
+        before, done = [0] * len(self.cluster), [0.0] * len(self.cluster)
+        for index in self._order():
+            self._pass(index, reached, ends, before, done)
+        if len(reached) < len(self.members):
+            return None
+        waits = sum(map(int.bit_count, before)) - self.needed_pairs
+        every = max(1, len(self.cluster) ** 2 // 2)
+        return waits / every + CHAIN * (max(ends.values()) / self.critical - 1)
+
+    def _order(self) -> Iterator[int]:
+        """Clusters after those that they wait for, without those that wait for themselves."""
+        waiting: dict[int, int] = {}
+        users: dict[int, list[int]] = {index: [] for index in self.members}
+        for index, nodes in self.members.items():
+            needs = {self.cluster[other] for node in nodes for other in self.below[node]}
+            needs.discard(index)
+            waiting[index] = len(needs)
+            for other in needs:
+                users[other].append(index)
+        ready = [index for index, count in waiting.items() if not count]
+        while ready:
+            index = ready.pop()
+            yield index
+            for user in users[index]:
+                waiting[user] -= 1
+                if not waiting[user]:
+                    ready.append(user)
+
+    def _pass(
+        self, index: int, reached: dict[int, int], ends: dict[int, float], before: list[int], done: list[float]
+    ) -> None:
+        """Note what the nodes of a cluster really wait for, as bits, and when they are done."""
+        cluster, below = self.cluster, self.below
+        nodes = self.members[index]
+        others = {cluster[other] for node in nodes for other in below[node]} - {index}
+        outside, begin = 0, 0.0
+        for other in others:
+            outside |= reached[other]
+            begin = max(begin, ends[other])
+        every, last = outside, begin
         for node in nodes:
-            own = self.part[node]
-            self.jobs[own] -= 1
-            self.jobs[part] += 1
-            self.weight[own] -= self.weights[node]
-            self.weight[part] += self.weights[node]
-            self.part[node] = part
-
-    def _measure(self) -> tuple[float, list[int]]:
-        """The makespan, and the nodes of the chain that decides it."""
-        part, below, seconds = self.part, self.below, self.seconds
-        length = [0.0] * len(part)
-        longest, last = [0.0] * self.count, [-1] * self.count
-        before: list[set[int]] = [set() for _ in range(self.count)]
-        for node, own in enumerate(part):
-            start = 0.0
-            for dependency in below[node]:
-                other = part[dependency]
-                if other == own:
-                    start = max(start, length[dependency])
-                else:
-                    before[own].add(other)
-            length[node] = start + seconds[node]
-            if last[own] < 0 or length[node] > longest[own]:
-                longest[own], last[own] = length[node], node
-        done = [0.0] * self.count
-        for index in range(self.count):
-            done[index] = longest[index] + max((done[other] for other in before[index]), default=0.0)
-        chain: list[int] = []
-        index = max(range(self.count), key=done.__getitem__)
-        while True:
-            chain += self._chain(last[index], length)
-            if not before[index]:
-                return max(done), chain
-            index = max(sorted(before[index]), key=done.__getitem__)
-
-    def _chain(self, node: int, length: Sequence[float]) -> Iterator[int]:
-        while node >= 0:
-            yield node
-            inner = [other for other in self.below[node] if self.part[other] == self.part[node]]
-            node = max(inner, key=length.__getitem__) if inner else -1
-
-    def _move(self, node: int, *, later: bool) -> tuple[list[int], int, int] | None:
-        """The nodes that move with a node, from where and to where; `None` if they do not fit there."""
-        own = self.part[node]
-        target = own + 1 if later else own - 1
-        if not 0 <= target < self.count:
-            return None
-        moved = self._closure(node, self.above if later else self.below)
-        jobs = self.jobs[target] + len(moved)
-        weight = self.weight[target] + sum(self.weights[other] for other in moved)
-        if jobs > self.capacity[0] or weight > self.capacity[1] or len(moved) == self.jobs[own]:
-            return None
-        return moved, own, target
-
-    def _closure(self, node: int, neighbours: Sequence[Sequence[int]]) -> list[int]:
-        own = self.part[node]
-        found = {node}
-        waiting = [node]
-        while waiting:
-            for other in neighbours[waiting.pop()]:
-                if self.part[other] == own and other not in found:
-                    found.add(other)
-                    waiting.append(other)
-        return sorted(found)
+            found, end = outside, begin
+            for other in below[node]:
+                if cluster[other] == index:
+                    found |= before[other] | 1 << other
+                    end = max(end, done[other])
+            before[node], done[node] = found, end + self.seconds[node]
+            every |= found | 1 << node
+            last = max(last, done[node])
+        reached[index], ends[index] = every, last

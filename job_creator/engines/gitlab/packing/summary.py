@@ -11,7 +11,6 @@ from foundation.shown import shown_duration
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.packing.partition import lower_bound
 from job_creator.engines.gitlab.packing.pipelines import Packed
-from job_creator.engines.gitlab.packing.work import PackageWork
 from job_creator.engines.gitlab.simulation import prepare
 
 RUNNERS: Final = (10, 40, 100)
@@ -109,9 +108,9 @@ class Summary:
             yield f"{guessed}, so that fewer of them share jobs; '--durations' takes what was measured"
 
 
-def summarize(work: PackageWork, packed: Packed, service: float, failed: Mapping[str, str]) -> Summary:
+def summarize(packed: Packed, service: float, failed: Mapping[str, str]) -> Summary:
     """Sum up what was packed; `service` is the expected duration, in seconds, of jobs that build no package."""
-    merged = work.merged
+    work, merged = packed.work, packed.work.merged
     return Summary(
         jobs_read=merged.steps_read,
         to_build=len(merged.steps),
@@ -123,7 +122,7 @@ def summarize(work: PackageWork, packed: Packed, service: float, failed: Mapping
         restored_edges=len(merged.restored),
         pipelines=tuple(_pipelines(packed)),
         critical_path=tuple(merged.steps[key].named for key in critical_path(merged.edges, merged.seconds)),
-        makespans=tuple(_makespans(work, packed, service)) if merged.steps else (),
+        makespans=tuple(_makespans(packed, service)) if merged.steps else (),
         nothing_to_build=tuple(one.environment for one in merged.environments if not one.steps),
         unlocked=merged.unlocked,
         unphased=merged.unphased,
@@ -139,9 +138,9 @@ def _pipelines(packed: Packed) -> Iterator[PipelineSummary]:
         yield PipelineSummary(file.name, file.packages, jobs, size.used, size.limit)
 
 
-def _makespans(work: PackageWork, packed: Packed, service: float) -> Iterator[Makespan]:
-    root, *_ = packed.files
-    seconds = {name: work.seconds[key] for name, key in packed.built_by.items()}
+def _makespans(packed: Packed, service: float) -> Iterator[Makespan]:
+    root, work = packed.files[0], packed.work
+    seconds = {name: work.seconds[key] for name, key in work.built_by.items()}
     simulation = prepare(files_by_path(packed), root.name, lambda name, _: seconds.get(name, service))
     for runners in RUNNERS:
         yield Makespan(runners, simulation.run(runners).makespan, lower_bound(work.edges, work.seconds, runners))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import median
 from typing import Any
@@ -14,7 +14,7 @@ from foundation.graph import Edges
 from job_creator.builds import node_step
 from job_creator.builds.durations import Durations
 from job_creator.builds.fusion import FusionRules, Groups, fuse, quotient, seconds_of
-from job_creator.builds.fusion_choice import choose
+from job_creator.builds.fusion_choice import Judges, choose
 from job_creator.builds.merge import Merged, merge
 from job_creator.builds.steps import Demands, Step, nothing_known
 from job_creator.engines.gitlab.generated import ARTIFACTS_VARIABLE, HASH_VARIABLE, NAME_VARIABLE, Generated
@@ -27,6 +27,16 @@ TIMEOUT_SHARE = 4
 """So many times as long as expected may a job with several packages take before it runs out of time."""
 
 
+@dataclass(frozen=True, slots=True)
+class FusionRequest:
+    """Whether packages share jobs, what is known of how long they take, and what a job costs."""
+
+    fuse: Fuse = "off"
+    durations: Durations = field(default_factory=Durations)
+    start: float = 45.0
+    """Seconds that a job takes before it builds anything; part of what each step is expected to take."""
+
+
 @dataclass(frozen=True)
 class PackageWork:
     """The steps that are to be laid out, the pipelines that Spack generated for them, and where they run."""
@@ -37,10 +47,41 @@ class PackageWork:
     place: PackagePlace
     groups: Mapping[str, tuple[str, ...]]
     """DAG hashes of the packages that a job builds, dependencies first; by that of the package it is called after."""
-    start: float = 0.0
-    """Seconds that a job takes before it builds anything; part of what each step is expected to take."""
-    unmeasured: int = 0
-    """Packages of which nobody measured how long they take."""
+    asked: FusionRequest = FusionRequest()
+
+    @cached_property
+    def apart(self) -> PackageWork:
+        """The same with a job for each package."""
+        return replace(self, groups={key: (key,) for key in self.merged.steps})
+
+    def fused(self, edges: Edges, cells: Mapping[str, str]) -> PackageWork:
+        """The same with packages that share jobs, as far as that lengthens nothing where packages wait like that.
+
+        Packages share none across cells.
+        """
+        groups = {_called_after(steps, self.merged): steps for steps in _groups(self.apart, edges, cells)}
+        return replace(self, groups=groups)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether packages share jobs only as far as nothing takes longer for it, and any do."""
+        return self.asked.fuse == "auto" and len(self.groups) < len(self.merged.steps)
+
+    @cached_property
+    def judges(self) -> Judges:
+        """Scenarios to hold layouts against each other by."""
+        return Judges(self.merged.seconds, self.measured, self.asked.start)
+
+    @cached_property
+    def measured(self) -> frozenset[str]:
+        """DAG hashes of the packages of which somebody measured how long they take."""
+        known = self.asked.durations.measured
+        return frozenset(key for key, step in self.merged.steps.items() if step.package in known)
+
+    @property
+    def unmeasured(self) -> int:
+        """How many packages are none of them, where that counts."""
+        return 0 if self.asked.fuse == "off" else len(self.merged.steps) - len(self.measured)
 
     @cached_property
     def origins(self) -> Mapping[str, Generated]:
@@ -59,9 +100,13 @@ class PackageWork:
     @cached_property
     def seconds(self) -> Mapping[str, float]:
         """What jobs are expected to take."""
+        return self.taken(self.merged.seconds)
+
+    def taken(self, seconds: Mapping[str, float]) -> dict[str, float]:
+        """What jobs take where packages take so many seconds, by DAG hash."""
         leader = {steps[0]: key for key, steps in self.groups.items()}
-        taken = seconds_of(tuple(self.groups.values()), self.merged.seconds, self.start)
-        return {leader[key]: seconds for key, seconds in taken.items()}
+        found = seconds_of(tuple(self.groups.values()), seconds, self.asked.start)
+        return {leader[key]: taken for key, taken in found.items()}
 
     @cached_property
     def hashes(self) -> frozenset[str]:
@@ -105,16 +150,6 @@ class PackageWork:
         return hash_length(self.hashes)
 
 
-@dataclass(frozen=True, slots=True)
-class FusionRequest:
-    """Whether packages share jobs, what is known of how long they take, and what a job costs."""
-
-    fuse: Fuse = "off"
-    durations: Durations = field(default_factory=Durations)
-    start: float = 45.0
-    """Seconds that a job takes before it builds anything."""
-
-
 def package_work(
     generated: Iterable[Generated],
     place: PackagePlace,
@@ -125,15 +160,12 @@ def package_work(
     every = tuple(sorted(generated, key=lambda one: one.container))
     merged = merge((one.builds for one in every), demands)
     asked = fusion or FusionRequest()
-    alone = PackageWork(merged, every, place, {key: (key,) for key in merged.steps}, asked.start)
-    if asked.fuse == "off":
-        return alone
-    measured = {key for key, step in merged.steps.items() if step.package in asked.durations.measured}
-    groups = {_called_after(steps, merged): steps for steps in _groups(alone, measured, asked)}
-    return PackageWork(merged, every, place, groups, asked.start, len(merged.steps) - len(measured))
+    work = PackageWork(merged, every, place, {key: (key,) for key in merged.steps}, asked)
+    return work if asked.fuse == "off" else work.fused(merged.edges, {})
 
 
-def _groups(work: PackageWork, measured: Collection[str], asked: FusionRequest) -> Groups:
+def _groups(work: PackageWork, edges: Edges, cells: Mapping[str, str]) -> Groups:
+    asked = work.asked
     keywords = {key: _keywords(step, work) for key, step in work.merged.steps.items()}
     timeouts = {key: duration_seconds(str(one["timeout"])) for key, one in keywords.items()}
     most = float(asked.fuse) if not isinstance(asked.fuse, str) else FusionRules().work
@@ -141,14 +173,14 @@ def _groups(work: PackageWork, measured: Collection[str], asked: FusionRequest) 
     rules = FusionRules(start=asked.start, work=max(0.0, min(most, usual / TIMEOUT_SHARE - asked.start)))
     shortest = TIMEOUT_SHARE * (rules.start + rules.work)
     alike: dict[str, Hashable] = {
-        key: json.dumps(one, sort_keys=True)
+        key: (cells.get(key), json.dumps(one, sort_keys=True))
         if _may_share(one, work.merged.steps[key], work.origins[key]) and timeouts[key] >= shortest
         else key
         for key, one in keywords.items()
     }
-    edges, seconds = work.merged.edges, work.merged.seconds
+    seconds = work.merged.seconds
     if isinstance(asked.fuse, str):
-        return choose(edges, seconds, measured, rules, alike.__getitem__).groups
+        return choose(edges, seconds, work.measured, rules, alike.__getitem__).groups
     return fuse(edges, [seconds], rules, alike.__getitem__)
 
 

@@ -27,11 +27,12 @@ def worked(
     environment: Mapping[str, str] = ENVIRONMENT,
     fuse: Fuse = "off",
 ) -> tuple[PackageWork, Packed]:
-    """What is laid out, and how."""
+    """What was laid out, and how."""
     place = preparation(site(text), environment, "amd64")
     durations = default_durations()
     work = package_work(found, place, place.demands(durations), FusionRequest(fuse, durations))
-    return work, pack(work, PackRequest("spack.artifacts.amd64", "spack_pipeline.yaml", max_jobs))
+    result = pack(work, PackRequest("spack.artifacts.amd64", "spack_pipeline.yaml", max_jobs))
+    return result.work, result
 
 
 def packed(found: Iterable[Generated], **arguments: Any) -> tuple[Merged, Packed]:

@@ -1,14 +1,14 @@
-"""Parts that grow together: what holds for any graph, and what parts beside each other are for."""
+"""Clusters that grow together: what holds for any graph, and what children beside each other are for."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.graph import Edges
+from foundation.graph import Edges, topological_order
 from job_creator.engines.gitlab.packing.clusters import grown
-from job_creator.engines.gitlab.packing.cuts import Capacity, Weighted
-from job_creator.engines.gitlab.packing.partition import part_dependencies
+from job_creator.engines.gitlab.packing.layout import Capacity, Room, Weighted, laid_out
+from job_creator.engines.gitlab.packing.search import Search
 from tests.strategies import graphs
 
 
@@ -16,24 +16,32 @@ def weighted(edges: Edges, seconds: float = 60.0) -> Weighted:
     return Weighted(edges, dict.fromkeys(edges, seconds), dict.fromkeys(edges, 2))
 
 
-@given(graphs(most=20), st.integers(1, 6), st.integers(2, 14), st.sampled_from([0.0, 0.3, 3.0]))
-def test_parts_hold_every_node_once_within_the_capacity_and_in_order(
-    edges: Edges, jobs: int, weight: int, trust: float
+def room(root: int, child: int, children: int, weight: int = 100) -> Room:
+    return Room(Capacity(root, weight), Capacity(child, weight), children)
+
+
+@given(graphs(most=20), st.integers(0, 6), st.integers(1, 6), st.integers(1, 6), st.integers(2, 14))
+def test_clusters_hold_every_node_once_within_the_room_and_can_be_ordered(
+    edges: Edges, root: int, child: int, children: int, weight: int
 ) -> None:
-    counts = range(len(edges), 0, -1)
-    for parts in grown(weighted(edges), Capacity(jobs, weight), counts, trust) if edges else ():
-        assert sorted(node for part in parts for node in part) == sorted(edges)
-        assert all(len(part) <= jobs and 2 * len(part) <= weight for part in parts)
-        position = {node: index for index, part in enumerate(parts) for node in part}
-        assert all(position[need] <= position[node] for node in edges for need in edges[node])
+    graph, most = weighted(edges), room(root, child, children, weight)
+    clusters = grown(graph, most)
+    if clusters is None:
+        return
+    for found in (clusters, Search(graph, clusters, most, graph.seconds).run(100)):
+        assert sorted(node for nodes in found for node in nodes) == sorted(edges)
+        alone = [nodes for nodes in found if len(nodes) == 1]
+        assert len(alone) <= root
+        assert 2 * len(alone) <= weight
+        assert len(found) - len(alone) <= children
+        assert all(len(nodes) <= child and 2 * len(nodes) <= weight for nodes in found if len(nodes) > 1)
+        topological_order(laid_out(graph, [one for (one,) in alone], [one for one in found if len(one) > 1]).waits)
 
 
-@given(graphs(most=16), st.integers(1, 6))
-def test_the_same_graph_gives_the_same_parts(edges: Edges, jobs: int) -> None:
-    for count in range(1, len(edges) + 1):
-        found = grown(weighted(edges), Capacity(jobs, 100), [count], 0.3)
-        assert found == grown(weighted(dict(sorted(edges.items(), reverse=True))), Capacity(jobs, 100), [count], 0.3)
-        assert all(len(parts) <= count for parts in found)
+@given(graphs(most=16), st.integers(1, 6), st.integers(1, 6))
+def test_the_same_graph_gives_the_same_clusters(edges: Edges, root: int, children: int) -> None:
+    turned = weighted(dict(sorted(edges.items(), reverse=True)))
+    assert grown(weighted(edges), room(root, 6, children)) == grown(turned, room(root, 6, children))
 
 
 def test_chains_that_do_not_need_each_other_run_beside_each_other() -> None:
@@ -41,14 +49,19 @@ def test_chains_that_do_not_need_each_other_run_beside_each_other() -> None:
     edges = {
         f"{chain}{place}": frozenset({f"{chain}{place - 1}"} if place else ()) for place in range(5) for chain in "ab"
     }
-    (parts,) = grown(weighted(edges), Capacity(5, 100), [2], 0.3)
-    assert sorted(map(sorted, parts)) == [[f"{chain}{place}" for place in range(5)] for chain in "ab"]
-    assert part_dependencies(parts, edges) == (frozenset(), frozenset())
+    found = grown(weighted(edges), room(0, 5, 2))
+    assert found is not None
+    assert sorted(map(sorted, found)) == [[f"{chain}{place}" for place in range(5)] for chain in "ab"]
 
 
-def test_what_many_need_is_a_part_that_the_others_wait_for() -> None:
+def test_what_many_need_stands_in_the_root_and_what_needs_the_same_in_a_child() -> None:
     leaves = {f"{group}{number}": frozenset({f"base-{group}"}) for group in "abc" for number in range(4)}
-    edges = {"root": frozenset[str](), **{f"base-{group}": frozenset({"root"}) for group in "abc"}, **leaves}
-    (parts,) = grown(weighted(edges), Capacity(5, 100), [4], 0.0)
-    assert part_dependencies(parts, edges)[1:] == (frozenset({0}),) * 3
-    assert parts[0] == ("root",)
+    edges = {"first": frozenset[str](), **{f"base-{group}": frozenset({"first"}) for group in "abc"}, **leaves}
+    graph, most = weighted(edges), room(4, 5, 3)
+    clusters = grown(graph, most)
+    assert clusters is not None
+    found = Search(graph, clusters, most, graph.seconds).run(1000)
+    layout = laid_out(graph, [nodes[0] for nodes in found if len(nodes) == 1], [one for one in found if len(one) > 1])
+    assert layout.makespan(graph.seconds) == 3 * 60.0
+    assert "first" in layout.root
+    assert len(layout.parts) == 3
