@@ -169,8 +169,7 @@ def check_command(options: Options, form: str, package_index: Path | None) -> No
         click.echo((report.faults_as_json if form == "json" else report.faults_as_code_quality)(error.faults))
         sys.exit(ExitCode.INVALID_INPUT)
     if form == "text":
-        architectures = sorted({definition.architecture for definition in written.definitions})
-        click.echo(f"all valid: {len(written.definitions)} containers for {', '.join(architectures)}")
+        click.echo(f"all valid: {written.counted}")
         if written.defaults:
             click.echo(f"not in this repository, so those of jc are used: {', '.join(written.defaults)}")
     else:

@@ -14,7 +14,13 @@ from foundation.spack.package_index import PackageIndex, read_package_index
 from foundation.yaml_io import Document, parse
 from job_creator import project_files
 from job_creator.checks.checks import Checked, check
-from job_creator.definitions.definitions import Definition, SpackDefinition, read_template, survey_definitions
+from job_creator.definitions.definitions import (
+    Definition,
+    SpackDefinition,
+    makes_image,
+    read_template,
+    survey_definitions,
+)
 from job_creator.definitions.layers import Layers
 from job_creator.repository import missing, part
 from job_creator.site.site import Site, read_site
@@ -36,6 +42,15 @@ class Written:
     """What could not be checked, and why."""
     package_lists: tuple[SpackDefinition, ...] = ()
     """Definitions that select packages, and are in no pipeline."""
+
+    @property
+    def counted(self) -> str:
+        """How many definitions there are of each kind, and for which architectures."""
+        every = (*self.definitions, *self.package_lists)
+        containers = sum(map(makes_image, every))
+        words = [f"{containers} containers"] if containers else []
+        words += [f"{len(every) - containers} lists of packages"] if containers < len(every) else []
+        return f"{' and '.join(words)} for {', '.join(sorted({one.architecture for one in every}))}"
 
 
 def read_all(root: Path, site_file: str, package_index: Path | None = None) -> Written:

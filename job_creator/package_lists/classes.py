@@ -10,6 +10,10 @@ import re
 from collections.abc import Collection
 from typing import Final
 
+CLASSES: Final = ("unsatisfiable", "unknown", "time-out", "crash")
+"""Why something could not be concretized: no choice fits; there is no such package or variant; it took too long;
+anything else."""
+
 _UNKNOWN: Final = frozenset(
     [
         *("UnknownEntityError", "UnknownPackageError", "UnknownNamespaceError", "FailedConstructorError"),
@@ -30,7 +34,7 @@ _NO_SUCH: Final = re.compile(
 
 
 def class_of(kinds: Collection[str], message: str) -> str:
-    """One of `folder.CLASSES`, by the names of an error's classes and what it says."""
+    """One of `CLASSES`, by the names of an error's classes and what it says."""
     if _UNKNOWN & set(kinds) or (_UNSATISFIABLE & set(kinds) and _NO_SUCH.search(message)):
         return "unknown"
     return "unsatisfiable" if _UNSATISFIABLE & set(kinds) else "crash"

@@ -12,7 +12,7 @@ import click
 from foundation.command_line import Command, Group, json_option
 from foundation.errors import ExitCode, NotReadyError
 from job_creator.options import READING, SCOPES, SPACK, Options
-from job_creator.package_lists.folder import CLASSES, FAILURES
+from job_creator.package_lists.classes import CLASSES
 
 _CODES: Final = (*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE, ExitCode.NOT_READY, ExitCode.REFUSED)
 _DEFINITION: Final = click.argument("definition", metavar="DEFINITION")
@@ -150,6 +150,7 @@ def lock_packages(
     """
     from foundation.spack.program import SpackProgram
     from job_creator.mirrors.needs.locks import Repository
+    from job_creator.package_lists.folder import FAILURES
     from job_creator.package_lists.lists import find_list
     from job_creator.package_lists.running import LockRequest, lock
 

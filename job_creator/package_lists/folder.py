@@ -31,9 +31,6 @@ MANIFEST: Final = "spack.yaml"
 WORK: Final = ".solving"
 HEADER: Final = "Written by 'jc packages lock'; says how the packages of all lockfiles beside it are built."
 VERSION: Final = 1
-CLASSES: Final = ("unsatisfiable", "unknown", "time-out", "crash")
-"""Why something could not be concretized: no choice fits; there is no such package, version or variant; it took too
-long; anything else."""
 _LETTERS: Final = 7
 _LONGEST: Final = 80
 
@@ -54,7 +51,7 @@ class LockFailure:
     name: str
     specs: tuple[str, ...]
     kind: str
-    """`class` in the file; one of `CLASSES`."""
+    """`class` in the file; one of `classes.CLASSES`."""
     message: str
     """As Spack said it."""
     seconds: float

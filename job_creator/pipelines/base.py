@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from foundation.doors.files import list_files
-from foundation.errors import InvalidInputError
+from foundation.errors import Fault, InvalidInputError
 from foundation.fingerprints import files_fingerprint
 from foundation.yaml_io import dump
 from job_creator import project_files
@@ -35,6 +35,7 @@ def make_plan(
     root: Path, written: Written, environment: Mapping[str, str], *, offline: bool, choice: Choice = EVERYTHING
 ) -> BasePlan:
     """Ask what has to be asked, then plan. Raises `CouldNotAskError` and `InvalidInputError`."""
+    _require_definitions(written)
     context = Context.from_environment(environment)
     spack, packages = written.site.spack, written.site.spack.packages
     sources = ImageSources(
@@ -77,10 +78,18 @@ def _knowledge(inputs: Inputs, environment: Mapping[str, str], *, offline: bool)
 
 
 def parent_document(written: Written) -> str:
-    """The text of the parent pipeline. Raises `LimitExceededError`."""
+    """The text of the parent pipeline. Raises `LimitExceededError` and `InvalidInputError`."""
+    _require_definitions(written)
     document = parent_pipeline(written.site, written.definitions, written.defaults)
     check(document, written.site.gitlab.limits, depth=0).require(names.PARENT_PIPELINE)
     return dump(document, PARENT_HEADER)
+
+
+def _require_definitions(written: Written) -> None:
+    if not written.definitions:
+        message = "all definitions select packages, which no pipeline does"
+        hint = "add a container, or use 'jc packages lock' and 'jc build'"
+        raise InvalidInputError([Fault(project_files.DEFINITIONS_FOLDER, 1, 1, message, hint)])
 
 
 def _public_key(site: Site, environment: Mapping[str, str]) -> str:

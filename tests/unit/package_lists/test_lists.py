@@ -14,10 +14,11 @@ from foundation.spack.licenses import is_allowed
 from foundation.spack.package_index import VERSION, read_package_index
 from job_creator.definitions.file import PackageSelection
 from job_creator.inputs import read_all
-from job_creator.package_lists.classes import class_of
-from job_creator.package_lists.folder import CLASSES, LockFailure, LockFolder, wish
+from job_creator.package_lists.classes import CLASSES, class_of
+from job_creator.package_lists.folder import LockFailure, LockFolder, wish
 from job_creator.package_lists.selection import selected
 from tests.commands import jc
+from tests.locks import write_environment
 from tests.samples import SITE, TEMPLATE, write_repository
 
 INDEX = {
@@ -202,3 +203,26 @@ def test_what_selects_is_in_no_pipeline_and_what_only_builds_makes_no_image(tmp_
     root = repository(tmp_path, "{build_only: true}", "{specs: [zlib]}")
     decisions = [one for one in json.loads(jc(*words).stdout)["decisions"] if one["name"] == "corpus"]
     assert [(one["subject"], one["action"]) for one in decisions] == [("environment", "concretize")]
+
+
+def test_lists_are_counted_and_make_no_pipeline_by_themselves(tmp_path: Path) -> None:
+    root = repository(tmp_path, "{build_only: true, select: {}}")
+    assert jc("-C", str(root), "check").stdout.startswith("all valid: 1 containers and 1 lists of packages for amd64\n")
+    (root / "container_definitions" / "amd64" / "hdf5.yaml").unlink()
+    assert jc("-C", str(root), "check").stdout.startswith("all valid: 1 lists of packages for amd64\n")
+    for words in (["plan", "--offline"], ["create-jobs", "--offline", "-o", str(tmp_path / "x")], ["render-ci"]):
+        done = jc("-C", str(root), *words)
+        assert done.exit_code == ExitCode.INVALID_INPUT
+        assert "all definitions select packages, which no pipeline does; add a container, or use" in done.stderr
+
+
+def test_the_pipeline_of_containers_leaves_out_what_makes_no_image(tmp_path: Path) -> None:
+    root = repository(tmp_path, "{build_only: true}", "{specs: [zlib]}")
+    write_environment(root / "jobs_scratch_dir.amd64" / "hdf5")
+    out = tmp_path / "out"
+    words = ["generate-spacktainer-workflow", "--architecture", "amd64", "--offline", "--out-dir", str(out)]
+    done = jc("-C", str(root), *words, "--environments", str(root / "jobs_scratch_dir.amd64"), "--json")
+    assert done.exit_code == ExitCode.OK, done.output
+    assert "hdf5" in done.stdout
+    assert "corpus" not in done.stdout
+    assert "corpus" not in (out / "spacktainer_pipeline.yaml").read_text()
