@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from foundation.errors import NotThereError, RefusedError
-from job_creator.engines.engine import StepEngine
-from job_creator.runs.folder import RunFolder
-from job_creator.runs.order import BuildOrder
 
-Opener = Callable[[BuildOrder, RunFolder], StepEngine]
+if TYPE_CHECKING:
+    # The help names the engines, and needs none of these.
+    from job_creator.engines.engine import StepEngine
+    from job_creator.runs.folder import RunFolder
+    from job_creator.runs.order import BuildOrder
+
+    Opener = Callable[[BuildOrder, RunFolder], StepEngine]
 
 
 def _local(order: BuildOrder, folder: RunFolder) -> StepEngine:
