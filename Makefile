@@ -8,7 +8,7 @@ DEMO := build/demo
 # What 'jc rehearse --executor shell' runs pipelines with; Node itself comes as a package as well. A test of pages asks axe.
 REHEARSAL_TOOLS := node@22.23.3 gitlab-ci-local@4.75.1 axe-core@4.14.1
 
-.PHONY: demo test test-components lint format schemas benchmark lock rehearsal-tools clean
+.PHONY: demo test test-properties test-components lint format schemas benchmark lock rehearsal-tools clean
 
 demo: $(VENV)/.ready
 	$(BIN)/jc create-jobs --offline -o $(DEMO)/generated_pipeline.yaml
@@ -21,6 +21,10 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto --dist loadgroup -m "not components"
+
+# Properties alone; with HYPOTHESIS_PROFILE=ci, a hundred examples of each.
+test-properties: $(VENV)/.ready-dev
+	$(BIN)/pytest -n auto --dist loadgroup -m "hypothesis and not components"
 
 # What needs buildah, Ceph, gpg and the like. What is not installed is skipped, with one line for each program.
 test-components: $(VENV)/.ready-dev
