@@ -13,7 +13,7 @@ from foundation.yaml_io import Location
 from job_creator.checks.environment_file import EnvironmentFile
 from job_creator.definitions.paths import PathKind, read_path
 from job_creator.environments.marks import unmarked
-from job_creator.environments.setting import SITE_MIRRORS
+from job_creator.environments.mirror_names import SITE_MIRRORS
 
 OF_SPACK: Final = ("file", "ftp", "gs", "http", "https", "oci", "oci+http", "s3", "sftp")
 """Schemes by which Spack reaches mirrors (lib/spack/spack/mirrors/mirror.py; v0.21: lib/spack/spack/mirror.py)."""

@@ -22,7 +22,8 @@ from job_creator.definitions.header import with_unpacked_image
 from job_creator.definitions.sections import sections
 from job_creator.environments.concrete import ConcreteEnvironment
 from job_creator.environments.container_section import ContainerSection
-from job_creator.environments.setting import SITE_MIRRORS, Setting, mirrors, named_variables, reading_variables
+from job_creator.environments.mirror_names import SITE_MIRRORS
+from job_creator.environments.setting import Setting, mirrors, named_variables, reading_variables
 from job_creator.environments.views import ENVIRONMENT_FOLDER
 from job_creator.provenance.namespaces import Namespace
 from job_creator.publishing.record import PublicationRecord
@@ -151,8 +152,7 @@ def spacktainer(
         "epilogue": _said(said_by_dockerfile(epilogue or "")),
         "tests": hashlib.sha256(tests).hexdigest(),
     }
-    asked = environment.container
-    if asked != ContainerSection():
+    if (asked := environment.container) != ContainerSection():
         inputs["container"] = fingerprint({name: json.dumps(value) for name, value in asdict(asked).items()})
     if recipes:
         inputs["recipes"] = files_fingerprint(_below(recipes))

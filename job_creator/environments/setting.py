@@ -7,24 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from foundation.spack.releases import SpackLine
+from job_creator.environments.mirror_names import BINARY_MIRROR, DEFAULT_BRANCH_CACHE, DESTINATION, SOURCE_MIRROR
 from job_creator.site.architectures import Architecture
 from job_creator.site.places import BinaryMirror, BranchCache, Bucket, BuildCache, KeyVariables, Mirror
-
-DESTINATION = "buildcache-destination"
-"""The mirror that `spack ci` pushes to; mandatory from Spack 0.23 on (lib/spack/spack/cmd/ci.py)."""
-
-
-DEFAULT_BRANCH_CACHE = "buildcache-default-branch"
-
-
-SOURCE_MIRROR = "source-mirror"
-
-
-BINARY_MIRROR = "binary-mirror"
-
-
-SITE_MIRRORS = frozenset({DESTINATION, DEFAULT_BRANCH_CACHE, SOURCE_MIRROR, BINARY_MIRROR})
-"""Names that no environment may use for something else."""
 
 
 @dataclass(frozen=True, slots=True)

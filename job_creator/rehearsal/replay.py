@@ -18,7 +18,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from foundation.graph import between, finish_times
-from job_creator.engines.gitlab.generated import HASH_VARIABLE, NAME_VARIABLE, VERSION_VARIABLE
+from job_creator.engines.gitlab.names import HASH_VARIABLE, NAME_VARIABLE, VERSION_VARIABLE
 from job_creator.environments.from_spack import write_from_spack
 from job_creator.environments.marks import merge, unmarked
 

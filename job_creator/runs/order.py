@@ -15,7 +15,7 @@ from foundation.stores.opening import url_of
 from job_creator.builds import node_step
 from job_creator.builds.steps import Step
 from job_creator.engines.engine import CORES, StepWork
-from job_creator.environments.setting import DESTINATION, SOURCE_MIRROR
+from job_creator.environments.mirror_names import DESTINATION, SOURCE_MIRROR
 from job_creator.runs.environments import MANIFEST, RunEnvironment
 from job_creator.runs.folder import RunFolder
 from job_creator.runs.plan import RunPlan

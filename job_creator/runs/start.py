@@ -27,7 +27,7 @@ from foundation.stores.schemes import BUCKET, FOLDER, kind_of, path_of
 from job_creator.builds.durations import Durations
 from job_creator.builds.steps import Demand
 from job_creator.engines.engine import StepEngine
-from job_creator.environments.setting import DESTINATION
+from job_creator.environments.mirror_names import DESTINATION
 from job_creator.mirrors.needs.binaries import LISTED, SPEC_MANIFESTS
 from job_creator.mirrors.needs.present_binaries import present_binaries
 from job_creator.mirrors.places import MirrorPlace, open_place

@@ -12,7 +12,7 @@ from typing import Any
 
 from foundation.yaml_io import load
 from job_creator.builds import node_step
-from job_creator.environments.setting import DESTINATION
+from job_creator.environments.mirror_names import DESTINATION
 from tests.integration.real_spack import alone
 from tests.integration.signing_keys import KeyPair
 from tests.integration.tiny_spack import TinySpack

@@ -12,7 +12,7 @@ from foundation.stores.s3_client import s3_client
 from foundation.yaml_io import dump
 from job_creator.builds import node_step
 from job_creator.builds.node_step import read_records
-from job_creator.environments.setting import DESTINATION
+from job_creator.environments.mirror_names import DESTINATION
 from job_creator.rehearsal import replay
 from job_creator.rehearsal.shell import stand_in
 from tests.integration.s3_server import s3_environment_fixture, s3_url_fixture

@@ -20,7 +20,7 @@ from job_creator.builds.merge import merge
 from job_creator.definitions.definitions import SpackDefinition, read_definitions
 from job_creator.engines.gitlab.base_pipeline import Inputs, plan
 from job_creator.engines.gitlab.names import environment_job
-from job_creator.environments.setting import DESTINATION
+from job_creator.environments.mirror_names import DESTINATION
 from job_creator.images.base_images import ImageSources
 from job_creator.images.knowledge import Knowledge
 from job_creator.inputs import read_all

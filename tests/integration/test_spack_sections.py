@@ -25,7 +25,7 @@ from job_creator.engines.gitlab.generated import read_generated
 from job_creator.engines.gitlab.names import environment_job
 from job_creator.environments.concrete import ConcreteEnvironment
 from job_creator.environments.marks import unmarked
-from job_creator.environments.setting import DESTINATION
+from job_creator.environments.mirror_names import DESTINATION
 from job_creator.images.base_images import ImageSources
 from job_creator.images.knowledge import Knowledge
 from job_creator.inputs import read_all

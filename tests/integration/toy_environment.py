@@ -12,7 +12,8 @@ from typing import Any
 from foundation.spack.releases import SpackLine
 from foundation.yaml_io import dump
 from job_creator.environments.merged import merged_environment
-from job_creator.environments.setting import DESTINATION, Setting
+from job_creator.environments.mirror_names import DESTINATION
+from job_creator.environments.setting import Setting
 from job_creator.site.site import Site
 from tests.samples import REPOSITORY, SITE, site
 

@@ -19,12 +19,8 @@ from foundation.spack.releases import SpackLine
 from foundation.yaml_io import load
 from job_creator.builds.phases import Phases
 from job_creator.builds.steps import EnvironmentBuilds, Step
-from job_creator.environments.setting import DESTINATION
-
-HASH_VARIABLE: Final = "SPACK_JOB_SPEC_DAG_HASH"
-NAME_VARIABLE: Final = "SPACK_JOB_SPEC_PKG_NAME"
-ARTIFACTS_VARIABLE: Final = "SPACK_ARTIFACTS_ROOT"
-VERSION_VARIABLE: Final = "SPACK_JOB_SPEC_PKG_VERSION"
+from job_creator.engines.gitlab.names import HASH_VARIABLE, NAME_VARIABLE, VERSION_VARIABLE
+from job_creator.environments.mirror_names import DESTINATION
 
 NOTHING_TO_DO: Final = frozenset({"no-specs-to-rebuild", "unsupported-copy"})
 INDEX_JOBS: Final = frozenset({"rebuild-index", "wait-for-build-jobs"})

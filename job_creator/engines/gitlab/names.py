@@ -148,3 +148,10 @@ def package_artifacts(architecture: str) -> str:
 def container_artifacts(architecture: str) -> str:
     """The folder that the container pipeline of an architecture is handed on in."""
     return f"spacktainer.artifacts.{architecture}"
+
+
+HASH_VARIABLE: Final = "SPACK_JOB_SPEC_DAG_HASH"
+NAME_VARIABLE: Final = "SPACK_JOB_SPEC_PKG_NAME"
+ARTIFACTS_VARIABLE: Final = "SPACK_ARTIFACTS_ROOT"
+VERSION_VARIABLE: Final = "SPACK_JOB_SPEC_PKG_VERSION"
+"""The variables in which `spack ci generate` tells a job its package (Spack, lib/spack/spack/ci/__init__.py)."""

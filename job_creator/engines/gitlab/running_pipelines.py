@@ -15,7 +15,7 @@ from foundation.errors import ExitCode, SpacktainersError
 from foundation.graph import GraphError, topological_order
 from job_creator.builds.durations import Durations
 from job_creator.builds.node_step import PACKAGES_VARIABLE
-from job_creator.engines.gitlab.generated import NAME_VARIABLE
+from job_creator.engines.gitlab.names import NAME_VARIABLE
 from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.package_names import built_by
 

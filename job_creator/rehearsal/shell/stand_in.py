@@ -22,7 +22,7 @@ from foundation.stores.s3_client import endpoint_of, parse_s3_url
 from foundation.stores.store import Content, Store, read_all
 from foundation.yaml_io import dump, load
 from job_creator.builds import node_step
-from job_creator.environments.setting import DESTINATION
+from job_creator.environments.mirror_names import DESTINATION
 from job_creator.rehearsal import replay
 from job_creator.rehearsal.shell import binaries
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from job_creator.environments.setting import DESTINATION, SITE_MIRRORS
+from job_creator.environments.mirror_names import DESTINATION, SITE_MIRRORS
 from tests.containers import container
 from tests.locks import ENVIRONMENT, concrete
 from tests.unit.checks.environments import DEFINITION, fault, faults, merged, values, written

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from foundation.spack.releases import SUPPORTED, SpackLine
 from job_creator.environments.marks import merge
 from job_creator.environments.merged import merged_environment
-from job_creator.environments.setting import DEFAULT_BRANCH_CACHE, DESTINATION, Setting
+from job_creator.environments.mirror_names import DEFAULT_BRANCH_CACHE, DESTINATION
+from job_creator.environments.setting import Setting
 from tests.samples import site
 
 BUILDER = "registry.example.org/builder:1-amd64"

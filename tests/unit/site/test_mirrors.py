@@ -23,14 +23,8 @@ from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.base_pipeline import BasePlan, plan
 from job_creator.engines.gitlab.limits import check
 from job_creator.engines.gitlab.objects import Job, expand
-from job_creator.environments.setting import (
-    BINARY_MIRROR,
-    DEFAULT_BRANCH_CACHE,
-    DESTINATION,
-    SOURCE_MIRROR,
-    mirrors,
-    reading_variables,
-)
+from job_creator.environments.mirror_names import BINARY_MIRROR, DEFAULT_BRANCH_CACHE, DESTINATION, SOURCE_MIRROR
+from job_creator.environments.setting import mirrors, reading_variables
 from job_creator.images.knowledge import Knowledge
 from job_creator.pipelines.base import HEADER
 from job_creator.pipelines.packages import preparation

@@ -11,15 +11,11 @@ from job_creator.builds import node_step
 from job_creator.builds.durations import Durations
 from job_creator.builds.steps import Demand, Demands, Step
 from job_creator.engines.gitlab import names
-from job_creator.engines.gitlab.generated import (
-    ARTIFACTS_VARIABLE,
-    HASH_VARIABLE,
-    NAME_VARIABLE,
-    Generated,
-)
+from job_creator.engines.gitlab.generated import Generated
 from job_creator.engines.gitlab.jobs.package_images import package_image
 from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.jobs.retries import retry
+from job_creator.engines.gitlab.names import ARTIFACTS_VARIABLE, HASH_VARIABLE, NAME_VARIABLE
 from job_creator.engines.gitlab.objects import INFRASTRUCTURE_FAILURES, RawJob
 from job_creator.engines.gitlab.package_names import says_all
 from job_creator.environments.merged import usual_variables

@@ -17,8 +17,9 @@ from job_creator.builds.fusion import FusionRules, Groups, fuse, quotient, secon
 from job_creator.builds.fusion_choice import Judges, choose
 from job_creator.builds.merge import Merged, merge
 from job_creator.builds.steps import Demands, Step, nothing_known
-from job_creator.engines.gitlab.generated import ARTIFACTS_VARIABLE, HASH_VARIABLE, NAME_VARIABLE, Generated
+from job_creator.engines.gitlab.generated import Generated
 from job_creator.engines.gitlab.jobs.packages import PackagePlace, package_job
+from job_creator.engines.gitlab.names import ARTIFACTS_VARIABLE, HASH_VARIABLE, NAME_VARIABLE
 from job_creator.engines.gitlab.objects import RawJob
 from job_creator.engines.gitlab.package_names import hash_length, job_names
 from job_creator.site.gitlab import Fuse
