@@ -133,19 +133,25 @@ def conversation(
     also when this process is killed. `environment` is added to this process's own. What the program says on stderr
     goes to the end of the file `log`. It keeps the file descriptors in `holds` open. Raises `NotReadyError` if
     it cannot be started; the function raises `ProcessError` when the program ends too early, and `OutOfTimeError` where
-    an answer takes longer than `seconds`, after which the program is ended.
+    an answer takes longer than `seconds`. With that limit the program has a session of its own, of which nothing stays.
     """
-    with (
-        log.open("ab") as errors,
-        _started(
-            argv, stdin=subprocess.PIPE, stderr=errors, env={**os.environ, **environment}, pass_fds=holds
-        ) as process,
-    ):
+    options: dict[str, Any] = {"env": {**os.environ, **environment}, "pass_fds": holds}
+    options["start_new_session"] = seconds is not None
+    with log.open("ab") as errors, _started(argv, stdin=subprocess.PIPE, stderr=errors, **options) as process:
+
+        def kill() -> None:
+            with suppress(ProcessLookupError):
+                (os.kill if seconds is None else os.killpg)(process.pid, signal.SIGKILL)
+
         try:
-            yield lambda line: _answer(argv, process, line, log, seconds)
+            yield lambda line: _answer(argv, process, line, log, kill, seconds)
         except BaseException:
-            process.kill()
+            kill()
             raise
+        if seconds is not None and process.stdin:
+            process.stdin.close()
+            process.wait()
+            kill()
 
 
 class BackgroundProcess:
@@ -243,12 +249,19 @@ def _started(argv: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[s
         yield process
 
 
-def _answer(argv: Sequence[str], process: subprocess.Popen[str], line: str, log: Path, seconds: float | None) -> str:
+def _answer(
+    argv: Sequence[str],
+    process: subprocess.Popen[str],
+    line: str,
+    log: Path,
+    kill: Callable[[], None],
+    seconds: float | None,
+) -> str:
     is_over = Event()
 
     def end() -> None:
         is_over.set()
-        process.kill()
+        kill()
 
     watch = Timer(seconds, end) if seconds is not None else None
     if process.stdin and process.stdout:

@@ -45,12 +45,20 @@ def main(arguments: list[str]) -> None:
 
 
 def lines() -> Iterator[str]:
-    """The lines of stdin; its end ends this process at once, whatever it does then."""
+    """The lines of stdin; its end ends this process at once, whatever it does then, and all that it started."""
+    source = os.dup(0)
+    # Where Spack forks, the child closes `sys.stdin`, and would wait for ever for a thread that reads from it.
+    sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - for as long as this process runs
     waiting: queue.Queue[str] = queue.Queue()
 
     def read() -> None:
-        for line in sys.stdin:
-            waiting.put(line.rstrip("\n"))
+        rest = b""
+        while block := os.read(source, 1 << 16):
+            *whole, rest = (rest + block).split(b"\n")
+            for line in whole:
+                waiting.put(line.decode())
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()

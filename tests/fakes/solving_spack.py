@@ -1,7 +1,8 @@
 """A Spack that concretizes without a solver: what becomes of a spec, its name says.
 
-`nosuch-*` is an unknown package, `impossible-*` has no solution, `slow-*` takes minutes, `dying-*` ends the process;
-all others get a lockfile after some milliseconds. It writes down in `solves` who solved what, and with which cache.
+`nosuch-*` is an unknown package, `impossible-*` has no solution, `slow-*` takes minutes, as does a process that it
+starts, `forking-*` waits for such a process, `dying-*` ends the process; all others get a lockfile after some
+milliseconds. It writes down in `solves` who solved what, and with which cache.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Repositories:
 PATH = Repositories()
 """
 _ENVIRONMENT: Final = """\
-import json, os, time
+import json, multiprocessing, os, time
 from pathlib import Path
 
 HERE = Path(__file__).parent.parent.parent
@@ -79,7 +80,11 @@ class Environment:
         with open(HERE / "solves", "a") as log:
             log.write(json.dumps([os.getpid(), warm, self.user_specs, self.section["concretizer"]["unify"]]) + "\\n")
         for text in self.user_specs:
+            if text.startswith("forking"):
+                # As where Spack looks at compilers: a process of its own, which begins by closing stdin.
+                multiprocessing.get_context("fork").Pool(1).map(abs, [1])
             if text.startswith("slow"):
+                os.fork() or time.sleep(300)
                 time.sleep(300)
             if text.startswith("dying"):
                 os._exit(7)

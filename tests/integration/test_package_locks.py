@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,22 @@ def test_a_worker_that_dies_keeps_nothing_else_from_its_lockfile(lists: Lists) -
     assert lists.lock("--again", "crash")["failed"] == {"crash": 2}
     assert [specs for _, _, specs, _ in lists.solves].count(["dying-one"]) == 2
     assert [specs for _, _, specs, _ in lists.solves].count(["first"]) == 1
+
+
+def test_what_spack_starts_of_its_own_is_waited_for_and_ends_with_it(lists: Lists) -> None:
+    lists.write(["first", "forking-one", "slow-one", "last"])
+    found = lists.lock("--timeout", "5", "--jobs", "1")
+    assert (found["locked"], found["failed"]) == (3, {"time-out": 1})
+    assert {process for process, _, _, _ in lists.solves}.isdisjoint(running_sessions())
+
+
+def running_sessions() -> Iterator[int]:
+    """The sessions of all processes of this machine that have not ended."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, session, *_ = path.read_text().rpartition(")")[2].split()
+            if state != "Z":
+                yield int(session)
 
 
 def test_what_unifies_is_one_lockfile_and_lists_are_resolved(lists: Lists) -> None:
