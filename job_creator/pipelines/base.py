@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from foundation.doors.files import list_files
@@ -18,6 +19,7 @@ from job_creator.engines.gitlab.base_pipeline import BasePlan, Inputs, plan, wan
 from job_creator.engines.gitlab.limits import LimitReport, check
 from job_creator.engines.gitlab.parent_pipeline import parent_pipeline
 from job_creator.images.base_images import ImageSources, questions
+from job_creator.images.decisions import Action, Decision, Subject
 from job_creator.images.knowledge import Knowledge
 from job_creator.inputs import Written
 from job_creator.pipelines.images import credentials, with_proofs
@@ -47,7 +49,13 @@ def make_plan(
     )
     signed = signs(written.site.signing, environment, context)
     inputs = Inputs(written.site, context, written.template, written.definitions, sources, choice, signed)
-    return plan(inputs, _knowledge(inputs, environment, offline=offline))
+    built = plan(inputs, _knowledge(inputs, environment, offline=offline))
+    reason = "selects packages; 'jc packages lock' concretizes each by itself"
+    left_out = [
+        Decision(Subject.ENVIRONMENT, one.name, one.architecture, Action.LEAVE_OUT, reason)
+        for one in written.package_lists
+    ]
+    return replace(built, decisions=(*built.decisions, *left_out))
 
 
 def outputs(built: BasePlan, written: Written, pipeline_name: str) -> tuple[dict[str, bytes], LimitReport]:

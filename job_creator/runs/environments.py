@@ -107,6 +107,8 @@ def _of_definition(wanted: str, repository: Repository, spack: SpackProgram) -> 
     )
     definitions = Definitions(given)
     if name not in definitions.environments:
+        if name in definitions.package_lists:
+            raise NotThereError(f"{wanted}: selects packages; 'jc packages lock' makes a folder of lockfiles to build")
         raise NotThereError(
             f"{wanted}: no lockfile, no folder with one, and no container of this name is defined for "
             f"{definitions.wanted} in {repository.directory}"

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from foundation.doors.files import write_files
 from foundation.doors.processes import ProcessError
@@ -21,6 +21,9 @@ from foundation.yaml_io import dump
 from job_creator import project_files
 from job_creator.mirrors.needs.questions import Lock, read_lock
 from job_creator.site.site import Site
+
+if TYPE_CHECKING:
+    from job_creator.inputs import Written
 
 LOCKFILE: Final = "spack.lock"
 _MANIFESTS: Final = (".yaml", ".yml")
@@ -129,13 +132,11 @@ class Definitions:
 
         Raises `NotThereError` where this machine could be of several architectures.
         """
-        from job_creator import inputs
         from job_creator.pipelines import base
 
-        given = self._repository
-        if not (given.directory / given.site_file).is_file():
+        given, written = self._repository, self._written
+        if written is None or not written.definitions:
             return {}
-        written = inputs.read_all(given.directory, given.site_file)
         architecture = given.architecture or self._own(written.site, {one.architecture for one in written.definitions})
         built = base.make_plan(given.directory, written, given.environment, offline=True)
         merged = {
@@ -144,6 +145,20 @@ class Definitions:
             if one.architecture == architecture
         }
         return {name: _without_cache(environment) for name, environment in merged.items() if environment}
+
+    @property
+    def package_lists(self) -> frozenset[str]:
+        """The names of definitions that select packages, whatever their architecture."""
+        return frozenset(one.name for one in self._written.package_lists) if self._written else frozenset()
+
+    @cached_property
+    def _written(self) -> Written | None:
+        from job_creator import inputs
+
+        given = self._repository
+        if not (given.directory / given.site_file).is_file():
+            return None
+        return inputs.read_all(given.directory, given.site_file)
 
     def _own(self, site: Site, defined: Collection[str]) -> str:
         """The architecture of the site that this machine is of."""

@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foundation.errors import ExitCode, InvalidInputError, RefusedError
+from foundation.errors import ExitCode, InvalidInputError, NotThereError, RefusedError
 from foundation.spack.licenses import is_allowed
 from foundation.spack.package_index import VERSION, read_package_index
+from foundation.spack.program import SpackProgram
 from job_creator.definitions.file import PackageSelection
 from job_creator.inputs import read_all
+from job_creator.mirrors.needs.locks import Repository
 from job_creator.package_lists.classes import CLASSES, class_of
 from job_creator.package_lists.folder import LockFailure, LockFolder, wish
 from job_creator.package_lists.selection import selected
+from job_creator.runs.environments import find_environments
 from tests.commands import jc
 from tests.locks import write_environment
 from tests.samples import SITE, TEMPLATE, write_repository
@@ -199,7 +202,10 @@ def test_a_list_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_what_selects_is_in_no_pipeline_and_what_only_builds_makes_no_image(tmp_path: Path) -> None:
     root = repository(tmp_path, "{build_only: true, select: {}}")
     words = ["-C", str(root), "plan", "--offline", "--json"]
-    assert {one["name"] for one in json.loads(jc(*words).stdout)["decisions"]}.isdisjoint({"corpus"})
+    decisions = [one for one in json.loads(jc(*words).stdout)["decisions"] if one["name"] == "corpus"]
+    assert [(one["subject"], one["action"]) for one in decisions] == [("environment", "leave out")]
+    with pytest.raises(NotThereError, match="selects packages; 'jc packages lock' makes a folder of lockfiles"):
+        find_environments(["amd64/corpus"], Repository(root, "spacktainers.yaml", {}), SpackProgram("/nowhere"))
     root = repository(tmp_path, "{build_only: true}", "{specs: [zlib]}")
     decisions = [one for one in json.loads(jc(*words).stdout)["decisions"] if one["name"] == "corpus"]
     assert [(one["subject"], one["action"]) for one in decisions] == [("environment", "concretize")]
