@@ -27,6 +27,7 @@ from job_creator.proving.cli import COMMANDS as PROVING
 from job_creator.publishing.cli import COMMANDS as PUBLISHING
 from job_creator.publishing.clusters.cli import COMMANDS as CLUSTERS
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
+from job_creator.reports.cli import report as report_group
 from job_creator.runs.cli import build
 from job_creator.sbom.cli import sbom
 from job_creator.scaffolding.cli import COMMANDS as SCAFFOLDING
@@ -314,6 +315,7 @@ _OTHERS = (
     index,
     mirror,
     packages,
+    report_group,
     sbom,
     splices,
 )

@@ -164,6 +164,7 @@ PURE: Final = {
     "job_creator/proving": ("chain", "claims", "image_facts"),
     "job_creator/publishing": ("record", "retention"),
     "job_creator/rehearsal/shell": ("order",),
+    "job_creator/reports": ("changes", "changes_text"),
     "job_creator/runs": ("driver", "failures", "plan", "progress", "records", "report"),
     "job_creator/sbom": ("components", "cyclonedx", "difference", "distribution", "gathering", "licences", "spdx"),
     "job_creator/studies/splices/facts": ("elf", "values"),
