@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.yaml_io import load
+from foundation.yaml_io import dump, load
 from job_creator.builds import node_step
+from job_creator.environments.merged import merged_environment
 from job_creator.environments.mirror_names import DESTINATION
+from job_creator.scripts.rendering import render
 from tests.integration.real_spack import alone
 from tests.integration.signing_keys import KeyPair
 from tests.integration.tiny_spack import TinySpack
+from tests.integration.toy_environment import setting_of, site_for
 from tests.samples import REPOSITORY
 
 SPY = REPOSITORY / "tests" / "data" / "spy.py"
@@ -133,12 +136,37 @@ class SpiedJob:
             "ci": {"target": "gitlab", "pipeline-gen": [{"build-job": {"script": ["true"]}}]},
         }
 
+    def concretize(self) -> subprocess.CompletedProcess[str]:
+        """Run the job that concretizes, below the checkout that `prepare` has laid out."""
+        found = site_for(self.spack.line)
+        setting = setting_of(found, self.spack.line)
+        section = {key: value for key, value in self.section().items() if key not in ("ci", "mirrors")}
+        merged: Any = merged_environment(setting, {}, section)
+        merged["spack"]["mirrors"] = {DESTINATION: f"file://{self.mirror}"}
+        (self.checkout / "merged_spack_spied_amd64.yaml").write_text(dump(merged))
+        script = render(
+            "generate_environment.sh.j2",
+            folder="scratch",
+            answer="from_spack.json",
+            steps=node_step.FOLDER,
+            libcs={"builder": "NOT_KNOWN", "runtime": "NOT_KNOWN"},
+        )
+        setup = render("spack_setup.sh.j2", public_key="PUBLIC", signed=False)
+        more = {
+            "FOREIGN_CODE_GETS": "--see COLOUR --read AWS_READER_ACCESS_KEY_ID",
+            "ARCHITECTURE": "amd64",
+            "CONTAINER": "spied",
+            "SPACK_ROOT": self.spack.root,
+            "CI_PIPELINE_ID": "4711",
+        }
+        end = 'trap \'rm -rf "$programs"; gpgconf --homedir "$SPACK_GNUPGHOME" --kill all\' EXIT'
+        return self._as_a_runner(f"umask 0\n{setup}\n{script}\n{end}", **more)
+
     def run(self, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the job as a runner does: as root, with a umask of 0."""
         lock = json.loads((self.artifacts / "concrete_environment" / "spack.lock").read_bytes())
         nodes = {node["name"]: key for key, node in lock["concrete_specs"].items()}
         packages = [f"{name}/{nodes[name]}" for name in ("tiny-lib", "tiny-spied", "tiny-last")]
-        usual = alone(self.folder)
         script = f"""
             umask 0
             . {self.spack.root}/share/spack/setup-env.sh
@@ -150,12 +178,22 @@ class SpiedJob:
             gpgconf --homedir "$SPACK_GNUPGHOME" --kill all
             exit $code
         """
+        folders = {
+            "SPACK_ARTIFACTS_ROOT": "jobs/spied",
+            "SPACK_CONCRETE_ENV_DIR": "jobs/spied/concrete_environment",
+            "SPACK_JOB_LOG_DIR": "jobs/spied/logs",
+            "SPACK_JOB_REPRO_DIR": "jobs/spied/reproduction",
+            "SPACK_JOB_TEST_DIR": "jobs/spied/tests",
+        }
+        return self._as_a_runner(script, **{**folders, node_step.PACKAGES_VARIABLE: " ".join(packages), **variables})
+
+    def _as_a_runner(self, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
         beside = self.checkout.with_name("project.tmp")
         return subprocess.run(
             ["bash", "-c", script],
             cwd=self.checkout,
             env={
-                **usual,
+                **alone(self.folder),
                 # What Spack finds out of its own packages takes minutes.
                 "SPACK_USER_CACHE_PATH": f"{os.environ['SPACK_USER_CACHE_PATH']}/{Path(self.spack.root).name}",
                 **SECRETS,
@@ -168,12 +206,6 @@ class SpiedJob:
                 "SPACK_REQUIRE_SIGNING": "True",
                 "CI_PROJECT_DIR": str(self.checkout),
                 "CI_JOB_NAME": "tiny-spied",
-                "SPACK_ARTIFACTS_ROOT": "jobs/spied",
-                "SPACK_CONCRETE_ENV_DIR": "jobs/spied/concrete_environment",
-                "SPACK_JOB_LOG_DIR": "jobs/spied/logs",
-                "SPACK_JOB_REPRO_DIR": "jobs/spied/reproduction",
-                "SPACK_JOB_TEST_DIR": "jobs/spied/tests",
-                node_step.PACKAGES_VARIABLE: " ".join(packages),
                 **variables,
             },
             capture_output=True,

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from foundation.errors import InvalidInputError
 from job_creator.builds import node_step
 from job_creator.builds.node_step import read_records
+from job_creator.engines.gitlab.generated import read_generated
 from tests.integration.real_spack import ROOTS
 from tests.integration.signing_keys import key_pair
 from tests.integration.spied_job import IN_FILES, READER, SECRETS, SpiedJob, packages
@@ -105,6 +107,27 @@ def test_a_package_that_says_it_is_another_is_not_pushed(job: SpiedJob) -> None:
     assert [state.partition(" ")[0] for state in states(job)] == ["built", "failed", "skipped"]
     assert "is of another package: version differ" in done.stderr
     assert not list(job.mirror.rglob("tiny-spied-1.0*"))
+
+
+def test_recipes_see_no_key_either_where_an_environment_is_concretized(job: SpiedJob) -> None:
+    done = job.concretize()
+    assert done.returncode == 0, done.stdout + done.stderr
+    noted = job.noted()
+    assert {name.split(".")[0] for name in noted} == {"recipe"}
+    assert "0" not in {name.split(".")[1] for name in noted}
+    assert not [one for one in (*SECRETS.values(), *IN_FILES) if any(one in text for text in noted.values())]
+    assert any(READ in text for text in noted.values())
+    folder = job.checkout / "scratch" / "spied"
+    assert {path.name for path in (folder / node_step.FOLDER).iterdir()} == {node_step.PROGRAM, *node_step.BESIDE}
+    beside = folder / "concrete_environment"
+    assert (beside / "spack.yaml").read_bytes() == (job.checkout / "merged_spack_spied_amd64.yaml").read_bytes()
+    lock, manifest = ((beside / name).read_bytes() for name in ("spack.lock", "spack.yaml"))
+    pipeline = (folder / "pipeline.yml").read_bytes()
+    found = read_generated("spied", "spied/pipeline.yml", pipeline, lock=lock, environment=manifest)
+    assert {step.package for step in found.builds.steps} == {"tiny-lib", "tiny-spied", "tiny-last"}
+    changed = pipeline.replace(b"--apart", b"")
+    with pytest.raises(InvalidInputError, match="did a recipe change the pipeline"):
+        read_generated("spied", "spied/pipeline.yml", changed, lock=lock, environment=manifest)
 
 
 def test_without_another_user_it_would_see_everything(job: SpiedJob) -> None:

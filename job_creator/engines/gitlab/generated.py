@@ -17,6 +17,7 @@ from foundation.spack.groups import GroupError, in_order, needs_in
 from foundation.spack.lockfile import Lockfile, read_lockfile
 from foundation.spack.releases import SpackLine
 from foundation.yaml_io import load
+from job_creator.builds.own_words import foreign_words
 from job_creator.builds.phases import Phases
 from job_creator.builds.steps import EnvironmentBuilds, Step
 from job_creator.engines.gitlab.names import HASH_VARIABLE, NAME_VARIABLE, VERSION_VARIABLE
@@ -104,6 +105,8 @@ def read_generated(
         needs[_hash(job)] = needs.get(_hash(job), frozenset()) | {_hash(builds[name]) for name in _local_needs(job)}
     steps = tuple(_step(name, job, container) for name, job in builds.items())
     manifest = load(environment, f"{_beside(path)}/spack.yaml") if environment else None
+    if foreign := list(foreign_words(container, variables, builds, manifest)):
+        raise InvalidInputError([Fault(path, 1, 1, words, "did a recipe change the pipeline?") for words in foreign])
     phases = _phases(locked, manifest, path) if locked else Phases()
     return Generated(
         builds=EnvironmentBuilds(container, path, _line(variables, path), steps, needs, graph, phases),

@@ -85,8 +85,7 @@ def _list_keys(arguments: Sequence[str], environment: Mapping[str, str], say: Sa
 
 def _generate(arguments: Sequence[str], environment: Mapping[str, str], say: Say) -> None:
     """`spack ci generate`: concretize, look what the cache has, write the rest as a pipeline."""
-    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
-    root, output = Path(options["--artifacts-root"]), Path(options["--output-file"])
+    root, output = map(Path, arguments)
     container = environment.get("CONTAINER", "")
     if container in _failing(environment):
         raise InvalidInputError([Fault(f"{container}/spack.yaml", 1, 1, "cannot be concretized (as asked for)")])
@@ -152,7 +151,7 @@ def _push(arguments: Sequence[str], environment: Mapping[str, str], say: Say) ->
     say(f"pushed {node['name']}@{node['version']}/{hash_[:7]}")
 
 
-_PHASES: Final = {"prepare": _prepare, "build": _build, "push": _push}
+_PHASES: Final = {"generate": _generate, "prepare": _prepare, "build": _build, "push": _push}
 
 
 def _node(environment: Mapping[str, str]) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
@@ -188,7 +187,6 @@ def _node_of(store: Store, manifest: bytes) -> Mapping[str, Any]:
 _COMMANDS: Final[Mapping[tuple[str, ...], Callable[[Sequence[str], Mapping[str, str], Say], None]]] = {
     ("gpg", "trust"): _trust,
     ("gpg", "list"): _list_keys,
-    ("ci", "generate"): _generate,
     ("python",): _python,
     ("buildcache", "update-index"): _update_index,
 }

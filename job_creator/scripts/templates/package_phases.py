@@ -1,11 +1,13 @@
 """What only Spack knows of building one package of the active environment: the phases of `build_packages.py`.
 
+    spack python package_phases.py generate ARTIFACTS OUTPUT
     spack python package_phases.py look ANSWER KEYS HASH...
     spack python package_phases.py prepare HASH ANSWER [KEYS]
     spack python package_phases.py build HASH
     spack python package_phases.py push HASH ["built by others"]
 
-HASH may be the first letters of a DAG hash. Together they do what `spack ci rebuild` does, with its variables, but for
+`generate` is `spack ci generate` for whoever may not make views. HASH may be the first letters of a DAG hash. Together
+the other phases do what `spack ci rebuild` does, with its variables, but for
 one thing: what is in a build cache without signatures is not built again. `prepare` writes ANSWER, JSON, a list of the
 state (`reused`, `skipped`, or empty if the package is to be built) and the reason.
 
@@ -198,17 +200,26 @@ def not_installed(spec: Any) -> Iterator[str]:
             yield f"its dependency {one.name}@{one.version}/{one.dag_hash()[:LETTERS]} {fact}"
 
 
+def generate(artifacts: str, output: str) -> int:
+    """`spack ci generate`, but for the views: their place is not one that this user may write to."""
+    environments: Any = importlib.import_module("spack.environment.environment")
+    environments.Environment.regenerate_views = lambda *_: None
+    return spack_ci("generate", "--artifacts-root", artifacts, "--output-file", output)
+
+
 def build(letters: str) -> int:
-    """`spack ci rebuild` without its last step, or, without a section `ci`, the one command of it that builds."""
-    if not importlib.import_module("spack.config").get("ci"):
-        arguments = ["--use-buildcache=package:never,dependencies:only", "--only=package", "--only-concrete"]
-        command = ["spack", "--color=always", "install", "--verbose", *arguments, f"/{letters}"]
-        return subprocess.run(command, stdin=subprocess.PIPE, check=False).returncode  # noqa: S603
+    """`spack ci rebuild` without its last step."""
+    del letters  # It is in the environment, where Spack looks for it.
     ci: Any = importlib.import_module("spack.ci")
     ci.create_buildcache = lambda *_, **__: []
+    return spack_ci("rebuild")
+
+
+def spack_ci(*arguments: str) -> int:
+    """A command of `spack ci` in this process; its exit code."""
     parser = importlib.import_module("spack.main").make_argument_parser()
     parser.add_command("ci")
-    return int(importlib.import_module("spack.cmd.ci").ci(parser, parser.parse_args(["ci", "rebuild"])) or 0)
+    return int(importlib.import_module("spack.cmd.ci").ci(parser, parser.parse_args(["ci", *arguments])) or 0)
 
 
 def push(letters: str, by_others: str = "") -> int:
@@ -250,5 +261,5 @@ def enter(spec: Any) -> None:
 
 if __name__ == "__main__":
     asked, *arguments = sys.argv[1:]
-    phases: dict[str, Any] = {"look": look, "prepare": prepare, "build": build, "push": push}
+    phases: dict[str, Any] = {"generate": generate, "look": look, "prepare": prepare, "build": build, "push": push}
     sys.exit(phases[asked](*arguments))

@@ -112,6 +112,10 @@ OF_PACKAGES: Final = {
     ],
     "Whatever a build does to": [PHASES, f"{STAND_IN}::test_what_was_built_becomes_roots"],
     "No recipe is read": [SPIED],
+    "What recipes have Spack write": [
+        "tests/unit/builds/test_own_words.py::test_what_is_added_is_found",
+        "tests/integration/test_apart_spack.py::test_recipes_see_no_key_either_where_an_environment_is_concretized",
+    ],
     "A job whose builder image": [f"{STAND_IN}::test_what_others_cannot_get_to_ends_the_job"],
     "A job that does not run as root": [f"{STAND_IN}::test_who_is_not_root_is_told_and_gives_what_it_can"],
     "A recipe decides": [SPIED],
