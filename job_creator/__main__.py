@@ -15,6 +15,7 @@ import click
 from foundation.command_line import CONTEXT_SETTINGS, Group, console, format_option, json_option
 from foundation.errors import ExitCode, InvalidInputError, RefusedError
 from job_creator import __version__, project_files
+from job_creator.audit.cli import audit
 from job_creator.diagnosis.cli import doctor
 from job_creator.engines.gitlab import names
 from job_creator.mirrors.cli import mirror
@@ -310,6 +311,7 @@ def stand_in_spack(arguments: tuple[str, ...]) -> None:
 
 
 _OTHERS = (
+    audit,
     build,
     doctor,
     index,

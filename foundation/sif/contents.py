@@ -34,6 +34,19 @@ class Contents:
                 raise DamagedError(f"{path} has {found.size} bytes, which nobody reads at once")
             return b"".join(self._image.content(found))
 
+    def exists(self, path: str) -> bool:
+        """Whether there is something at a path. Raises `DamagedError`."""
+        with _naming(self._place):
+            return self._find(path) is not None
+
+    def head(self, path: str, size: int) -> bytes:
+        """The first bytes of a file; none where there is none. Raises `DamagedError`."""
+        with _naming(self._place):
+            found = self._find(path)
+            if found is None or not found.is_file:
+                return b""
+            return next(self._image.content(found), b"")[:size]
+
     def files(self, path: str, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[str]:
         """The files below a folder, those of folders that are not `wanted` left out; links are not followed.
 

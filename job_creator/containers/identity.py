@@ -178,7 +178,7 @@ def spacktainer(
         *_sources(definition.files),
     )
     files["context"] = _lines(dict.fromkeys(context))
-    files["images"] = _lines(images_of(files["Dockerfile"].decode()))
+    files |= {"audit": _lines(definition.audit_options), "images": _lines(images_of(files["Dockerfile"].decode()))}
     version = environment.lock.specs[environment.root].version
     record = _record(definition.name, version, recipe, fingerprint(inputs), environment.lock_sha256)
     made = _container(record, recipe, inputs, files, base=recipe.runtime, labels=asked.labels)

@@ -44,6 +44,8 @@ class SpackDefinition:
     """Whether the container may compile what the build cache lacks."""
     host_libraries: tuple[str, ...] = ()
     """Patterns of libraries that the host brings, so that the image may lack them."""
+    audit: str = "fail"
+    """Whether faults that an audit finds are only told (`report`)."""
     build_only: bool = False
     """Whether its packages only go into the build cache, and no image is made."""
     select: PackageSelection | None = None
@@ -52,6 +54,12 @@ class SpackDefinition:
     """The whole file, with the place of each value; Spack's marks stand at their keys."""
     included: tuple[Document, ...] = field(default=(), repr=False, compare=False)
     """The files that it includes, the strongest first, each as if its sections stood below `spack:`."""
+
+    @property
+    def audit_options(self) -> tuple[str, ...]:
+        """The words that `jc audit` is called with, besides the file."""
+        of_host = (word for pattern in self.host_libraries for word in ("--from-host", pattern))
+        return (*(["--report-only"] if self.audit == "report" else []), *of_host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +216,7 @@ def _definition(found: Candidate, environment: SpackDefinition, root: Path) -> S
         tests=extra.test,
         source_builds=extra.source_builds,
         host_libraries=extra.host_libraries,
+        audit=extra.audit,
         build_only=extra.build_only,
         select=extra.select,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -183,6 +183,8 @@ class Spacktainer(Value):
     """Whether the container may compile what the build cache lacks; without, such a container is not built."""
     host_libraries: Items[Annotated[str, AfterValidator(_library)]] = ()
     """Libraries that the host brings, such as `libmpi.so.12`, so that the image may lack them; `*` may be anything."""
+    audit: Literal["fail", "report"] = "fail"
+    """What becomes of a SIF file whose audit finds faults: it is not published, or it is only told."""
     build_only: bool = False
     """Whether the packages only go into the build cache, and no image is made."""
     select: PackageSelection | None = None

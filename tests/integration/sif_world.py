@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
 import subprocess
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from foundation.doors import blocks
 from foundation.sif.files import SifFile, open_sif
 from foundation.sif.headers import DESCRIPTOR, HEADER, MAGIC, VERSION, ObjectKind
 from job_creator.provenance.signing import sign
@@ -31,8 +33,11 @@ def file_system(folder: Path, target: Path) -> bytes:
     return target.read_bytes()
 
 
-def sif_file(path: Path, partition: bytes, definition: bytes = b"Bootstrap: docker\n") -> Path:
-    """A file with a definition and the partition that it starts from, laid out as Apptainer does it."""
+def sif_file(path: Path, partition: bytes, definition: bytes = b"Bootstrap: docker\n", padding: int = 0) -> Path:
+    """A file with a definition and the partition that it starts from, laid out as Apptainer does it.
+
+    Behind the file system, its partition has so many random bytes.
+    """
     start = 32768
     objects = [
         (ObjectKind.DEFINITION, b"container.def", b"", definition),
@@ -40,15 +45,19 @@ def sif_file(path: Path, partition: bytes, definition: bytes = b"Bootstrap: dock
     ]
     table, data, offset = b"", b"", start
     for number, (kind, name, extra, content) in enumerate(objects, start=1):
-        padded = content.ljust(-(-len(content) // 4096) * 4096, b"\0")
-        numbers = (kind, True, number, GROUP, 0, offset, len(content), len(content), 0, 0, 0, 0)
+        padded = content if kind is ObjectKind.PARTITION else content.ljust(-(-len(content) // 4096) * 4096, b"\0")
+        size = len(content) + (padding if kind is ObjectKind.PARTITION else 0)
+        numbers = (kind, True, number, GROUP, 0, offset, size, size, 0, 0, 0, 0)
         table += DESCRIPTOR.pack(*numbers, name, extra)
         data, offset = data + padded, offset + len(padded)
     free = DESCRIPTORS - len(objects)
     launcher = b"#!/usr/bin/env run-singularity\n"
     sizes = (0, 0, free, DESCRIPTORS, HEADER.size, DESCRIPTORS * DESCRIPTOR.size, start, len(data))
     head = HEADER.pack(launcher, MAGIC, VERSION, b"02\0", bytes(16), *sizes)
-    path.write_bytes((head + table.ljust(DESCRIPTORS * DESCRIPTOR.size, b"\0")).ljust(start, b"\0") + data)
+    with path.open("wb") as stream:
+        stream.write((head + table.ljust(DESCRIPTORS * DESCRIPTOR.size, b"\0")).ljust(start, b"\0") + data)
+        for _ in range(padding >> 20):
+            stream.write(os.urandom(1 << 20))
     return path
 
 
@@ -91,8 +100,7 @@ class SignedSif:
 
     def record_anew(self, **changes: Any) -> None:
         """Sign a record of the file as it is now, which says something else."""
-        content = self.path.read_bytes()
-        own: dict[str, Any] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        own: dict[str, Any] = {"sha256": blocks.sha256(self.path), "size": self.path.stat().st_size}
         record = replace(self.record, **own | changes)
         self.recorded.write_text(record.to_json())
         self.signature.write_bytes(sign(record.to_signed(), self.pair.private))
@@ -114,6 +122,7 @@ def signed_sif(
     files: Mapping[str, bytes],
     lock: bytes,
     base: PublicationRecord,
+    padding: int = 0,
 ) -> SignedSif:
     """A container with these files and this lockfile, as the signing job leaves it."""
     root = folder / "root"
@@ -123,7 +132,7 @@ def signed_sif(
     record = replace(base, spack_lock_sha256=hashlib.sha256(lock).hexdigest())
     image = documents(record)
     record = replace(record, image_digest=image.digest)
-    path = sif_file(folder / record.file_name, file_system(root, folder / "root.squashfs"))
+    path = sif_file(folder / record.file_name, file_system(root, folder / "root.squashfs"), padding=padding)
     embed(path, record, image, pair.private, PROJECT)
     signed = SignedSif(path, record, pair)
     signed.record_anew()

@@ -59,7 +59,7 @@ LAYERS: Final = (
     {"job_creator/publishing", "job_creator/reports"},
     {"job_creator/containers", "job_creator/publishing/clusters"},
     {"job_creator/proving"},
-    {"job_creator/publishing/clusters/cli", "job_creator/sbom"},
+    {"job_creator/audit", "job_creator/publishing/clusters/cli", "job_creator/sbom"},
     # Engines, and the pipelines that they run.
     {"job_creator/engines/gitlab/jobs"},
     {"job_creator/engines/gitlab/packing", "job_creator/engines/gitlab/container_questions"},
@@ -142,6 +142,7 @@ PURE: Final = {
     "foundation/spack/sections": ("*",),
     "foundation/stores": ("schemes",),
     "job_creator/site": ("*",),
+    "job_creator/audit": ("elf_headers", "findings", "instructions", "linkage", "targets"),
     "job_creator/builds": ("merge", "phases", "steps"),
     "job_creator/checks/specs": ("*",),
     "job_creator/containers": ("*",),
