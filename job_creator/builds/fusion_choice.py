@@ -8,7 +8,7 @@ random scenarios that no plan has seen. Measured durations vary little in those;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
@@ -31,6 +31,8 @@ FEWER: Final = (8, 3, 2)
 """Packages in one job, in plans that are tried where jobs with more of them took too long."""
 QUICK: Final = 1500
 """Packages up to which everything is tried; of larger graphs fewer scenarios."""
+MOST_GUESSED: Final = 5000
+"""Packages whose durations are guesses, of which none share jobs if there are more: looking for them takes long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +52,12 @@ class Judges:
         self.start = start
         self.scenarios = [expected, *_random(expected, frozenset(measured), start, (number, number), "judge")]
 
-    def makespans(self, needs: Edges, taken: Callable[[Seconds], Seconds]) -> list[list[float]]:
-        """For each scenario the makespans with so many runners, in the order of what is expected.
-
-        `needs` are those of jobs, `taken` says how long they take where packages take so many seconds.
-        """
-        jobs = [taken(seconds) for seconds in self.scenarios]
+    def of_groups(self, edges: Edges, groups: Groups) -> list[list[float]]:
+        """For each scenario the makespans with so many runners, of jobs in the order of what is expected."""
+        needs = quotient(edges, groups)
+        jobs = [seconds_of(groups, seconds, self.start) for seconds in self.scenarios]
         order = urgency(needs, jobs[0])
         return [[makespan(order, needs, seconds, runners) for runners in RUNNERS] for seconds in jobs]
-
-    def of_groups(self, edges: Edges, groups: Groups) -> list[list[float]]:
-        """The same for packages that share jobs."""
-        return self.makespans(quotient(edges, groups), lambda seconds: seconds_of(groups, seconds, self.start))
 
 
 def holds(usual: Sequence[Sequence[float]], found: Sequence[Sequence[float]]) -> bool:
@@ -76,11 +72,12 @@ def choose(edges: Edges, expected: Seconds, measured: Collection[str], rules: Fu
     """The boldest plan that lengthens nothing. `expected` are seconds by DAG hash, `measured` those that are known."""
     alone: Groups = tuple((step,) for step in urgency(edges, expected))
     total = sum(expected.values())
-    if len(edges) < 2:
+    known = frozenset(measured)
+    if len(edges) < 2 or len(edges) - len(known) > MOST_GUESSED:
         return Fused(alone, total, total)
-    judges = Judges(expected, measured, rules.start)
+    judges = Judges(expected, known, rules.start)
     usual = judges.of_groups(edges, alone)
-    for scenarios, bound in _plans(edges, expected, frozenset(measured), rules):
+    for scenarios, bound in _plans(edges, expected, known, rules):
         groups = fuse(edges, scenarios, bound, alike)
         if len(groups) < len(edges) and holds(usual, judges.of_groups(edges, groups)):
             return Fused(groups, total, sum(seconds_of(groups, expected, rules.start).values()))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from foundation.graph import Edges, reduced, remaining_times, topological_order
+from foundation.graph import Edges, reduced, topological_order
 from job_creator.engines.gitlab.packing.orders import by_urgency
 from job_creator.engines.gitlab.running_pipelines import RunningJob, RunningPipeline
 
@@ -103,6 +103,21 @@ class PipelineLayout:
             ends[key] = last
         return max(ends.values(), default=0.0)
 
+    def remaining(self, seconds: Mapping[str, float]) -> dict[str, float]:
+        """How long it takes from the start of each node until everything that waits for it is done, in seconds."""
+        rest: dict[str, float] = {}
+        after = dict.fromkeys(self.waits, 0.0)
+        for key, needs, nodes in reversed(self._timetable):
+            own = dict.fromkeys((node for node, _ in nodes), after[key])
+            for node, inner in reversed(nodes):
+                rest[node] = own[node] + seconds[node]
+                for other in inner:
+                    own[other] = max(own[other], rest[node])
+            longest = max(rest[node] for node, _ in nodes)
+            for other in needs:
+                after[other] = max(after[other], longest)
+        return rest
+
     @cached_property
     def _timetable(self) -> list[tuple[str, list[str], list[tuple[str, list[str]]]]]:
         """Each entry after those that it waits for, with its nodes and what they need of it, dependencies first."""
@@ -120,7 +135,8 @@ class PipelineLayout:
         triggers = [RunningJob(name, (name,), 0, waited[key], 0.0, name, waits=True) for key, name in names.items()]
         pipelines = {ROOT: RunningPipeline(ROOT, 1, (*jobs, *triggers))}
         for part in self.parts:
-            inner = [(node, tuple(sorted(self.edges[node].intersection(part)))) for node in part]
+            inside = set(part)
+            inner = [(node, tuple(sorted(self.edges[node] & inside))) for node in part]
             own = tuple(_job(node, needs, seconds[node]) for node, needs in inner)
             pipelines[names[part[0]]] = RunningPipeline(names[part[0]], 1, own)
         return pipelines
@@ -137,6 +153,6 @@ def laid_out(graph: Weighted, root: Iterable[str], parts: Iterable[Iterable[str]
     """
     some = PipelineLayout(graph.edges, tuple(sorted(root)), tuple(tuple(sorted(part)) for part in parts if part))
     # What a child keeps waiting counts as well.
-    rest = remaining_times(some.enforced, graph.seconds)
+    rest = some.remaining(graph.seconds)
     own = sorted((by_urgency(part, rest) for part in some.parts), key=lambda part: (-rest[part[0]], part[0]))
     return PipelineLayout(graph.edges, by_urgency(some.root, rest), tuple(own))

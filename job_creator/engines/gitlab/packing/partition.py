@@ -21,7 +21,7 @@ from typing import Final
 from foundation.graph import Edges, finish_times, remaining_times, topological_order
 from job_creator.engines.gitlab.packing.clusters import MOST_NODES, grown, tidied
 from job_creator.engines.gitlab.packing.cuts import SMALL, best_cuts
-from job_creator.engines.gitlab.packing.layout import ROOT, Capacity, PipelineLayout, Room, Weighted, laid_out
+from job_creator.engines.gitlab.packing.layout import ROOT, Capacity, Parts, PipelineLayout, Room, Weighted, laid_out
 from job_creator.engines.gitlab.packing.orders import orders
 from job_creator.engines.gitlab.packing.search import Search
 from job_creator.engines.gitlab.simulation import lay_out
@@ -40,6 +40,10 @@ LONG: Final = 40
 """Moves for each node that are tried in the searches from all starts, and in that from the best of them."""
 PASSED: Final = 600_000
 """Nodes and edges that may be passed over for each of these, so that large graphs do not take long."""
+
+ORDERS: Final = 16
+FEWER_ORDERS: Final = 4
+"""Orders that are cut, and how many of large graphs."""
 
 TAILS: Final = 12
 """How many sets of random durations candidates are judged by, besides the expected ones."""
@@ -61,7 +65,12 @@ def partition(graph: Weighted, room: Room) -> PipelineLayout:
 def sketched(graph: Weighted, room: Room) -> PipelineLayout:
     """A layout that was hardly searched for, to see what fits. Raises `ValueError`."""
     start = next(_starts(graph, room), None)
-    return _searched(graph, room, start, 1) if start else next(_cut(graph, room, _Judge(graph)))
+    if start is not None:
+        return _searched(graph, room, start, 1)
+    parts = next(_cut_orders(graph, room.child, 1), None)
+    if parts is None:
+        raise ValueError("one job alone is over the capacity of a pipeline")
+    return laid_out(graph, (), parts)
 
 
 def _starts(graph: Weighted, room: Room) -> Iterator[tuple[list[list[str]], float]]:
@@ -92,23 +101,27 @@ def _clusters(layout: PipelineLayout) -> list[list[str]]:
 
 
 def _cut(graph: Weighted, room: Room, judge: _Judge) -> Iterator[PipelineLayout]:
-    """The best cut of all orders, and what becomes of it where the root takes one of its parts."""
-    rest = remaining_times(graph.edges, graph.seconds)
-    found = [
-        [order[start:end] for start, end in zip((0, *cuts), cuts, strict=False)]
-        for order in orders(graph.edges, graph.seconds, rest)
-        for cuts in best_cuts(order, graph, room.child)
-    ]
+    """The best cut of some orders, and what becomes of it where the root takes one of its parts."""
+    found = list(_cut_orders(graph, room.child, ORDERS if len(graph.edges) <= MOST_NODES else FEWER_ORDERS))
     if not found:
         raise ValueError("one job alone is over the capacity of a pipeline")
     fewest = min(map(len, found))
-    layouts = [laid_out(graph, (), parts) for parts in found if len(parts) == fewest]
-    best = min(layouts, key=judge.unbounded)
+    some = [PipelineLayout(graph.edges, (), parts) for parts in found if len(parts) == fewest]
+    best = laid_out(graph, (), min(some, key=judge.unbounded).parts)
     yield best
     for part in best.parts:
         weight = sum(graph.weights[node] for node in part)
         if len(part) <= room.root.jobs and weight <= room.root.weight:
             yield laid_out(graph, part, (other for other in best.parts if other is not part))
+
+
+def _cut_orders(graph: Weighted, capacity: Capacity, number: int) -> Iterator[Parts]:
+    """So many orders, cut into parts that fit."""
+    rest = remaining_times(graph.edges, graph.seconds)
+    every = tuple(orders(graph.edges, graph.seconds, rest))
+    for order in every[:: math.ceil(len(every) / number)]:
+        for cuts in best_cuts(order, graph, capacity):
+            yield tuple(order[start:end] for start, end in zip((0, *cuts), cuts, strict=False))
 
 
 class _Judge:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from foundation.errors import LimitExceededError
 from foundation.yaml_io import dump
-from job_creator.builds.fusion_choice import holds
+from job_creator.builds.fusion_choice import RUNNERS, holds
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.jobs.package_mirrors import index_jobs, service_jobs, view_jobs
 from job_creator.engines.gitlab.jobs.packages import (
@@ -22,10 +22,12 @@ from job_creator.engines.gitlab.jobs.packages import (
 )
 from job_creator.engines.gitlab.limits import LimitReport, check
 from job_creator.engines.gitlab.objects import Pipeline, RawJob
-from job_creator.engines.gitlab.packing.layout import PipelineLayout, Weighted, laid_out
+from job_creator.engines.gitlab.packing.clusters import MOST_NODES
+from job_creator.engines.gitlab.packing.layout import ROOT, PipelineLayout, Weighted, laid_out
 from job_creator.engines.gitlab.packing.partition import partition, sketched
 from job_creator.engines.gitlab.packing.rooms import rooms
 from job_creator.engines.gitlab.packing.work import PackageWork
+from job_creator.engines.gitlab.simulation import lay_out
 from job_creator.engines.gitlab.sizes import parsed_size
 from job_creator.engines.gitlab.verdict.values import Finding
 from job_creator.scripts.rendering import render
@@ -97,7 +99,7 @@ def pack(work: PackageWork, request: PackRequest) -> Packed:
     apart = _split(work.apart, request, _document(work.apart, _one_pipeline(work.apart)))
     if holds(_makespans(work.apart, apart.layout), _makespans(work, split.layout)):
         return split
-    return _shared_inside(work, apart.layout, request)
+    return _shared_inside(work, apart.layout, request) if len(work.merged.steps) <= MOST_NODES else apart
 
 
 def _one_pipeline(work: PackageWork) -> PipelineLayout:
@@ -111,7 +113,9 @@ def _document(work: PackageWork, layout: PipelineLayout) -> dict[str, Any]:
 
 
 def _makespans(work: PackageWork, layout: PipelineLayout) -> list[list[float]]:
-    return work.judges.makespans(layout.enforced, work.taken)
+    """For each scenario those with so many runners."""
+    played = [lay_out(layout.running(work.taken(seconds)), ROOT) for seconds in work.judges.scenarios]
+    return [[simulation.run(runners).makespan for runners in RUNNERS] for simulation in played]
 
 
 def _shared_inside(work: PackageWork, layout: PipelineLayout, request: PackRequest) -> Packed:
@@ -139,17 +143,20 @@ def _split(work: PackageWork, request: PackRequest, document: Mapping[str, Any])
     least = parsed_size(alone.document) - max(own.values())
     beside = max(0, parsed_size(document) - sum(own.values()) - least) / len(own)
     graph = Weighted(work.edges, work.seconds, {key: weight + round(beside) for key, weight in own.items()})
-    reasons = [(alone.name, finding) for finding in alone.limits.findings]
+    reasons = _reasons(alone)
     others, limits = len(document) - len(own), work.place.site.gitlab.limits
     for room in rooms(limits, request.max_jobs, graph.weights, others, least) if not reasons else ():
         try:
-            sketch = _written(work, sketched(graph, room), request)
+            sketch = sketched(graph, room)
         except ValueError:
             continue
-        reasons = _reasons(sketch)
-        if not reasons:
-            packed = _written(work, partition(graph, room), request)
-            return sketch if _reasons(packed) else packed
+        children = (_child(index, part, work) for index, part in enumerate(sketch.parts, start=1))
+        reasons = next((found for child in children if (found := _reasons(child))), [])
+        for layout in (partition(graph, room), sketch) if not reasons else ():
+            packed = _written(work, layout, request)
+            reasons = [reason for file in packed.files for reason in _reasons(file)]
+            if not reasons:
+                return packed
     told = "; ".join(f"{name}: {finding}" for name, finding in reasons[:3])
     raise LimitExceededError(
         f"{request.root}: the packages cannot be split into pipelines that GitLab accepts: {told}; "
@@ -157,9 +164,9 @@ def _split(work: PackageWork, request: PackRequest, document: Mapping[str, Any])
     )
 
 
-def _reasons(packed: Packed) -> list[tuple[str, Finding]]:
-    """Why GitLab would not take these pipelines."""
-    return [(file.name, finding) for file in packed.files for finding in file.limits.findings]
+def _reasons(file: PackedFile) -> list[tuple[str, Finding]]:
+    """Why GitLab would not take a pipeline."""
+    return [(file.name, finding) for finding in file.limits.findings]
 
 
 def _written(work: PackageWork, layout: PipelineLayout, request: PackRequest) -> Packed:

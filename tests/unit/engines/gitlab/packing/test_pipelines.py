@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from foundation.errors import LimitExceededError
-from foundation.graph import Edges, finish_times, reachable, topological_order
+from foundation.graph import Edges, finish_times, reachable, remaining_times, topological_order
 from foundation.yaml_io import dump, load
 from job_creator.engines.gitlab.generated import Generated, read_generated
 from job_creator.engines.gitlab.limits import check
@@ -350,6 +350,7 @@ def test_a_layout_has_every_package_once_and_keeps_to_its_room(
     simulation = lay_out(layout.running(seconds), ROOT)
     assert simulation.run(1000).makespan == pytest.approx(layout.makespan(seconds))
     assert layout.makespan(seconds) == pytest.approx(max(finish_times(layout.enforced, seconds).values()))
+    assert layout.remaining(seconds) == pytest.approx(remaining_times(layout.enforced, seconds))
 
 
 @pytest.mark.parametrize("seed", range(10))
