@@ -16,6 +16,8 @@ _OF_SPACK: Final = frozenset(
     ("stage", "needs", "dependencies", "when", "rules", "interruptible", "retry", "timeout", "artifacts")
 )
 """Keywords that Spack writes by itself, and that run nothing."""
+_PLAIN: Final = ("script", "before_script", "after_script", "variables")
+"""Keywords that Spack writes as well, with what the environment says in them."""
 _VARIABLES_OF_SPACK: Final = re.compile(
     r"SPACK_JOB_SPEC_\w+|SPACK_SPEC_NEEDS_REBUILD|SPACK_VERSION|SPACK_CHECKOUT_VERSION|SPACK_PIPELINE_TYPE"
     r"|SPACK_CI_STACK_NAME|SPACK_REBUILD_\w+|SPACK_REQUIRE_SIGNING|SPACK_CDASH_BUILD_\w+|SPACK_CI_SHARED_PR_MIRROR_URL"
@@ -62,7 +64,7 @@ def foreign_words(
 def _unknown(keyword: str, value: Any, known: Collection[str], folders: Collection[str]) -> list[str]:
     if keyword == "variables" and isinstance(value, Mapping):
         value = {name: text for name, text in value.items() if not _is_of_spack(str(name), str(text))}
-    found = {keyword: value} if keyword not in ("script", "before_script", "after_script") else value
+    found = value if keyword in _PLAIN else {keyword: value}
     return [text for text in _texts(found) if text not in known and not _has_folder(text, folders)]
 
 

@@ -103,6 +103,13 @@ def test_variables_lead_to_no_other_programs(changed: dict[str, str]) -> None:
     assert all("which its environment does not say" in words for words in found)
 
 
+def test_an_environment_need_not_set_a_variable() -> None:
+    known: Any = environment()
+    known["spack"]["ci"]["pipeline-gen"] = [{"build-job": {"script:": ["spack python steps/build_packages.py"]}}]
+    own = {"script": ["spack python steps/build_packages.py"], "variables": {"SPACK_JOB_SPEC_PKG_NAME": "x"}}
+    assert list(foreign_words("x", VARIABLES, {"x": own}, known)) == []
+
+
 def test_of_what_others_wrote_nothing_is_known() -> None:
     assert list(foreign_words("x", VARIABLES, {"x": {"script": ["evil"]}}, {"spack": {"ci": {}}})) == []
     assert list(foreign_words("x", VARIABLES, {"x": {"script": ["evil"]}}, None)) == []
