@@ -15,22 +15,37 @@ if TYPE_CHECKING:
     from job_creator.runs.folder import RunFolder
     from job_creator.runs.order import BuildOrder
 
-    Opener = Callable[[BuildOrder, RunFolder], StepEngine]
+    Opener = Callable[[BuildOrder, RunFolder, Mapping[str, str]], StepEngine]
+
+_OF_RAY: Final = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "USER")
+"""What the processes of a cluster see; each step has an environment of its own."""
 
 
-def _local(order: BuildOrder, folder: RunFolder) -> StepEngine:
+def _local(order: BuildOrder, folder: RunFolder, environment: Mapping[str, str]) -> StepEngine:
+    del environment
     from job_creator.engines.local.engine import LocalEngine
 
     return LocalEngine(order.cores, folder.path / "jobserver")
 
 
-def _slurm(order: BuildOrder, folder: RunFolder) -> StepEngine:
+def _slurm(order: BuildOrder, folder: RunFolder, environment: Mapping[str, str]) -> StepEngine:
     from job_creator.engines.slurm.engine import SlurmEngine
 
-    return SlurmEngine(order.mirror, str(folder.path.absolute()), order.submit_options, most=order.most_jobs)
+    own = {name: environment[name] for name in ("PATH", "SLURM_CONF") if name in environment}
+    comment = str(folder.path.absolute())
+    return SlurmEngine(order.mirror, comment, order.submit_options, variables=own, most=order.most_jobs)
 
 
-ENGINES: Final[Mapping[str, Opener]] = {"local": _local, "slurm": _slurm}
+def _ray(order: BuildOrder, folder: RunFolder, environment: Mapping[str, str]) -> StepEngine:
+    del order
+    from job_creator.engines.ray.cluster import new_cluster
+    from job_creator.engines.ray.engine import RayEngine
+
+    passed = {name: environment[name] for name in _OF_RAY if name in environment}
+    return RayEngine(new_cluster(passed, None, folder.path.absolute()), folder.path)
+
+
+ENGINES: Final[Mapping[str, Opener]] = {"local": _local, "ray": _ray, "slurm": _slurm}
 """The engines that `jc build` can use, by their names."""
 
 

@@ -40,7 +40,7 @@ LAYERS: Final = (
         "job_creator/repository",
     },
     {"job_creator/environments/marks", "job_creator/engines/gitlab/sizes", "job_creator/engines/engine"},
-    {"job_creator/engines/local", "job_creator/engines/slurm"},
+    {"job_creator/engines/local", "job_creator/engines/ray", "job_creator/engines/slurm"},
     {
         "job_creator/engines/gitlab/objects",
         "job_creator/scripts",
@@ -194,6 +194,7 @@ OUTSIDE: Final = {
 DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "subprocess": (
         "foundation/doors/processes",
+        "job_creator/engines/ray/inside_ray",
         # They run where this project is not installed.
         "job_creator/scripts/templates/apart",
         "job_creator/scripts/templates/build_packages",
@@ -206,7 +207,10 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "boto3": ("foundation/stores/s3_client",),
     "botocore": ("foundation/stores",),
     "gitlab": ("get_artifacts/gitlab_api",),
-    "socket": ("foundation/doors/bounds",),
+    "socket": (
+        "foundation/doors/bounds",
+        "job_creator/engines/ray/cluster",  # looks for a free port
+    ),
     "asyncio": (),
 }
 """The libraries that lead out of the program, and the folders or modules that may import them."""

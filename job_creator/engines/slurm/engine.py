@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from foundation.doors.files import write_files
-from foundation.doors.processes import ProcessError, run
+from foundation.doors.processes import ProcessError, follow, run
 from foundation.errors import CouldNotAskError
 from job_creator.engines.engine import EndingKind, StepEnding, StepWork
 from job_creator.engines.slurm.jobs import FORMAT, NO_ROOM, SlurmJob, job_name, mark_of, read_jobs, sbatch, script
@@ -31,7 +31,8 @@ logger = logging.getLogger(__name__)
 class SlurmEngine:
     """Runs steps as jobs, at most `most` of them known to Slurm at once.
 
-    `comment` is the folder of the run, `options` are more words for sbatch, such as `--partition=long`.
+    `comment` is the folder of the run, `options` are more words for sbatch, such as `--partition=long`, and `variables`
+    those that sbatch needs itself, such as `SLURM_CONF`.
     """
 
     name = "slurm"
@@ -43,10 +44,12 @@ class SlurmEngine:
         comment: str,
         options: Sequence[str] = (),
         *,
+        variables: Mapping[str, str] | None = None,
         most: int = 1000,
         pause: float = _SECONDS_BETWEEN_POLLS,
     ) -> None:
         self._mirror, self._comment, self._options, self._most, self._pause = mirror, comment, options, most, pause
+        self._variables = variables or {}
         self._open: dict[str, str] = {}
         """Names of jobs by id."""
         self._answered = time.monotonic()
@@ -61,16 +64,17 @@ class SlurmEngine:
         write_files(path.parent, {path.name: script(work).encode()})
         name = job_name(self._mirror, work)
         command = [*sbatch(work, name, self._comment, after, self._options), str(path)]
-        try:
-            answer = run(command, seconds=_SECONDS, environment=work.environment)
-        except ProcessError as error:
-            if self._open and any(text in str(error) for text in NO_ROOM):
+        said: list[str] = []
+        environment = {**work.environment, **self._variables}
+        code = follow(command, said.append, folder=path.parent, environment=environment, seconds=_SECONDS)
+        # On a federation the name of the cluster follows the id; warnings may stand before it.
+        id_ = said[-1].partition(";")[0].strip() if said else ""
+        if code != 0 or not id_.isdecimal():
+            if self._open and any(text in line for text in NO_ROOM for line in said):
                 self._most = len(self._open)
                 logger.info("Slurm takes no more than %d jobs", self._most)
                 return ""
-            raise CouldNotAskError(f"Slurm does not take the job of {work.step}: {error}") from None
-        # On a federation the name of the cluster follows.
-        id_ = answer.strip().partition(";")[0]
+            raise CouldNotAskError(f"Slurm does not take the job of {work.step}: {' '.join(said)}")
         self._open[id_] = name
         return id_
 

@@ -85,7 +85,7 @@ def script(work: StepWork) -> str:
 
 
 def sbatch(work: StepWork, name: str, comment: str, after: Collection[str], options: Collection[str]) -> list[str]:
-    """The command that submits a step, without its script. Variables are handed over by their names alone."""
+    """The command that submits a step, without its script."""
     dependency = [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []
     return [
         "sbatch",
@@ -99,7 +99,8 @@ def sbatch(work: StepWork, name: str, comment: str, after: Collection[str], opti
         "--ntasks=1",
         f"--cpus-per-task={work.cores}",
         f"--time={math.ceil((work.seconds + _MARGIN_SECONDS) / 60)}",
-        f"--export={','.join(sorted(work.environment))}",
+        # Of an environment that has nothing else. With a list of names, Slurm starts a login shell for each job first.
+        "--export=ALL",
         *dependency,
         *options,
     ]

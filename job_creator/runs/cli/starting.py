@@ -162,7 +162,7 @@ def _planned(options: Options, told: dict[str, Any]) -> tuple[BuildOrder, Planne
 
     if told["with_dependents"] and not told["only"]:
         raise click.UsageError("--with-dependents says more about --only; name packages with it")
-    if told["submit_options"] and told["engine"] == "local":
+    if told["submit_options"] and told["engine"] != "slurm":
         raise click.UsageError("--submit-option is for a scheduler; leave it out, or say --engine")
     spack = SpackProgram(start.program_path(told["program"]), scopes=told["scopes"])
     repository = Repository(options.directory, options.site_file, options.environment, told["architecture"])
@@ -207,7 +207,7 @@ def _carry_out(options: Options, order: BuildOrder, planned: PlannedRun, folder:
         start.drive(
             folder,
             planned,
-            ENGINES[order.engine](order, folder),
+            ENGINES[order.engine](order, folder, options.environment),
             works,
             lambda record: _say(report.record_line(record), as_json=as_json),
         )

@@ -34,7 +34,7 @@ def test_a_step_is_submitted_with_what_it_waits_for_and_without_a_secret() -> No
         "--ntasks=1",
         "--cpus-per-task=8",
         "--time=65",
-        "--export=AWS_SECRET_ACCESS_KEY,PATH",
+        "--export=ALL",
         "--dependency=afterok:17:18",
         "--kill-on-invalid-dep=yes",
         "--partition=long",

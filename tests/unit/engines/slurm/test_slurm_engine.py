@@ -43,7 +43,7 @@ def commands_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command
 
 
 def submitted(commands: Commands, id_: str = "17") -> SlurmEngine:
-    engine = SlurmEngine("mirror", "/run", pause=0.01)
+    engine = SlurmEngine("mirror", "/run", variables={"PATH": os.environ["PATH"]}, pause=0.01)
     commands.say("sbatch", id_)
     log = commands.folder / "attempt" / "log.txt"
     log.parent.mkdir(exist_ok=True)

@@ -1,0 +1,1 @@
+"""What `jc build` costs beside the builds."""
