@@ -193,7 +193,7 @@ def publish_copy(
 
 def _copy_bills(store: S3Store, source: PublicationRecord, target: PublicationRecord) -> None:
     for one, other in zip(bill_names(source), bill_names(target), strict=True):
-        if one != other:
+        if one != other and store.look(one):
             with suppress(NotThereError):
                 store.copy(one, other)
 

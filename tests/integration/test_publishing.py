@@ -294,7 +294,7 @@ def test_objects_that_the_server_does_not_remove_are_an_error(world: World) -> N
     with failing_proxy(world.url, refuse) as url:
         result = world.publish(b"content", RELEASE, "--keep", "1", "--older-than", "30", url=url)
     assert result.exit_code == ExitCode.COULD_NOT_ASK
-    assert f"refuses to remove 1 of 3 objects: s3://{world.bucket}/{key}: AccessDenied" in result.output
+    assert f"refuses to remove 1 of 5 objects: s3://{world.bucket}/{key}: AccessDenied" in result.output
 
 
 def test_what_was_published_anew_since_the_plan_is_not_removed(world: World) -> None:
