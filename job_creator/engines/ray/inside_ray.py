@@ -17,6 +17,7 @@ before it did not end with 0. Nothing of this project is imported here.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -26,7 +27,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import ray
+# Of an extra: whoever only looks at this module does without.
+with contextlib.suppress(ImportError):
+    import ray
 
 NOT_STARTED = -1
 CONNECT_SECONDS = 180.0
