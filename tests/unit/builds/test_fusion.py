@@ -56,7 +56,7 @@ def test_what_is_chosen_takes_no_longer_in_the_simulator(edges: Edges, seed: int
     assert chosen.after <= chosen.before + 1e-6
     needs, taken = quotient(edges, chosen.groups), seconds_of(chosen.groups, seconds, RULES.start)
     order = urgency(needs, taken)
-    whole, fused = urgency(edges, seconds), lay_out(PipelineLayout(needs, order, ()).running(taken), ROOT)
+    whole, fused = urgency(edges, seconds), lay_out(PipelineLayout(needs, order, (), order).running(taken), ROOT)
     for runners in RUNNERS:
         usual = makespan(whole, edges, seconds, runners)
         assert makespan(order, needs, taken, runners) == fused.run(runners).makespan

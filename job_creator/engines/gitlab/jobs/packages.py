@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from job_creator import project_files
@@ -45,7 +46,7 @@ _ORDER: Final = ("stage", "needs", "dependencies", "when", "rules", "interruptib
 _OURS: Final = (*_ORDER, "retry", "variables", "image", "tags", "timeout", "artifacts", *SCRIPTS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PackagePlace(JobPlace):
     """For which run of the site packages are built, and where the jobs that generated the environments are."""
 
@@ -54,6 +55,11 @@ class PackagePlace(JobPlace):
     """The pipeline in which the environments were concretized."""
     builder_in_environments: str = ""
     """What Spack found in them as the builder image, where that is known by its digest since; otherwise empty."""
+
+    @cached_property
+    def usual_variables(self) -> Mapping[str, str]:
+        """The variables that the site sets in the jobs of all packages."""
+        return usual_variables(self.setting)
 
     def demands(self, durations: Durations) -> Demands:
         """What packages are expected to take: as long as was measured, and what the site file says they need."""
@@ -107,7 +113,7 @@ def package_job(
     settings = place.architecture.settings_of(step.package)
     variables = {
         **origin.variables,
-        **usual_variables(place.setting),
+        **place.usual_variables,
         **settings.variables,
         **step.demand.resources.variables(),
         **variables_of_environment(written, place),
@@ -200,7 +206,7 @@ def tags_of(written: Mapping[str, Any], place: PackagePlace, of_package: Sequenc
 
 def variables_of_environment(written: Mapping[str, Any], place: PackagePlace) -> dict[str, str]:
     """The variables that a job has from its environment, and not from the settings of the site that stand in there."""
-    usual = usual_variables(place.setting)
+    usual = place.usual_variables
     own = {name: str(value) for name, value in (written.get("variables") or {}).items() if name not in _DISPLAY_ONLY}
     return {name: value for name, value in own.items() if usual.get(name) != value}
 

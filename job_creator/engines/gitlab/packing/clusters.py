@@ -16,7 +16,6 @@ from heapq import heappop, heappush, heapreplace
 from itertools import combinations
 from typing import Final
 
-from foundation.graph import topological_order
 from job_creator.engines.gitlab.packing.layout import Room, Weighted
 
 MOST_NODES: Final = 2_500
@@ -68,7 +67,7 @@ class _Clusters:
     """Clusters under change, by number. `below` are those that each waits for directly, `above` what waits for it."""
 
     def __init__(self, graph: Weighted, room: Room) -> None:
-        self.names = topological_order(graph.edges)
+        self.names = graph.order
         number = {name: index for index, name in enumerate(self.names)}
         self.room = room
         self.own = {index: 1 << index for index in range(len(self.names))}

@@ -31,13 +31,18 @@ class Capacity:
     weight: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Weighted:
     """A graph whose nodes take time and room: `seconds` and `weights` (bytes of parsed size) of each node."""
 
     edges: Edges
     seconds: Mapping[str, float]
     weights: Mapping[str, int]
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """All nodes, dependencies first. Raises `GraphError`."""
+        return topological_order(self.edges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,8 @@ class PipelineLayout:
     edges: Edges
     root: tuple[str, ...]
     parts: Parts
+    order: tuple[str, ...]
+    """All nodes, dependencies first: the same for all layouts of a graph, of which many are tried."""
 
     @cached_property
     def entry_of(self) -> dict[str, str]:
@@ -122,7 +129,7 @@ class PipelineLayout:
     def _timetable(self) -> list[tuple[str, list[str], list[tuple[str, list[str]]]]]:
         """Each entry after those that it waits for, with its nodes and what they need of it, dependencies first."""
         inside: dict[str, list[tuple[str, list[str]]]] = {key: [] for key in self.waits}
-        for node in topological_order(self.edges):
+        for node in self.order:
             inner = sorted(other for other in self.edges[node] if self._together(node, other))
             inside[self.entry_of[node]].append((node, inner))
         return [(key, sorted(self.waits[key]), inside[key]) for key in topological_order(self.waits)]
@@ -151,8 +158,10 @@ def laid_out(graph: Weighted, root: Iterable[str], parts: Iterable[Iterable[str]
 
     Raises `GraphError` where children would wait for each other in a circle.
     """
-    some = PipelineLayout(graph.edges, tuple(sorted(root)), tuple(tuple(sorted(part)) for part in parts if part))
+    some = PipelineLayout(
+        graph.edges, tuple(sorted(root)), tuple(tuple(sorted(part)) for part in parts if part), graph.order
+    )
     # What a child keeps waiting counts as well.
     rest = some.remaining(graph.seconds)
     own = sorted((by_urgency(part, rest) for part in some.parts), key=lambda part: (-rest[part[0]], part[0]))
-    return PipelineLayout(graph.edges, by_urgency(some.root, rest), tuple(own))
+    return PipelineLayout(graph.edges, by_urgency(some.root, rest), tuple(own), graph.order)

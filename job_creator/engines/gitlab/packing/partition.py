@@ -18,7 +18,7 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
-from foundation.graph import Edges, finish_times, remaining_times, topological_order
+from foundation.graph import Edges, finish_times, remaining_times
 from job_creator.engines.gitlab.packing.clusters import MOST_NODES, grown, tidied
 from job_creator.engines.gitlab.packing.cuts import SMALL, best_cuts
 from job_creator.engines.gitlab.packing.layout import ROOT, Capacity, Parts, PipelineLayout, Room, Weighted, laid_out
@@ -59,7 +59,9 @@ def partition(graph: Weighted, room: Room) -> PipelineLayout:
         return judge.best(list(_cut(graph, room, judge)))
     best = judge.best([layout for layout, _ in found])
     trust = next(trust for layout, trust in found if layout is best)
-    return _searched(graph, room, (_clusters(best), trust), LONG)
+    longer = _searched(graph, room, (_clusters(best), trust), LONG)
+    # What a search makes better by its own measure may be worse when it is played.
+    return judge.best([longer, _laid_out(graph, tidied(graph, room, _clusters(best)))])
 
 
 def sketched(graph: Weighted, room: Room) -> PipelineLayout:
@@ -92,8 +94,13 @@ def _searched(graph: Weighted, room: Room, start: tuple[list[list[str]], float],
     found = Search(graph, clusters, room, seconds).run(effort * min(len(graph.edges), PASSED // size))
     if effort != SHORT:
         found = tidied(graph, room, found)
-    root = [nodes[0] for nodes in found if len(nodes) == 1]
-    return laid_out(graph, root, (nodes for nodes in found if len(nodes) > 1))
+    return _laid_out(graph, found)
+
+
+def _laid_out(graph: Weighted, clusters: list[list[str]]) -> PipelineLayout:
+    """Clusters of one node are jobs of the root, all others are children."""
+    root = [nodes[0] for nodes in clusters if len(nodes) == 1]
+    return laid_out(graph, root, (nodes for nodes in clusters if len(nodes) > 1))
 
 
 def _clusters(layout: PipelineLayout) -> list[list[str]]:
@@ -106,7 +113,7 @@ def _cut(graph: Weighted, room: Room, judge: _Judge) -> Iterator[PipelineLayout]
     if not found:
         raise ValueError("one job alone is over the capacity of a pipeline")
     fewest = min(map(len, found))
-    some = [PipelineLayout(graph.edges, (), parts) for parts in found if len(parts) == fewest]
+    some = [PipelineLayout(graph.edges, (), parts, graph.order) for parts in found if len(parts) == fewest]
     best = laid_out(graph, (), min(some, key=judge.unbounded).parts)
     yield best
     for part in best.parts:
@@ -132,7 +139,7 @@ class _Judge:
 
     def __init__(self, graph: Weighted) -> None:
         self.graph = graph
-        nodes = topological_order(graph.edges)
+        nodes = graph.order
         chance = Random(0)  # noqa: S311 - the same each time
         tails = [{node: chance.paretovariate(TAIL) for node in nodes} for _ in range(_effort(TAILS, graph.edges))]
         self.tails = [(seconds, lower_bound(graph.edges, seconds, len(nodes))) for seconds in tails]

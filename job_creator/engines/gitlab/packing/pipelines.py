@@ -87,7 +87,7 @@ def pack(work: PackageWork, request: PackRequest) -> Packed:
     services = _names(service_jobs(work.generated, place))
     if not work.groups and not services:
         document = Pipeline((STAGE_BUILD,), (_nothing_job(place),)).document()
-        return Packed((_file(request.root, document, 0, place, DEPTH),), PipelineLayout({}, (), ()), services, work)
+        return Packed((_file(request.root, document, 0, place, DEPTH),), PipelineLayout({}, (), (), ()), services, work)
     layout = _one_pipeline(work)
     whole = _file(request.root, _document(work, layout), len(work.merged.steps), place, DEPTH)
     if not whole.limits.findings and len(layout.root) <= (request.max_jobs or len(layout.root)):

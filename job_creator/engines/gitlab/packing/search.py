@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Final
 
-from foundation.graph import topological_order
 from job_creator.engines.gitlab.packing.layout import Room, Weighted
 
 TO_ROOT: Final = 0.25
@@ -34,7 +33,7 @@ class Search:
         room: Room,
         seconds: Mapping[str, float],
     ) -> None:
-        self.names = topological_order(graph.edges)
+        self.names = graph.order
         number = {name: index for index, name in enumerate(self.names)}
         # In the order of numbers: sets have another order in every process.
         self.below = [sorted(number[name] for name in graph.edges[node]) for node in self.names]
