@@ -194,7 +194,7 @@ def test_what_fails_is_named_and_everything_else_goes_on(tmp_path: Path) -> None
     packages = {
         job.partition("@")[0]: status
         for one in every.values()
-        if one["parent"] == populate["id"]
+        if populate["id"] in (one["id"], one["parent"])
         for job, status in one["jobs"].items()
         if "@" in job
     }
