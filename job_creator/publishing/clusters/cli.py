@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +21,9 @@ from job_creator.publishing.command_options import (
     open_bucket,
     server,
 )
+
+if TYPE_CHECKING:
+    from job_creator.publishing.clusters.installation import InstallPlan
 
 
 class _Mode(click.ParamType[int]):
@@ -138,27 +142,41 @@ def install_sif(
     asked = installation.Asked(pipeline, fingerprint, keys, is_proof_needed, verify)
     plan = installation.make_plan(store, name, folder, rules, now, asked)
     if not (as_json or options.quiet):
-        click.echo(f"{'download to' if plan.downloads else 'leave'} {plan.path}: {plan.reason}")
-        click.echo(report.proof_text(plan.proof))
-        click.echo(f"links to it: {', '.join(sorted(plan.links))}")
-        if plan.about_current:
-            click.echo(plan.about_current)
-        report.print_removals(plan.removals, console())
+        _tell(plan)
     if not dry_run:
         size = plan.record.size if plan.downloads else 0
         with transfer_progress(f"downloading {place}", size, quiet=options.quiet) as progress:
             installation.install(store, plan, rules, cluster, progress, now)
     if as_json:
-        values = {
-            "path": str(plan.path),
-            "action": "download" if plan.downloads else "leave",
-            "reason": plan.reason,
-            "proven": plan.proof.is_good,
-            "links": sorted(plan.links),
-            "current": plan.current.file if plan.current else None,
-            "record": plan.record.to_value(),
-        }
-        click.echo(report.as_json({**values, "removals": report.removals_as_values(plan.removals), "dry_run": dry_run}))
+        click.echo(report.as_json({**_as_values(plan), "dry_run": dry_run}))
+
+
+def _tell(plan: InstallPlan) -> None:
+    """What would be done, for people."""
+    from job_creator.publishing import report
+
+    click.echo(f"{'download to' if plan.downloads else 'leave'} {plan.path}: {plan.reason}")
+    click.echo(report.proof_text(plan.proof))
+    click.echo(f"links to it: {', '.join(sorted(plan.links))}")
+    if plan.about_current:
+        click.echo(plan.about_current)
+    report.print_removals(plan.removals, console())
+
+
+def _as_values(plan: InstallPlan) -> dict[str, Any]:
+    """The same for programs."""
+    from job_creator.publishing import report
+
+    return {
+        "path": str(plan.path),
+        "action": "download" if plan.downloads else "leave",
+        "reason": plan.reason,
+        "proven": plan.proof.is_good,
+        "links": sorted(plan.links),
+        "current": plan.current.file if plan.current else None,
+        "record": plan.record.to_value(),
+        "removals": report.removals_as_values(plan.removals),
+    }
 
 
 COMMANDS = (install_sif,)
