@@ -105,6 +105,15 @@ def read_lockfile(content: bytes, path: str) -> Lockfile:
         raise fault(f"not laid out like a lockfile: {error}") from None
 
 
+def nodes_in(content: bytes, path: str) -> dict[str, Mapping[str, Any]]:
+    """The nodes of all specs by DAG hash as Spack wrote them, also those of included environments.
+
+    Raises `InvalidInputError`.
+    """
+    read_lockfile(content, path)
+    return dict(_nodes(json.loads(content)))
+
+
 def flattened(content: bytes, path: str) -> bytes:
     """A lockfile with the same specs in which everything that nothing depends on is a root, and nothing is included.
 
@@ -112,10 +121,8 @@ def flattened(content: bytes, path: str) -> bytes:
     """
     read = read_lockfile(content, path)
     value = json.loads(content)
-    environments = [*value.pop("include_concrete", {}).values(), value]
-    value["concrete_specs"] = {
-        key: node for environment in environments for key, node in environment["concrete_specs"].items()
-    }
+    value["concrete_specs"] = dict(_nodes(value))
+    value.pop("include_concrete", None)
     needed = {dependency for spec in read.specs.values() for dependency in spec.dependencies}
     roots = [spec for spec in read.specs.values() if spec.hash not in needed]
     value["roots"] = [{"hash": spec.hash, "spec": spec.name} for spec in roots]
@@ -133,6 +140,12 @@ def dependency_types(node: Mapping[str, Any]) -> dict[str, frozenset[str]]:
         types = dependency["type"] if "type" in dependency else dependency["parameters"]["deptypes"]
         found[dependency["hash"]] = found.get(dependency["hash"], frozenset()).union(types)
     return found
+
+
+def _nodes(value: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What the environment itself says of a spec counts, where an included one has it as well."""
+    for environment in (*value.get("include_concrete", {}).values(), value):
+        yield from environment["concrete_specs"].items()
 
 
 def _specs(environment: Mapping[str, Any]) -> Iterator[LockedSpec]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Final
 
 from foundation.sif.contents import Contents, opened_contents
 from foundation.sif.files import open_sif
-from foundation.spack.lockfile import read_lockfile
+from foundation.spack.lockfile import nodes_in, read_lockfile
 from job_creator.audit.elf_headers import MAGIC, ElfHeaders, has_choices, read_elf
 from job_creator.audit.findings import AuditFinding, AuditKind, AuditReport, in_order
 from job_creator.audit.instructions import above_target, undecided
@@ -87,13 +86,10 @@ def audit_sif(path: Path, of_host: Sequence[str] = (), workers: int | None = Non
 
 def _packages(lock: bytes) -> dict[str, InstalledPackage]:
     """The packages of a lockfile by DAG hash. Raises `InvalidInputError`."""
-    lockfile = read_lockfile(lock, _LOCK)
-    value = json.loads(lock)
-    environments = [value, *value.get("include_concrete", {}).values()]
-    nodes = {key: node for one in environments for key, node in one["concrete_specs"].items()}
+    nodes = nodes_in(lock, _LOCK)
     return {
         spec.hash: InstalledPackage(f"{spec.name}@{spec.version}", *features_of(nodes[spec.hash]))
-        for spec in lockfile.specs.values()
+        for spec in read_lockfile(lock, _LOCK).specs.values()
         if not spec.is_external
     }
 

@@ -6,7 +6,6 @@ Source of the layouts: `foundation.spack.layout_v3` and `layout_v2`.
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from foundation.openpgp.frame import message_fault
 from foundation.openpgp.keys import Signature, State
 from foundation.openpgp.ring import key_ring
 from foundation.spack import layout_v2, layout_v3
-from foundation.spack.lockfile import LockedSpec, Lockfile
+from foundation.spack.lockfile import LockedSpec, Lockfile, nodes_in
 from foundation.spack.specs import is_signed, read_spec_file
 from foundation.stores.store import Content, Store, look_at_all, read_all
 from job_creator.proving.chain import Link, LinkState, broken, holds, unanswered, unchecked
@@ -193,7 +192,7 @@ class _Cached:
 
 def packages_link(lock: bytes, lockfile: Lockfile, caches: Sequence[Store], rules: CacheRules) -> Link:
     """All packages of a lockfile that Spack installed, and that are not only there to build others."""
-    nodes = _nodes(json.loads(lock))
+    nodes = nodes_in(lock, "spack.lock")
     inside = lockfile.installed()
     specs = [(spec, nodes[spec.hash]) for spec in inside if not spec.is_external]
     external = len(inside) - len(specs)
@@ -210,8 +209,3 @@ def packages_link(lock: bytes, lockfile: Lockfile, caches: Sequence[Store], rule
         return Link("packages", LinkState.NOT_CHECKED, said, links)
     state = worst or (LinkState.HOLDS if count == len(links) else LinkState.NOT_CHECKED)
     return Link("packages", state, said, links)
-
-
-def _nodes(value: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    environments = [value, *value.get("include_concrete", {}).values()]
-    return {key: node for one in environments for key, node in one["concrete_specs"].items()}

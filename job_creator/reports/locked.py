@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from foundation.doors.files import read_file
 from foundation.errors import Fault, InvalidInputError, NotThereError
 from foundation.spack.grammar.concrete import concrete_node
-from foundation.spack.lockfile import read_lockfile
+from foundation.spack.lockfile import nodes_in, read_lockfile
 from job_creator.reports.changes import LockedPackage, Packages
 
 
@@ -27,14 +26,11 @@ def read_packages(path: Path) -> Packages:
 
 
 def _packages(content: bytes, path: str) -> dict[str, LockedPackage]:
-    locked = read_lockfile(content, path).specs
-    value = json.loads(content)
-    environments = [value, *value.get("include_concrete", {}).values()]
+    nodes = nodes_in(content, path)
     try:
-        nodes = {key: node for one in environments for key, node in one["concrete_specs"].items()}
         return {
             key: LockedPackage(concrete_node(nodes[key], key), spec.package_hash, spec.is_external)
-            for key, spec in locked.items()
+            for key, spec in read_lockfile(content, path).specs.items()
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise InvalidInputError([Fault(path, 1, 1, f"not laid out like a lockfile: {error}")]) from None

@@ -6,7 +6,6 @@ Spack keeps the recipe that a package was installed with below its prefix, in `.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -14,7 +13,7 @@ from typing import Any, Final, Protocol
 from foundation.spack.grammar.concrete import concrete_node
 from foundation.spack.grammar.licenses import NamedLicense, license_name, licenses_in
 from foundation.spack.grammar.matching import Matcher
-from foundation.spack.lockfile import Lockfile, read_lockfile
+from foundation.spack.lockfile import Lockfile, nodes_in, read_lockfile
 from foundation.spack.releases import USUAL
 from foundation.spack.specs import spec_of
 from job_creator.environments.views import ENVIRONMENT_FOLDER
@@ -104,14 +103,9 @@ def _of_distribution(files: ContainerFiles, unread: list[str]) -> Iterator[BomPa
 
 
 def _of_lockfile(lock: bytes, recipe_of: Callable[[str], str | None]) -> tuple[BomPackage, ...]:
-    lockfile, nodes = read_lockfile(lock, LOCK), _nodes(json.loads(lock))
+    lockfile, nodes = read_lockfile(lock, LOCK), nodes_in(lock, LOCK)
     targets = {hash_: spec_of(node, hash_).target for hash_, node in nodes.items()}
     return spack_packages(lockfile, targets, _licences(lockfile, nodes, recipe_of))
-
-
-def _nodes(value: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    environments = [value, *value.get("include_concrete", {}).values()]
-    return {key: node for one in environments for key, node in one["concrete_specs"].items()}
 
 
 def _licences(
