@@ -30,7 +30,6 @@ from job_creator.publishing.command_options import (
 from job_creator.publishing.listing import list_sif
 
 if TYPE_CHECKING:
-    from foundation.stores.bucket import S3Store
     from job_creator.proving.embedding import InsideSigner
     from job_creator.publishing.places import PublishingPlace
     from job_creator.publishing.proofs import SitesKeys
@@ -118,6 +117,8 @@ def publish_sif(
       jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --stage sif.env
       jc publish-sif s3://releases/sif/neuron__9.0.sif --record neuron.json --to s3://containers/sif
     """
+    from foundation.doors.files import write_files
+    from foundation.progress import transfer_progress
     from job_creator.publishing import publication, report
     from job_creator.publishing.sources import SifSource
 
@@ -127,7 +128,11 @@ def publish_sif(
     source.require()
     now = datetime.now(UTC)
     if stage is not None:
-        _stage(options, store, record, Path(file), Path(stage))
+        size = Path(file).stat().st_size
+        with transfer_progress(f"uploading {file}", size, quiet=options.quiet) as progress:
+            key, digest = publication.stage(store, record, Path(file), progress)
+        text = f"STAGED_SIF={store.url}/{key}\nSTAGED_SHA256={digest}\n"
+        write_files(Path(stage).parent, {Path(stage).name: text.encode()})
         return
     signer = _signer(private_key, public_key)
     plan = publication.make_plan(store, record, _retention(keep, older_than), now, signer)
@@ -147,18 +152,6 @@ def publish_sif(
             "record": published.to_value(),
         }
         click.echo(report.as_json({**values, "removals": report.removals_as_values(plan.removals), "dry_run": dry_run}))
-
-
-def _stage(options: Options, store: S3Store, record: PublicationRecord, file: Path, dotenv: Path) -> None:
-    """Leave a file where a job that signs it finds it; `dotenv` gets the variables that say where."""
-    from foundation.doors.files import write_files
-    from foundation.progress import transfer_progress
-    from job_creator.publishing import publication
-
-    with transfer_progress(f"uploading {file}", file.stat().st_size, quiet=options.quiet) as progress:
-        key, digest = publication.stage(store, record, file, progress)
-    text = f"STAGED_SIF={store.url}/{key}\nSTAGED_SHA256={digest}\n"
-    write_files(dotenv.parent, {dotenv.name: text.encode()})
 
 
 @click.command("settle-sif", cls=Command, exit_codes=(ExitCode.INVALID_INPUT, ExitCode.DAMAGED))
