@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -624,14 +625,17 @@ def test_a_push_between_plan_and_index_is_planned_anew(tmp_path: Path) -> None:
 def test_a_push_between_index_and_deletion_saves_what_it_needs(tmp_path: Path) -> None:
     inner = made(tmp_path)
     store = WatchedStore(inner)
-    late = Made("late", ["oldlib"])
-    mirror = MadeMirror(tmp_path / "elsewhere", "v3", (*TREE, late), now=time.time(), has_index=False)
+    late, elsewhere = Made("late", ["oldlib"]), tmp_path / "elsewhere"
+    mirror = MadeMirror(elsewhere, "v3", (*TREE, late), now=time.time(), has_index=False)
     original = store.list
+    pushing = Lock()
 
     def list_after_push(prefix: str) -> Any:
-        if ("write", "v3/manifests/index/index.manifest.json") in store.effects:
-            mirror.root = tmp_path / "mirror"
-            mirror.push(late)
+        # Folders are listed at once; a push that is going on is not what this is about.
+        with pushing:
+            if ("write", "v3/manifests/index/index.manifest.json") in store.effects and mirror.root == elsewhere:
+                mirror.root = tmp_path / "mirror"
+                mirror.push(late)
         return original(prefix)
 
     store.list = list_after_push  # type: ignore[method-assign]
