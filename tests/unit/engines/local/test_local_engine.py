@@ -14,6 +14,7 @@ from job_creator.builds.steps import Step
 from job_creator.engines.engine import EndingKind, StepEnding, StepWork
 from job_creator.engines.local.engine import LocalEngine
 from job_creator.engines.local.jobserver import Jobserver
+from tests.ended import has_ended
 
 STEP = Step("abc", "hdf5", "1.14", "neuron", ())
 
@@ -119,3 +120,4 @@ def test_what_is_cancelled_ends_with_all_that_it_started(engine: LocalEngine, tm
         time.sleep(0.01)
     engine.cancel([id_, "no such"])
     assert [one.kind for one in ended(engine)] == [EndingKind.LOST]
+    assert has_ended(int((tmp_path / "log").read_text()))

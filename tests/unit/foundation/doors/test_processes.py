@@ -11,6 +11,7 @@ import pytest
 
 from foundation.doors.processes import OutOfTimeError, ProcessError, conversation, follow, run, serving
 from foundation.errors import NotReadyError
+from tests.ended import has_ended
 
 ECHO = "import sys\nfor line in sys.stdin: print('you said', line.strip(), flush=True)"
 
@@ -27,14 +28,6 @@ def wait_for(path: Path) -> str:
             return text
         time.sleep(0.01)
     raise AssertionError(path)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits for its parent does not."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_a_program_that_takes_too_long_is_told_from_one_that_fails() -> None:
@@ -56,9 +49,9 @@ def test_lines_are_handed_on_with_those_of_stderr_and_in_the_folder(tmp_path: Pa
 def test_what_a_program_started_ends_with_it_when_its_time_is_over(tmp_path: Path) -> None:
     child = tmp_path / "child"
     script = f"sleep 60 & echo $! > {child}; wait"
-    with pytest.raises(OutOfTimeError, match=r"was not done within 1 seconds"):
-        follow(["sh", "-c", script], lambda _: None, folder=tmp_path, environment=dict(os.environ), seconds=1)
-    assert not is_running(int(child.read_text()))
+    with pytest.raises(OutOfTimeError, match=r"was not done within 2 seconds"):
+        follow(["sh", "-c", script], lambda _: None, folder=tmp_path, environment=dict(os.environ), seconds=2)
+    assert has_ended(int(child.read_text()))
 
 
 def test_a_program_is_ended_when_nobody_follows_it_any_more(tmp_path: Path) -> None:
@@ -67,7 +60,7 @@ def test_a_program_is_ended_when_nobody_follows_it_any_more(tmp_path: Path) -> N
 
     with pytest.raises(KeyboardInterrupt) as caught:
         follow(["sh", "-c", "echo $$; exec sleep 60"], stop, folder=tmp_path, environment=dict(os.environ))
-    assert not is_running(int(str(caught.value)))
+    assert has_ended(int(str(caught.value)))
 
 
 def test_a_server_runs_as_long_as_its_block(tmp_path: Path) -> None:
@@ -75,7 +68,7 @@ def test_a_server_runs_as_long_as_its_block(tmp_path: Path) -> None:
     with serving(["sh", "-c", "echo $$; exec sleep 60"], environment=dict(os.environ), log=log) as runs:
         pid = int(wait_for(log))
         assert runs()
-    assert not is_running(pid)
+    assert has_ended(pid)
 
 
 def test_a_server_that_ended_is_seen_to_have(tmp_path: Path) -> None:
