@@ -157,8 +157,25 @@ class _Parser(YAML):
         return []
 
 
+class _Resolver(VersionedResolver):
+    """Asks once of each text whether it is a number or something else; the same ones stand in every job."""
+
+    def __init__(self, version: Any = None, loader: Any = None, loadumper: Any = None) -> None:
+        super().__init__(version, loader, loadumper)
+        self.plain: dict[str, Any] = {}
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        if kind is not ScalarNode or not implicit[0]:
+            return super().resolve(kind, value, implicit)
+        if value not in self.plain:
+            self.plain[value] = super().resolve(kind, value, implicit)
+        return self.plain[value]
+
+
 def _parser(*, pure: bool) -> YAML:
-    return _Parser(typ="safe", pure=pure)
+    parser = _Parser(typ="safe", pure=pure)
+    parser.Resolver = _Resolver
+    return parser
 
 
 def _check_depth(text: str, path: str, *, pure: bool) -> None:

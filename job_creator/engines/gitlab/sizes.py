@@ -50,16 +50,23 @@ def archive_size(files: Mapping[str, bytes]) -> int:
 def _total(value: object, ruby: _Ruby, known: dict[int, int]) -> int:
     """`known` are sizes of lists and mappings by their `id`: aliases of aliases would else be counted for ever."""
     if isinstance(value, str):
-        return _string_size(len(value.encode()), ruby)
-    if not isinstance(value, Mapping | list | tuple):
+        return _string_size(len(value) if value.isascii() else len(value.encode()), ruby)
+    # Asking for `Mapping` takes longer than all else; nearly everything is one of these types themselves.
+    is_mapping = type(value) is dict or (not isinstance(value, list | tuple) and isinstance(value, Mapping))
+    if not is_mapping and not isinstance(value, list | tuple):
         return 0
-    if id(value) not in known:
-        if isinstance(value, Mapping):
-            entries = sum(_total(key, ruby, known) + _total(inner, ruby, known) for key, inner in value.items())
-            known[id(value)] = entries + _mapping_size(len(value), ruby)
+    size = known.get(id(value))
+    if size is None:
+        if is_mapping:
+            size = _mapping_size(len(value), ruby)
+            for key, inner in value.items():
+                size += _total(key, ruby, known) + _total(inner, ruby, known)
         else:
-            known[id(value)] = _list_size(len(value)) + sum(_total(inner, ruby, known) for inner in value)
-    return known[id(value)]
+            size = _list_size(len(value))
+            for inner in value:
+                size += _total(inner, ruby, known)
+        known[id(value)] = size
+    return size
 
 
 @lru_cache(maxsize=2048)
