@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -89,13 +89,9 @@ def parse(content: bytes, path: str) -> Document:
     """
     text = read_text(content, path)
     try:
-        node = _compose(text, path)
-        return _NodeReader(path).read(node)
-    except MarkedYAMLError as error:
-        raise InvalidInputError([_syntax_fault(error, text, path)]) from None
+        return _NodeReader(path).read(_by_either(text, path, lambda parser: parser.compose(text)))
     except (YAMLError, ValueError, OverflowError) as error:
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidInputError([Fault(path, 1, 1, f"not readable as YAML: {message}")]) from None
+        raise InvalidInputError([_unreadable(error, text, path)]) from None
 
 
 def load(content: bytes, path: str) -> Any:
@@ -106,21 +102,9 @@ def load(content: bytes, path: str) -> Any:
     """
     text = content.decode("utf-8", "replace")
     try:
-        try:
-            return _load(text, path, pure=False)
-        except YAMLError:
-            return _load(text, path, pure=True)
-    except MarkedYAMLError as error:
-        raise InvalidInputError([_syntax_fault(error, text, path)]) from None
+        return _by_either(text, path, lambda parser: parser.load(text))
     except (YAMLError, ValueError, TypeError, OverflowError) as error:
-        raise InvalidInputError(
-            [Fault(path, 1, 1, f"not readable as YAML: {str(error).partition(chr(10))[0]}")]
-        ) from None
-
-
-def _load(text: str, path: str, *, pure: bool) -> Any:
-    _check_depth(text, path, pure=pure)
-    return _parser(pure=pure).load(text)
+        raise InvalidInputError([_unreadable(error, text, path)]) from None
 
 
 def dump(value: object, header: str = "") -> str:
@@ -136,18 +120,18 @@ def dump(value: object, header: str = "") -> str:
     return "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines()) + stream.getvalue()
 
 
-def _compose(text: str, path: str) -> Node | None:
-    """The node graph of the text, by the C parser where it can.
+def _by_either(text: str, path: str, read: Callable[[YAML], Any]) -> Any:
+    """What is read of the text, by the C parser where it can.
 
     That one refuses some plain scalars which YAML 1.2 allows (`{url: https://host}`), so what it takes for a
     mistake is read again by the parser in Python, some thirty times slower, whose verdict counts.
     """
     try:
         _check_depth(text, path, pure=False)
-        return _parser(pure=False).compose(text)  # type: ignore[no-any-return]
+        return read(_parser(pure=False))
     except YAMLError:
         _check_depth(text, path, pure=True)
-        return _parser(pure=True).compose(text)  # type: ignore[no-any-return]
+        return read(_parser(pure=True))
 
 
 class _Parser(YAML):
@@ -203,7 +187,10 @@ def depth_at_most(text: str) -> int:
     return 2 * (text.count("[") + text.count("{") + columns + 1)
 
 
-def _syntax_fault(error: MarkedYAMLError, text: str, path: str) -> Fault:
+def _unreadable(error: Exception, text: str, path: str) -> Fault:
+    if not isinstance(error, MarkedYAMLError):
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return Fault(path, 1, 1, f"not readable as YAML: {message}")
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     problem = error.problem or error.context or "not readable as YAML"

@@ -73,7 +73,7 @@ def choose(edges: Edges, expected: Seconds, measured: Collection[str], rules: Fu
     alone: Groups = tuple((step,) for step in urgency(edges, expected))
     total = sum(expected.values())
     known = frozenset(measured)
-    if len(edges) < 2 or len(edges) - len(known) > MOST_GUESSED:
+    if len(edges) < 2 or too_many_guesses(edges, known):
         return Fused(alone, total, total)
     judges = Judges(expected, known, rules.start)
     usual = judges.of_groups(edges, alone)
@@ -82,6 +82,11 @@ def choose(edges: Edges, expected: Seconds, measured: Collection[str], rules: Fu
         if len(groups) < len(edges) and holds(usual, judges.of_groups(edges, groups)):
             return Fused(groups, total, sum(seconds_of(groups, expected, rules.start).values()))
     return Fused(alone, total, total)
+
+
+def too_many_guesses(steps: Collection[str], measured: Collection[str]) -> bool:
+    """Whether so little is known that no plan is looked for."""
+    return len(steps) - len(measured) > MOST_GUESSED
 
 
 def _effort(expected: Seconds) -> int:

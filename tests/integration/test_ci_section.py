@@ -63,7 +63,7 @@ def jobs_of(root: str, line: SpackLine, definition: str, folder: Path) -> tuple[
     place = PackagePlace("amd64", found.architectures["amd64"], found, where, "4711")
     merged = merge((one.builds for one in read), place.demands(default_durations()))
     steps = merged.steps.values()
-    jobs = {step.package: package_job(step, str(step), read[0], [], place).keywords for step in steps}
+    jobs = {step.package: package_job(step, str(step), read[0], place).keywords for step in steps}
     (index,) = index_jobs(read, place)
     return jobs, dict(index.keywords)
 

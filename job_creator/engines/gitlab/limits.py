@@ -6,7 +6,7 @@ Source: GitLab docs, "CI/CD limits" and "Downstream pipelines".
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -60,21 +60,40 @@ def check(
     jobs = verdict.jobs
     most_needs = max((len(local_needs(job.get("needs"))) for job in jobs.values()), default=0)
     headroom = [
-        Headroom("parsed size (bytes)", math.ceil(parsed_size(document) * PARSED_SIZE_SAFETY), limits.max_yaml_bytes),
+        _size(document, limits),
         Headroom("YAML depth", nesting(document), limits.max_yaml_depth),
         Headroom("needs of one job", most_needs, limits.max_needs),
+        *_number(len(jobs), limits),
     ]
-    if limits.max_jobs is not None:
-        headroom.append(Headroom("jobs", len(jobs), limits.max_jobs))
     if archive is not None:
         headroom.append(Headroom("artifacts archive (bytes)", archive_size(archive), limits.max_artifact_bytes))
         largest = max(map(len, archive.values()), default=0)
         headroom.append(Headroom("largest file in it (bytes)", largest, limits.max_artifact_bytes))
-    over = [Finding("", room.name, f"{room.used:,} of {room.limit:,}") for room in headroom if room.used > room.limit]
+    over = _over(headroom)
     later = (
         () if verdict.findings else chain.from_iterable(_later(name, job, limits, depth) for name, job in jobs.items())
     )
     return LimitReport((*over, *verdict.findings, *later), tuple(headroom))
+
+
+def too_much(document: Mapping[str, Any], limits: Limits) -> tuple[Finding, ...]:
+    """What of a pipeline that may be written is more than GitLab takes: its size, and its jobs."""
+    jobs = sum(isinstance(value, Mapping) and not name.startswith(".") for name, value in document.items())
+    return _over([_size(document, limits), *_number(jobs - ("workflow" in document), limits)])
+
+
+def _size(document: Mapping[str, Any], limits: Limits) -> Headroom:
+    used = math.ceil(parsed_size(document) * PARSED_SIZE_SAFETY)
+    return Headroom("parsed size (bytes)", used, limits.max_yaml_bytes)
+
+
+def _number(jobs: int, limits: Limits) -> list[Headroom]:
+    return [Headroom("jobs", jobs, limits.max_jobs)] if limits.max_jobs is not None else []
+
+
+def _over(headroom: Iterable[Headroom]) -> tuple[Finding, ...]:
+    rooms = (room for room in headroom if room.used > room.limit)
+    return tuple(Finding("", room.name, f"{room.used:,} of {room.limit:,}") for room in rooms)
 
 
 def _later(name: str, job: Mapping[str, Any], limits: Limits, depth: int) -> Iterator[Finding]:

@@ -191,12 +191,16 @@ def expand(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     reserved = {"workflow", "default", "variables", "include", "spec", "image", "cache"}
     jobs = [name for name, value in document.items() if isinstance(value, Mapping) and name not in reserved]
 
+    known: dict[str, dict[str, Any]] = {}
+
     def resolved(name: str) -> dict[str, Any]:
         own = dict(document[name])
         bases = own.pop("extends", [])
         result: dict[str, Any] = {}
         for base in [bases] if isinstance(bases, str) else bases:
-            result = _merged(result, resolved(base))
+            if base not in known:
+                known[base] = resolved(base)
+            result = _merged(result, known[base])
         return _merged(result, own)
 
     return {name: resolved(name) for name in jobs if not name.startswith(".")}
@@ -257,6 +261,8 @@ def _told_once(document: dict[str, Any], jobs: Iterable[str]) -> dict[str, Any]:
     hidden: dict[str, Any] = {}
     told: dict[str, Any] = {}
     for names in alike.values():
+        if len(names) == 1:
+            continue
         whole = document[names[0]]
         short = {"extends": f"{whole['extends'][: MAX_HIDDEN_NAME - 4]} {len(hidden) + 1}"}
         if parsed_size(whole) + HIDDEN_ENTRY + len(names) * parsed_size(short) < len(names) * parsed_size(whole):

@@ -51,20 +51,22 @@ def _total(value: object, ruby: _Ruby, known: dict[int, int]) -> int:
     """`known` are sizes of lists and mappings by their `id`: aliases of aliases would else be counted for ever."""
     if isinstance(value, str):
         return _string_size(len(value) if value.isascii() else len(value.encode()), ruby)
-    # Asking for `Mapping` takes longer than all else; nearly everything is one of these types themselves.
-    is_mapping = type(value) is dict or (not isinstance(value, list | tuple) and isinstance(value, Mapping))
-    if not is_mapping and not isinstance(value, list | tuple):
-        return 0
-    size = known.get(id(value))
-    if size is None:
-        if is_mapping:
+    # Asking for `Mapping` takes longer than all else, and there are few others.
+    if isinstance(value, dict) or (not isinstance(value, list | tuple) and isinstance(value, Mapping)):
+        size = known.get(id(value))
+        if size is None:
             size = _mapping_size(len(value), ruby)
             for key, inner in value.items():
                 size += _total(key, ruby, known) + _total(inner, ruby, known)
-        else:
-            size = _list_size(len(value))
-            for inner in value:
-                size += _total(inner, ruby, known)
+            known[id(value)] = size
+        return size
+    if not isinstance(value, list | tuple):
+        return 0
+    size = known.get(id(value))
+    if size is None:
+        size = _list_size(len(value))
+        for inner in value:
+            size += _total(inner, ruby, known)
         known[id(value)] = size
     return size
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -98,16 +98,13 @@ def package_job(
     step: Step,
     name: str,
     origin: Generated,
-    needs: Sequence[str],
     place: PackagePlace,
     *,
     packages: str = "",
-    always: bool = False,
 ) -> RawJob:
     """The job that runs a step, or several alike, listed in `packages` as the program of the job reads them.
 
-    `origin` is the pipeline of the step's environment; `needs` are jobs of the same pipeline. With `always` the job
-    runs whatever became of them.
+    `origin` is the pipeline of the step's environment. The job needs no more than the environment, see `waiting`.
     """
     written = origin.jobs[step.hash].keywords
     settings = place.architecture.settings_of(step.package)
@@ -126,18 +123,17 @@ def package_job(
         variables |= {HASH_VARIABLE: step.hash, NAME_VARIABLE: step.package}
     return RawJob(
         name,
-        # What differs between the two kinds would else stand in every job.
-        f"package/{step.environment}{' always' if always else ''}",
+        f"package/{step.environment}",
         {
             "stage": STAGE_BUILD,
-            "rules": [{"when": "always" if always else "on_success"}],
+            "rules": [{"when": "on_success"}],
             "image": package_image(written.get("image"), place),
             "tags": tags_of(written, place, settings.runner_tags),
             **_told(scripts_of({**written, "script": list(step.command)}, place)),
             **other_keywords(written),
             **_artifacts(written.get("artifacts"), _outcomes_folder(step, origin), place),
             "variables": variables,
-            "needs": [origin_name(step.environment), *needs],
+            "needs": [origin_name(step.environment)],
             # The environment alone: what other packages leave are logs.
             "dependencies": [origin_name(step.environment)],
             "timeout": written.get("timeout") or settings.timeout or place.timeout("packages", "6 hours"),
@@ -145,6 +141,15 @@ def package_job(
             "interruptible": True,
         },
     )
+
+
+def waiting(job: RawJob, needs: Sequence[str], *, always: bool) -> RawJob:
+    """A package job that waits for jobs of the same pipeline too, and with `always` runs whatever became of them."""
+    keywords = {**job.keywords, "needs": [*job.keywords["needs"], *needs]}
+    if not always:
+        return replace(job, keywords=keywords)
+    # What differs between the two kinds would else stand in every job.
+    return RawJob(job.name, f"{job.kind} always", {**keywords, "rules": [{"when": "always"}]})
 
 
 def small_job(name: str, stage: str, needs: Sequence[Any], script: str, place: PackagePlace, **more: Any) -> RawJob:

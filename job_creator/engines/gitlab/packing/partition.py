@@ -45,6 +45,9 @@ ORDERS: Final = 16
 FEWER_ORDERS: Final = 4
 """Orders that are cut, and how many of large graphs."""
 
+PLAYED: Final = 2
+"""Layouts of large graphs that are played with few runners: those that are best with any number of them."""
+
 TAILS: Final = 12
 """How many sets of random durations candidates are judged by, besides the expected ones."""
 TAIL: Final = 1.1
@@ -56,7 +59,7 @@ def partition(graph: Weighted, room: Room) -> PipelineLayout:
     judge = _Judge(graph)
     found = [(_searched(graph, room, start, SHORT), start[1]) for start in _starts(graph, room)]
     if not found:
-        return judge.best(list(_cut(graph, room, judge)))
+        return judge.best(sorted(_cut(graph, room, judge), key=judge.unbounded)[:PLAYED])
     best = judge.best([layout for layout, _ in found])
     trust = next(trust for layout, trust in found if layout is best)
     longer = _searched(graph, room, (_clusters(best), trust), LONG)

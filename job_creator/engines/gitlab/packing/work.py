@@ -14,11 +14,11 @@ from foundation.graph import Edges
 from job_creator.builds import node_step
 from job_creator.builds.durations import Durations
 from job_creator.builds.fusion import FusionRules, Groups, fuse, quotient, seconds_of
-from job_creator.builds.fusion_choice import Judges, choose
+from job_creator.builds.fusion_choice import Judges, choose, too_many_guesses
 from job_creator.builds.merge import Merged, merge
 from job_creator.builds.steps import Demands, Step, nothing_known
 from job_creator.engines.gitlab.generated import Generated
-from job_creator.engines.gitlab.jobs.packages import PackagePlace, package_job
+from job_creator.engines.gitlab.jobs.packages import PackagePlace, package_job, waiting
 from job_creator.engines.gitlab.names import ARTIFACTS_VARIABLE, HASH_VARIABLE, NAME_VARIABLE
 from job_creator.engines.gitlab.objects import RawJob
 from job_creator.engines.gitlab.package_names import hash_length, job_names
@@ -141,10 +141,20 @@ class PackageWork:
 
     def job(self, key: str, needs: Sequence[str], *, always: bool = False) -> RawJob:
         """A job, by the hash that it is called after; `needs` are names of other jobs of its pipeline."""
-        members = [self.merged.steps[one] for one in self.groups[key]] if self.is_fused(key) else []
-        packages = " ".join(f"{one.named}/{one.hash[: self._letters]}" for one in members)
-        step, origin = self.merged.steps[key], self.origins[key]
-        return package_job(step, self.names[key], origin, needs, self.place, packages=packages, always=always)
+        return waiting(self._jobs[key], needs, always=always)
+
+    @cached_property
+    def _jobs(self) -> Mapping[str, RawJob]:
+        """All jobs as they are in any pipeline, without what they wait for."""
+
+        def job(key: str) -> RawJob:
+            members = [self.merged.steps[one] for one in self.groups[key]] if self.is_fused(key) else []
+            packages = " ".join(f"{one.named}/{one.hash[: self._letters]}" for one in members)
+            return package_job(
+                self.merged.steps[key], self.names[key], self.origins[key], self.place, packages=packages
+            )
+
+        return {key: job(key) for key in self.groups}
 
     @cached_property
     def _letters(self) -> int:
@@ -167,6 +177,8 @@ def package_work(
 
 def _groups(work: PackageWork, edges: Edges, cells: Mapping[str, str]) -> Groups:
     asked = work.asked
+    if isinstance(asked.fuse, str) and too_many_guesses(work.merged.steps, work.measured):
+        return tuple(work.apart.groups.values())
     keywords = {key: _keywords(step, work) for key, step in work.merged.steps.items()}
     timeouts = {key: duration_seconds(str(one["timeout"])) for key, one in keywords.items()}
     most = float(asked.fuse) if not isinstance(asked.fuse, str) else FusionRules().work
@@ -187,7 +199,7 @@ def _groups(work: PackageWork, edges: Edges, cells: Mapping[str, str]) -> Groups
 
 def _keywords(step: Step, work: PackageWork) -> dict[str, Any]:
     """What the job of a step says besides which package it is."""
-    keywords = dict(package_job(step, "", work.origins[step.hash], (), work.place).keywords)
+    keywords = dict(package_job(step, "", work.origins[step.hash], work.place).keywords)
     told = (HASH_VARIABLE, NAME_VARIABLE)
     return {**keywords, "variables": {name: text for name, text in keywords["variables"].items() if name not in told}}
 

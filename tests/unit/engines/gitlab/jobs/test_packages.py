@@ -49,7 +49,7 @@ def jobs(text: str, version: str, **written: Any) -> tuple[dict[str, Any], dict[
     read = read_generated("x", "x/pipeline.yml", dump(document).encode())
     (step,) = merge([read.builds], place.demands(default_durations())).steps.values()
     (index,) = index_jobs([read], place)
-    return dict(package_job(step, "llvm@1.0 /" + step.hash, read, [], place).keywords), dict(index.keywords)
+    return dict(package_job(step, "llvm@1.0 /" + step.hash, read, place).keywords), dict(index.keywords)
 
 
 def place_of(found: Site) -> PackagePlace:
