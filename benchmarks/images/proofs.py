@@ -2,7 +2,7 @@
 
     python -m benchmarks.images.proofs verify [--size MIB] [--runs N]
     python -m benchmarks.images.proofs sbom LOCKFILE... [--recipes DIR] [--runs N]
-    python -m benchmarks.images.proofs audit [--size MIB] [--runs N] FILE...
+    python -m benchmarks.images.proofs audit [--size MIB] [--target NAME] [--runs N] FILE...
 
 `verify` makes a SIF file of random bytes behind a small file system, as `sign <name> sif file for <arch>` leaves it,
 and compares `jc verify` with `sha256sum` of the same file, alternately, so that the load of the machine is the same for
@@ -89,7 +89,7 @@ def audit(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         name, content = contents[number % len(contents)]
         (prefix / f"{number}-{name}").write_bytes(content)
         size, number = size + len(content), number + 1
-    node = {"name": "app", "version": "1.0", "hash": HASH, "arch": {"target": "x86_64_v3"}}
+    node = {"name": "app", "version": "1.0", "hash": HASH, "arch": {"target": arguments.target}}
     meta = {"file-type": "spack-lockfile", "lockfile-version": 6, "specfile-version": 5}
     lock = {"_meta": meta, "roots": [{"hash": HASH, "spec": "app"}], "concrete_specs": {HASH: node}}
     (root / "opt" / "spack-environment").mkdir()
@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--target", default="x86_64_v3")
     parser.add_argument("--recipes", action="append", default=[])
     arguments = parser.parse_intermixed_args()
     measures: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {

@@ -24,13 +24,19 @@ class Contents:
         self._image = image
         self._place = place
 
-    def read(self, path: str) -> bytes | None:
-        """The content of a file of at most 256 MiB; `None` where there is none. Raises `DamagedError`."""
+    def size(self, path: str) -> int | None:
+        """How many bytes a file has; `None` where there is none. Raises `DamagedError`."""
+        with _naming(self._place):
+            found = self._find(path)
+            return found.size if found is not None and found.is_file else None
+
+    def read(self, path: str, most: int = _LARGEST) -> bytes | None:
+        """The content of a file of at most so many bytes; `None` where there is none. Raises `DamagedError`."""
         with _naming(self._place):
             found = self._find(path)
             if found is None or not found.is_file:
                 return None
-            if found.size > _LARGEST:
+            if found.size > most:
                 raise DamagedError(f"{path} has {found.size} bytes, which nobody reads at once")
             return b"".join(self._image.content(found))
 

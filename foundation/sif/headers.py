@@ -36,6 +36,7 @@ class ObjectKind(IntEnum):
     PARTITION = 0x4004
     SIGNATURE = 0x4005
     JSON = 0x4006
+    GENERIC = 0x4007
     SBOM = 0x4009
 
 

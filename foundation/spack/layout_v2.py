@@ -5,13 +5,14 @@
     build_cache/index.json, build_cache/index.json.hash (the sha256 of the former)
     build_cache/_pgp/<fingerprint>.pub, build_cache/_pgp/index.json
 
-Source: lib/spack/spack/binary_distribution.py of Spack v0.23.1.
+Source: `tarball_name`, `tarball_directory_name` in lib/spack/spack/binary_distribution.py of Spack v0.23.1.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 FOLDER: Final = "build_cache/"
 INDEX: Final = f"{FOLDER}index.json"
@@ -33,3 +34,24 @@ def hash_of(key: str) -> str:
     """The DAG hash in the name of a spec file; empty if it is none."""
     match = SPEC_FILE.fullmatch(key)
     return match[1] if match else ""
+
+
+def _stem(node: Mapping[str, Any]) -> tuple[str, str, str]:
+    arch, compiler = node.get("arch") or {}, node.get("compiler") or {}
+    target = arch.get("target")
+    target = target.get("name") if isinstance(target, Mapping) else target
+    place = "-".join(str(one) for one in (arch.get("platform"), arch.get("platform_os"), target))
+    built = f"{compiler.get('name')}-{compiler.get('version')}"
+    return place, built, f"{place}-{built}-{node.get('name')}-{node.get('version')}-{node.get('hash')}"
+
+
+def spec_files_of(node: Mapping[str, Any]) -> tuple[str, str]:
+    """Where the spec file of a concrete spec can be: signed, and not signed."""
+    name = f"{FOLDER}{_stem(node)[2]}.spec.json"
+    return f"{name}.sig", name
+
+
+def archive_of(node: Mapping[str, Any]) -> str:
+    """Where the archive of a concrete spec is."""
+    place, built, name = _stem(node)
+    return f"{FOLDER}{place}/{built}/{node.get('name')}-{node.get('version')}/{name}.spack"

@@ -25,15 +25,16 @@ from job_creator.audit.linkage import (
     script_finding,
 )
 from job_creator.audit.targets import features_of
-from job_creator.environments.views import ENVIRONMENT_FOLDER
+from job_creator.environments.views import LOCK_PATH
 
-_LOCK: Final = f"{ENVIRONMENT_FOLDER}/spack.lock"
 _HASH: Final = re.compile(r"-([a-z2-7]{7,32})$")
 _NO_FOLDERS: Final = ("/proc", "/sys", "/dev", "/usr", "/etc", "/var", "/.singularity.d")
 _SPACKS_OWN: Final = "/.spack"
 _SETTINGS: Final = "/etc/ld.so.conf"
 _CHOSEN: Final = re.compile(r"avx-?_?512|avx-?_?2|skylake|zen[2-5]|haswell|knl|icelake|sapphire", re.IGNORECASE)
 """Names of libraries that others choose when they are started, by what the processor can do."""
+_LARGEST: Final = 1 << 30
+"""Bytes of a file; each process has one in memory."""
 _SHARE: Final = 64
 """Files that a process is given at once."""
 
@@ -64,9 +65,9 @@ def audit_sif(path: Path, of_host: Sequence[str] = (), workers: int | None = Non
     `FileAccessError`.
     """
     with opened_contents(open_sif(path)) as contents:
-        lock = contents.read(_LOCK)
+        lock = contents.read(LOCK_PATH)
         if lock is None:
-            return AuditReport(0, (), (f"{_LOCK} is not there: Spack installed nothing in this container",))
+            return AuditReport(0, (), (f"{LOCK_PATH} is not there: Spack installed nothing in this container",))
         packages = _packages(lock)
         every = [*_installed(contents, packages)]
     names = frozenset(name.rpartition("/")[2] for name, _ in every)
@@ -86,10 +87,10 @@ def audit_sif(path: Path, of_host: Sequence[str] = (), workers: int | None = Non
 
 def _packages(lock: bytes) -> dict[str, InstalledPackage]:
     """The packages of a lockfile by DAG hash. Raises `InvalidInputError`."""
-    nodes = nodes_in(lock, _LOCK)
+    nodes = nodes_in(lock, LOCK_PATH)
     return {
         spec.hash: InstalledPackage(f"{spec.name}@{spec.version}", *features_of(nodes[spec.hash]))
-        for spec in read_lockfile(lock, _LOCK).specs.values()
+        for spec in read_lockfile(lock, LOCK_PATH).specs.values()
         if not spec.is_external
     }
 
@@ -127,7 +128,10 @@ def _looked_at(share: _Share) -> tuple[list[AuditFinding], set[str]]:
             if head.startswith(b"#!"):
                 found += [one for one in [script_finding(path, package.title, head, world)] if one]
             elif head.startswith(MAGIC):
-                data = contents.read(path) or b""
+                if (size := contents.size(path) or 0) > _LARGEST:
+                    unlooked.add(f"{path} has {size >> 20} MiB, more than is read at once")
+                    continue
+                data = contents.read(path, _LARGEST) or b""
                 headers = read_elf(data)
                 if headers is None:
                     unlooked.add(f"{path} is no ELF file that can be read")

@@ -13,6 +13,8 @@ from job_creator.environments.marks import unmarked
 
 ENVIRONMENT_FOLDER: Final = "/opt/spack-environment"
 """Where the environment is in the container."""
+LOCK_PATH: Final = f"{ENVIRONMENT_FOLDER}/spack.lock"
+"""Where its lockfile is."""
 PLAIN_PATH: Final = re.compile(r"(/[\w.+-]+)+")
 
 _ROOT: Final = ("bin", "boot", "dev", "etc", "lib", "lib64", "media", "mnt", "opt", "run", "sbin", "srv", "tmp", "usr")

@@ -106,7 +106,7 @@ class Chain:
         if link := self.first_broken:
             return f"{self.target}: {link.name}: {link.said}"
         left = len([link for link in self.walk() if link.state in (LinkState.NOT_CHECKED, LinkState.NO_ANSWER)])
-        rest = f"; {left} links were not checked, --explain says which" if left else ""
+        rest = f"; {left} {'link was' if left == 1 else 'links were'} not checked, --explain says which" if left else ""
         if not self.is_proven:
             why = next((link.said for link in self.walk() if link.state is not LinkState.HOLDS), "nothing is signed")
             return f"{self.target}: not proven: {why}{rest}"

@@ -14,8 +14,8 @@ from foundation.errors import ExitCode
 from job_creator.options import ENDPOINT, Options
 
 if TYPE_CHECKING:
-    from foundation.stores.store import Store
     from job_creator.proving.chain import Chain
+    from job_creator.proving.shelves import CacheShelf
     from job_creator.proving.verification import VerifyOptions
 
 _PLATFORM: Final = "amd64"
@@ -94,7 +94,7 @@ def verify(
     sys.exit(chain.exit_code)
 
 
-def _opened(caches: tuple[str, ...], endpoint_url: str | None, options: Options) -> tuple[Store, ...]:
+def _opened(caches: tuple[str, ...], endpoint_url: str | None, options: Options) -> tuple[CacheShelf, ...]:
     from job_creator.proving.verification import open_caches
 
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,18 +14,26 @@ from foundation.doors.http import NoAnswer
 from foundation.errors import CouldNotAskError, NotThereError
 from foundation.registries.connections import MANIFESTS, RegistryConnections, mapping, verified
 from foundation.registries.reference import parse_reference
+from foundation.sif.contents import opened_contents
 from foundation.sif.files import add_objects, open_sif
 from foundation.sif.headers import NewObject, ObjectKind
+from foundation.spack.lockfile import read_lockfile
+from job_creator.environments.views import LOCK_PATH
 from job_creator.provenance.intoto import sealed
 from job_creator.provenance.sif_subjects import IMAGE, STATEMENT, covered, subjects
 from job_creator.provenance.statements import canonical, read_canonical
 from job_creator.proving.claims import origin_of
+from job_creator.proving.package_links import cached_specs, title
+from job_creator.proving.papers import PACKAGES, PackagePapers, to_bytes
+from job_creator.proving.shelves import CacheShelf, papers_of
 from job_creator.publishing.proofs import SitesKeys
 from job_creator.publishing.record import PublicationRecord
 from job_creator.publishing.sif_file import sign_sif
 from job_creator.site.tools import SOURCE_DATE_EPOCH
 
 _LARGEST: Final = 8 << 20
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +106,24 @@ def config_digest(manifest: str) -> str:
 
 
 def embed(
-    path: Path, record: PublicationRecord, documents: ImageDocuments | None, private_key: bytes, project_url: str
+    path: Path,
+    record: PublicationRecord,
+    documents: ImageDocuments | None,
+    private_key: bytes,
+    project_url: str,
+    papers: Mapping[str, PackagePapers] | None = None,
 ) -> None:
     """Put into a SIF file where it comes from, signed. What Apptainer signs after that covers it.
+
+    `papers` are those of its packages, by DAG hash.
 
     Raises `DamagedError` for what is no SIF file or has a statement already, `RefusedError` if the key cannot sign,
     `FileAccessError` and `CouldNotAskError`.
     """
-    if documents:
-        new = NewObject(ObjectKind.JSON, IMAGE, documents.to_bytes())
-        add_objects(path, [new], SOURCE_DATE_EPOCH)
+    inside = [NewObject(ObjectKind.JSON, IMAGE, documents.to_bytes())] if documents else []
+    if papers:
+        inside.append(NewObject(ObjectKind.GENERIC, PACKAGES, to_bytes(papers)))
+    add_objects(path, inside, SOURCE_DATE_EPOCH)
     file = open_sif(path)
     checksums = {one.identifier: sha256_of(file.blocks(one)) for one in covered(file.header)}
     origin = origin_of(record, subjects(file.header, checksums), project_url)
@@ -122,6 +140,8 @@ class InsideSigner:
     image: str = ""
     """The repository of the image, if it can be asked with `client`."""
     client: RegistryConnections | None = None
+    shelves: tuple[CacheShelf, ...] = ()
+    """The build caches that the packages in it are from."""
 
     def sign(self, path: Path, record: PublicationRecord) -> None:
         """Put a statement into a file, and the signature of Apptainer over all of it.
@@ -131,5 +151,19 @@ class InsideSigner:
         documents = None
         if self.client and record.image_digest:
             documents = image_documents(self.client, f"{self.image}@{record.image_digest}")
-        embed(path, record, documents, self.keys.private, self.project_url)
+        embed(path, record, documents, self.keys.private, self.project_url, self._papers(path))
         sign_sif(path, self.keys.private, self.keys.public)
+
+    def _papers(self, path: Path) -> dict[str, PackagePapers]:
+        """Those of the packages in a file. What no cache has is told, and left out: `jc verify` says so, too."""
+        with opened_contents(open_sif(path)) as contents:
+            lock = contents.read(LOCK_PATH)
+        if lock is None or not self.shelves:
+            return {}
+        specs = cached_specs(lock, read_lockfile(lock, LOCK_PATH))
+        found, problems = papers_of(specs, self.shelves)
+        for problem in problems:
+            logger.warning("%s", problem)
+        if missing := [title(spec) for spec, _ in specs if spec.hash not in found]:
+            logger.warning("%s: no cache has the manifests of %s", path, ", ".join(missing))
+        return found

@@ -17,13 +17,14 @@ from foundation.registries.connections import INDEXES, MANIFESTS
 from foundation.registries.images import RegistryClient
 from foundation.registries.manifests import value_of
 from foundation.registries.reference import ImageReference, parse_reference
+from job_creator.environments.views import LOCK_PATH
 from job_creator.provenance.registry import read_proofs
 from job_creator.provenance.statements import Statement
 from job_creator.proving.chain import Link, LinkState, broken, holds, unanswered, unchecked
 from job_creator.proving.claims import OriginClaims
 from job_creator.proving.embedding import ImageDocuments, answered_documents
 from job_creator.proving.image_facts import FINGERPRINT, LOCK, config_link, labels_link, labels_of, layers_of, said_by
-from job_creator.proving.sif_links import LOCK_PATH, lockfile_link
+from job_creator.proving.sif_links import lockfile_link
 
 _NO_KEY: Final = "the site's public key is needed: --key FILE"
 

@@ -1,33 +1,36 @@
-"""The packages of a lockfile, as a build cache has them: manifest, signature, spec file and archive of each.
-
-Source of the layouts: `foundation.spack.layout_v3` and `layout_v2`.
-"""
+"""The packages of a lockfile: signature, spec file and archive of each, by papers in the container or in a cache."""
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
 from foundation.doors.blocks import sha256_of
-from foundation.errors import CouldNotAskError, DamagedError, FileAccessError, NotThereError, RefusedError
-from foundation.openpgp.frame import message_fault
+from foundation.errors import CouldNotAskError, DamagedError, FileAccessError, NotThereError
 from foundation.openpgp.keys import Signature, State
 from foundation.openpgp.ring import key_ring
-from foundation.spack import layout_v2, layout_v3
 from foundation.spack.lockfile import LockedSpec, Lockfile, nodes_in
-from foundation.spack.specs import is_signed, read_spec_file
-from foundation.stores.store import Content, Store, look_at_all, read_all
 from job_creator.proving.chain import Link, LinkState, broken, holds, unanswered, unchecked
+from job_creator.proving.papers import CacheLayout, PackageArchive, PackagePapers
+from job_creator.proving.shelves import CacheShelf, LockedNode, manifest_key
 
-_GZIP: Final = b"\x1f\x8b"
+_OTHER_KEY: Final = "is signed by a key that is not the site's"
+_NO_KEY: Final = "the site's public key is needed: --key FILE"
+_SIGNATURE: Final = "manifest and signature"
 
 
-def manifest_key(spec: LockedSpec) -> str:
-    """Where a cache of layout v3 has the manifest of a package."""
-    return f"{layout_v3.MANIFESTS}spec/{spec.name}/{spec.name}-{spec.version}-{spec.hash}.spec.manifest.json"
+@dataclass(frozen=True, slots=True)
+class PackageRules:
+    """How packages are looked at."""
+
+    keys: bytes | None
+    shelves: Sequence[CacheShelf] = ()
+    """The caches to look in; the first one counts that has a package."""
+    carried: Mapping[str, PackagePapers] = field(default_factory=dict)
+    """The papers that the container carries, by DAG hash."""
+    is_deep: bool = False
+    """Whether archives are read, not only looked for."""
 
 
 def title(spec: LockedSpec) -> str:
@@ -35,177 +38,186 @@ def title(spec: LockedSpec) -> str:
     return f"{spec.name}@{spec.version}/{spec.hash[:7]}"
 
 
-@dataclass(frozen=True, slots=True)
-class CacheRules:
-    """How packages are looked at."""
-
-    keys: bytes | None
-    is_deep: bool = False
-    """Whether archives are read, not only looked for."""
-
-
-def package_links(
-    specs: Sequence[tuple[LockedSpec, Mapping[str, Any]]], caches: Sequence[Store], rules: CacheRules
-) -> tuple[Link, ...]:
-    """A link for each package, given with its node of the lockfile; the first cache counts that has it."""
-    links: dict[str, Link] = {}
-    for cache in caches:
-        left = [one for one in specs if one[0].hash not in links]
-        try:
-            links |= _links_of(left, cache, rules)
-            if _is_older(cache):
-                links |= {spec.hash: unchecked(title(spec), f"{cache.url} {_OLDER}") for spec, _ in left}
-        except (CouldNotAskError, FileAccessError) as error:
-            links |= {spec.hash: unanswered(title(spec), str(error)) for spec, _ in left}
-    return tuple(
-        links.get(spec.hash) or broken(title(spec), f"none of the caches has its manifest {manifest_key(spec)}")
-        for spec, _ in specs
-    )
-
-
-_OLDER: Final = "has the layout of Spack 0.23 and older, which 'jc mirror verify' reads"
-
-
-def _is_older(cache: Store) -> bool:
-    return cache.look(layout_v3.INDEX) is None and cache.look(layout_v2.INDEX) is not None
-
-
-def _links_of(
-    specs: Sequence[tuple[LockedSpec, Mapping[str, Any]]], cache: Store, rules: CacheRules
-) -> dict[str, Link]:
-    """A link for each package that a cache has. Raises `CouldNotAskError` and `FileAccessError`."""
-    keys = {manifest_key(spec): spec.hash for spec, _ in specs}
-    manifests = {keys[key]: content for key, content in read_all(cache, keys) if content is not None}
-    signed = {hash_: one.data for hash_, one in manifests.items() if is_signed(one.data)}
-    signatures: Mapping[str, Signature] = {}
-    if rules.keys and signed:
-        with key_ring((rules.keys,)) as ring:
-            signatures = ring.verify(signed)
-    found = {spec.hash: (spec, node) for spec, node in specs}
-    read = {hash_: _read(content, manifest_key(found[hash_][0])) for hash_, content in manifests.items()}
-    blobs = {blob.key for one in read.values() for blob in one.blobs}
-    sizes = {one.key: one.size for one in look_at_all(cache, sorted(blobs))}
-    files = {key: one.data for key, one in read_all(cache, sorted(_spec_blobs(read.values()) & sizes.keys())) if one}
-    world = _Cached(cache, sizes, files, rules)
-    return {
-        hash_: world.link(*found[hash_], content, read[hash_], signatures.get(hash_))
-        for hash_, content in manifests.items()
-    }
-
-
-def _read(content: Content, key: str) -> layout_v3.SpecManifest:
-    try:
-        return layout_v3.read_manifest(content, key)
-    except RefusedError as error:
-        return layout_v3.SpecManifest("", is_signed=False, blobs=(), damage=str(error))
-
-
-def _spec_blobs(manifests: Any) -> set[str]:
-    return {blob.key for one in manifests if (blob := layout_v3.spec_blob(one))}
-
-
-@dataclass(frozen=True, slots=True)
-class _Cached:
-    """What was read of a cache."""
-
-    cache: Store
-    sizes: Mapping[str, int]
-    files: Mapping[str, bytes]
-    rules: CacheRules
-
-    def link(
-        self,
-        spec: LockedSpec,
-        node: Mapping[str, Any],
-        content: Content,
-        manifest: layout_v3.SpecManifest,
-        signature: Signature | None,
-    ) -> Link:
-        """The link of one package."""
-        if manifest.damage:
-            return broken(title(spec), f"its manifest: {manifest.damage}")
-        links = [
-            self._signature(content.data, signature, is_signed=manifest.is_signed),
-            self._spec_file(spec, node, manifest),
-            self._archive(manifest),
-        ]
-        wrong = next((one for one in links if one.state is LinkState.BROKEN), None)
-        if wrong:
-            return broken(title(spec), f"its {wrong.name}: {wrong.said}", *links)
-        unclear = next((one for one in links if one.state is LinkState.NOT_CHECKED), None)
-        said = f"{self.cache.url} has what is signed" if not unclear else f"its {unclear.name}: {unclear.said}"
-        return (unchecked if unclear else holds)(title(spec), said, *links)
-
-    def _signature(self, data: bytes, signature: Signature | None, *, is_signed: bool) -> Link:
-        name = "manifest and signature"
-        if not is_signed:
-            return unchecked(name, "is not signed")
-        if self.rules.keys is None:
-            return unchecked(name, "the site's public key is needed: --key FILE")
-        if fault := next(layout_v3.irregularities(data), message_fault(data)):
-            return broken(name, fault)
-        if signature is None or signature.state is not State.GOOD:
-            state = signature.state if signature else State.UNREADABLE
-            said = "is signed by a key that is not the site's" if state is State.NO_KEY else str(state)
-            return broken(name, said)
-        return holds(name, f"by {signature.fingerprint}")
-
-    def _spec_file(self, spec: LockedSpec, node: Mapping[str, Any], manifest: layout_v3.SpecManifest) -> Link:
-        blob = layout_v3.spec_blob(manifest)
-        if blob is None:
-            return broken("spec file", "the manifest leads to none")
-        data = self.files.get(blob.key)
-        if data is None:
-            return broken("spec file", f"{blob.key} is not there")
-        if (found := sha256_of([data])) != blob.key.rpartition("/")[2]:
-            return broken("spec file", f"{blob.key} has sha256 {found}")
-        try:
-            first = read_spec_file(gzip.decompress(data) if data.startswith(_GZIP) else data, blob.key).nodes[0]
-        except (DamagedError, RefusedError, OSError, EOFError, zlib.error) as error:
-            return broken("spec file", str(error))
-        if first.get("hash") != spec.hash:
-            return broken("spec file", f"is about /{first.get('hash')}, not /{spec.hash}")
-        differ = [name for name in sorted(node) if name != "hash" and first.get(name) != node[name]]
-        if differ:
-            return broken("spec file", f"says another {', '.join(differ)} than the lockfile")
-        return holds("spec file", f"{blob.key}, as in the lockfile")
-
-    def _archive(self, manifest: layout_v3.SpecManifest) -> Link:
-        blob = manifest.blob(layout_v3.ARCHIVE_TYPE)
-        if blob is None:
-            return broken("archive", "the manifest leads to none")
-        size = self.sizes.get(blob.key)
-        if size is None:
-            return broken("archive", f"{blob.key} is not there")
-        if size not in (blob.size, -1):
-            return broken("archive", f"{blob.key} has {size} bytes, not {blob.size}")
-        if not self.rules.is_deep:
-            return holds("archive", f"{blob.key} is there in its size; --deep reads it")
-        try:
-            found = sha256_of(self.cache.stream(blob.key))
-        except NotThereError as error:
-            return broken("archive", str(error))
-        if found != blob.key.rpartition("/")[2]:
-            return broken("archive", f"{blob.key} has sha256 {found}")
-        return holds("archive", f"{blob.key} has its sha256")
-
-
-def packages_link(lock: bytes, lockfile: Lockfile, caches: Sequence[Store], rules: CacheRules) -> Link:
-    """All packages of a lockfile that Spack installed, and that are not only there to build others."""
+def cached_specs(lock: bytes, lockfile: Lockfile) -> list[LockedNode]:
+    """The packages that Spack installed, and that are not only there to build others, with their nodes."""
     nodes = nodes_in(lock, "spack.lock")
-    inside = lockfile.installed()
-    specs = [(spec, nodes[spec.hash]) for spec in inside if not spec.is_external]
-    external = len(inside) - len(specs)
+    return [(spec, nodes[spec.hash]) for spec in lockfile.installed() if not spec.is_external]
+
+
+def packages_link(lock: bytes, lockfile: Lockfile, rules: PackageRules) -> Link:
+    """All packages that a lockfile installs. Raises `CouldNotAskError` if gpg cannot be asked."""
+    specs = cached_specs(lock, lockfile)
+    external = len(lockfile.installed()) - len(specs)
     others = f"; {external} external ones are of the base image" if external else ""
-    if not caches:
+    if not (rules.shelves or rules.carried):
         return unchecked("packages", f"{len(specs)}{others}; say where the build cache is: --cache URL")
-    links = package_links(specs, caches, rules)
+    links = package_links(specs, rules)
     states = {link.state for link in links}
-    worst = next((state for state in (LinkState.BROKEN, LinkState.NO_ANSWER) if state in states), None)
     count = sum(link.state is LinkState.HOLDS for link in links)
-    said = f"{count} of {len(links)} are in the cache as they were signed{others}"
-    if worst is LinkState.BROKEN:
+    where = "in the cache" if rules.shelves else "on record in the container"
+    said = f"{count} of {len(links)} are {where} as they were signed{others}"
+    if LinkState.BROKEN in states:
         # The package itself is named, not all of them.
         return Link("packages", LinkState.NOT_CHECKED, said, links)
-    state = worst or (LinkState.HOLDS if count == len(links) else LinkState.NOT_CHECKED)
-    return Link("packages", state, said, links)
+    rest = LinkState.HOLDS if count == len(links) else LinkState.NOT_CHECKED
+    return Link("packages", LinkState.NO_ANSWER if LinkState.NO_ANSWER in states else rest, said, links)
+
+
+def package_links(specs: Sequence[LockedNode], rules: PackageRules) -> tuple[Link, ...]:
+    """A link for each package. What the container carries is checked, and what the caches have."""
+    carried = _Papers.verified(
+        {spec.hash: rules.carried[spec.hash] for spec, _ in specs if spec.hash in rules.carried}, rules
+    )
+    cached, silent = _cached(specs, rules)
+    return tuple(_link(one, carried, cached, silent, rules) for one in specs)
+
+
+def _cached(specs: Sequence[LockedNode], rules: PackageRules) -> tuple[_Papers, str]:
+    """What the caches have, and why the last one did not answer that did not."""
+    found = _Papers()
+    silent = ""
+    for shelf in rules.shelves:
+        left = [one for one in specs if one[0].hash not in found.papers]
+        try:
+            papers = _Papers.verified(shelf.papers(left), rules)
+            archives = _archives(papers.papers)
+            sizes = shelf.sizes([one.key for one in archives.values()])
+        except (CouldNotAskError, FileAccessError) as error:
+            silent = str(error)
+            continue
+        found.papers.update(papers.papers)
+        found.signatures.update(papers.signatures)
+        found.archives.update({hash_: (shelf, sizes.get(one.key)) for hash_, one in archives.items()})
+    return found, silent
+
+
+def _archives(papers: Mapping[str, PackagePapers]) -> dict[str, PackageArchive]:
+    found: dict[str, PackageArchive] = {}
+    for hash_, one in papers.items():
+        try:
+            found[hash_] = one.archive()
+        except DamagedError:
+            continue
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Papers:
+    """Papers of packages by DAG hash, what their signatures are worth, and where caches have the archives."""
+
+    papers: dict[str, PackagePapers] = field(default_factory=dict)
+    signatures: dict[str, Signature] = field(default_factory=dict)
+    archives: dict[str, tuple[CacheShelf, int | None]] = field(default_factory=dict)
+
+    @classmethod
+    def verified(cls, papers: Mapping[str, PackagePapers], rules: PackageRules) -> _Papers:
+        """With their signatures, all at once."""
+        signed = {hash_: one.manifest for hash_, one in papers.items() if one.is_signed}
+        if not (rules.keys and signed):
+            return cls({**papers})
+        with key_ring((rules.keys,)) as ring:
+            return cls({**papers}, {**ring.verify(signed)})
+
+
+def _link(one: LockedNode, carried: _Papers, cached: _Papers, silent: str, rules: PackageRules) -> Link:
+    """One package: its papers in the container, and in a cache."""
+    spec = one[0]
+    inside, there = carried.papers.get(spec.hash), cached.papers.get(spec.hash)
+    links: list[Link] = []
+    if inside:
+        links += _paper_links(one, inside, carried.signatures.get(spec.hash), rules, is_ours=True)
+    if there and (inside is None or (there.manifest, there.spec) != (inside.manifest, inside.spec)):
+        links += _paper_links(one, there, cached.signatures.get(spec.hash), rules, is_ours=False)
+    if there:
+        links.append(_archive_link(there, *cached.archives.get(spec.hash, (None, None)), is_deep=rules.is_deep))
+    elif silent:
+        return unanswered(title(spec), silent)
+    elif rules.shelves:
+        said = f"none of the caches has its manifest {manifest_key(spec)}"
+        if not inside:
+            return broken(title(spec), said)
+        links.append(unchecked("archive", f"{said}; it may have been cleaned away"))
+    if not links:
+        return unchecked(
+            title(spec), "the container carries no papers of it; say where the build cache is: --cache URL"
+        )
+    return _summary(spec, links, there or inside)
+
+
+def _summary(spec: LockedSpec, links: Sequence[Link], papers: PackagePapers | None) -> Link:
+    for state in (LinkState.BROKEN, LinkState.NO_ANSWER, LinkState.NOT_CHECKED):
+        worst = next((one for one in links if one.state is state), None)
+        if worst:
+            return Link(title(spec), state, f"its {worst.name}: {worst.said}", tuple(links))
+    return holds(title(spec), f"{papers.cache if papers else ''} has what is signed", *links)
+
+
+def _paper_links(
+    one: LockedNode, papers: PackagePapers, signature: Signature | None, rules: PackageRules, *, is_ours: bool
+) -> list[Link]:
+    """Manifest, signature and spec file; `is_ours` says that the container carries them: the site signed them, too."""
+    return [_signature_link(papers, signature, rules, is_ours=is_ours), _spec_link(one, papers)]
+
+
+def _signature_link(papers: PackagePapers, signature: Signature | None, rules: PackageRules, *, is_ours: bool) -> Link:
+    try:
+        expected = papers.spec_checksum
+    except DamagedError as error:
+        return broken(_SIGNATURE, str(error))
+    if not papers.is_signed:
+        why = "nothing in a registry is signed" if papers.layout is CacheLayout.OCI else "is not signed"
+        return unchecked(_SIGNATURE, why)
+    if rules.keys is None:
+        return unchecked(_SIGNATURE, _NO_KEY)
+    if fault := papers.form_fault:
+        return broken(_SIGNATURE, fault)
+    if signature is not None and signature.state is State.GOOD:
+        return holds(_SIGNATURE, f"by {signature.fingerprint}; the spec file has sha256 {expected or 'of its own'}")
+    state = signature.state if signature else State.UNREADABLE
+    if state is State.NO_KEY:
+        # A site may have packages that another one signed; which of them it took, it says with its own signature.
+        return (
+            unchecked(_SIGNATURE, "is signed by a key that was not given")
+            if is_ours
+            else broken(_SIGNATURE, _OTHER_KEY)
+        )
+    return broken(_SIGNATURE, str(state))
+
+
+def _spec_link(one: LockedNode, papers: PackagePapers) -> Link:
+    name, (spec, node) = "spec file", one
+    if not papers.spec and papers.layout is not CacheLayout.V2:
+        return broken(name, f"{papers.key} leads to none that is there")
+    try:
+        first = papers.spec_file().nodes[0]
+        archive = papers.archive()
+    except DamagedError as error:
+        return broken(name, str(error))
+    if first.get("hash") != spec.hash:
+        return broken(name, f"is about /{first.get('hash')}, not /{spec.hash}")
+    differ = [key for key in sorted(node) if key != "hash" and first.get(key) != node[key]]
+    if differ:
+        return broken(name, f"says another {', '.join(differ)} than the lockfile")
+    return holds(name, f"as in the lockfile; its archive has sha256 {archive.sha256}")
+
+
+def _archive_link(papers: PackagePapers, shelf: CacheShelf | None, size: int | None, *, is_deep: bool) -> Link:
+    try:
+        archive = papers.archive()
+    except DamagedError as error:
+        return broken("archive", str(error))
+    if shelf is None or size is None:
+        return broken("archive", f"{archive.key} is not there")
+    if -1 not in (size, archive.size) and size != archive.size:
+        return broken("archive", f"{archive.key} has {size} bytes, not {archive.size}")
+    if not is_deep:
+        return holds("archive", f"{archive.key} is there in its size; --deep reads it")
+    try:
+        found = sha256_of(shelf.stream(archive.key))
+    except NotThereError as error:
+        return broken("archive", str(error))
+    except CouldNotAskError as error:
+        return unanswered("archive", str(error))
+    if found != archive.sha256:
+        return broken("archive", f"{archive.key} has sha256 {found}")
+    return holds("archive", f"{archive.key} has its sha256")

@@ -17,7 +17,7 @@ from foundation.errors import DamagedError
 from foundation.sif.contents import opened_contents
 from foundation.sif.files import SifFile
 from foundation.sif.headers import ObjectKind, SifObject
-from job_creator.environments.views import ENVIRONMENT_FOLDER
+from job_creator.environments.views import LOCK_PATH
 from job_creator.provenance.intoto import Origin, opened
 from job_creator.provenance.sif_subjects import IMAGE, STATEMENT, covered, layout_of, subject_name
 from job_creator.provenance.signing import NO_KEY, UNSIGNED, SignatureVerdict, verify
@@ -27,7 +27,6 @@ from job_creator.proving.embedding import ImageDocuments
 from job_creator.proving.image_facts import documents_links
 from job_creator.publishing.record import PublicationRecord
 
-LOCK_PATH: Final = f"{ENVIRONMENT_FOLDER}/spack.lock"
 SIGNATURE_SUFFIX: Final = ".asc"
 RECORD_SUFFIX: Final = ".json"
 

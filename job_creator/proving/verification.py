@@ -12,15 +12,15 @@ from foundation.registries.logins import logins
 from foundation.registries.reference import parse_reference
 from foundation.sif.files import open_sif
 from foundation.spack.lockfile import read_lockfile
-from foundation.stores.opening import open_store
-from foundation.stores.store import Store
 from job_creator.provenance.sif_subjects import IMAGE
 from job_creator.proving.chain import Chain, Link, broken, unanswered, unchecked
 from job_creator.proving.claims import OriginClaims
 from job_creator.proving.embedding import ImageDocuments, image_documents
 from job_creator.proving.image_facts import documents_links
 from job_creator.proving.image_links import image_links, statement_link
-from job_creator.proving.package_links import CacheRules, packages_link
+from job_creator.proving.package_links import PackageRules, packages_link
+from job_creator.proving.papers import PACKAGES, PackagePapers, from_bytes
+from job_creator.proving.shelves import CacheShelf, open_shelf
 from job_creator.proving.sif_links import beside, record_at, sif_links
 
 
@@ -30,15 +30,15 @@ class VerifyOptions:
 
     keys: bytes | None = None
     record: Path | None = None
-    caches: tuple[Store, ...] = ()
+    caches: tuple[CacheShelf, ...] = ()
     is_online: bool = False
     is_deep: bool = False
     architecture: str = ""
 
 
-def open_caches(urls: tuple[str, ...], endpoint: str | None, environment: Mapping[str, str]) -> tuple[Store, ...]:
+def open_caches(urls: tuple[str, ...], endpoint: str | None, environment: Mapping[str, str]) -> tuple[CacheShelf, ...]:
     """The build caches to look for packages in. Raises `ValueError`, `NotThereError` and `CouldNotAskError`."""
-    return tuple(open_store(url, endpoint, environment) for url in urls)
+    return tuple(open_shelf(url, endpoint, environment) for url in urls)
 
 
 def verify_sif(path: Path, asked: VerifyOptions, environment: Mapping[str, str]) -> Chain:
@@ -54,7 +54,8 @@ def verify_sif(path: Path, asked: VerifyOptions, environment: Mapping[str, str])
     content = file.named(IMAGE)
     documents = ImageDocuments.from_bytes(content) if content else None
     links.append(_registry_link(documents, found.claims, asked, environment))
-    links.append(_packages_link(found.lock, asked))
+    carried = file.named(PACKAGES)
+    links.append(_packages_link(found.lock, asked, carried))
     return Chain(str(path), tuple(links))
 
 
@@ -86,11 +87,14 @@ def _registry_link(
     return Link(name, statement.state, f"has the same image; its statement {statement.said}", (link, statement))
 
 
-def _packages_link(lock: bytes | None, asked: VerifyOptions) -> Link:
+def _packages_link(lock: bytes | None, asked: VerifyOptions, carried: bytes | None = None) -> Link:
     if lock is None:
         return unchecked("packages", "there is no lockfile that says which")
+    papers: dict[str, PackagePapers] | None = {}
+    if carried is not None and (papers := from_bytes(carried)) is None:
+        return broken("packages", "what the file carries of them is not what was put there")
     try:
         lockfile = read_lockfile(lock, "spack.lock")
     except InvalidInputError as error:
         return broken("packages", str(error))
-    return packages_link(lock, lockfile, asked.caches, CacheRules(asked.keys, asked.is_deep))
+    return packages_link(lock, lockfile, PackageRules(asked.keys, asked.caches, papers or {}, asked.is_deep))

@@ -6,7 +6,6 @@ Imports stand in the commands, so that `jc --help` answers at once.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +24,10 @@ from job_creator.publishing.command_options import (
     location,
     open_bucket,
     open_elsewhere,
+    recorded,
+    retention_of,
     server,
+    signer_of,
 )
 from job_creator.publishing.listing import list_sif
 
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from job_creator.publishing.publication import PublishPlan
     from job_creator.publishing.record import PublicationRecord
     from job_creator.publishing.sources import SifSource
-    from job_creator.site.places import Retention
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -62,6 +63,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 )
 @click.option("--image-digest", metavar="SHA256", help="Of the image that it was made from: sha256:<64 hex digits>.")
 @click.option("--image", metavar="REPOSITORY", help="Where that image is: the file then carries its manifest.")
+@click.option(
+    "--mirrors",
+    "mirrors_file",
+    type=_FILE,
+    help="Spack's configuration of mirrors: the file then carries what the build caches say of its packages.",
+)
 @click.option("--private-key", metavar="FILE", help="Sign the file and its record with this key; wants --public-key.")
 @PUBLIC_KEY
 @click.option(
@@ -88,6 +95,7 @@ def publish_sif(
     source_endpoint_url: str | None,
     image_digest: str | None,
     image: str | None,
+    mirrors_file: Path | None,
     private_key: str | None,
     public_key: str | None,
     sif_signature: bool,
@@ -122,7 +130,7 @@ def publish_sif(
     from job_creator.publishing import publication, report
     from job_creator.publishing.sources import SifSource
 
-    record = _read_record(record_file, image_digest)
+    record = recorded(record_file, image_digest)
     store = open_bucket(location(target), server(options, endpoint_url))
     source = SifSource(file, store, sha256 or "", open_elsewhere(file, store, options.environment, source_endpoint_url))
     source.require()
@@ -134,15 +142,15 @@ def publish_sif(
         text = f"STAGED_SIF={store.url}/{key}\nSTAGED_SHA256={digest}\n"
         write_files(Path(stage).parent, {Path(stage).name: text.encode()})
         return
-    signer = _signer(private_key, public_key)
-    plan = publication.make_plan(store, record, _retention(keep, older_than), now, signer)
+    signer = signer_of(private_key, public_key)
+    plan = publication.make_plan(store, record, retention_of(keep, older_than), now, signer)
     if not (as_json or options.quiet):
         click.echo(f"{'upload to' if plan.uploads else 'leave'} {plan.place}: {plan.reason}")
         report.print_removals(plan.removals, console())
     published = plan.record
     if not dry_run:
         keys = key_in(public_key, "--public-key")
-        inside = _inside(signer, image, options) if signer and sif_signature else None
+        inside = _inside(signer, image, mirrors_file, options) if signer and sif_signature else None
         published = _publish(options, source, plan, keys, inside, signer)
     if as_json:
         values = {
@@ -256,17 +264,6 @@ def clean_branches(
 COMMANDS = (publish_sif, settle_sif, list_sif, clean_branches)
 
 
-def _read_record(path: Path, image_digest: str | None) -> PublicationRecord:
-    from foundation.doors.files import read_file
-    from job_creator.publishing.record import PublicationRecord
-
-    record = PublicationRecord.from_json(read_file(path), str(path))
-    if image_digest is None:
-        return record
-    # Through JSON, so that the digest is validated like everything else.
-    return PublicationRecord.from_json(replace(record, image_digest=image_digest).to_json(), "--image-digest")
-
-
 def _publish(
     options: Options,
     source: SifSource,
@@ -299,39 +296,20 @@ def _publish(
     return record
 
 
-def _inside(signer: SitesKeys, image: str | None, options: Options) -> InsideSigner:
+def _inside(signer: SitesKeys, image: str | None, mirrors_file: Path | None, options: Options) -> InsideSigner:
     from job_creator.proving.embedding import InsideSigner
+    from job_creator.proving.shelves import shelves_in
 
     project_url = options.environment.get("CI_PROJECT_URL", "")
+    shelves = shelves_in(mirrors_file, options.environment) if mirrors_file else ()
     if not image:
-        return InsideSigner(signer, project_url)
+        return InsideSigner(signer, project_url, shelves=shelves)
     from foundation.registries.images import RegistryClient
     from job_creator.inputs import read_site_file
     from job_creator.pipelines.images import logins
 
     site = read_site_file(options.directory, options.site_file)
-    return InsideSigner(signer, project_url, image, RegistryClient(logins(site, options.environment)))
-
-
-def _signer(private_key: str | None, public_key: str | None) -> SitesKeys | None:
-    from job_creator.publishing.proofs import SitesKeys
-
-    private, public = key_in(private_key, "--private-key"), key_in(public_key, "--public-key")
-    if private is None:
-        return None
-    if public is None:
-        raise click.UsageError("--private-key wants --public-key: what is signed is verified at once")
-    return SitesKeys(private, public)
-
-
-def _retention(keep: int | None, older_than: int | None) -> Retention | None:
-    from job_creator.site.places import Retention
-
-    if keep is None and older_than is None:
-        return None
-    if keep is None or older_than is None:
-        raise click.UsageError("old versions go by both --keep and --older-than, or not at all")
-    return Retention(keep=keep, older_than_days=older_than)
+    return InsideSigner(signer, project_url, image, RegistryClient(logins(site, options.environment)), shelves)
 
 
 def _place(text: str, endpoint: str | None, keep_days: int) -> PublishingPlace:

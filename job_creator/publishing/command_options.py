@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,9 @@ from job_creator.options import Options
 if TYPE_CHECKING:
     from foundation.stores.bucket import S3Store
     from foundation.stores.s3_client import S3Location
+    from job_creator.publishing.proofs import SitesKeys
+    from job_creator.publishing.record import PublicationRecord
+    from job_creator.site.places import Retention
 
 SOURCE_KEY_ID: Final = "SOURCE_AWS_ACCESS_KEY_ID"
 SOURCE_SECRET: Final = "SOURCE_AWS_SECRET_ACCESS_KEY"
@@ -95,3 +99,41 @@ def open_elsewhere(source: str, own: S3Store, environment: Mapping[str, str], en
         return None
     pair = [environment.get(name, "") for name in (SOURCE_KEY_ID, SOURCE_SECRET)]
     return S3Store(there, endpoint or endpoint_of(environment), keys=S3Keys(*pair) if all(pair) else None)
+
+
+def recorded(path: Path, image_digest: str | None) -> PublicationRecord:
+    """The record in a file, for an image of this digest.
+
+    Raises `InvalidInputError` and `FileAccessError`.
+    """
+    from foundation.doors.files import read_file
+    from job_creator.publishing.record import PublicationRecord
+
+    record = PublicationRecord.from_json(read_file(path), str(path))
+    if image_digest is None:
+        return record
+    # Through JSON, so that the digest is validated like everything else.
+    return PublicationRecord.from_json(replace(record, image_digest=image_digest).to_json(), "--image-digest")
+
+
+def signer_of(private_key: str | None, public_key: str | None) -> SitesKeys | None:
+    """The key pair that two options name, if they name one. Raises `RefusedError`, `UsageError`, `FileAccessError`."""
+    from job_creator.publishing.proofs import SitesKeys
+
+    private, public = key_in(private_key, "--private-key"), key_in(public_key, "--public-key")
+    if private is None:
+        return None
+    if public is None:
+        raise click.UsageError("--private-key wants --public-key: what is signed is verified at once")
+    return SitesKeys(private, public)
+
+
+def retention_of(keep: int | None, older_than: int | None) -> Retention | None:
+    """Which old versions go, if any. Raises `UsageError`."""
+    from job_creator.site.places import Retention
+
+    if keep is None and older_than is None:
+        return None
+    if keep is None or older_than is None:
+        raise click.UsageError("old versions go by both --keep and --older-than, or not at all")
+    return Retention(keep=keep, older_than_days=older_than)

@@ -16,12 +16,11 @@ from foundation.spack.grammar.matching import Matcher
 from foundation.spack.lockfile import Lockfile, nodes_in, read_lockfile
 from foundation.spack.releases import USUAL
 from foundation.spack.specs import spec_of
-from job_creator.environments.views import ENVIRONMENT_FOLDER
+from job_creator.environments.views import LOCK_PATH
 from job_creator.sbom import distribution
 from job_creator.sbom.components import Bom, BomPackage, Licence, bom_of, spack_packages
 from job_creator.sbom.licences import expression
 
-LOCK: Final = f"{ENVIRONMENT_FOLDER}/spack.lock"
 _KEPT: Final = "/.spack/"
 _RECIPE: Final = "/package.py"
 _NO_FOLDERS: Final = ("/proc", "/sys", "/dev", "/usr/share", "/usr/lib/python3")
@@ -51,7 +50,7 @@ class BomRequest:
 
 def bom_of_container(files: ContainerFiles, asked: BomRequest, sha256: Callable[[bytes], str]) -> Bom:
     """The bill of materials of a container. Raises `DamagedError`, and `InvalidInputError` for a damaged lockfile."""
-    lock = files.read(LOCK)
+    lock = files.read(LOCK_PATH)
     facts = dict(asked.facts)
     unread = [path for path in distribution.UNREADABLE_RPM if files.read(path) is not None]
     packages = [*_of_distribution(files, unread)]
@@ -59,7 +58,7 @@ def bom_of_container(files: ContainerFiles, asked: BomRequest, sha256: Callable[
         facts["not read"] = ", ".join(unread)
     if lock is not None:
         facts["lockfile sha256"] = sha256(lock)
-        names = {spec.name for spec in read_lockfile(lock, LOCK).installed()}
+        names = {spec.name for spec in read_lockfile(lock, LOCK_PATH).installed()}
         kept = kept_recipes(files, names)
         packages += _of_lockfile(lock, lambda name: kept.get(name) or asked.recipes(name))
     return bom_of(asked.name, asked.version, packages, facts)
@@ -103,7 +102,7 @@ def _of_distribution(files: ContainerFiles, unread: list[str]) -> Iterator[BomPa
 
 
 def _of_lockfile(lock: bytes, recipe_of: Callable[[str], str | None]) -> tuple[BomPackage, ...]:
-    lockfile, nodes = read_lockfile(lock, LOCK), nodes_in(lock, LOCK)
+    lockfile, nodes = read_lockfile(lock, LOCK_PATH), nodes_in(lock, LOCK_PATH)
     targets = {hash_: spec_of(node, hash_).target for hash_, node in nodes.items()}
     return spack_packages(lockfile, targets, _licences(lockfile, nodes, recipe_of))
 

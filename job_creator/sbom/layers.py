@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Final
 
 from foundation.errors import DamagedError
+from job_creator.environments.views import LOCK_PATH
 from job_creator.sbom import distribution
-from job_creator.sbom.gathering import LOCK
 
 _GONE: Final = ".wh."
 _ALL_GONE: Final = ".wh..wh..opq"
@@ -22,7 +22,7 @@ _FIXED: Final = frozenset(
         distribution.DPKG,
         distribution.APK,
         *distribution.RPM,
-        LOCK,
+        LOCK_PATH,
         *distribution.UNREADABLE_RPM,
     )
 )

@@ -12,6 +12,7 @@ from typing import Any
 import requests
 
 from foundation.spack.layout_v3 import ARCHIVE_TYPE, INDEX, SPEC_MANIFEST, SPEC_TYPE, SpecManifest, read_manifest
+from foundation.spack.specs import read_signed_json
 from foundation.stores.store import Content
 from tests.integration.registry_server import OCI_MANIFEST, Registry, digest_of
 from tests.unit.spackitor.mirrors import RECORDED
@@ -60,6 +61,22 @@ def lockfile() -> bytes:
         "spack": {"version": "1.1.0", "type": "git", "commit": "c" * 40},
         "roots": [{"hash": root, "spec": ROOT}],
         "concrete_specs": nodes(),
+    }
+    return json.dumps(value).encode()
+
+
+OLDER = RECORDED / "layout-v2"
+
+
+def older_lockfile() -> bytes:
+    """A lockfile of the newest root in the recorded cache of layout v2."""
+    (path,) = OLDER.glob(f"build_cache/*-{ROOT}-1.1-*.spec.json.sig")
+    found = read_signed_json(path.read_bytes(), path.name)["spec"]["nodes"]
+    value = {
+        "_meta": {"file-type": "spack-lockfile", "lockfile-version": 5, "specfile-version": 4},
+        "spack": {"version": "0.23.1", "type": "git", "commit": "c" * 40},
+        "roots": [{"hash": found[0]["hash"], "spec": ROOT}],
+        "concrete_specs": {node["hash"]: node for node in found},
     }
     return json.dumps(value).encode()
 

@@ -17,6 +17,7 @@ from foundation.sif.files import SifFile, open_sif
 from foundation.sif.headers import DESCRIPTOR, HEADER, MAGIC, VERSION, ObjectKind
 from job_creator.provenance.signing import sign
 from job_creator.proving.embedding import ImageDocuments, embed
+from job_creator.proving.papers import PackagePapers
 from job_creator.publishing.record import PublicationRecord
 from tests.integration.components import require
 from tests.integration.signing_keys import KeyPair
@@ -123,6 +124,7 @@ def signed_sif(
     lock: bytes,
     base: PublicationRecord,
     padding: int = 0,
+    papers: Mapping[str, PackagePapers] | None = None,
 ) -> SignedSif:
     """A container with these files and this lockfile, as the signing job leaves it."""
     root = folder / "root"
@@ -133,7 +135,7 @@ def signed_sif(
     image = documents(record)
     record = replace(record, image_digest=image.digest)
     path = sif_file(folder / record.file_name, file_system(root, folder / "root.squashfs"), padding=padding)
-    embed(path, record, image, pair.private, PROJECT)
+    embed(path, record, image, pair.private, PROJECT, papers)
     signed = SignedSif(path, record, pair)
     signed.record_anew()
     return signed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,10 @@ from foundation.errors import ExitCode
 from foundation.sif.contents import opened_contents
 from foundation.sif.files import add_objects
 from foundation.sif.headers import DESCRIPTOR, NewObject, ObjectKind
-from foundation.spack.layout_v3 import ARCHIVE_TYPE, SPEC_TYPE, read_manifest
-from foundation.stores.store import Content
 from job_creator.provenance.sif_subjects import IMAGE, STATEMENT
 from job_creator.publishing.record import PublicationRecord
 from tests.commands import jc
-from tests.integration.recorded_cache import CACHE, lockfile, nodes
+from tests.integration.recorded_cache import lockfile, nodes
 from tests.integration.sif_world import SignedSif, signed_sif
 from tests.integration.signing_keys import KeyPair, key_pair, revoked
 
@@ -208,98 +206,6 @@ def test_a_file_that_nobody_signed_is_not_proven(sif: SignedSif) -> None:
     sif.alone().change(sif.file.header.table + one.index * DESCRIPTOR.size + 4, struct.pack("?", False))
     result, value = verified(sif)
     assert (result.exit_code, value["first_broken"]) == (ExitCode.NOT_READY, None)
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    """A build cache that a test may change."""
-    return shutil.copytree(CACHE, tmp_path / "cache")
-
-
-def with_cache(sif: SignedSif, cache: Path, *more: str) -> tuple[Result, dict[str, Any], dict[str, Any]]:
-    """What is said of a file whose packages are in a cache that another of the site's keys signed."""
-    found = [key for path in cache.glob("v3/manifests/key/*.key.manifest.json") for key in _keys_in(cache, path)]
-    result, value = verified(sif, "--cache", cache, *more, key=sif.pair.public + b"".join(found))
-    return result, value, next(one for one in value["links"] if one["name"] == "packages")
-
-
-def _keys_in(cache: Path, manifest: Path) -> Iterator[bytes]:
-    for blob in read_manifest(Content(manifest.read_bytes(), ""), manifest.name).blobs:
-        yield (cache / blob.key).read_bytes()
-
-
-def test_packages_are_in_the_cache_as_they_were_signed(sif: SignedSif, cache: Path) -> None:
-    result, value, packages = with_cache(sif, cache, "--deep")
-    assert result.exit_code == 0, result.output
-    assert (packages["state"], value["first_broken"]) == ("holds", None)
-    assert {one["state"] for one in packages["links"]} == {"holds"}
-    assert len(packages["links"]) == len(nodes())
-
-
-def test_packages_that_another_key_signed_are_not_the_sites(sif: SignedSif) -> None:
-    result, value = verified(sif, "--cache", CACHE)
-    assert value["verdict"].endswith("its manifest and signature: is signed by a key that is not the site's")
-    assert result.exit_code == ExitCode.DAMAGED
-
-
-def _manifest(cache: Path) -> Path:
-    return next(cache.glob("v3/manifests/spec/app-x/*"))
-
-
-def _blob(cache: Path, media_type: str) -> Path:
-    blob = read_manifest(Content(_manifest(cache).read_bytes(), ""), "").blob(media_type)
-    assert blob
-    return cache / blob.key
-
-
-def _flip(path: Path, place: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[place] ^= 1
-    path.write_bytes(bytes(data))
-
-
-def _longer(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"x")
-
-
-IN_THE_CACHE: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "a byte of a manifest": (lambda cache: _flip(_manifest(cache), 150), "manifest"),
-    "no manifest": (lambda cache: _manifest(cache).unlink(), "none of the caches has its manifest"),
-    "a byte of a spec file": (lambda cache: _flip(_blob(cache, SPEC_TYPE), 20), "its spec file"),
-    "no archive": (lambda cache: _blob(cache, ARCHIVE_TYPE).unlink(), "its archive"),
-    "a byte of an archive": (lambda cache: _flip(_blob(cache, ARCHIVE_TYPE), 20), "its archive"),
-    "a longer archive": (lambda cache: _longer(_blob(cache, ARCHIVE_TYPE)), "its archive"),
-}
-
-
-@pytest.mark.parametrize("name", IN_THE_CACHE)
-def test_what_is_changed_in_the_cache_is_named(sif: SignedSif, cache: Path, name: str) -> None:
-    change, said = IN_THE_CACHE[name]
-    change(cache)
-    result, value, _ = with_cache(sif, cache, "--deep")
-    assert result.exit_code == ExitCode.DAMAGED
-    assert value["first_broken"].startswith("app-x@")
-    assert said in value["verdict"]
-
-
-def test_another_package_under_a_name_is_found(sif: SignedSif, cache: Path) -> None:
-    """A manifest with a good signature, that of another package."""
-    other = next(path for path in cache.glob("v3/manifests/spec/*/*") if path.parent.name != "app-x")
-    shutil.copy(other, _manifest(cache))
-    result, value, _ = with_cache(sif, cache)
-    assert "its spec file: is about /" in value["verdict"]
-    assert result.exit_code == ExitCode.DAMAGED
-
-
-def test_a_cache_of_an_older_layout_is_not_judged(sif: SignedSif) -> None:
-    result, _, packages = with_cache(sif, CACHE.with_name("layout-v2"))
-    assert packages["state"] == "not checked"
-    assert result.exit_code == 0
-
-
-def test_a_cache_that_does_not_answer_is_no_verdict(sif: SignedSif) -> None:
-    result, value = verified(sif, "--cache", "http://127.0.0.1:9/cache")
-    assert (result.exit_code, value["first_broken"]) == (ExitCode.COULD_NOT_ASK, None)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>" * 9, b"#!/bin/sh\n" * 9])

@@ -137,6 +137,8 @@ def sign_sif_job(
         variables={
             **place.architecture.job_variables("tools"),
             **bucket.credential_variables(),
+            # Of the build cache, which may have other keys than this bucket.
+            **{f"CACHE_{name}": text for name, text in place.credentials.items() if name.startswith("AWS_")},
             "IMAGE": container.repository,
             "FOLDER": f"{place.folder}/{container.name}",
             **({IMAGE_DIGEST: digest} if digest else {}),
