@@ -56,6 +56,10 @@ DEFAULTS_FOLDER: Final = "spacktainers.defaults"
 """The folder in which `jc` hands on, to the jobs that build base images, the folders that the repository leaves out."""
 
 
+PROGRAMS_FOLDER: Final = "spacktainers.programs"
+"""The folder in which `jc` hands on, to the jobs around Spack, the programs that they run."""
+
+
 DEFAULT_IMAGE_FILES: Final = "_image"
 """The same for what containers are made with, beside the generated files of each; no container can be called so."""
 

@@ -1,6 +1,6 @@
 """What Spack says of an environment that it concretized; the job of that writes it beside the lockfile.
 
-It asks by `job_creator/scripts/templates/inside_spack.py`.
+It asks by a program of `job_creator/scripts/templates`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Final
 from foundation.errors import Fault, InvalidInputError
 
 FILE: Final = "from_spack.json"
+QUESTIONS: Final = "inside_spack.py"
+"""The program that asks."""
 
 
 @dataclass(frozen=True, slots=True)

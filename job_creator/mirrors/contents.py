@@ -26,6 +26,8 @@ _LISTS_OTHERS: Final = re.compile(
     r"(?:.*/)?(?:v3/manifests/index/.*|v3/manifests/key/keys\.manifest\.json|build_cache/index\.json(?:\.hash)?"
     r"|recipes/[^/]+/(?!objects/(?!info/)).*|\.spacktainers/.*)"
 )
+_OTHER_FOLDERS: Final = frozenset({"blobs", "v3", "build_cache", "recipes", "bootstrap"})
+"""Of a mirror, where binaries, git repositories and what Spack starts from lie."""
 
 
 def is_carried(key: str) -> bool:
@@ -74,6 +76,21 @@ def why_no_link(key: str, target: str) -> str:
         return f"leads out of the mirror (to {target!r})"
     if any(step in ("", ".", "..") for step in steps[up:]):
         return f"leads on a crooked way (to {target!r})"
+    return ""
+
+
+def why_no_source(key: str, sha256: str) -> str:
+    """Why a source cannot be put there, which has this checksum if any; empty if it can.
+
+    Recipes say where their sources belong. They may not put anything else into a mirror, nor something under the name
+    of an archive that others verify by its name.
+    """
+    if fault := why_no_key(key):
+        return fault
+    if key.startswith(".") or key.partition("/")[0] in _OTHER_FOLDERS or "/" not in key:
+        return "is no place for sources"
+    if sha256_in_name(key) not in ("", sha256):
+        return "is named by another checksum than the recipe has for it"
     return ""
 
 

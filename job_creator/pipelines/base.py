@@ -16,6 +16,7 @@ from job_creator import project_files
 from job_creator.definitions.choice import EVERYTHING, Choice
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.base_pipeline import BasePlan, Inputs, plan, wanted_images
+from job_creator.engines.gitlab.jobs.environments import PROGRAMS
 from job_creator.engines.gitlab.limits import LimitReport, check
 from job_creator.engines.gitlab.parent_pipeline import parent_pipeline
 from job_creator.images.base_images import ImageSources, questions
@@ -25,6 +26,7 @@ from job_creator.inputs import Written
 from job_creator.pipelines.images import credentials, with_proofs
 from job_creator.provenance.signing import public_key, signs
 from job_creator.repository import default, part
+from job_creator.scripts.rendering import render
 from job_creator.site.run import Context
 from job_creator.site.site import Site
 from job_creator.site.spack import GitSource
@@ -67,6 +69,7 @@ def outputs(built: BasePlan, written: Written, pipeline_name: str) -> tuple[dict
         files |= {
             f"{project_files.DEFAULTS_FOLDER}/{name}/{path}": content for path, content in default(name).files().items()
         }
+    files |= {f"{project_files.PROGRAMS_FOLDER}/{name}": render(name).encode() for name in PROGRAMS}
     # The parent's job uploads all of it in one archive, and its trigger includes the pipeline from there.
     return files, check(document, written.site.gitlab.limits, depth=1, archive=files)
 

@@ -27,6 +27,7 @@ _IGNORED: Final = (
     "/generated_pipeline.yaml",
     "/merged_spack_*.yaml",
     "/spacktainers.defaults/",
+    "/spacktainers.programs/",
     "/spack.artifacts.*",
     "/spacktainer.artifacts.*",
     "/jobs_scratch_dir.*",

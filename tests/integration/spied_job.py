@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from foundation.yaml_io import dump, load
+from job_creator import project_files
 from job_creator.builds import node_step
+from job_creator.engines.gitlab.jobs.environments import PROGRAMS, STEPS
+from job_creator.environments.from_spack import FILE, QUESTIONS
 from job_creator.environments.merged import merged_environment
 from job_creator.environments.mirror_names import DESTINATION
 from job_creator.scripts.rendering import render
@@ -144,11 +147,18 @@ class SpiedJob:
         merged: Any = merged_environment(setting, {}, section)
         merged["spack"]["mirrors"] = {DESTINATION: f"file://{self.mirror}"}
         (self.checkout / "merged_spack_spied_amd64.yaml").write_text(dump(merged))
+        programs = self.checkout / project_files.PROGRAMS_FOLDER
+        programs.mkdir()
+        for name in PROGRAMS:
+            shutil.copy(TEMPLATES / name, programs)
         script = render(
             "generate_environment.sh.j2",
             folder="scratch",
-            answer="from_spack.json",
-            steps=node_step.FOLDER,
+            answer=FILE,
+            programs=programs.name,
+            questions=QUESTIONS,
+            node_step=node_step,
+            steps=STEPS,
             libcs={"builder": "NOT_KNOWN", "runtime": "NOT_KNOWN"},
         )
         setup = render("spack_setup.sh.j2", public_key="PUBLIC", signed=False)

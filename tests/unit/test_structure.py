@@ -200,6 +200,7 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
         "job_creator/scripts/templates/build_packages",
         "job_creator/scripts/templates/package_phases",
         "job_creator/scripts/templates/run_step",
+        "job_creator/scripts/templates/spack_apart",
         "job_creator/scripts/templates/workplace",
     ),
     "requests": ("foundation/doors/bounds", "foundation/doors/http", "foundation/doors/streams"),
@@ -329,6 +330,7 @@ def test_only_command_lines_read_the_environment() -> None:
         "job_creator/scripts/templates/build_packages",
         "job_creator/scripts/templates/package_phases",
         "job_creator/scripts/templates/run_step",
+        "job_creator/scripts/templates/spack_apart",
         "job_creator/mirrors/needs/inside_spack",
     }
     readers = {module for module, path in SOURCES.items() if re.search(r"os\.environ|getenv", path.read_text())}

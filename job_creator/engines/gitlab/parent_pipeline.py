@@ -142,6 +142,7 @@ def _first_jobs(site: Site, architecture: str, *, hands_on: bool) -> Iterator[tu
                 "paths": [
                     names.GENERATED_PIPELINE,
                     project_files.merged_environment("*", "*"),
+                    f"{project_files.PROGRAMS_FOLDER}/",
                     *([f"{project_files.DEFAULTS_FOLDER}/"] if hands_on else []),
                 ],
                 "expire_in": site.gitlab.artifact_expiry,

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from foundation.spack.lockfile import LockedSpec
 from foundation.spack.source_needs import PackageNeeds, Source, SourceKind
+from foundation.stores.documents import texts_of
+from job_creator.mirrors.contents import why_no_source
 
 _SHA256_DIGITS: Final = 64
 _DOWNLOADING_BUILD_SYSTEMS: Final = {"cargo": "cargo", "go": "go"}
@@ -62,15 +64,15 @@ def _package(
 
 
 def _source(one: Mapping[str, Any], manual: str) -> Source:
-    paths, digest = one["paths"], one["digest"]
-    return Source(
-        SourceKind(one["kind"]),
-        tuple(dict.fromkeys(one["urls"])),
-        digest if len(digest) == _SHA256_DIGITS else "",
-        paths[0] if paths else "",
-        tuple(paths[1:]),
-        _obstacle(one, manual),
-    )
+    paths, digest = texts_of(one["paths"]), str(one["digest"])
+    sha256 = digest if len(digest) == _SHA256_DIGITS else ""
+    urls, kind = tuple(dict.fromkeys(texts_of(one["urls"]))), SourceKind(one["kind"])
+    obstacle = _obstacle(one, manual)
+    for number, path in enumerate(paths):
+        if fault := why_no_source(path, "" if number else sha256):
+            obstacle = obstacle or f"the recipe has {path!r} for its place, which {fault}"
+            return Source(kind, urls, sha256, "", (), obstacle)
+    return Source(kind, urls, sha256, paths[0] if paths else "", paths[1:], obstacle)
 
 
 def _obstacle(one: Mapping[str, Any], manual: str) -> str:

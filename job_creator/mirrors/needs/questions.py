@@ -73,10 +73,15 @@ def ask(spack: SpackProgram, locks: Sequence[Lock], cache_folder: Path, environm
         if unknown:
             logger.info("asking Spack what %d packages of %s need", len(unknown), lock.place)
             asked |= _ask(spack, lock, unknown)
+    found = {**answers, **asked}
+    try:
+        needs = SourceNeeds({hash_: package_needs(found[hash_], spec) for hash_, spec in specs.items()})
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        # Recipes run where the answers are written, and could write anything.
+        raise CouldNotAskError(f"what Spack said of the recipes cannot be read: {error!r}") from None
     if asked:
         _keep(kept, asked)
-    found = {**answers, **asked}
-    return SourceNeeds({hash_: package_needs(found[hash_], spec) for hash_, spec in specs.items()})
+    return needs
 
 
 def write_environment(folder: Path, locks: Sequence[Lock]) -> None:
@@ -102,10 +107,10 @@ def _ask(spack: SpackProgram, lock: Lock, hashes: Sequence[str]) -> dict[str, An
                 *(str(folder / one) for one in ("environment", "hashes", "answers")),
                 seconds=_SECONDS,
             )
-            answers: list[Answer] = json.loads(read_file(folder / "answers"))
-        except (ProcessError, ValueError) as error:
+            answers: list[Answer] = json_of(read_file(folder / "answers"))
+            return {answer["hash"]: answer for answer in answers}
+        except (ProcessError, ValueError, KeyError, TypeError) as error:
             raise CouldNotAskError(f"{lock.place}: Spack could not say what it needs: {error}") from None
-    return {answer["hash"]: answer for answer in answers}
 
 
 def _key(spack: SpackProgram, environment: Mapping[str, str]) -> str:

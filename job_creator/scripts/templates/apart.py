@@ -127,11 +127,15 @@ def environment_of(
 
 
 def start(
-    person: Person, command: Sequence[str], environment: Mapping[str, str], output: int | None = None
+    person: Person,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    output: int | None = None,
+    errors: int | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a command as that user, in the folder that it takes for the checkout. It cannot become anybody else.
 
-    Standard input is a pipe; `output` says where both outputs go, if not where those of this process do.
+    Standard input is a pipe; `output` and `errors` say where its outputs go, if not where those of this process do.
     """
     to = ["setpriv", f"--reuid={person.number}", f"--regid={person.group}", "--clear-groups", "--no-new-privs", "--"]
     return subprocess.Popen(  # noqa: S603
@@ -140,7 +144,7 @@ def start(
         cwd=person.checkout,
         stdin=subprocess.PIPE,
         stdout=output,
-        stderr=None if output is None else subprocess.DEVNULL,
+        stderr=errors,
         umask=0o022,
     )
 
@@ -234,7 +238,7 @@ def copy_to(source: Path, target: Path, person: Person) -> None:
 def take(person: Person, source: Path, target: Path) -> None:
     """Copy the files below a folder of that user, who reads them, so that no link leads further than it could get."""
     pack = "import sys, tarfile\nwith tarfile.open(fileobj=sys.stdout.buffer, mode='w|') as t: t.add(sys.argv[1], '.')"
-    packing = start(person, [sys.executable, "-Sc", pack, str(source)], {}, subprocess.PIPE)
+    packing = start(person, [sys.executable, "-Sc", pack, str(source)], {}, subprocess.PIPE, subprocess.DEVNULL)
     # Of what was not there, or could not be read, nothing comes.
     with packing, contextlib.suppress(tarfile.TarError):
         if packing.stdout:

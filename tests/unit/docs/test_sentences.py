@@ -93,6 +93,7 @@ STAND_IN: Final = "tests/integration/test_apart.py"
 SPIED: Final = "tests/integration/test_apart_spack.py::test_a_hostile_recipe_sees_no_key_and_breaks_nothing"
 SIGNED: Final = "tests/integration/test_apart_spack.py::test_what_it_leaves_makes_nobody_root_and_is_signed"
 PHASES: Final = f"{STAND_IN}::test_each_phase_has_its_user_its_variables_and_its_end"
+MIRRORS: Final = "tests/integration/test_mirror_apart.py"
 OF_PACKAGES: Final = {
     "Recipes and builds get the variables": [
         SPIED,
@@ -116,6 +117,12 @@ OF_PACKAGES: Final = {
         "tests/unit/builds/test_own_words.py::test_what_is_added_is_found",
         "tests/integration/test_apart_spack.py::test_recipes_see_no_key_either_where_an_environment_is_concretized",
     ],
+    "`mirror sources for <arch>` reads": [
+        f"{MIRRORS}::test_recipes_say_what_they_need_and_fetch_it_and_see_no_key",
+        f"{MIRRORS}::test_what_is_fetched_is_a_file_of_the_recipes_checksum_or_nothing",
+        f"{MIRRORS}::test_recipes_do_not_say_where_other_things_lie",
+        "tests/unit/mirrors/needs/test_answers.py::test_recipes_put_nothing_but_sources_into_a_mirror",
+    ],
     "A job whose builder image": [f"{STAND_IN}::test_what_others_cannot_get_to_ends_the_job"],
     "A job that does not run as root": [f"{STAND_IN}::test_who_is_not_root_is_told_and_gives_what_it_can"],
     "A recipe decides": [SPIED],
@@ -123,8 +130,8 @@ OF_PACKAGES: Final = {
     "What a definition or the template": [
         "tests/integration/test_ci_section.py::test_what_a_definition_says_of_a_package_is_in_its_job"
     ],
-    "Recipes are read by": [
-        "tests/unit/site/test_mirrors.py::test_the_job_and_the_keys_are_where_the_run_may_push_and_nothing_else_changes"
+    "What a recipe has fetched": [
+        "tests/unit/mirrors/needs/test_answers.py::test_a_commit_can_be_mirrored_but_not_verified"
     ],
     "Where packages are built on": [f"{STAND_IN}::test_what_was_built_becomes_roots"],
 }

@@ -14,8 +14,10 @@ from rich.console import Console
 from foundation.errors import ExitCode
 from foundation.yaml_io import parse
 from job_creator import inputs
+from job_creator.engines.gitlab.jobs.environments import PROGRAMS
 from job_creator.engines.gitlab.limits import check
 from job_creator.pipelines import base
+from job_creator.project_files import PROGRAMS_FOLDER
 from job_creator.reports import text as report
 from tests.commands import jc
 from tests.samples import DEFAULT_BRANCH, FROZEN_SITE, REPOSITORY, SITE, write_repository
@@ -30,7 +32,12 @@ def test_create_jobs_writes_the_pipeline_and_the_environments(repository: Path, 
     out = tmp_path / "out" / "pipeline.yaml"
     result = jc("-C", str(repository), "create-jobs", "--offline", "-o", str(out))
     assert result.exit_code == ExitCode.OK, result.output
-    assert {path.name for path in out.parent.iterdir()} == {"pipeline.yaml", "merged_spack_hdf5_amd64.yaml"}
+    assert {path.name for path in out.parent.iterdir()} == {
+        "pipeline.yaml",
+        "merged_spack_hdf5_amd64.yaml",
+        PROGRAMS_FOLDER,
+    }
+    assert {path.name for path in (out.parent / PROGRAMS_FOLDER).iterdir()} == set(PROGRAMS)
     assert "generate build cache population job for hdf5 for amd64" in parse(out.read_bytes(), "p").value
     assert "wrote" in result.output
 
@@ -41,9 +48,9 @@ def test_a_second_run_writes_the_same_bytes_and_drops_what_is_gone(repository: P
     other = repository / "container_definitions" / "amd64" / "other.yaml"
     other.write_text("spack:\n  specs: [zlib]\n")
     jc(*arguments)
-    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    first = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     jc(*arguments)
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == first
     other.unlink()
     jc(*arguments)
     assert "merged_spack_other_amd64.yaml" not in {path.name for path in out.iterdir()}
@@ -355,7 +362,7 @@ def test_no_secret_of_the_environment_comes_out_anywhere(repository: Path, tmp_p
             ("check", "--format", "gitlab"),
         )
     ]
-    written = [path.read_text() for path in out.iterdir()]
-    assert len(written) == 2
+    written = [path.read_text() for path in out.rglob("*") if path.is_file()]
+    assert len(written) == 2 + len(PROGRAMS)
     assert "SECRET-VALUE" not in "".join([*outputs, *written])
     assert "AWS_CACHE_SECRET_ACCESS_KEY" in "".join(written)

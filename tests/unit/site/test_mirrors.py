@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from foundation.errors import InvalidInputError
 from foundation.spack.releases import SUPPORTED
 from foundation.yaml_io import dump
+from job_creator import project_files
 from job_creator.__main__ import main
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.base_pipeline import BasePlan, plan
@@ -28,7 +29,6 @@ from job_creator.environments.setting import mirrors, reading_variables
 from job_creator.images.knowledge import Knowledge
 from job_creator.pipelines.base import HEADER
 from job_creator.pipelines.packages import preparation
-from job_creator.scripts.rendering import render
 from job_creator.site.gitlab import Limits
 from job_creator.site.run import Context
 from tests.mirror_settings import FINGERPRINT, SOURCES, with_mirrors
@@ -136,8 +136,11 @@ def test_the_job_has_all_lockfiles_and_takes_turns_with_others_that_fill_the_sam
     many = [spack_definition(f"app{number}") for number in range(120)]
     found = plan(inputs(*many, text=with_mirrors()), Knowledge(None, "not asked"))
     job = found.pipeline.job(names.mirror_job("amd64"))
-    assert job.needs[:-1] == found.pipeline.job(names.clean_job("amd64")).needs
-    assert job.needs[-1].job == names.build_image_job("builder", "amd64")
+    assert job.needs[:-2] == found.pipeline.job(names.clean_job("amd64")).needs
+    assert [need.job for need in job.needs[-2:]] == [
+        names.build_image_job("builder", "amd64"),
+        names.GENERATE_BASE_PIPELINE,
+    ]
     assert len(job.needs) <= Limits().max_needs
     both = jobs(with_mirrors())
     assert {both[names.mirror_job(one)].resource_group for one in ("amd64", "arm64")} == {"mirror mirrors/sources"}
@@ -267,7 +270,7 @@ def test_the_keys_of_mirrors_are_named_and_never_written(tmp_path: Path) -> None
     arguments = ["-C", str(repository), "create-jobs", "--offline", "-o", str(tmp_path / "out" / "pipeline.yaml")]
     done = CliRunner().invoke(main, arguments, env={**DEFAULT_BRANCH, **secrets})
     assert done.exit_code == 0, done.output
-    written = done.output + "".join(path.read_text() for path in (tmp_path / "out").iterdir())
+    written = done.output + "".join(path.read_text() for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert "mirror sources for amd64" in written
     assert "$MIRROR_KEY" in written
     assert "SECRET-VALUE" not in written
@@ -282,8 +285,13 @@ def stand_in(folder: Path, program: str, script: str) -> dict[str, str]:
 
 
 def test_the_script_names_every_lockfile_that_arrived(tmp_path: Path) -> None:
-    variables = stand_in(tmp_path / "bin", "jc", 'printf "%s\\n" "$@"')
-    script = "set -eu\n" + render("mirror_sources.sh.j2", folder="jobs_scratch_dir.amd64", mirror="file:///a b")
+    variables = stand_in(tmp_path / "bin", "jc", 'printf "%s\\n" "$@"; "$6" python needs')
+    stand_in(tmp_path / "bin", "spack", 'printf "%s\\n" "$@"')
+    job = jobs(with_mirrors("{url: /a b}", ""))[names.mirror_job("amd64")]
+    script = f"set -eu\n{job.script[-1]}"
+    programs = tmp_path / project_files.PROGRAMS_FOLDER
+    programs.mkdir()
+    (programs / "spack_apart.py").touch()
 
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -297,7 +305,15 @@ def test_the_script_names_every_lockfile_that_arrived(tmp_path: Path) -> None:
     for name in (*locks, "jobs_scratch_dir.amd64/failed/environment/spack.yaml"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("")
-    assert run().stdout.splitlines() == ["mirror", "create", *locks, "--to", "file:///a b", "--sources"]
+    found = run().stdout.splitlines()
+    assert found[:5] == ["mirror", "create", *locks, "--spack"]
+    assert found[6:9] == ["--to", "/a b", "--sources"]
+    # What jc takes for Spack is another user's.
+    assert found[9] == "python"
+    assert found[10].endswith("/spack_apart.py")
+    assert found[11] == "--see"
+    assert found[13:] == ["--", "python", "needs"]
+    assert not Path(found[10]).parent.exists()
 
 
 @pytest.mark.parametrize(("listed", "code"), [(f"pub\n      {FINGERPRINT}\nuid", 0), ("", 1), (FINGERPRINT[1:], 1)])

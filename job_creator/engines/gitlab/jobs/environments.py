@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from foundation.stores.schemes import split_url
 from job_creator import project_files
@@ -15,12 +15,21 @@ from job_creator.engines.gitlab.jobs.images import libc_variable, needs_of, pinn
 from job_creator.engines.gitlab.jobs.place import JobPlace
 from job_creator.engines.gitlab.objects import Artifacts, Job, Need
 from job_creator.environments.foreign_code import apart_options
-from job_creator.environments.from_spack import FILE
+from job_creator.environments.from_spack import FILE, QUESTIONS
 from job_creator.environments.setting import Setting
 from job_creator.images.base_images import DecidedImage
 from job_creator.scripts.rendering import render
 from job_creator.site.places import SourceMirror
 from job_creator.site.run import PARENT_PIPELINE_ID
+
+SPACK_APART: Final = "spack_apart.py"
+"""What stands for `spack` in the job that fills a mirror."""
+STEPS: Final = (node_step.PROGRAM, *node_step.BESIDE)
+"""What package jobs run."""
+PROGRAMS: Final = (*STEPS, QUESTIONS, SPACK_APART)
+"""What these jobs run beside `jc`. They get it as files from the job that writes their pipeline, where no foreign code
+runs."""
+_PROGRAMS_NEED: Final = Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${PARENT_PIPELINE_ID}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,10 @@ def environment_job(definition: SpackDefinition, template: Mapping[str, Any], pl
         "generate_environment.sh.j2",
         folder=place.folder,
         answer=FILE,
-        steps=node_step.FOLDER,
+        programs=project_files.PROGRAMS_FOLDER,
+        questions=QUESTIONS,
+        node_step=node_step,
+        steps=STEPS,
         libcs={name: libc_variable(decided.image) for name, decided in images.items()},
     )
     mirror = place.architecture.binary_mirror
@@ -72,7 +84,7 @@ def environment_job(definition: SpackDefinition, template: Mapping[str, Any], pl
         tags=place.architecture.tags("environments"),
         needs=(
             *needs_of(*images.values()),
-            Need(names.GENERATE_BASE_PIPELINE, pipeline=f"${PARENT_PIPELINE_ID}"),
+            _PROGRAMS_NEED,
         ),
         script=(
             render(
@@ -187,7 +199,14 @@ def mirror_job(needed: Sequence[str], mirror: SourceMirror, place: EnvironmentPl
     need no mirror, so whatever it lacks is a warning.
     """
     bucket = mirror.in_bucket
-    script = render("mirror_sources.sh.j2", folder=place.folder, mirror=mirror.target)
+    script = render(
+        "mirror_sources.sh.j2",
+        folder=place.folder,
+        mirror=mirror.target,
+        programs=project_files.PROGRAMS_FOLDER,
+        program=SPACK_APART,
+        apart=f"--see {','.join(place.architecture.seen_by_foreign_code('tools'))}",
+    )
     job = place.tool_job(
         names.mirror_job(place.name),
         names.STAGE_MIRRORS,
@@ -198,6 +217,7 @@ def mirror_job(needed: Sequence[str], mirror: SourceMirror, place: EnvironmentPl
     )
     return replace(
         job,
+        needs=(*job.needs, _PROGRAMS_NEED),
         image=place.builder,  # What a package needs is asked of the Spack that builds it.
         timeout=place.timeout("tools", "4 hours"),
         interruptible=False,

@@ -39,7 +39,8 @@ def source(**changed: Any) -> dict[str, Any]:
 
 
 def checkout(**changed: Any) -> dict[str, Any]:
-    return source(fetcher="git", digest="", urls=["[git] https://example.org/tool.git at commit 0123"], **changed)
+    path, url = "_source-cache/git/tool.git/0123.tar.gz", "[git] https://example.org/tool.git at commit 0123"
+    return source(fetcher="git", digest="", urls=[url], paths=[path], **changed)
 
 
 def test_an_archive_can_be_mirrored() -> None:
@@ -105,7 +106,8 @@ def test_a_recipe_that_was_changed_since_is_warned_of() -> None:
 
 
 def test_an_older_checksum_is_not_taken_for_a_sha256() -> None:
-    needs = package_needs(answer(source(digest="d41d8cd98f00b204e9800998ecf8427e")), LOCKED)
+    md5 = "d41d8cd98f00b204e9800998ecf8427e"
+    needs = package_needs(answer(source(digest=md5, paths=[f"_source-cache/archive/d4/{md5}.tar.gz"])), LOCKED)
     assert needs.sources[0].sha256 == ""
     assert needs.warnings
 
@@ -120,3 +122,22 @@ def test_a_spec_that_spack_cannot_answer_for_says_so() -> None:
 def test_needs_survive_their_file() -> None:
     every = SourceNeeds({LOCKED.hash: package_needs(answer(source(), checkout(kind="resource")), LOCKED)})
     assert read_needs(every.as_json(), "file") == every
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"paths": ["../x/y"]}, "leads out"),
+        ({"paths": ["a/b", "a/../../y"]}, "leads out"),
+        ({"paths": ["v3/manifests/index/index.manifest.json"]}, "no place for sources"),
+        ({"paths": [".spacktainers/needs.json"]}, "no place for sources"),
+        ({"paths": ["a\nb/c"]}, "control characters"),
+        ({"digest": "18" * 32}, "another checksum"),
+        ({"digest": "", "fetcher": "git"}, "another checksum"),
+        ({"paths": ["a/b", f"_source-cache/archive/07/{SHA256}.tar.gz"]}, "another checksum"),
+    ],
+)
+def test_recipes_put_nothing_but_sources_into_a_mirror(changed: dict[str, Any], said: str) -> None:
+    (found,) = package_needs(answer(source(**changed)), LOCKED).sources
+    assert said in found.obstacle
+    assert (found.path, found.links) == ("", ())
