@@ -64,6 +64,8 @@ def _uses(name: str, bucket: Bucket) -> Iterator[BucketUse]:
         yield BucketUse(f"{name}, without keys", bucket.url, bucket.endpoint, None, writes=False)
     branches = bucket.of_branches()
     yield BucketUse(f"{name}: branches", branches.url, branches.endpoint, branches.writer, writes=True)
+    if bucket.branches and branches.reader:
+        yield BucketUse(f"{name}: branches: reader", branches.url, branches.endpoint, branches.reader, writes=False)
 
 
 def _rights(patient: Patient, use: BucketUse, keys: S3Keys | None) -> Iterator[Diagnosis]:
@@ -78,8 +80,8 @@ def _listing(patient: Patient, use: BucketUse, refusal: str) -> Diagnosis:
     if not refusal:
         return patient.ok(f"{use.url} can be listed")
     if use.keys is None:
-        said = f"{use.url} cannot be listed without keys ({refusal}), so branches compile again what is there"
-        return patient.warning(said, "name keys that may only read, 'reader:', or let everyone read the bucket")
+        said = f"{use.url} cannot be listed without keys ({refusal}), so no job finds the packages in it"
+        return patient.fault(said, "name keys that may only read, 'reader:', or let everyone read the bucket")
     return patient.fault(f"{use.url} cannot be listed: {refusal}", "give these keys the right to list the whole bucket")
 
 

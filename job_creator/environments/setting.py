@@ -144,14 +144,14 @@ def _site_mirror(found: Mirror, setting: Setting) -> dict[str, Any]:
 
     Where Spack cannot name keys in a mirror, it has those of the build cache, or none.
     """
-    bucket = found.in_bucket
+    bucket, is_binary = found.in_bucket, isinstance(found, BinaryMirror)
     if bucket and not found.url:
-        keys = _keys(bucket, owner=setting.pushes_to(found), writes=False)
-        described = mirror(bucket, setting.line, keys, signed=False)
+        # No job writes to a mirror of packages: its own keys are there to read it.
+        pair = bucket.keys_of(owner=setting.pushes_to(found), writes=is_binary)
+        described = mirror(bucket, setting.line, {"fetch": pair}, signed=False)
     else:
         described = {"url": found.url}
     described.pop("signed", None)
-    is_binary = isinstance(found, BinaryMirror)
     described |= {"source": not is_binary, "binary": is_binary}
     if isinstance(found, BinaryMirror) and setting.line.mirrors_can_be_unsigned:
         described["signed"] = found.signed

@@ -63,7 +63,7 @@ def _given_to_branches(architecture: Architecture) -> Iterator[tuple[_Keys, _Key
         branches = bucket.of_branches()
         there = (name, "branches") if bucket.branches else (name,)
         yield there, branches.writer.names
-        yield from _reader((*there, "reader"), branches.reader if bucket.branches else None)
+        yield from _reader((*there, "reader"), bucket.branches.reader if bucket.branches else None)
         yield from _reader((name, "reader"), bucket.reader)
     for name, mirror in architecture.mirrors():
         yield from _reader((name, "reader"), mirror.reader)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -22,6 +22,7 @@ from foundation.stores.schemes import (
 from foundation.validation import Form, Items, Value
 from job_creator.site.words import Url, VariableName, url_without_credentials
 
+_Branches = TypeVar("_Branches", "BranchCache", "BranchContainers")
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 
 
@@ -115,8 +116,8 @@ class BucketKeys(Value):
     secret_access_key_variable: VariableName = "AWS_CACHE_SECRET_ACCESS_KEY"
     """Name (not value) of the CI variable that holds the secret access key."""
     reader: KeyVariables | None = None
-    """Keys that may list and read, and nothing else, for all jobs that only read; without them branches and merge
-    requests read without keys."""
+    """Keys that may list and read, and nothing else, for all jobs that only read; without them these read without keys.
+    They hold for the place of branches as well, unless that names its own."""
 
     @property
     def writer(self) -> KeyVariables:
@@ -139,19 +140,20 @@ class Bucket(BucketKeys):
         return bucket_url(self.bucket, self.prefix)
 
     def keys_of(self, *, owner: bool, writes: bool) -> KeyVariables | None:
-        """The keys with which a job uses it; `None` for none. Only runs of its `owner` are given those that write."""
-        if owner and writes:
-            return self.writer
-        return self.reader or (self.writer if owner else None)
+        """The keys with which a job uses it; `None` for none. Only runs of its `owner` are given those that write.
+
+        Who only reads may be foreign code, which gets no key that writes, whoever owns the bucket.
+        """
+        return self.writer if owner and writes else self.reader
 
     def credential_variables(self, *, writes: bool = True) -> dict[str, str]:
         """Job variables through which S3 clients of its owner find keys and server; they hold references, not values.
 
-        A job that only reads is given the keys that can do nothing else, where there are any.
+        A job that only reads is given the keys that can do nothing else, where there are any, and none elsewhere.
         """
         endpoint = {"AWS_ENDPOINT_URL": self.endpoint, "S3_ENDPOINT_URL": self.endpoint} if self.endpoint else {}
-        keys = self.writer if writes else self.reader or self.writer
-        return {**keys.as_job_variables(), **endpoint}
+        keys = self.keys_of(owner=True, writes=writes)
+        return {**(keys.as_job_variables() if keys else {}), **endpoint}
 
 
 class BuildCache(Bucket):
@@ -169,7 +171,7 @@ class BuildCache(Bucket):
 
     def of_branches(self) -> BranchCache:
         """The cache of everything that is not the default branch."""
-        return self.branches or BranchCache(**_part_of_branches(self))
+        return _with_reader(self.branches, self.reader) or BranchCache(**_part_of_branches(self))
 
 
 class BranchCache(Bucket):
@@ -285,7 +287,8 @@ class ContainersBucket(SifBucket):
 
     def of_branches(self) -> BranchContainers:
         """The place of everything that is not the default branch."""
-        return self.branches or BranchContainers(**_part_of_branches(self), retention=self.retention)
+        own = _with_reader(self.branches, self.reader)
+        return own or BranchContainers(**_part_of_branches(self), retention=self.retention)
 
 
 class BranchContainers(SifBucket):
@@ -300,6 +303,13 @@ class BranchContainers(SifBucket):
 def _bucket_keys(place: BucketKeys) -> dict[str, Any]:
     """The keys that all kinds of buckets share, with their values."""
     return place.model_dump(include=set(BucketKeys.model_fields))
+
+
+def _with_reader(branches: _Branches | None, reader: KeyVariables | None) -> _Branches | None:
+    """The place of branches, with the keys to read it that the default branch's has, unless it names some."""
+    if branches is None or branches.reader or reader is None:
+        return branches
+    return branches.model_copy(update={"reader": reader})
 
 
 def _part_of_branches(place: BucketKeys) -> dict[str, Any]:

@@ -135,6 +135,24 @@ def test_keys_that_may_too_much_or_too_little(ceph_environment: str) -> None:
     assert not left(client, bucket)
 
 
+@pytest.mark.xdist_group("ceph")
+@pytest.mark.usefixtures("components")
+def test_a_cache_that_nobody_reads_without_keys_is_a_fault(ceph_environment: str) -> None:
+    client = s3_client(ceph_environment)
+    bucket = f"doctor-{next(_numbers)}"
+    client.create_bucket(Bucket=bucket)
+    others = f" prefix: a, branches: {{bucket: {bucket}, prefix: b}},"
+    keys = dict(zip(OWN, CEPH_KEYS.values(), strict=False))
+
+    def said(more: str) -> dict[str, Health]:
+        found = buckets(with_bucket(bucket, ceph_environment, f"{others}{more}"), {**ENVIRONMENT, **keys})
+        return {one.subject.removeprefix("amd64: build_cache"): one.health for one in found}
+
+    assert said("")[", without keys"] is Health.FAULT
+    # A reader has to get to the place of branches as well.
+    assert said(f" {READER},")[": branches: reader"] is Health.FAULT
+
+
 def test_rules_are_read_in_all_their_forms(s3_environment: str) -> None:
     client = s3_client(s3_environment)
     bucket = new_bucket(client)

@@ -42,14 +42,21 @@ OF_BUCKETS: Final = {
         "::test_nothing_that_others_write_is_read_by_the_default_branch",
     ],
     "A branch can fill and empty": [f"{READER}::test_the_keys_of_branches_fill_and_empty_their_own_place_alone"],
-    "Containers are built with the reader's keys": [f"{PLANS}::test_containers_are_built_with_the_keys_that_only_read"],
+    "Containers are built with the reader's keys": [
+        f"{PLANS}::test_containers_are_built_with_the_keys_that_only_read",
+        f"{FOREIGN}::test_foreign_code_gets_no_key_but_those_that_read",
+    ],
     "Whoever can push a branch can read": [
         f"{READER}::test_a_branch_reads_what_is_released_and_publishes_a_copy_in_its_place"
     ],
     "Where the keys that write are not protected": [
         f"{IMAGES}::test_nothing_is_compiled_or_taken_without_its_signature"
     ],
-    "Without `reader:`, containers": [f"{PLANS}::test_secrets_are_named_and_never_written"],
+    "Without `reader:`, whoever": [
+        f"{PLANS}::test_without_a_reader_containers_are_built_without_keys",
+        f"{FOREIGN}::test_without_a_reader_foreign_code_reads_without_keys",
+        "tests/integration/test_doctor_places.py::test_a_cache_that_nobody_reads_without_keys_is_a_fault",
+    ],
     "Spack 0.22 and older": [
         f"{MERGED}::test_credentials_are_named_in_the_mirror_where_spack_can_and_else_in_job_variables"
     ],
@@ -93,6 +100,7 @@ STAND_IN: Final = "tests/integration/test_apart.py"
 SPIED: Final = "tests/integration/test_apart_spack.py::test_a_hostile_recipe_sees_no_key_and_breaks_nothing"
 SIGNED: Final = "tests/integration/test_apart_spack.py::test_what_it_leaves_makes_nobody_root_and_is_signed"
 PHASES: Final = f"{STAND_IN}::test_each_phase_has_its_user_its_variables_and_its_end"
+ANSWERS: Final = "tests/unit/mirrors/needs/test_answers.py"
 MIRRORS: Final = "tests/integration/test_mirror_apart.py"
 OF_PACKAGES: Final = {
     "Recipes and builds get the variables": [
@@ -121,12 +129,11 @@ OF_PACKAGES: Final = {
         f"{MIRRORS}::test_recipes_say_what_they_need_and_fetch_it_and_see_no_key",
         f"{MIRRORS}::test_what_is_fetched_is_a_file_of_the_recipes_checksum_or_nothing",
         f"{MIRRORS}::test_recipes_do_not_say_where_other_things_lie",
-        "tests/unit/mirrors/needs/test_answers.py::test_recipes_put_nothing_but_sources_into_a_mirror",
+        f"{ANSWERS}::test_recipes_put_nothing_but_sources_into_a_mirror",
     ],
     "A job whose builder image": [f"{STAND_IN}::test_what_others_cannot_get_to_ends_the_job"],
     "A job that does not run as root": [f"{STAND_IN}::test_who_is_not_root_is_told_and_gives_what_it_can"],
     "A recipe decides": [SPIED],
-    "Without `reader:`, whoever": [f"{FOREIGN}::test_without_a_reader_the_default_branch_reads_with_its_own_keys"],
     "What a definition or the template": [
         "tests/integration/test_ci_section.py::test_what_a_definition_says_of_a_package_is_in_its_job"
     ],

@@ -49,9 +49,13 @@ def test_foreign_code_gets_no_key_but_those_that_read(line: SpackLine, run: str)
     )
 
 
-def test_without_a_reader_the_default_branch_reads_with_its_own_keys() -> None:
-    where = setting(SITE, "default")
-    assert options(apart_options(where, [{}]))["--read"] == list(where.architecture.build_cache.writer.names)
+@pytest.mark.parametrize("line", SUPPORTED)
+@pytest.mark.parametrize("run", RUNS)
+def test_without_a_reader_foreign_code_reads_without_keys(line: SpackLine, run: str) -> None:
+    assert "--read" not in options(apart_options(setting(SITE, run, line), [{}]))
+    mirror = "source_mirror: {bucket: one, access_key_id_variable: X_ID, secret_access_key_variable: X_KEY}"
+    text = SITE.replace("    target: x86_64_v3\n", f"    target: x86_64_v3\n    {mirror}\n")
+    assert "--read" not in options(apart_options(setting(text, run, line), [{}]))
 
 
 def test_what_site_and_definition_set_is_seen_and_what_their_mirrors_name_is_read() -> None:

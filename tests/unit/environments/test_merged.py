@@ -130,16 +130,19 @@ def test_a_path_as_install_tree_becomes_the_mapping_that_every_line_takes(line: 
 def test_the_destination_mirror_is_always_there(line: SpackLine) -> None:
     mirror = merged({"mirrors": {"other": "https://example.org"}}, line=line)["mirrors"]
     assert mirror["other"] == "https://example.org"
-    assert mirror[DESTINATION]["url"] == "s3://cache-amd64"
-    assert mirror[DESTINATION]["endpoint_url"] == "https://s3.example.org"
+    for use in ("fetch", "push") if line.credentials_by_variable else ("url",):
+        found = mirror[DESTINATION] if use == "url" else mirror[DESTINATION][use]
+        assert found["url"] == "s3://cache-amd64"
+        assert found["endpoint_url"] == "https://s3.example.org"
     assert ("signed" in mirror[DESTINATION]) == (line >= (0, 22))
 
 
 def test_credentials_are_named_in_the_mirror_where_spack_can_and_else_in_job_variables() -> None:
     new, old = merged({}, line=(0, 23)), merged({}, line=(0, 22))
     names = {"id_variable": "AWS_CACHE_ACCESS_KEY_ID", "secret_variable": "AWS_CACHE_SECRET_ACCESS_KEY"}
-    assert new["mirrors"][DESTINATION]["access_pair"] == names
-    assert "access_pair" not in old["mirrors"][DESTINATION]
+    assert new["mirrors"][DESTINATION]["push"]["access_pair"] == names
+    assert "access_pair" not in new["mirrors"][DESTINATION]["fetch"]
+    assert "access_pair" not in str(old["mirrors"][DESTINATION])
     variables = old["ci"]["pipeline-gen"][0]["any-job"]["variables"]
     assert variables["AWS_ACCESS_KEY_ID"] == "$AWS_CACHE_ACCESS_KEY_ID"
     assert "AWS_ACCESS_KEY_ID" not in str(new)
@@ -147,7 +150,7 @@ def test_credentials_are_named_in_the_mirror_where_spack_can_and_else_in_job_var
 
 def test_branches_push_to_their_own_cache_and_read_that_of_the_default_branch() -> None:
     mirrors = merged({}, branch="branch", architecture="arm64")["mirrors"]
-    assert mirrors[DESTINATION]["url"] == "s3://cache-branches/arm64"
+    assert {mirrors[DESTINATION][use]["url"] for use in ("fetch", "push")} == {"s3://cache-branches/arm64"}
     assert mirrors[DESTINATION]["signed"] is False
     assert mirrors[DEFAULT_BRANCH_CACHE]["url"] == "s3://cache-arm64"
 

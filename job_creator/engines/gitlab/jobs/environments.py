@@ -182,8 +182,8 @@ def containers_job(needed: Sequence[str], place: EnvironmentPlace) -> Job:
         needed=(*needed, *place.jobs_of(*place.images)),
         script=(render("install_job_creator.sh.j2", command="jc"), script),
         variables={
-            # It asks what is published.
-            **(own.credential_variables(writes=False) if own and not place.setting.is_merge_request else {}),
+            # It asks what is published, and runs nothing of it.
+            **(own.credential_variables(writes=not own.reader) if own and not place.setting.is_merge_request else {}),
             "ARCHITECTURE": place.name,
             **{f"{name.upper()}_IMAGE": pinned(decided) for name, decided in place.images.items()},
         },

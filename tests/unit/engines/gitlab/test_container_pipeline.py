@@ -403,9 +403,11 @@ def test_the_context_of_a_build_is_what_its_dockerfile_names() -> None:
     assert one.files["images"].decode().splitlines() == [BUILDER, RUNTIME]
 
 
-def test_secrets_are_named_and_never_written() -> None:
-    one = container()
-    assert one.files["secrets"].decode().split() == ["AWS_CACHE_ACCESS_KEY_ID", "AWS_CACHE_SECRET_ACCESS_KEY"]
+def test_without_a_reader_containers_are_built_without_keys() -> None:
+    for run in (DEFAULT_BRANCH, BRANCH, MERGE_REQUEST):
+        one = container(made_with=recipe(run))
+        assert one.files["secrets"] == b""
+        assert b"_variable" not in one.files["mirrors.yaml"]
     assert b"mirrors" not in one.files["spack.yaml"]
     branch = container(made_with=recipe(BRANCH))
     assert b"buildcache-default-branch" in branch.files["mirrors.yaml"]
@@ -420,8 +422,11 @@ def test_containers_are_built_with_the_keys_that_only_read() -> None:
         # The part of the bucket that branches have is read with the same ones.
         assert container(made_with=recipe(run, text)).files["secrets"].decode().split() == ["READ_ID", "READ_SECRET"]
     text = text.replace(reader, f"{reader}, branches: {{bucket: other}}")
+    # That of another one as well, unless it names others.
+    assert container(made_with=recipe(BRANCH, text)).files["secrets"].decode().split() == ["READ_ID", "READ_SECRET"]
+    text = text.replace("bucket: other", f"bucket: other, {reader.replace('READ_', 'OTHER_')}")
     branch = container(made_with=recipe(BRANCH, text)).files["secrets"].decode().split()
-    assert branch == ["AWS_BRANCHES_ACCESS_KEY_ID", "AWS_BRANCHES_SECRET_ACCESS_KEY", "READ_ID", "READ_SECRET"]
+    assert branch == ["OTHER_ID", "OTHER_SECRET", "READ_ID", "READ_SECRET"]
 
 
 @given(st.permutations(["a", "b", "c"]), st.sets(st.sampled_from(["a", "b", "c"])))
