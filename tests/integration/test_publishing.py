@@ -8,6 +8,7 @@ import re
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -453,6 +454,60 @@ def test_current_follows_the_default_branch_and_not_the_last_download(world: Wor
     assert world.link("current") == b"9.0"
     succeeded(world.install(newer, "--pipeline", "30"))
     assert world.link("current") == b"9.1", "the same pipeline may say it again"
+
+
+def test_a_link_alone_says_what_is_current_too(world: World) -> None:
+    """Where its note was lost, an old job that is run again would have moved it back."""
+    older, newer = replace(RELEASE, pipeline=10), replace(RELEASE, version="9.1", tag="9.1", pipeline=20)
+    for record in (older, newer):
+        succeeded(world.publish(record.tag.encode(), record))
+        succeeded(world.install(record, "--pipeline", str(record.pipeline)))
+    (world.cluster / "neuron" / ".current.json").unlink()
+    assert "which pipeline 20 wants there" in succeeded(world.install(older, "--pipeline", "10")).output
+    assert world.link("current") == b"9.1"
+    succeeded(world.install(older, "--pipeline", "21"))
+    assert world.link("current") == b"9.0"
+
+
+def test_a_newer_pipeline_that_ends_while_an_older_one_downloads_has_the_last_word(world: World) -> None:
+    older, newer = replace(RELEASE, pipeline=10), replace(RELEASE, version="9.1", tag="9.1", pipeline=20)
+    for record in (older, newer):
+        succeeded(world.publish(record.tag.encode(), record))
+    folder, asked = world.cluster / "neuron", 0
+    succeeded(world.install(newer, "--pipeline", "20"))
+    state, link = folder / ".current.json", folder / "current"
+    said, target = state.read_text(), link.readlink()
+    state.unlink()
+    link.unlink()
+
+    def speak(method: str, path: str, _headers: dict[str, str]) -> None:
+        """After the plan, which looks at the beginning of the file."""
+        nonlocal asked
+        asked += method == "GET" and older.file_name in path
+        if asked == 2 and not link.exists():
+            state.write_text(said)
+            link.symlink_to(target)
+
+    with failing_proxy(world.url, speak) as url:
+        succeeded(world.install(older, "--pipeline", "10", url=url))
+    assert asked >= 2
+    assert world.link("current") == b"9.1"
+    assert world.link(older.file_name) == b"9.0"
+
+
+def test_days_are_counted_from_when_the_link_went_and_not_from_before_a_long_download(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter((0.0, 0.0, 0.0, 7200.0))
+    monkeypatch.setattr(installation, "monotonic", lambda: next(times))
+    for number in range(2):
+        record = replace(RELEASE, container_checksum=str(number) * 64, published=days_ago(3 - number))
+        world.put(RELEASE.file_name, record, f"build {number}".encode())
+        succeeded(world.install(RELEASE))
+    folder = world.cluster / "neuron"
+    files = {content_at(path): path for path in folder.glob("*.sif") if not path.is_symlink()}
+    left = files[b"build 0"].with_name(f"{files[b'build 0'].name}.json")
+    assert left.stat().st_mtime > time.time() + 7000
 
 
 def test_what_says_what_is_current_is_not_guessed(world: World) -> None:

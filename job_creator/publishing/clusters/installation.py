@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from foundation.doors.blocks import Progress
@@ -100,7 +101,7 @@ def make_plan(store: S3Store, name: str, root: Path, rules: Rules, now: datetime
     path = folder.path_of(root, record)
     present = folder.installed(path.parent)
     _require_no_older(place, record, asked, present)
-    current = read_current(path.parent)
+    current = read_current(path.parent) or _linked(present)
     links = frozenset({record.file_name})
     number = asked.pipeline or record.pipeline
     may_be_current = record.is_release and (proof.is_good or not asked.keys)
@@ -114,6 +115,11 @@ def make_plan(store: S3Store, name: str, root: Path, rules: Rules, now: datetime
     removals = _removals(Placed(str(path), record), links, present, rules, now)
     signature = signature_of(store, stored) if proof.is_good else b""
     return InstallPlan(stored, record, path, downloads, reason, links, current, removals, proof, signature)
+
+
+def _linked(present: tuple[folder.Installed, ...]) -> Current | None:
+    """What the link says where nothing else does: the pipeline that published its file, or a later one, wants it."""
+    return next((Current(one.record.pipeline, one.path.name) for one in present if folder.CURRENT in one.links), None)
 
 
 def _require_proven(place: str, proof: SignatureVerdict, asked: Asked) -> None:
@@ -148,7 +154,7 @@ def install(store: S3Store, plan: InstallPlan, rules: Rules, cluster: str, progr
 
     Raises `CouldNotAskError`, `NotThereError`, `FileAccessError` and `DamagedError`; what was installed before stays.
     """
-    here = plan.path.parent
+    here, started = plan.path.parent, monotonic()
     if plan.downloads:
         folder.install(
             plan.path, plan.record, rules.modes, lambda descriptor: store.download(plan.stored, descriptor, progress)
@@ -158,7 +164,8 @@ def install(store: S3Store, plan: InstallPlan, rules: Rules, cluster: str, progr
         # The same content can have been published again, for another branch.
         folder.write_record(plan.path, plan.record, rules.modes)
     folder.write_signature(plan.path, plan.signature, rules.modes)
-    _set_links(plan, rules, now)
+    # Links lead to the old files until now, however long the download took.
+    _set_links(plan, rules, now + timedelta(seconds=monotonic() - started))
     going = {removal.placed.place for removal in plan.removals}
     for one in folder.installed(here):
         # Somebody may have set a link to it meanwhile.
@@ -173,11 +180,16 @@ def install(store: S3Store, plan: InstallPlan, rules: Rules, cluster: str, progr
 
 
 def _set_links(plan: InstallPlan, rules: Rules, now: datetime) -> None:
-    here = plan.path.parent
-    if folder.CURRENT in plan.links and plan.current:
-        write_current(here, plan.current, rules.modes)
-    folder.leave((one for one in folder.installed(here) if one.links & plan.links and one.path != plan.path), now)
-    for name in sorted(plan.links):
+    here, links = plan.path.parent, plan.links
+    if folder.CURRENT in links and plan.current:
+        said = read_current(here)
+        if said and said.pipeline > plan.current.pipeline:
+            # A newer one has spoken while this one was downloading.
+            links -= {folder.CURRENT}
+        else:
+            write_current(here, plan.current, rules.modes)
+    folder.leave((one for one in folder.installed(here) if one.links & links and one.path != plan.path), now)
+    for name in sorted(links):
         folder.point(here / name, plan.path.name)
 
 

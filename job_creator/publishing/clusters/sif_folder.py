@@ -16,13 +16,12 @@ import hashlib
 import os
 import secrets
 import shutil
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from foundation.errors import DamagedError, FileAccessError, InvalidInputError, RefusedError, naming
 from job_creator.publishing.record import PublicationRecord
@@ -125,7 +124,7 @@ def install(path: Path, record: PublicationRecord, modes: Modes, write: Callable
     """
     _make_folders(path.parent, modes)
     with naming(path, always=True), _temporary(path) as temporary:
-        with temporary.open("xb", buffering=0) as stream:
+        with _new(temporary) as stream:
             write(stream.fileno())
             os.fsync(stream.fileno())
         size, digest = temporary.stat().st_size, sha256_of(temporary)
@@ -156,9 +155,8 @@ def write_signature(path: Path, signature: bytes, modes: Modes) -> None:
 def write_beside(target: Path, content: bytes, modes: Modes) -> None:
     """Write a small file, whole or not at all. Raises `FileAccessError`."""
     with naming(target, always=True), _temporary(target) as temporary:
-        with temporary.open("xb") as stream:
+        with _new(temporary) as stream:
             stream.write(content)
-            stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(modes.record)
         temporary.rename(target)
@@ -217,11 +215,19 @@ def remove_paths(paths: Iterable[Path]) -> None:
 def _make_folders(folder: Path, modes: Modes) -> None:
     with naming(folder):
         missing = [path for path in (folder, *folder.parents) if not path.exists()]
-        for path in reversed(missing):
-            path.mkdir(exist_ok=True)
-            # A change of the mode would take away what was inherited.
-            path.chmod(modes.folder | (path.stat().st_mode & stat.S_ISGID))
+        # A change of the mode would take away setgid from who is not of the group, and come too late.
+        umask = os.umask(0)
+        try:
+            for path in reversed(missing):
+                path.mkdir(modes.folder, exist_ok=True)
+        finally:
+            os.umask(umask)
         folder.mkdir(exist_ok=True)
+
+
+def _new(path: Path) -> BinaryIO:
+    """A new file that nobody else can open before it is whole, whatever the umask."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
 
 
 @contextmanager

@@ -79,6 +79,24 @@ def test_modes_are_those_of_the_site_and_group_and_setgid_those_of_the_folder(
     assert shared.stat().st_mode & 0o7777 == 0o2711, "what was there is left alone"
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_nobody_else_opens_a_file_before_it_is_whole(tmp_path: Path, umask: int) -> None:
+    """With a umask of 0, as GitLab's runners have it, whoever opened it early could write to it later."""
+    record, seen = recorded(b"content"), set()
+    path = folder.path_of(tmp_path, record)
+
+    def write(descriptor: int) -> None:
+        seen.add(os.fstat(descriptor).st_mode & 0o7777)
+        os.write(descriptor, b"content")
+
+    before = os.umask(umask)
+    try:
+        folder.install(path, record, folder.USUAL_MODES, write)
+    finally:
+        os.umask(before)
+    assert seen == {0o600}
+
+
 def test_links_are_found_over_other_links_and_into_other_folders_are_not(tmp_path: Path) -> None:
     path = put(tmp_path, b"content")
     for name, target in {
