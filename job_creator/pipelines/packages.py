@@ -21,8 +21,14 @@ from job_creator.engines.gitlab.jobs.packages import PackagePlace
 from job_creator.engines.gitlab.packing.pipelines import PackRequest, pack
 from job_creator.engines.gitlab.packing.summary import Summary, summarize
 from job_creator.engines.gitlab.packing.work import FusionRequest, package_work
-from job_creator.engines.gitlab.running_pipelines import RunningJob, SimulationError, expected_by, read_pipeline
-from job_creator.engines.gitlab.simulation import prepare
+from job_creator.engines.gitlab.running_pipelines import (
+    RunningJob,
+    RunningPipeline,
+    SimulationError,
+    expected_by,
+    read_pipeline,
+)
+from job_creator.engines.gitlab.simulation import lay_out
 from job_creator.environments.setting import Setting
 from job_creator.images.knowledge import registry_of
 from job_creator.site.gitlab import Fuse, GitLab
@@ -55,12 +61,12 @@ class PackagesRequest:
 
 def process(site: Site, environment: Mapping[str, str], arguments: PackagesRequest) -> Summary:
     """Read, merge, prepare, pack and write. Raises `InvalidInputError`, `LimitExceededError`, `FileAccessError`."""
-    with _without_garbage_collection():
+    with without_garbage_collection():
         return _process(site, environment, arguments)
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """Looking for cycles among millions of values that are all in use takes as long as the work itself."""
     was_on = gc.isenabled()
     gc.disable()
@@ -75,7 +81,7 @@ def _process(site: Site, environment: Mapping[str, str], arguments: PackagesRequ
     found, failed = read_folder(
         arguments.pipeline_dir, keep_going=arguments.keep_going, may_be_empty=arguments.may_be_empty
     )
-    durations = _durations(arguments.durations, site.gitlab.job_start)
+    durations = durations_of(arguments.durations, site.gitlab.job_start)
     place = preparation(site, environment, arguments.architecture)
     fuse = site.gitlab.fuse if arguments.fuse is None else arguments.fuse
     fusion = FusionRequest(fuse, durations, site.gitlab.job_start)
@@ -144,6 +150,35 @@ def read_folder(
     return found, failed
 
 
+@dataclass(frozen=True, slots=True)
+class PlayedTree:
+    """A pipeline with its children, as read from files."""
+
+    documents: Mapping[str, Any]
+    """As they were written, by the path that triggers name; the root's is its file name."""
+    pipelines: Mapping[str, RunningPipeline]
+    """As the simulator plays them."""
+    root: str
+
+
+def read_tree(root: Path, durations: Durations, start: float = GitLab().job_start) -> PlayedTree:
+    """Read a pipeline and its children, whose files lie beside it; jobs take what durations say.
+
+    Raises `InvalidInputError`, and `SimulationError` for what is no pipeline or triggers what is not there.
+    """
+    documents: dict[str, Any] = {}
+    pipelines: dict[str, RunningPipeline] = {}
+    seconds = expected_by(durations, start)
+    waiting = [(root.name, root)]
+    for name, path in waiting:
+        documents[name] = load(read_file(path), str(path))
+        pipelines[name] = read_pipeline(name, documents[name], seconds)
+        for job in pipelines[name].jobs:
+            if job.child is not None and all(job.child != known for known, _ in waiting):
+                waiting.append((job.child, _beside(root, path, job)))
+    return PlayedTree(documents, pipelines, root.name)
+
+
 def simulate(
     root: Path, runners: Collection[int], durations: Path | None, start: float = GitLab().job_start
 ) -> dict[int, float]:
@@ -151,15 +186,8 @@ def simulate(
 
     Raises `InvalidInputError`, and `SimulationError` for what is no pipeline or triggers what is not there.
     """
-    documents: dict[str, Any] = {}
-    seconds = expected_by(_durations(durations, start), start)
-    waiting = [(root.name, root)]
-    for name, path in waiting:
-        documents[name] = load(read_file(path), str(path))
-        for job in read_pipeline(name, documents[name], seconds).jobs:
-            if job.child is not None and all(job.child != known for known, _ in waiting):
-                waiting.append((job.child, _beside(root, path, job)))
-    simulation = prepare(documents, root.name, seconds)
+    tree = read_tree(root, durations_of(durations, start), start)
+    simulation = lay_out(tree.pipelines, tree.root)
     return {count: simulation.run(count).makespan for count in runners}
 
 
@@ -193,5 +221,6 @@ def _read(container: Path, pipeline: Path) -> Generated:
     )
 
 
-def _durations(path: Path | None, start: float) -> Durations:
+def durations_of(path: Path | None, start: float) -> Durations:
+    """Those of a file, or the default model. Raises `InvalidInputError`."""
     return read_durations(read_file(path), str(path), start) if path else default_durations()

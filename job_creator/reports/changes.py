@@ -130,7 +130,7 @@ def compare(before: Packages, after: Packages, durations: Durations) -> LockChan
     paired_old = {one.before.node.hash for one in changes}
     paired_new = {one.after.node.hash for one in changes}
     builds = {key: durations.of_package(after[key].node.name) for key in new if not after[key].is_external}
-    ends = finish_times(between(_edges(after), builds), builds)
+    ends = finish_times(between(edges_of(after), builds), builds)
     return LockChanges(
         tuple(sorted(causes, key=lambda one: (-one.followers, one.change.after.name, one.change.after.node.hash))),
         tuple(sorted(followers, key=lambda one: (one.after.name, one.after.node.hash))),
@@ -153,7 +153,8 @@ def _in_order(packages: Iterable[LockedPackage]) -> tuple[LockedPackage, ...]:
     return tuple(sorted(packages, key=lambda one: (one.name, one.node.hash)))
 
 
-def _edges(packages: Packages) -> Edges:
+def edges_of(packages: Packages) -> Edges:
+    """What each package depends on, as far as that is among them; by DAG hash."""
     return {key: frozenset(one for one in package.below if one in packages) for key, package in packages.items()}
 
 
@@ -226,7 +227,7 @@ def _shown(value: str | bool) -> str:
 def _followers(after: Packages, causes: Collection[str], followers: Collection[str]) -> dict[str, int]:
     """For each cause how many of the followers depend on it, directly or not."""
     wanted = {*causes, *followers}
-    below = reachable(between(_edges(after), wanted))
+    below = reachable(between(edges_of(after), wanted))
     counts = dict.fromkeys(causes, 0)
     for key in followers:
         for cause in below[key] & counts.keys():

@@ -18,8 +18,8 @@ def rows(changes: LockChanges) -> list[tuple[str, str, str]]:
     return [(_named(cause), "; ".join(map(str, cause.change.traits)), str(cause.followers)) for cause in changes.causes]
 
 
-def summary(changes: LockChanges) -> Iterator[str]:
-    """What the table does not say, a line each."""
+def summary(changes: LockChanges, *, tells_work: bool = True) -> Iterator[str]:
+    """What the table does not say, a line each; `tells_work` if nobody knows what a build cache has of it already."""
     own, others = len(changes.causes), len(changes.followers)
     if not (own or others or changes.added or changes.removed):
         yield f"nothing changes: {changes.unchanged} packages are the same"
@@ -28,10 +28,11 @@ def summary(changes: LockChanges) -> Iterator[str]:
         f"{own + others} packages change, {own} for their own sake and {others} because of something below them; "
         f"{len(changes.added)} are added, {len(changes.removed)} removed, {changes.unchanged} the same"
     )
-    yield (
-        f"{changes.to_build} to build: {shown_duration(changes.work_seconds)} of work, "
-        f"{shown_duration(changes.longest_seconds)} with any number of runners (expected, not measured)"
-    )
+    if tells_work:
+        yield (
+            f"{changes.to_build} to build: {shown_duration(changes.work_seconds)} of work, "
+            f"{shown_duration(changes.longest_seconds)} with any number of runners (expected, not measured)"
+        )
     for what, packages in (("added", changes.added), ("removed", changes.removed)):
         if packages:
             yield f"{what}: {_listed(packages)}"
@@ -41,7 +42,7 @@ def markdown(changes: LockChanges) -> str:
     """All of it for a merge request: the summary, and a table if there is something for it."""
     lines = [f"{line}  " for line in summary(changes)]
     if changes.causes:
-        table = [HEADINGS, ("---", "---", "---:"), *(tuple(map(_escaped, row)) for row in rows(changes))]
+        table = [HEADINGS, ("---", "---", "---:"), *(tuple(map(escaped, row)) for row in rows(changes))]
         lines += ["", *(f"| {' | '.join(row)} |" for row in table)]
     return "\n".join(lines) + "\n"
 
@@ -56,6 +57,6 @@ def _listed(packages: Sequence[LockedPackage]) -> str:
     return ", ".join((*names, *more))
 
 
-def _escaped(cell: str) -> str:
+def escaped(cell: str) -> str:
     """Text that no table of Markdown takes for its own signs; values of variants may hold any."""
     return "".join(f"\\{sign}" if sign in "\\`*_[]<>|~" else sign for sign in cell)

@@ -21,11 +21,12 @@ def read_packages(path: Path) -> Packages:
         raise NotThereError(f"{path}: no lockfile is below this folder")
     found: dict[str, LockedPackage] = {}
     for file in files:
-        found |= _packages(read_file(file), str(file))
+        found |= packages_of(read_file(file), str(file))
     return found
 
 
-def _packages(content: bytes, path: str) -> dict[str, LockedPackage]:
+def packages_of(content: bytes, path: str) -> dict[str, LockedPackage]:
+    """The packages of a lockfile, by DAG hash. Raises `InvalidInputError`; `path` is for its message."""
     nodes = nodes_in(content, path)
     try:
         return {

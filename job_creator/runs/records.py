@@ -45,6 +45,8 @@ class StepRecord:
     """
     log: str = ""
     """The file with what the build said, below the folder of the run."""
+    started: float = 0.0
+    """When it began, in seconds since 1970; 0 where nobody wrote that down, as for what was skipped."""
     phases: Mapping[str, float] = field(default_factory=dict)
     """Seconds of each phase: prepare, build, push."""
 

@@ -1,18 +1,8 @@
-"""The page of a heat map in a real browser: nothing is in anybody's way, and what it shows is right.
-
-`SPACKTAINERS_NODE_MODULES` may name a folder in which npm put axe-core; `make rehearsal-tools` puts it where it is
-found.
-"""
+"""The page of a heat map in a real browser: nothing is in anybody's way, and what it shows is right."""
 
 from __future__ import annotations
 
-import html
-import json
-import os
-import re
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,12 +10,10 @@ from job_creator.studies.splices.prediction.verdicts import Confidence, SpliceVe
 from job_creator.studies.splices.report.geometry import geometry_of
 from job_creator.studies.splices.report.matrix import Cell, SpliceMatrix
 from job_creator.studies.splices.report.page import page_of
-from tests.integration.components import give_up, require
-from tests.samples import REPOSITORY
+from tests.integration.browser import in_the_way, seen_by_browser
 
 pytestmark = pytest.mark.usefixtures("components")
 
-NODE_MODULES = Path(os.environ.get("SPACKTAINERS_NODE_MODULES", REPOSITORY / "build" / "node_modules"))
 KINDS = (
     None,
     Cell(SpliceVerdict.UNKNOWN, None, "cannot be read"),
@@ -42,29 +30,9 @@ def matrix(rows: int, columns: int) -> SpliceMatrix:
     return SpliceMatrix(names, tuple(f"zlib@1.{number}/abcdefg" for number in range(columns)), cells)
 
 
-def seen_by_browser(page: str, script: str, folder: Path) -> Any:
-    """What a script that runs in the page, and hands its result to `done`, says."""
-    browser = require("chromium")
-    reported = "const done = found => document.documentElement.setAttribute('data-found', JSON.stringify(found));"
-    file = folder / "page.html"
-    file.write_text(page.replace("</body>", f"<script>{reported}\n{script}</script>\n</body>"))
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
-    options += ["--virtual-time-budget=20000", "--window-size=1200,900", "--dump-dom"]
-    done = subprocess.run([browser, *options, file.as_uri()], capture_output=True, text=True, check=True, timeout=120)
-    found = re.search(r'data-found="([^"]*)"', done.stdout)
-    assert found, done.stderr[-2000:]
-    return json.loads(html.unescape(found[1]))
-
-
 @pytest.mark.parametrize("shape", [(3, 4), (5, 300)], ids=str)
 def test_nothing_is_in_anybodys_way(shape: tuple[int, int], tmp_path: Path) -> None:
-    axe = NODE_MODULES / "axe-core" / "axe.min.js"
-    if not axe.is_file():
-        give_up(f"axe-core is not in {NODE_MODULES}")
-    script = f"{axe.read_text()}\naxe.run().then(all => done({{found: all.violations, passed: all.passes.length}}));"
-    found = seen_by_browser(page_of(matrix(*shape), "Splices"), script, tmp_path)
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found["found"]] == []
-    assert found["passed"] > 10
+    assert in_the_way(page_of(matrix(*shape), "Splices"), tmp_path) == []
 
 
 def test_pointer_keys_and_filter_show_what_there_is(tmp_path: Path) -> None:

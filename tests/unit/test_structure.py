@@ -56,7 +56,7 @@ LAYERS: Final = (
     {"job_creator/engines/gitlab/generated", "job_creator/engines/gitlab/package_names", "job_creator/images"},
     {"job_creator/engines/gitlab/running_pipelines"},
     {"job_creator/engines/gitlab", "job_creator/engines/gitlab/simulation"},
-    {"job_creator/publishing", "job_creator/reports"},
+    {"job_creator/publishing", "job_creator/reports/text"},
     {"job_creator/containers", "job_creator/publishing/clusters"},
     {"job_creator/proving"},
     {"job_creator/audit", "job_creator/publishing/clusters/cli", "job_creator/sbom"},
@@ -76,6 +76,10 @@ LAYERS: Final = (
     # Building without GitLab.
     {"job_creator/package_lists/folder"},
     {"job_creator/runs"},
+    # What is told of plans and of runs.
+    {"job_creator/reports"},
+    {"job_creator/reports/forms"},
+    {"job_creator/reports/cli"},
     # Command lines, and the rehearsal, which runs what they made.
     {
         "job_creator/package_index",
@@ -165,7 +169,17 @@ PURE: Final = {
     "job_creator/proving": ("chain", "claims", "image_facts"),
     "job_creator/publishing": ("record", "retention"),
     "job_creator/rehearsal/shell": ("order",),
-    "job_creator/reports": ("changes", "changes_text"),
+    "job_creator/reports": (
+        "changes",
+        "changes_text",
+        "error_lines",
+        "planned",
+        "ran",
+        "report",
+        "schedules",
+        "sections",
+    ),
+    "job_creator/reports/forms": ("markdown", "metrics", "pictures", "trace"),
     "job_creator/runs": ("driver", "failures", "plan", "progress", "records", "report"),
     "job_creator/sbom": ("components", "cyclonedx", "difference", "distribution", "gathering", "licences", "spdx"),
     "job_creator/studies/splices/facts": ("elf", "values"),

@@ -21,7 +21,8 @@ built. The program ends with 1 if any package was not built.
 
 `$SPACK_ARTIFACTS_ROOT/outcomes/` gets `packages.jsonl`, a JSON object a line for each package: `hash`, `package`,
 `version`, `environment`, `state` (built, reused, failed, skipped), `because` (a sentence, empty for what was built),
-`seconds`, `peak_memory_bytes` (the most that its processes had in memory at once, looked at once a second); and
+`seconds`, `peak_memory_bytes` (the most that its processes had in memory at once, looked at once a second), `started`
+(in seconds since 1970, 0 for what was skipped); and
 `junit.xml`, the same as test cases. Logs, tests and what reproduces a build have a folder for each package below those
 that Spack's variables name, since `spack ci rebuild` empties them.
 
@@ -97,6 +98,7 @@ class JobOutcome(NamedTuple):
     answer: PhaseAnswer
     seconds: float
     peak_memory_bytes: int
+    started: float = 0.0
 
 
 class JobRun(NamedTuple):
@@ -176,7 +178,7 @@ def built(package: JobPackage, lost: dict[str, JobPackage], job: JobRun, *, alon
     section = f"package_{package.hash[:LETTERS]}"
     collapsed = "" if alone else "[collapsed=true]"
     say(f"\x1b[0Ksection_start:{int(time.time())}:{section}{collapsed}\r\x1b[0K{package}")
-    start = time.monotonic()
+    start, started = time.monotonic(), time.time()
     answer, peak = PhaseAnswer(), 0
     for phase in (prepared, compiled, pushed):
         answer, memory = phase(package, job)
@@ -184,7 +186,7 @@ def built(package: JobPackage, lost: dict[str, JobPackage], job: JobRun, *, alon
         if answer.state:
             break
     say(f"\x1b[0Ksection_end:{int(time.time())}:{section}\r\x1b[0K")
-    return JobOutcome(package, answer, time.monotonic() - start, peak)
+    return JobOutcome(package, answer, time.monotonic() - start, peak, started)
 
 
 def prepared(package: JobPackage, job: JobRun) -> tuple[PhaseAnswer, int]:
@@ -281,8 +283,9 @@ def records(container: str, outcomes: list[JobOutcome]) -> str:
             "because": answer.because,
             "seconds": round(seconds, 1),
             "peak_memory_bytes": peak,
+            "started": round(started, 1),
         }
-        for package, answer, seconds, peak in outcomes
+        for package, answer, seconds, peak, started in outcomes
     ]
     return "".join(json.dumps(line) + "\n" for line in lines)
 
@@ -300,7 +303,7 @@ def junit(container: str, outcomes: list[JobOutcome]) -> str:
 
 def test_case(container: str, outcome: JobOutcome) -> str:
     """One package."""
-    package, answer, seconds, _ = outcome
+    package, answer, seconds, *_ = outcome
     name = f"{package.name}@{package.version} /{package.hash[:LETTERS]}"
     told = f"message={quoteattr(answer.because)}"
     inner = ""

@@ -182,6 +182,7 @@ def record_of(output: Path, run: Path, asked: argparse.Namespace, worker: str, w
     node = lock["concrete_specs"][asked.hash]
     record = {"hash": asked.hash, "package": node["name"], "version": str(node["version"])}
     record.update(environment=asked.environment, state="failed", because=why, seconds=0.0, peak_memory_bytes=0)
+    record["started"] = 0.0
     file = output / asked.environment / "outcomes" / "packages.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     if lines:
@@ -200,7 +201,7 @@ def work(asked: argparse.Namespace) -> int:
     """Build the package, and write down what became of it. Raises `MachineError`."""
     run, output = Path(asked.run), Path(asked.output)
     output.mkdir(parents=True, exist_ok=True)
-    start = time.monotonic()
+    start, started = time.monotonic(), time.time()
     worker, why, code, failure = os.environ.get("SLURMD_NODENAME") or platform.node(), "", MACHINE_FAILED, ""
     try:
         order = json.loads((run / "order.json").read_text(encoding="utf-8"))
@@ -221,6 +222,7 @@ def work(asked: argparse.Namespace) -> int:
     record = record_of(output, run, asked, worker, why)
     record["failure"] = failure
     record["seconds"] = record["seconds"] or round(time.monotonic() - start, 1)
+    record["started"] = record["started"] or round(started, 1)
     write(output, record)
     return code if code in (0, MACHINE_FAILED) else 1
 

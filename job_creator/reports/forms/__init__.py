@@ -1,0 +1,1 @@
+"""The forms of a report: text, Markdown, a page, a trace, metrics."""
