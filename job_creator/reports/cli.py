@@ -35,7 +35,7 @@ _OUT_DIR = click.option(
 
 @click.group("report", cls=Group, exit_codes=())
 def report() -> None:
-    """Say what changes, what is to be built, and what was.
+    """Say what is to be built, why, and what was.
 
     \b
     Examples:
