@@ -30,6 +30,7 @@ from job_creator.publishing.clusters.cli import COMMANDS as CLUSTERS
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
 from job_creator.reports.cli import report as report_group
 from job_creator.runs.cli import build
+from job_creator.runs.cli.cluster import cluster
 from job_creator.sbom.cli import sbom
 from job_creator.scaffolding.cli import COMMANDS as SCAFFOLDING
 from job_creator.studies.splices.cli import splices
@@ -313,6 +314,7 @@ def stand_in_spack(arguments: tuple[str, ...]) -> None:
 _OTHERS = (
     audit,
     build,
+    cluster,
     doctor,
     index,
     mirror,

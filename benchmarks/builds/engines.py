@@ -132,7 +132,8 @@ def local(folder: Path) -> None:
 
 def slurm(folder: Path) -> None:
     """Jobs of a private Slurm, against plain sbatch."""
-    from job_creator.engines.slurm.engine import SlurmEngine
+    from job_creator.engines.scheduler import SchedulerEngine
+    from job_creator.engines.slurm.jobs import Slurm
     from tests.integration import components
     from tests.integration.slurm import private_slurm
 
@@ -145,9 +146,8 @@ def slurm(folder: Path) -> None:
             plain.append(plain_chain(folder))
             logs = folder / str(number)
             logs.mkdir()
-            ours.append(
-                driven(chain(CHAIN), SlurmEngine("mirror", "run", variables=found.environment, pause=0.2), logs)
-            )
+            engine = SchedulerEngine(Slurm(), "mirror", "run", variables=found.environment, pause=0.2)
+            ours.append(driven(chain(CHAIN), engine, logs))
     best, other = min(ours), min(plain)
     print(f"slurm: chain of {CHAIN}: {best:.1f} s, plain sbatch {other:.1f} s: {best / other:.2f} times")
 
@@ -174,7 +174,7 @@ def ray(folder: Path) -> None:
 
     environment = {name: os.environ[name] for name in ("PATH", "HOME")}
     start = time.perf_counter()
-    engine = RayEngine(new_cluster(environment, 2, folder), folder)
+    engine = RayEngine(new_cluster(environment, folder, is_joined=False), folder)
     up = time.perf_counter() - start
     driven(chain(20), engine, folder)
     count = 200

@@ -25,10 +25,10 @@ _SECONDS_BETWEEN_LOOKS: Final = 0.05
 
 
 class ProcessError(Exception):
-    """A program failed or ran out of time. The message never shows what a URL held before `@`."""
+    """A program failed or ran out of time. The message never shows what a URL held before `@`; `said` is its stderr."""
 
-    def __init__(self, argv: Sequence[str], reason: str, exit_code: int | None = None) -> None:
-        self.exit_code = exit_code
+    def __init__(self, argv: Sequence[str], reason: str, exit_code: int | None = None, said: str = "") -> None:
+        self.exit_code, self.said = exit_code, said
         super().__init__(without_credentials(f"'{' '.join(argv)}' {reason}"))
 
 
@@ -61,7 +61,7 @@ def run(
     except subprocess.TimeoutExpired:
         raise OutOfTimeError(argv, f"gave no answer within {seconds:g} seconds") from None
     if done.returncode != 0:
-        raise ProcessError(argv, f"failed: {done.stderr.strip() or 'no message'}", done.returncode)
+        raise ProcessError(argv, f"failed: {done.stderr.strip() or 'no message'}", done.returncode, done.stderr)
     return done.stdout
 
 

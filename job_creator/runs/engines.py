@@ -12,13 +12,16 @@ from foundation.errors import NotThereError, RefusedError
 if TYPE_CHECKING:
     # The help names the engines, and needs none of these.
     from job_creator.engines.engine import StepEngine
+    from job_creator.engines.scheduler import Scheduler
     from job_creator.runs.folder import RunFolder
     from job_creator.runs.order import BuildOrder
 
     Opener = Callable[[BuildOrder, RunFolder, Mapping[str, str]], StepEngine]
 
-_OF_RAY: Final = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "USER")
+_OF_RAY: Final = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "USER")
 """What the processes of a cluster see; each step has an environment of its own."""
+_OF_SCHEDULERS: Final = {"flux": ("FLUX_URI",), "slurm": ("SLURM_CONF",)}
+"""The engines of schedulers, each with the variables that its commands need."""
 
 
 def _local(order: BuildOrder, folder: RunFolder, environment: Mapping[str, str]) -> StepEngine:
@@ -28,35 +31,55 @@ def _local(order: BuildOrder, folder: RunFolder, environment: Mapping[str, str])
     return LocalEngine(order.cores, folder.path / "jobserver")
 
 
-def _slurm(order: BuildOrder, folder: RunFolder, environment: Mapping[str, str]) -> StepEngine:
-    from job_creator.engines.slurm.engine import SlurmEngine
+def _scheduled(order: BuildOrder, folder: RunFolder, environment: Mapping[str, str]) -> StepEngine:
+    from job_creator.engines.scheduler import SchedulerEngine
 
-    own = {name: environment[name] for name in ("PATH", "SLURM_CONF") if name in environment}
-    comment = str(folder.path.absolute())
-    return SlurmEngine(order.mirror, comment, order.submit_options, variables=own, most=order.most_jobs)
+    names = ("PATH", *_OF_SCHEDULERS[order.engine])
+    own = {name: environment[name] for name in names if name in environment}
+    path = str(folder.path.absolute())
+    scheduler = scheduler_of(order.engine)
+    return SchedulerEngine(scheduler, order.mirror, path, order.submit_options, variables=own, most=order.most_jobs)
 
 
 def _ray(order: BuildOrder, folder: RunFolder, environment: Mapping[str, str]) -> StepEngine:
-    del order
     from job_creator.engines.ray.cluster import new_cluster
     from job_creator.engines.ray.engine import RayEngine
 
-    passed = {name: environment[name] for name in _OF_RAY if name in environment}
-    return RayEngine(new_cluster(passed, None, folder.path.absolute()), folder.path)
+    cluster = new_cluster(of_ray(environment), folder.path.absolute(), is_joined=order.is_joined)
+    return RayEngine(cluster, folder.path)
 
 
-ENGINES: Final[Mapping[str, Opener]] = {"local": _local, "ray": _ray, "slurm": _slurm}
+def of_ray(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the processes of a cluster of Ray see of an environment."""
+    return {name: environment[name] for name in _OF_RAY if name in environment}
+
+
+ENGINES: Final[Mapping[str, Opener]] = {"flux": _scheduled, "local": _local, "ray": _ray, "slurm": _scheduled}
 """The engines that `jc build` can use, by their names."""
+SCHEDULERS: Final = tuple(_OF_SCHEDULERS)
+"""Those of them whose steps are jobs of a scheduler."""
+
+
+def scheduler_of(engine: str) -> Scheduler:
+    """The scheduler of one of `SCHEDULERS`."""
+    if engine == "flux":
+        from job_creator.engines.flux.jobs import Flux
+
+        return Flux()
+    from job_creator.engines.slurm.jobs import Slurm
+
+    return Slurm()
 
 
 def require_nobody_at_work(order: BuildOrder) -> None:
     """Raise `RefusedError` if a scheduler still has jobs that fill the same build cache. Raises `CouldNotAskError`."""
-    if order.engine == "slurm":
-        from job_creator.engines.slurm.engine import jobs_at_work
+    if order.engine in SCHEDULERS:
+        from job_creator.engines.scheduler import jobs_at_work
 
-        if jobs := list(jobs_at_work(order.mirror)):
-            what = f"Slurm still has {len(jobs)} jobs that fill {order.mirror}"
-            raise RefusedError(f"{what}; wait for them, or say 'jc build cancel {jobs[0].comment}'")
+        scheduler = scheduler_of(order.engine)
+        if jobs := list(jobs_at_work(scheduler, order.mirror)):
+            what = f"{scheduler.called} still has {len(jobs)} jobs that fill {order.mirror}"
+            raise RefusedError(f"{what}; wait for them, or say 'jc build cancel {jobs[0].run}'")
 
 
 def cancel_run(folder: RunFolder) -> str:
@@ -64,12 +87,13 @@ def cancel_run(folder: RunFolder) -> str:
     driver, jobs = folder.driver() if folder.run else None, 0
     if driver is not None:
         os.kill(driver, signal.SIGTERM)
-    if folder.run["engine"] == "slurm":
-        from job_creator.engines.slurm.engine import SlurmEngine, jobs_at_work
+    if folder.run["engine"] in SCHEDULERS:
+        from job_creator.engines.scheduler import cancel_jobs, jobs_at_work
 
+        scheduler = scheduler_of(folder.run["engine"])
         path = str(folder.path.absolute())
-        ids = [job.id for job in jobs_at_work(folder.run["mirror"]) if job.comment == path]
-        SlurmEngine(folder.run["mirror"], path).cancel(ids)
+        ids = [job.id for job in jobs_at_work(scheduler, folder.run["mirror"]) if job.run == path]
+        cancel_jobs(scheduler, ids)
         jobs = len(ids)
     if driver is None and not jobs:
         raise NotThereError(f"{folder.path}: nobody is at work on it")

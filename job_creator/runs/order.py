@@ -12,6 +12,7 @@ from foundation.errors import RefusedError
 from foundation.graph import BuildGraph
 from foundation.spack.releases import SpackLine
 from foundation.stores.opening import url_of
+from foundation.stores.schemes import FOLDER, kind_of, path_of
 from job_creator.builds import node_step
 from job_creator.builds.steps import Step
 from job_creator.engines.engine import CORES, StepWork
@@ -23,13 +24,16 @@ from job_creator.scripts.rendering import render
 
 STEP_PROGRAM: Final = "run_step.py"
 SCOPE: Final = "scope"
+_PLACES: Final = (
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
+    *("SPACK_GNUPGHOME", "SPACK_USER_CONFIG_PATH", "SPACK_SYSTEM_CONFIG_PATH"),
+)
+"""What names a file or a folder, which has to be seen in a container as well."""
 _VARIABLES: Final = (
     *("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "LOGNAME", "TERM", "TMPDIR", "TZ", "USER"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
-    *("SPACK_PYTHON", "SPACK_GNUPGHOME", "SPACK_USER_CONFIG_PATH", "SPACK_SYSTEM_CONFIG_PATH"),
-    *("SPACK_DISABLE_LOCAL_CONFIG", "MAKEFLAGS"),
-    "S3_ENDPOINT_URL",
+    *("SPACK_PYTHON", "SPACK_DISABLE_LOCAL_CONFIG", "MAKEFLAGS", "S3_ENDPOINT_URL"),
+    *_PLACES,
 )
 """What a build sees of the environment of `jc build`, if it is set: nothing that a scheduler sets is among it."""
 _OF_S3: Final = "AWS_"
@@ -65,6 +69,22 @@ class BuildOrder:
     """More words for the scheduler's command."""
     most_jobs: int = 1000
     """How many jobs the scheduler is given at once."""
+    is_joined: bool = False
+    """Whether the machines that build join by themselves, instead of this one."""
+    image: Path | None = None
+    """The container in which packages are built."""
+    binds: tuple[str, ...] = ()
+    """What else is to be seen in it."""
+
+    def seen(self, run: Path, variables: Mapping[str, str]) -> list[str]:
+        """What a step needs to see: folders that are there, and `binds`. `variables` are those of the builds."""
+        program = Path(self.spack).resolve()
+        mirrors = [path_of(one) for one in (self.mirror, self.sources) if one and kind_of(one) is FOLDER]
+        named = [variables[name] for name in _PLACES if name in variables]
+        scratch = self.scratch or variables.get("TMPDIR") or "/tmp"  # noqa: S108 - the same as on workers
+        paths = [run, program.parent.parent, Path(self.spack).parent, *self.scopes, *map(Path, (*mirrors, *named))]
+        absolute = {str(path.absolute()) for path in (*paths, Path(scratch)) if path.exists()}
+        return sorted(absolute - {"/", "/usr", "/usr/bin", "/bin"}) + list(self.binds)
 
     @property
     def mirrors(self) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from job_creator.mirrors.places import MirrorPlace, open_place
 from job_creator.runs.driver import Driver, Tell
 from job_creator.runs.environments import RunEnvironment
 from job_creator.runs.folder import RunFolder
+from job_creator.runs.machines.container import PYTHON, require_container, step_container
 from job_creator.runs.order import BuildOrder, StepWorks, files_of, mirrors_file, run_value, variables_of
 from job_creator.runs.plan import RunPlan, Selection, graph_of, make_plan
 
@@ -126,8 +127,13 @@ def prepare(
         with naming(folder.path / "warm"):
             (folder.path / "warm").symlink_to(warm.absolute())
     passed = {**variables, "PATH": environment.get("PATH", os.defpath)}
+    python: tuple[str, ...] = (sys.executable,)
+    if order.image:
+        container = step_container(order.image, order.seen(folder.path, variables))
+        require_container(container)
+        python = (*container.argv, PYTHON)
     # Jobs of a scheduler come and go on machines that nobody tidies up.
-    return StepWorks(folder, order, planned.graph, (sys.executable,), passed, is_fresh=order.engine != "local")
+    return StepWorks(folder, order, planned.graph, python, passed, is_fresh=order.engine != "local")
 
 
 def warm_cache(spack: SpackProgram, home: Path) -> Path:

@@ -4,7 +4,8 @@
 
 It understands what `run_step.py`, `build_packages.py` and `jc build` ask of Spack, with a folder as build cache. FOLDER
 is where it notes each call in `calls`, and where tests say what goes wrong, by files: `fail-NAME` (it does not build),
-`slow-NAME` (seconds), `memory-NAME` (its compiler is killed the first time). Only the standard library is needed.
+`slow-NAME` (seconds), `memory-NAME` (its compiler is killed the first time), and with `look-for` whether builds see a
+file. Only the standard library is needed.
 """
 
 import hashlib
@@ -83,7 +84,9 @@ def build(notes: Path, scope: Path, mirror: Path, letters: str, rest: list[str])
     name = node["name"]
     config = json.loads((scope / "config.yaml").read_text())["config"]
     leaked = sorted(one for one in os.environ if one.startswith(("SLURM", "RAY", "FLUX", "SECRET")))
-    note(notes, "build", name, tree=config["install_tree"], jobs=config["build_jobs"], leaked=leaked)
+    wanted = notes / "look-for"
+    more = {"found": Path(wanted.read_text()).exists()} if wanted.exists() else {}
+    note(notes, "build", name, tree=config["install_tree"], jobs=config["build_jobs"], leaked=leaked, **more)
     Path(config["install_tree"]["root"], name).mkdir(parents=True, exist_ok=True)
     slow = notes / f"slow-{name}"
     if slow.exists():

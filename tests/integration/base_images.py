@@ -104,6 +104,16 @@ def import_root(
     (folder / "root.tar").unlink()
 
 
+def unpacked_root(root: Path, folder: Path) -> Path:
+    """A copy of the files below `root`, without those that no image of the tests needs."""
+    folder.mkdir()
+    without = [f"--exclude=./{name}/*" for name in _LEFT_OUT]
+    with subprocess.Popen(["tar", "-C", str(root), *without, "-cf", "-", "."], stdout=subprocess.PIPE) as packing:
+        subprocess.run(["tar", "-C", str(folder), "-xf", "-"], stdin=packing.stdout, check=True)
+    assert packing.returncode == 0
+    return folder
+
+
 def debian_root(shared: Path) -> Path:
     """A Debian root with Python, made once below `shared` for all workers. Skips the test where none can be made."""
     named = os.environ.get(ROOT_VARIABLE)

@@ -40,7 +40,8 @@ LAYERS: Final = (
         "job_creator/repository",
     },
     {"job_creator/environments/marks", "job_creator/engines/gitlab/sizes", "job_creator/engines/engine"},
-    {"job_creator/engines/local", "job_creator/engines/ray", "job_creator/engines/slurm"},
+    {"job_creator/engines/scheduler"},
+    {"job_creator/engines/flux", "job_creator/engines/local", "job_creator/engines/ray", "job_creator/engines/slurm"},
     {
         "job_creator/engines/gitlab/objects",
         "job_creator/scripts",
@@ -74,7 +75,7 @@ LAYERS: Final = (
     {"job_creator/mirrors/bundles", "job_creator/mirrors/configuration", "job_creator/mirrors/verification"},
     {"job_creator/mirrors/filling"},
     # Building without GitLab.
-    {"job_creator/package_lists/folder"},
+    {"job_creator/package_lists/folder", "job_creator/runs/machines"},
     {"job_creator/runs"},
     # What is told of plans and of runs.
     {"job_creator/reports"},
@@ -156,7 +157,8 @@ PURE: Final = {
     "job_creator/engines/gitlab/jobs": ("*",),
     "job_creator/engines/gitlab/packing": ("*",),
     "job_creator/engines/gitlab/verdict": ("*",),
-    "job_creator/engines/slurm": ("jobs",),
+    "job_creator/engines/flux": ("*",),
+    "job_creator/engines/slurm": ("*",),
     "job_creator/environments": ("*",),
     "job_creator/images": ("*",),
     "job_creator/mirrors": ("contents", "findings"),
@@ -180,6 +182,7 @@ PURE: Final = {
         "sections",
     ),
     "job_creator/reports/forms": ("markdown", "metrics", "pictures", "trace"),
+    "job_creator/runs/machines": ("allocation",),
     "job_creator/runs": ("driver", "failures", "plan", "progress", "records", "report"),
     "job_creator/sbom": ("components", "cyclonedx", "difference", "distribution", "gathering", "licences", "spdx"),
     "job_creator/studies/splices/facts": ("elf", "values"),

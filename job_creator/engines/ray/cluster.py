@@ -1,12 +1,14 @@
-"""A cluster of Ray on this machine, for one run.
+"""A cluster of Ray for one run: of this machine, or of machines that join a head on this one.
 
 Whoever has the token may run anything as this user, so it is in a file that only the user reads, made for the run.
+Machines that join find it in the folder of the run, and the address of the head beside it.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import secrets
 import socket
 import sys
@@ -16,9 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from foundation.errors import NotReadyError, naming
+from foundation.doors.files import read_file, write_files
+from foundation.errors import DamagedError, NotReadyError, naming
 
+ADDRESS: Final = "ray-address"
+"""The file in the folder of a run that has the head's address: once it is there, so is the token."""
+TOKEN: Final = "ray-token"
+_ADDRESS: Final = re.compile(r"[0-9A-Za-z.:\[\]-]+:[0-9]+")
 _HERE: Final = "127.0.0.1"
+_ANYWHERE: Final = "192.0.2.1"
+"""An address of documentation (RFC 5737). Nothing is sent to it."""
 _LONGEST_FOLDER: Final = 40
 """Characters of the path in which Ray has its folder: those of sockets have at most 107."""
 
@@ -35,8 +44,9 @@ def variables_of(token: Path) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token.absolute()),
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_health_check_period_ms": "1000",
-        "RAY_health_check_failure_threshold": "5",
+        # A machine counts as lost after half a minute without a word: compilers leave little time to others.
+        "RAY_health_check_period_ms": "3000",
+        "RAY_health_check_failure_threshold": "10",
     }
 
 
@@ -53,9 +63,11 @@ def start_command(address: str, cores: int | None, *, is_head: bool) -> tuple[st
     host, _, port = address.rpartition(":")
     of_head = ["--head", f"--port={port}", f"--node-ip-address={host}", "--include-dashboard=false"]
     counted = [] if cores is None else [f"--num-cpus={cores}"]
+    # Any free port, since several nodes may be on one machine.
+    ports = ["--min-worker-port=0", "--max-worker-port=0"]
     where = of_head if is_head else [f"--address={address}"]
     program = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats")
-    return (*program, *where, *counted)
+    return (*program, *where, *ports, *counted)
 
 
 @dataclass(frozen=True)
@@ -71,19 +83,47 @@ class RayCluster:
     """Where Ray has its sockets and logs."""
 
 
-def new_cluster(environment: Mapping[str, str], cores: int | None, folder: Path) -> RayCluster:
-    """A cluster of one run on this machine, with a new token in the run's folder.
+def new_cluster(environment: Mapping[str, str], folder: Path, *, is_joined: bool) -> RayCluster:
+    """A cluster of one run with a new token in the run's folder.
 
-    `environment` is what its processes see, besides what Ray has to know. Raises `NotReadyError` where Ray is not
-    installed.
+    Where it `is_joined`, this machine only has the head, and machines that call `joining` do the work. `environment` is
+    what its processes see, besides what Ray has to know. Raises `NotReadyError` where Ray is not installed.
     """
     require_ray()
     parent = tempfile.gettempdir()
     short = parent if len(parent) <= _LONGEST_FOLDER else "/tmp"  # noqa: S108 - the folder in it is new, and ours alone
     own = Path(tempfile.mkdtemp(prefix="jc-ray-", dir=short))
-    token = folder / "ray-token"
+    token = folder / TOKEN
     new_token(token)
-    with socket.create_server((_HERE, 0)) as free:
-        address = f"{_HERE}:{free.getsockname()[1]}"
-    head = (*start_command(address, cores, is_head=True), f"--temp-dir={own}")
+    host = _seen_by_others() if is_joined else _HERE
+    with socket.create_server((host, 0)) as free:
+        address = f"{host}:{free.getsockname()[1]}"
+    if is_joined:
+        write_files(folder, {ADDRESS: f"{address}\n".encode()})
+    head = (*start_command(address, 0 if is_joined else None, is_head=True), f"--temp-dir={own}")
     return RayCluster(address, ((head, str(folder / "ray-head.log")),), {**environment, **variables_of(token)}, own)
+
+
+def joining(folder: Path, cores: int) -> tuple[tuple[str, ...], dict[str, str]] | None:
+    """The program of a node that joins the cluster of a run, and what it has to know; `None` before there is one.
+
+    Raises `NotReadyError` where Ray is not installed, `DamagedError`, `FileAccessError`.
+    """
+    require_ray()
+    path = folder / ADDRESS
+    if not path.is_file():
+        return None
+    address = read_file(path).decode("ascii", "replace").strip()
+    if not _ADDRESS.fullmatch(address):
+        raise DamagedError(f"{path}: holds no address")
+    return start_command(address, cores, is_head=False), variables_of(folder / TOKEN)
+
+
+def _seen_by_others() -> str:
+    """The address under which other machines see this one: that of the interface which leads out of it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            asked.connect((_ANYWHERE, 9))
+            return str(asked.getsockname()[0])
+        except OSError:
+            return socket.gethostbyname(socket.gethostname())

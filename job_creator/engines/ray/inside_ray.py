@@ -32,7 +32,7 @@ with contextlib.suppress(ImportError):
     import ray
 
 NOT_STARTED = -1
-CONNECT_SECONDS = 180.0
+CONNECT_SECONDS = 300.0
 GRACE = 10.0
 BETWEEN = ("sh", "-c", '"$@"; exit $?', "sh")
 """Stands between Ray and a step's program. Ray kills what a task has started, without a word; the program sees then

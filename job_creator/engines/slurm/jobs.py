@@ -6,19 +6,13 @@ with Slurm 22.05.
 
 from __future__ import annotations
 
-import hashlib
 import math
-import shlex
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from job_creator.engines.engine import CORES, EndingKind, StepEnding, StepWork
+from job_creator.engines.engine import EndingKind, StepEnding
+from job_creator.engines.scheduler import MARGIN_SECONDS, NewJob, ScheduledJob, Submission
 
-FORMAT: Final = "%i|%j|%T|%r|%k"
-"""Of squeue: id, name, state, reason, comment."""
-_MARGIN_SECONDS: Final = 300.0
-"""More than a step's own time limit, so that it can still say itself what became of it."""
 _LAST: Final = {
     "COMPLETED": EndingKind.DONE,
     "FAILED": EndingKind.FAILED,
@@ -35,72 +29,69 @@ _LAST: Final = {
 _NEVER: Final = "DependencyNeverSatisfied"
 _HELD: Final = ("launch failed requeued held", "JobHeldAdmin")
 """A job that could not be started waits like this until somebody looks at it."""
-NO_ROOM: Final = ("MaxSubmit", "MaxJobs", "temporarily unable to accept job", "Job count limit")
-"""Parts of messages of sbatch when there are too many jobs; so there will be room later."""
+_NO_ROOM: Final = ("MaxSubmit", "MaxJobs", "temporarily unable to accept job", "Job count limit")
+"""Parts of messages of sbatch when there are too many jobs."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlurmJob:
-    """A line of squeue."""
+class Slurm:
+    """See `scheduler.Scheduler`."""
 
-    id: str
-    name: str
-    state: str
-    reason: str
-    comment: str
+    name = "slurm"
+    called = "Slurm"
+    # Id, name, state, reason, comment; the last one may hold anything.
+    listing: tuple[str, ...] = ("squeue", "--noheader", "--me", "--states=all", "--format=%i|%j|%T|%r|%k")
 
-    @property
-    def ending(self) -> StepEnding | None:
-        """How it ended; `None` as long as it may still do something by itself."""
-        told = f"{self.state}, {self.reason}" if self.reason not in ("", "None") else self.state
-        if self.reason == _NEVER:
-            return StepEnding(self.id, EndingKind.CANCELLED, told)
-        if self.state == "PENDING" and self.reason in _HELD:
-            return StepEnding(self.id, EndingKind.LOST, told)
-        kind = _LAST.get(self.state)
-        return StepEnding(self.id, kind, told) if kind else None
+    def submission(self, job: NewJob) -> list[str]:
+        """Without a secret: what the job sees comes from the environment of sbatch."""
+        work = job.work
+        dependency = [f"--dependency=afterok:{':'.join(job.after)}", "--kill-on-invalid-dep=yes"] if job.after else []
+        return [
+            "sbatch",
+            "--parsable",
+            f"--job-name={job.name}",
+            f"--comment={job.run}",
+            f"--output={work.log}",
+            "--open-mode=append",
+            "--requeue",
+            "--nodes=1",
+            "--ntasks=1",
+            f"--cpus-per-task={work.cores}",
+            f"--time={math.ceil((work.seconds + MARGIN_SECONDS) / 60)}",
+            # Of an environment that has nothing else. With a list of names, Slurm starts a login shell for each job.
+            "--export=ALL",
+            *dependency,
+            *job.options,
+            job.script,
+        ]
+
+    def answer(self, code: int, said: Sequence[str]) -> Submission:
+        """On a federation the name of the cluster follows the id; warnings may stand before it."""
+        id_ = said[-1].partition(";")[0].strip() if said else ""
+        if code == 0 and id_.isdecimal():
+            return Submission(id_)
+        return Submission(is_full=any(text in line for text in _NO_ROOM for line in said))
+
+    def jobs(self, output: str) -> Iterator[ScheduledJob]:
+        """A job a line; what else squeue says is passed over."""
+        for line in output.splitlines():
+            if line.count("|") >= 4:
+                yield _job(*(word.strip() for word in line.split("|", 4)))
+
+    def cancellation(self, ids: Sequence[str]) -> list[str]:
+        """Jobs that have ended are left alone by it."""
+        return ["scancel", *ids]
+
+    def is_over(self, message: str) -> bool:
+        """It does not complain of jobs that have ended."""
+        return False
 
 
-def read_jobs(output: str) -> Iterator[SlurmJob]:
-    """What squeue prints in `FORMAT`, the comment last, since it may hold anything."""
-    for line in output.splitlines():
-        if line.count("|") >= 4:
-            yield SlurmJob(*(word.strip() for word in line.split("|", 4)))
-
-
-def mark_of(mirror: str) -> str:
-    """The start of the names of all jobs that fill a build cache, so that those of an earlier run are known."""
-    return f"jc-{hashlib.sha256(mirror.encode()).hexdigest()[:8]}-"
-
-
-def job_name(mirror: str, work: StepWork) -> str:
-    """The name of the job of a step."""
-    return f"{mark_of(mirror)}{work.step.hash[:7]}-{work.step.package}"
-
-
-def script(work: StepWork) -> str:
-    """The batch script of a step."""
-    words = shlex.join(word.replace(CORES, str(work.cores)) for word in work.argv)
-    return f"#!/bin/sh\nexec {words}\n"
-
-
-def sbatch(work: StepWork, name: str, comment: str, after: Collection[str], options: Collection[str]) -> list[str]:
-    """The command that submits a step, without its script."""
-    dependency = [f"--dependency=afterok:{':'.join(after)}", "--kill-on-invalid-dep=yes"] if after else []
-    return [
-        "sbatch",
-        "--parsable",
-        f"--job-name={name}",
-        f"--comment={comment}",
-        f"--output={work.log}",
-        "--open-mode=append",
-        "--requeue",
-        "--nodes=1",
-        "--ntasks=1",
-        f"--cpus-per-task={work.cores}",
-        f"--time={math.ceil((work.seconds + _MARGIN_SECONDS) / 60)}",
-        # Of an environment that has nothing else. With a list of names, Slurm starts a login shell for each job first.
-        "--export=ALL",
-        *dependency,
-        *options,
-    ]
+def _job(id_: str, name: str, state: str, reason: str, comment: str) -> ScheduledJob:
+    told = f"{state}, {reason}" if reason not in ("", "None") else state
+    kind = _LAST.get(state)
+    if reason == _NEVER:
+        kind = EndingKind.CANCELLED
+    elif state == "PENDING" and reason in _HELD:
+        kind = EndingKind.LOST
+    ending = StepEnding(id_, kind, told) if kind else None
+    return ScheduledJob(id_, name, comment, ending, is_stuck=ending is not None and state == "PENDING")

@@ -15,7 +15,8 @@ import click
 from foundation.command_line import Command, Size, is_quiet, json_option
 from foundation.errors import ExitCode
 from job_creator.options import ENDPOINT, SCOPES, SPACK, Options
-from job_creator.runs.engines import ENGINES
+from job_creator.runs.cli.launching import HOURS_OF_ALLOCATION, NODES, WITHIN, launched
+from job_creator.runs.engines import ENGINES, SCHEDULERS
 
 if TYPE_CHECKING:
     from job_creator.runs.folder import RunFolder
@@ -42,6 +43,20 @@ _CORES_OF_A_JOB: Final = 4
 @click.option(
     "--engine", type=click.Choice(sorted(ENGINES)), default="local", show_default=True, help="Who runs the builds."
 )
+@click.option("--joined", "is_joined", is_flag=True, help="With ray: build on machines that 'jc cluster join' alone.")
+@click.option(
+    "--container",
+    "image",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="IMAGE.sif",
+    help="Build in a container of Apptainer or Singularity.",
+)
+@click.option("--bind", "binds", multiple=True, metavar="FOLDER", help="Let it be seen in there. May be repeated.")
+@click.option(
+    "--launch", type=click.Choice(WITHIN), help="Do it in an allocation of a scheduler, which is asked for now."
+)
+@NODES
+@HOURS_OF_ALLOCATION
 @click.option(
     "-j",
     "--cores",
@@ -123,6 +138,7 @@ def start(options: Options, /, as_json: bool, dry_run: bool, run_dir: Path | Non
       jc build amd64/neuron --mirror s3://cache/amd64 --dry-run
       jc build spack.lock --mirror /shared/cache -j 16
       jc build spack.lock --mirror /shared/cache --only hdf5 --with-dependents
+      jc build locks/ --mirror /shared/cache --launch slurm -N 16
     """
     import json
     import time
@@ -130,6 +146,11 @@ def start(options: Options, /, as_json: bool, dry_run: bool, run_dir: Path | Non
     from job_creator.runs import report
     from job_creator.runs.folder import RunFolder
 
+    _require_sense(told)
+    if told["launch"]:
+        for line in launched(click.get_current_context(), options):
+            _say(line, as_json=as_json)
+        return
     order, planned = _planned(options, told)
     if dry_run or not planned.plan.steps:
         if not dry_run:
@@ -150,6 +171,20 @@ def start(options: Options, /, as_json: bool, dry_run: bool, run_dir: Path | Non
         click.get_current_context().exit(int(ExitCode.PACKAGES_FAILED))
 
 
+def _require_sense(told: dict[str, Any]) -> None:
+    """Raise `click.UsageError` for an option that has nothing to say beside the others."""
+    if told["with_dependents"] and not told["only"]:
+        raise click.UsageError("--with-dependents says more about --only; name packages with it")
+    if told["submit_options"] and not told["launch"] and told["engine"] not in SCHEDULERS:
+        raise click.UsageError("--submit-option is for a scheduler; leave it out, or say --engine or --launch")
+    if told["is_joined"] and told["engine"] != "ray":
+        raise click.UsageError("--joined is for --engine ray")
+    if told["binds"] and not told["image"]:
+        raise click.UsageError("--bind is about a container; name one with --container")
+    if told["nodes"] > 1 and not told["launch"]:
+        raise click.UsageError("--nodes is about an allocation; say --launch, or call jc build in one")
+
+
 def _planned(options: Options, told: dict[str, Any]) -> tuple[BuildOrder, PlannedRun]:
     """What is ordered, and what of that is to be built."""
     from foundation.doors.files import read_file
@@ -160,10 +195,6 @@ def _planned(options: Options, told: dict[str, Any]) -> tuple[BuildOrder, Planne
     from job_creator.runs.order import BuildOrder
     from job_creator.runs.plan import Selection
 
-    if told["with_dependents"] and not told["only"]:
-        raise click.UsageError("--with-dependents says more about --only; name packages with it")
-    if told["submit_options"] and told["engine"] != "slurm":
-        raise click.UsageError("--submit-option is for a scheduler; leave it out, or say --engine")
     spack = SpackProgram(start.program_path(told["program"]), scopes=told["scopes"])
     repository = Repository(options.directory, options.site_file, options.environment, told["architecture"])
     found = environments.find_environments(told["wanted"], repository, spack)
@@ -186,6 +217,9 @@ def _planned(options: Options, told: dict[str, Any]) -> tuple[BuildOrder, Planne
         told["least_free"],
         told["submit_options"],
         told["most_jobs"],
+        told["is_joined"],
+        told["image"],
+        told["binds"],
     )
     return order, planned
 

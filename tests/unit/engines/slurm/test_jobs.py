@@ -8,7 +8,8 @@ import pytest
 
 from job_creator.builds.steps import Step
 from job_creator.engines.engine import EndingKind, StepWork
-from job_creator.engines.slurm.jobs import SlurmJob, job_name, mark_of, read_jobs, sbatch, script
+from job_creator.engines.scheduler import NewJob, job_name, mark_of, script
+from job_creator.engines.slurm.jobs import Slurm
 
 WORK = StepWork(
     Step("abcdefghij", "hdf5", "1.14", "neuron", ()),
@@ -21,7 +22,8 @@ WORK = StepWork(
 
 
 def test_a_step_is_submitted_with_what_it_waits_for_and_without_a_secret() -> None:
-    words = sbatch(WORK, job_name("s3://cache", WORK), "/run", ["17", "18"], ["--partition=long"])
+    name = job_name("s3://cache", WORK)
+    words = Slurm().submission(NewJob(WORK, name, "/run", "/run/job.sh", ("17", "18"), ("--partition=long",)))
     assert words == [
         "sbatch",
         "--parsable",
@@ -38,12 +40,13 @@ def test_a_step_is_submitted_with_what_it_waits_for_and_without_a_secret() -> No
         "--dependency=afterok:17:18",
         "--kill-on-invalid-dep=yes",
         "--partition=long",
+        "/run/job.sh",
     ]
     assert script(WORK) == "#!/bin/sh\nexec python3 /run/program/run_step.py 'it'\"'\"'s' --cores 8\n"
 
 
 def test_a_step_that_waits_for_nothing_names_no_job() -> None:
-    assert not [word for word in sbatch(WORK, "x", "/run", [], []) if "dep" in word]
+    assert not [word for word in Slurm().submission(NewJob(WORK, "x", "/run", "job.sh")) if "dep" in word]
 
 
 def test_jobs_of_different_caches_differ() -> None:
@@ -71,13 +74,14 @@ def test_jobs_of_different_caches_differ() -> None:
     ],
 )
 def test_states_mean(state: str, reason: str, kind: EndingKind | None) -> None:
-    ending = SlurmJob("17", "x", state, reason, "").ending
-    assert (ending.kind if ending else None) is kind
+    (job,) = Slurm().jobs(f"17|x|{state}|{reason}|\n")
+    assert (job.ending.kind if job.ending else None) is kind
+    assert job.is_stuck == (kind is not None and state == "PENDING")
 
 
 def test_lines_are_read_whatever_a_comment_holds() -> None:
     output = "17|jc-x|RUNNING|None|/run|with|bars\n\nslurm_load_jobs error: x\n18_4|y|FAILED|NonZeroExitCode|(null)\n"
-    assert list(read_jobs(output)) == [
-        SlurmJob("17", "jc-x", "RUNNING", "None", "/run|with|bars"),
-        SlurmJob("18_4", "y", "FAILED", "NonZeroExitCode", "(null)"),
+    assert [(job.id, job.name, job.run) for job in Slurm().jobs(output)] == [
+        ("17", "jc-x", "/run|with|bars"),
+        ("18_4", "y", "(null)"),
     ]

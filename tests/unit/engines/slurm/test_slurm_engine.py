@@ -10,8 +10,8 @@ import pytest
 from foundation.errors import CouldNotAskError
 from job_creator.builds.steps import Step
 from job_creator.engines.engine import EndingKind, StepWork
-from job_creator.engines.slurm.engine import SlurmEngine, jobs_at_work
-from job_creator.engines.slurm.jobs import job_name
+from job_creator.engines.scheduler import SchedulerEngine, job_name, jobs_at_work
+from job_creator.engines.slurm.jobs import Slurm
 
 WORK = StepWork(Step("abcdefghij", "hdf5", "1.14", "neuron", ()), ("true",), Path("unused"))
 NAME = job_name("mirror", WORK)
@@ -42,8 +42,8 @@ def commands_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command
     return Commands(tmp_path, monkeypatch)
 
 
-def submitted(commands: Commands, id_: str = "17") -> SlurmEngine:
-    engine = SlurmEngine("mirror", "/run", variables={"PATH": os.environ["PATH"]}, pause=0.01)
+def submitted(commands: Commands, id_: str = "17") -> SchedulerEngine:
+    engine = SchedulerEngine(Slurm(), "mirror", "/run", variables={"PATH": os.environ["PATH"]}, pause=0.01)
     commands.say("sbatch", id_)
     log = commands.folder / "attempt" / "log.txt"
     log.parent.mkdir(exist_ok=True)
@@ -103,4 +103,4 @@ def test_what_slurm_refuses_is_told(commands: Commands) -> None:
 def test_jobs_of_the_same_cache_are_known(commands: Commands) -> None:
     lines = [f"17|{NAME}|RUNNING|None|/run", f"18|{NAME}|COMPLETED|None|/run", "19|other|RUNNING|None|x"]
     commands.say("squeue", "\n".join(lines))
-    assert [job.id for job in jobs_at_work("mirror")] == ["17"]
+    assert [job.id for job in jobs_at_work(Slurm(), "mirror")] == ["17"]
