@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from foundation.doors.files import read_file
+from foundation.doors.files import read_file, strange_entries
 from foundation.errors import Fault, FileAccessError, InvalidInputError
 from foundation.openpgp.frame import PUBLIC, has_private_key
 from foundation.spack.package_index import PackageIndex, read_package_index
@@ -22,7 +23,7 @@ from job_creator.definitions.definitions import (
     survey_definitions,
 )
 from job_creator.definitions.layers import Layers
-from job_creator.repository import missing, part
+from job_creator.repository import RepositoryPart, missing, part
 from job_creator.site.site import Site, read_site
 
 
@@ -148,6 +149,20 @@ def _image_faults(root: Path) -> Iterator[Fault]:
             own = "add it, or remove the folder, and jc takes the one that it comes with"
             hint = f"{found.path} is gone, where this jc is installed from" if found.is_default else own
             yield Fault(name, 1, 1, "the folder of a base image has no Dockerfile", hint)
+    for found in (part(root, name) for name in (*project_files.BASE_IMAGES, project_files.IMAGE_FILES_FOLDER)):
+        if not found.is_default:
+            yield from _links_out(root, found)
+
+
+def _links_out(root: Path, found: RepositoryPart) -> Iterator[Fault]:
+    """What of a part of the repository, which goes into images, could be a file from elsewhere."""
+    if Path(os.path.realpath(found.path)) != root.resolve() / found.name:
+        hint = "put the files themselves there"
+        yield Fault(found.name, 1, 1, "is a link, or lies behind one; what it leads to may be anything", hint)
+        return
+    for entry, reason in strange_entries(found.path):
+        hint = "only files, folders, and links among them go into images"
+        yield Fault(entry.relative_to(root).as_posix(), 1, 1, reason, hint)
 
 
 def _architecture_names(document: Document, root: Path) -> Collection[str]:

@@ -22,6 +22,11 @@ from foundation.registries.connections import INDEXES, MANIFESTS, RegistryConnec
 from foundation.registries.reference import ImageReference, parse_reference
 
 _AT_ONCE: Final = 4
+_MANIFEST: Final = ("schemaVersion", "mediaType", "artifactType", "config", "layers", "subject", "annotations")
+_DESCRIPTOR: Final = ("mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform")
+_CONFIGURATION: Final = ("architecture", "os", "os.version", "os.features", "variant", "config", "rootfs", "history")
+_CONFIG: Final = ("User", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "ExposedPorts")
+"""Names in manifests, descriptors and configurations, as the image specification spells them."""
 
 
 def copy_image(registries: RegistryConnections, source: str, target: str, labels: Mapping[str, str]) -> str:
@@ -37,14 +42,15 @@ def copy_image(registries: RegistryConnections, source: str, target: str, labels
         if found is None:
             raise NotThereError(f"{source}: there is no such image")
         verified(found, which)
-        manifest = mapping(found)
+        manifest = _told_apart(mapping(found), _MANIFEST)
         configuration = _labelled(registries.configuration(here, manifest), labels)
         layers = [RegistryBlob.described_by(layer) for layer in _layers(manifest)]
+        described = [_told_apart(layer, _DESCRIPTOR) for layer in _layers(manifest)]
     _copy_blobs(registries, here, there, layers)
     written = _written(configuration)
-    config = {**manifest["config"], "digest": _digest(written), "size": len(written)}
+    config = {**_told_apart(manifest["config"], _DESCRIPTOR), "digest": _digest(written), "size": len(written)}
     config.pop("data", None)
-    copied = _written({**manifest, "config": config})
+    copied = _written({**manifest, "config": config, "layers": described})
     with _naming(registries, target):
         put_blob(registries, there, _digest(written), BytesIO(written))
         registries.put_manifest(there, manifest.get("mediaType", MANIFESTS[0]), copied)
@@ -92,10 +98,19 @@ def _labelled(configuration: dict[str, Any], labels: Mapping[str, str]) -> dict[
     inner = configuration.get("config") or {}
     if not isinstance(inner, dict) or not isinstance(own := inner.get("Labels") or {}, dict):
         raise CouldNotAskError("the configuration of the image is damaged")
-    kept = {name: value for name, value in inner.items() if name != "OnBuild"}
+    kept = {name: value for name, value in _told_apart(inner, _CONFIG).items() if name.casefold() != "onbuild"}
     # What "docker commit" once noted of the container; builders read the other one.
-    rest = {name: value for name, value in configuration.items() if name != "container_config"}
-    return {**rest, "config": {**kept, "Labels": {**own, **labels}}}
+    rest = {name: value for name, value in configuration.items() if name.casefold() != "container_config"}
+    return {**_told_apart(rest, _CONFIGURATION), "config": {**kept, "Labels": {**own, **labels}}}
+
+
+def _told_apart(value: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """A JSON object without names that only look like known ones.
+
+    Go, which most builders are written in, takes `onbuild` for `OnBuild`, and of two such names the last one.
+    """
+    folded = {name.casefold() for name in known}
+    return {name: inner for name, inner in value.items() if name in known or name.casefold() not in folded}
 
 
 def _copy_blob(

@@ -90,7 +90,7 @@ def _wrong(root: Path, source: str) -> Iterator[tuple[str, ...]]:
     if not os.path.lexists(path):
         yield (f"there is no {EXTRA_FILES_FOLDER}/{source}",)
         return
-    if Path(os.path.realpath(path)) != folder.resolve() / posixpath.normpath(source):
+    if Path(os.path.realpath(path)) != root.resolve() / EXTRA_FILES_FOLDER / posixpath.normpath(source):
         message = f"{EXTRA_FILES_FOLDER}/{source} is a link, or lies behind one; what it leads to may be anything"
         yield message, "put the file itself there"
         return

@@ -70,6 +70,46 @@ def test_a_copy_has_the_same_layers_and_more_labels_and_no_triggers(registry: Re
     assert written[1] == {**written[0], "config": expected}
 
 
+@in_both_formats
+@pytest.mark.parametrize("name", ["onbuild", "ONBUILD", "onBuild"])
+def test_triggers_that_only_go_takes_for_some_are_left_out_too(registry: Registry, docker: bool, name: str) -> None:
+    config = {"Env": ["PATH=/bin"], name: TRIGGERS, "labels": {"both": "forged"}}
+    digest = push_image(registry, UPSTREAM, f"go-{name}", "amd64", {"own": "1"}, docker=docker, config=config)
+    copied(registry, f"{UPSTREAM}@{digest}", "go", {"both": "new"})
+    manifest = read_manifest(registry, f"{GROUP}go", "1-amd64")
+    written = read_blob(registry, f"{GROUP}go", manifest["config"]["digest"])
+    assert json.loads(written)["config"] == {"Env": ["PATH=/bin"], "Labels": {"own": "1", "both": "new"}}
+    assert b"/checkout" not in written
+
+
+def test_of_two_names_that_are_one_for_go_only_the_right_one_is_copied(registry: Registry) -> None:
+    """Otherwise this program would see another image than those who pull it."""
+    layer, kind = digest_of(LAYER), "application/octet-stream"
+    config = json.dumps({"os": "linux", "config": {}, "Config": {"OnBuild": TRIGGERS}, "OS": "plan9"}).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": kind, "digest": digest_of(config), "size": len(config), "Digest": layer},
+        "Config": {"mediaType": kind, "digest": layer, "size": len(LAYER)},
+        "layers": [{"mediaType": kind, "digest": layer, "size": len(LAYER), "DIGEST": digest_of(config)}],
+        "Layers": [],
+    }
+    answers = {
+        "/v2/evil/manifests/1": Answer(body=json.dumps(manifest).encode()),
+        f"/v2/evil/blobs/{digest_of(config)}": Answer(body=config),
+        f"/v2/evil/blobs/{layer}": Answer(body=LAYER),
+    }
+    with serve(lambda request: answers.get(request.path, Answer(404))) as evil:
+        target = f"{registry.host}/{GROUP}twice:1-amd64"
+        copy_image(RegistryConnections(registry.credentials), f"{evil.host}/evil:1", target, {"a": "b"})
+    found = read_manifest(registry, f"{GROUP}twice", "1-amd64")
+    assert set(found) == {"schemaVersion", "mediaType", "config", "layers"}
+    assert set(found["config"]) == {"mediaType", "digest", "size"}
+    assert found["layers"] == [{"mediaType": kind, "digest": layer, "size": len(LAYER)}]
+    written = json.loads(read_blob(registry, f"{GROUP}twice", found["config"]["digest"]))
+    assert written == {"os": "linux", "config": {"Labels": {"a": "b"}}}
+
+
 def test_copying_again_gives_the_same_digest_and_fetches_no_layer(registry: Registry) -> None:
     digest = push_image(registry, UPSTREAM, "2", "amd64", None)
     first = copied(registry, f"{UPSTREAM}@{digest}", "again", {"a": "b"})

@@ -14,7 +14,7 @@ from foundation.errors import ExitCode
 from foundation.yaml_io import load
 from job_creator.engines.gitlab import names
 from job_creator.engines.gitlab.objects import expand
-from job_creator.project_files import BASE_IMAGES, DEFAULTS_FOLDER, PARTS_WITH_DEFAULTS
+from job_creator.project_files import BASE_IMAGES, DEFAULTS_FOLDER, IMAGE_FILES_FOLDER, PARTS_WITH_DEFAULTS
 from job_creator.repository import default, missing, part
 from tests.commands import jc
 from tests.locks import write_environment
@@ -128,6 +128,28 @@ def test_a_folder_without_dockerfile_is_a_fault_for_every_command(bare: Path, im
         assert f"{image}:1:1: the folder of a base image has no Dockerfile; add it" in result.stderr
     (fault,) = json.loads(jc("-C", str(bare), "check", "--format", "json").stdout)
     assert fault["path"] == image
+
+
+@pytest.mark.parametrize("name", [*BASE_IMAGES, IMAGE_FILES_FOLDER])
+def test_what_goes_into_images_is_no_link_to_something_else(bare: Path, name: str) -> None:
+    (bare / ".git").mkdir(exist_ok=True)
+    (bare / ".git" / "Dockerfile").write_text("FROM x\n")
+    (bare / name).parent.mkdir(exist_ok=True)
+    (bare / name).symlink_to(bare / ".git")
+    result = jc("-C", str(bare), "check")
+    assert result.exit_code == ExitCode.INVALID_INPUT
+    assert f"{name}:1:1: " in result.stderr
+
+
+def test_no_link_in_the_folder_of_a_base_image_leads_out_of_it(bare: Path) -> None:
+    (bare / ".git").mkdir(exist_ok=True)
+    (bare / ".git" / "config").write_text("token")
+    (bare / "builder" / "inner").mkdir(parents=True)
+    (bare / "builder" / "Dockerfile").write_text("FROM x\nCOPY . /x\n")
+    (bare / "builder" / "inner" / "link").symlink_to("../../.git/config")
+    result = jc("-C", str(bare), "check")
+    assert result.exit_code == ExitCode.INVALID_INPUT
+    assert "builder/inner/link:1:1: leads to ../../.git/config, which is not copied with it" in result.stderr
 
 
 def test_containers_are_made_with_the_files_of_jc(bare: Path, whole: Path, tmp_path: Path) -> None:

@@ -85,6 +85,15 @@ def test_links_that_lead_out_of_what_is_copied_are_refused(checkout: Path, case:
     assert "link" in message or "leads to" in message
 
 
+@pytest.mark.parametrize("target", [".git", "elsewhere"])
+def test_the_folder_of_all_files_is_no_link_itself(checkout: Path, target: str) -> None:
+    """`spacktainer -> .git` brought `.git/config` into a layer."""
+    (checkout / "spacktainer").rename(checkout / "elsewhere")
+    (checkout / "elsewhere" / "config").write_text("x")
+    (checkout / "spacktainer").symlink_to(target)
+    assert "is a link, or lies behind one" in place(checkout, "config")
+
+
 def test_links_among_what_is_copied_are_taken(checkout: Path) -> None:
     folder = checkout / "spacktainer" / "files" / "app"
     (folder / "inner" / "link").symlink_to("../run.sh")
