@@ -66,7 +66,7 @@ build/node_modules/.ready: Makefile $(VENV)/.ready-dev
 # Anew after a change of the dependencies in pyproject.toml.
 lock: $(VENV)/.ready-dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header pyproject.toml --extra splices --group dev \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header pyproject.toml --extra splices --extra mpi --group dev \
 	  -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header pyproject.toml --extra ray \
 	  -c requirements-dev.txt -o requirements-ray.txt

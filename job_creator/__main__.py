@@ -16,6 +16,7 @@ from foundation.command_line import CONTEXT_SETTINGS, Group, console, format_opt
 from foundation.errors import ExitCode, InvalidInputError, RefusedError
 from job_creator import __version__, project_files
 from job_creator.audit.cli import audit
+from job_creator.compile_pool.cli import compile_pool
 from job_creator.diagnosis.cli import doctor
 from job_creator.engines.gitlab import names
 from job_creator.mirrors.cli import mirror
@@ -315,6 +316,7 @@ _OTHERS = (
     audit,
     build,
     cluster,
+    compile_pool,
     doctor,
     index,
     mirror,

@@ -99,6 +99,21 @@ def follow(
     return process.returncode
 
 
+def foreground(argv: Sequence[str], *, environment: Mapping[str, str]) -> int:
+    """Run a program on this process's own terminal or pipes; returns its exit code, as a shell would.
+
+    `environment` is all of its environment. Ctrl-C goes to it as well, and is waited for. Raises `NotReadyError` if it
+    cannot be started.
+    """
+    with _started(argv, env=dict(environment), stdout=None) as process:
+        while True:
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                continue
+            return code if code >= 0 else 128 - code
+
+
 @contextmanager
 def serving(argv: Sequence[str], *, environment: Mapping[str, str], log: Path) -> Iterator[Callable[[], bool]]:
     """A server that runs until the block ends; hands out a function that tells whether it still does.

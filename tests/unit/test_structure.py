@@ -42,6 +42,7 @@ LAYERS: Final = (
     {"job_creator/environments/marks", "job_creator/engines/gitlab/sizes", "job_creator/engines/engine"},
     {"job_creator/engines/scheduler"},
     {"job_creator/engines/flux", "job_creator/engines/local", "job_creator/engines/ray", "job_creator/engines/slurm"},
+    {"job_creator/compile_pool"},
     {
         "job_creator/engines/gitlab/objects",
         "job_creator/scripts",
@@ -150,6 +151,7 @@ PURE: Final = {
     "job_creator/audit": ("elf_headers", "findings", "instructions", "linkage", "targets"),
     "job_creator/builds": ("merge", "phases", "steps"),
     "job_creator/checks/specs": ("*",),
+    "job_creator/compile_pool": ("commands", "launchers", "records"),
     "job_creator/containers": ("*",),
     "job_creator/diagnosis": ("diagnoses", "project_variables"),
     "job_creator/definitions": ("choice", "file", "header", "paths", "recipes"),
@@ -211,6 +213,7 @@ OUTSIDE: Final = {
 DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "subprocess": (
         "foundation/doors/processes",
+        "job_creator/compile_pool/rank",
         "job_creator/engines/ray/inside_ray",
         # They run where this project is not installed.
         "job_creator/scripts/templates/apart",
@@ -227,6 +230,7 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "gitlab": ("get_artifacts/gitlab_api",),
     "socket": (
         "foundation/doors/bounds",
+        "job_creator/compile_pool/pool",  # hangs up on ranks
         "job_creator/engines/ray/cluster",  # looks for a free port
     ),
     "asyncio": (),
@@ -342,6 +346,8 @@ def test_only_command_lines_read_the_environment() -> None:
     # Processes hand their own environment on to the programs that they start; the script inside Spack is a program.
     hand_on = {
         "foundation/doors/processes",
+        "job_creator/compile_pool/client",
+        "job_creator/compile_pool/rank",
         "job_creator/scripts/templates/inside_spack",
         "job_creator/scripts/templates/apart",
         "job_creator/scripts/templates/build_packages",

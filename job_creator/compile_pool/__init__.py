@@ -1,0 +1,1 @@
+"""The compile pool: the compiles of one package on the cores of many nodes."""
