@@ -11,6 +11,8 @@ from typing import Final
 
 API_TOKEN_VARIABLE: Final = "GITLAB_API_TOKEN"
 """The CI variable with a token that may read the API."""
+REPORT_TOKEN_VARIABLE: Final = "SPACKTAINERS_REPORT_TOKEN"
+"""The CI variable with a token that may comment on merge requests."""
 MAX_ARTIFACT_BYTES: Final = 5 * 1024 * 1024
 """Size of an artifacts archive from which a trigger may take its YAML (GitLab docs, "CI/CD YAML syntax reference")."""
 

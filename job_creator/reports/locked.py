@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from foundation.doors.files import read_file
@@ -16,13 +17,26 @@ def read_packages(path: Path) -> Packages:
 
     Raises `NotThereError` for a folder that has none, `InvalidInputError` and `FileAccessError`.
     """
+    found: dict[str, LockedPackage] = {}
+    for file in _lockfiles(path):
+        found |= packages_of(read_file(file), str(file))
+    return found
+
+
+def merged_lock(path: Path) -> bytes:
+    """One lockfile with the packages of all that `read_packages` reads, without roots. Raises what that does."""
+    files = _lockfiles(path)
+    contents = {str(file): read_file(file) for file in files}
+    nodes = {key: node for name, content in contents.items() for key, node in nodes_in(content, name).items()}
+    meta = json.loads(contents[str(files[0])])["_meta"]
+    return json.dumps({"_meta": meta, "roots": [], "concrete_specs": nodes}, separators=(",", ":")).encode()
+
+
+def _lockfiles(path: Path) -> list[Path]:
     files = sorted(path.rglob("*.lock")) if path.is_dir() else [path]
     if not files:
         raise NotThereError(f"{path}: no lockfile is below this folder")
-    found: dict[str, LockedPackage] = {}
-    for file in files:
-        found |= packages_of(read_file(file), str(file))
-    return found
+    return files
 
 
 def packages_of(content: bytes, path: str) -> dict[str, LockedPackage]:

@@ -40,6 +40,8 @@ class PlanFacts:
     tree: PipelineTree | None = None
     """The pipelines that were generated; without them, all that is new is to be built."""
     limits: tuple[ReportedLimit, ...] = ()
+    no_before: str = ""
+    """Why there is no `before`."""
 
 
 def plan_report(facts: PlanFacts) -> StackReport:
@@ -135,7 +137,7 @@ def _cache(facts: PlanFacts, wanted: frozenset[str]) -> CacheUse | None:
 
 def _unknown(facts: PlanFacts, edges: Edges) -> Iterator[str]:
     if facts.before is None:
-        yield "what changes: no lockfiles of before were given (--before)"
+        yield f"what changes: {facts.no_before}"
     if facts.tree is None:
         yield "what the build cache has: no generated pipeline was given (--pipeline)"
         yield "room left below GitLab's limits: no generated pipeline was given (--pipeline)"

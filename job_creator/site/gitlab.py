@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from foundation.gitlab import API_TOKEN_VARIABLE, MAX_ARTIFACT_BYTES
+from foundation.gitlab import API_TOKEN_VARIABLE, MAX_ARTIFACT_BYTES, REPORT_TOKEN_VARIABLE
 from foundation.validation import Value
 from job_creator.site.words import Duration, VariableName
 
@@ -55,6 +55,11 @@ class GitLab(Value):
     package_index: bool = True
     """Whether pipelines hold names of packages and variants against an index of the pinned recipes, which a job makes
     once, and no other job waits for."""
+    reports: bool = True
+    """Whether a job for each architecture reports what a push is going to build. No other job waits for it."""
+    report_token_variable: VariableName = REPORT_TOKEN_VARIABLE
+    """CI variable with a token that may comment on merge requests (scope `api`, role Reporter), where reports are to be
+    shown there; without it they are artifacts alone."""
     fuse: Fuse = "auto"
     """Whether packages that are cheap and lie together share a job: `auto` where nothing takes longer for it, `off`, or
     the seconds of work (60, 900) that such a job may have."""

@@ -1,4 +1,4 @@
-"""A server on this machine that answers GET as a function says, and can break off or fall silent."""
+"""A server on this machine that answers GET, POST and PUT as a function says, and can break off or fall silent."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class Request:
     path: str
     query: Mapping[str, list[str]]
     headers: Mapping[str, str]
+    method: str = "GET"
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class LoopbackServer:
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Request(parts.path, parse_qs(parts.query), headers)
+                body = self.rfile.read(int(headers.get("content-length", "0")))
+                request = Request(parts.path, parse_qs(parts.query), headers, self.command, body)
                 seen.append(request)
                 found = answer(request)
                 if found is SILENCE or found is HANG_UP:
@@ -90,6 +93,8 @@ class LoopbackServer:
                     self._send(found)
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True
+
+            do_POST = do_PUT = do_GET  # noqa: N815 - names of the standard library
 
             def _send(self, found: Answer) -> None:
                 self.close_connection = self.close_connection or found.cut_after is not None

@@ -80,7 +80,7 @@ LAYERS: Final = (
     {"job_creator/runs"},
     # What is told of plans and of runs.
     {"job_creator/reports"},
-    {"job_creator/reports/forms"},
+    {"job_creator/reports/forms", "job_creator/reports/notes"},
     {"job_creator/reports/cli"},
     # Command lines, and the rehearsal, which runs what they made.
     {
@@ -185,6 +185,7 @@ PURE: Final = {
     ),
     "job_creator/reports/forms": ("markdown", "metrics", "pictures", "trace"),
     "job_creator/runs/machines": ("allocation",),
+    "job_creator/reports/notes": ("note",),
     "job_creator/runs": ("driver", "failures", "plan", "progress", "records", "report"),
     "job_creator/sbom": ("components", "cyclonedx", "difference", "distribution", "gathering", "licences", "spdx"),
     "job_creator/studies/splices/facts": ("elf", "values"),
@@ -227,7 +228,7 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "urllib3": ("foundation/doors/bounds", "foundation/doors/http", "foundation/doors/streams"),
     "boto3": ("foundation/stores/s3_client",),
     "botocore": ("foundation/stores",),
-    "gitlab": ("get_artifacts/gitlab_api",),
+    "gitlab": ("get_artifacts/gitlab_api", "job_creator/reports/notes/merge_request"),
     "socket": (
         "foundation/doors/bounds",
         "job_creator/compile_pool/pool",  # hangs up on ranks

@@ -21,6 +21,7 @@ from job_creator.engines.gitlab.jobs.environments import (
     environment_job,
     mirror_job,
     process_job,
+    report_job,
 )
 from job_creator.engines.gitlab.jobs.images import build_job, index_job, sign_job
 from job_creator.engines.gitlab.objects import Job, Pipeline
@@ -191,6 +192,8 @@ def _jobs_of(place: EnvironmentPlace, inputs: Inputs) -> Iterator[Job]:
     yield from collecting
     if inputs.has_packages(place.name):
         yield process_job(needed, place)
+        if environments and place.site.gitlab.reports:
+            yield report_job(needed, place)
     yield containers_job(needed, place)
     if environments and place.filled_mirror:
         yield mirror_job(needed, place.filled_mirror, place)

@@ -91,6 +91,16 @@ def process_job(architecture: str) -> str:
     return f"process spack pipeline for {architecture}"
 
 
+def report_job(architecture: str) -> str:
+    """The job that reports what is going to be built."""
+    return f"report packages for {architecture}"
+
+
+def report_folder(architecture: str) -> str:
+    """The folder of that report, which the job keeps."""
+    return f"report.{architecture}"
+
+
 def containers_job(architecture: str) -> str:
     """The job that writes the pipeline of the containers."""
     return f"generate spacktainer jobs for {architecture}"

@@ -65,12 +65,15 @@ class Artifacts:
     expire_in: str = "2 weeks"
     when: Literal["on_success", "always"] = "on_success"
     dotenv: str | None = None
+    metrics: str | None = None
+    """The file of a metrics report."""
 
     def document(self) -> dict[str, Any]:
         """The keyword `artifacts:` as GitLab reads it."""
-        reports = {"reports": {"dotenv": self.dotenv}} if self.dotenv else {}
+        named = {"dotenv": self.dotenv, "metrics": self.metrics}
+        reports = {kind: file for kind, file in named.items() if file}
         paths = {"paths": list(self.paths)} if self.paths else {}
-        return {**paths, **reports, "when": self.when, "expire_in": self.expire_in}
+        return {**paths, **({"reports": reports} if reports else {}), "when": self.when, "expire_in": self.expire_in}
 
 
 @dataclass(frozen=True, slots=True)

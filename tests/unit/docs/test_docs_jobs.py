@@ -82,6 +82,8 @@ READ_BY_COMMANDS = {
     ("DOCKERHUB_PASSWORD", "generate spacktainer jobs for <arch>"),
     ("GITLAB_API_TOKEN", "gather child artifacts"),
     ("CI_JOB_TOKEN", "gather child artifacts"),
+    ("CI_JOB_TOKEN", "report packages for <arch>"),
+    ("SPACKTAINERS_REPORT_TOKEN", "report packages for <arch>"),
 }
 """Variables that no script names, since `jc` and `ga` take them from the environment themselves."""
 

@@ -192,7 +192,11 @@ def test_the_command_writes_all_forms(site: Path) -> None:
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     assert "The longest chain" in done.output
-    assert {path.name for path in (site / "report").iterdir()} == {name for name, _ in FILES.values()}
+    assert {path.name for path in (site / "report").iterdir()} == {
+        "packages.lock",
+        *(name for name, _ in FILES.values()),
+    }
+    assert read_packages(site / "report" / "packages.lock") == read_packages(RECORDINGS / "spack-1.1")
     value = json.loads((site / "report" / "report.json").read_text())
     assert value["kind"] == "plan"
     assert value["counts"] == {"to build": 60}

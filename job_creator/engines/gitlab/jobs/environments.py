@@ -166,6 +166,33 @@ def process_job(needed: Sequence[str], place: EnvironmentPlace) -> Job:
     return replace(job, artifacts=Artifacts((f"{artifacts}/",), place.site.gitlab.artifact_expiry), run="always")
 
 
+def report_job(needed: Sequence[str], place: EnvironmentPlace) -> Job:
+    """Reports what the pipeline of the packages is going to build, also when some environments failed.
+
+    Nothing waits for it, or fails with it.
+    """
+    folder = names.report_folder(place.name)
+    script = render(
+        "report_packages.sh.j2",
+        folder=place.folder,
+        pipeline=f"{names.package_artifacts(place.name)}/{names.PACKAGE_PIPELINE}",
+        report=folder,
+        architecture=place.name,
+        token_variable=place.site.gitlab.report_token_variable,
+    )
+    job = place.tool_job(
+        names.report_job(place.name),
+        names.STAGE_PIPELINES,
+        kind="report",
+        needed=(*needed, names.process_job(place.name)),
+        script=(render("install_job_creator.sh.j2", command="jc"), script),
+        variables={},
+    )
+    metrics = f"{folder}/metrics.txt"
+    kept = Artifacts((f"{folder}/",), place.site.gitlab.artifact_expiry, when="always", metrics=metrics)
+    return replace(job, artifacts=kept, run="always", may_fail=True)
+
+
 def containers_job(needed: Sequence[str], place: EnvironmentPlace) -> Job:
     """Writes the pipeline of the containers, also when some environments failed.
 

@@ -139,12 +139,24 @@ def test_a_run_for_some_containers_leaves_the_others_and_the_cache_alone() -> No
     assert {name for name in jobs(built) if not name.startswith(("build ", "create ", "tag "))} == {
         "generate build cache population job for hdf5 for amd64",
         "process spack pipeline for amd64",
+        "report packages for amd64",
         "generate spacktainer jobs for amd64",
         "process spack pipeline for arm64",
         "generate spacktainer jobs for arm64",
     }
     assert "--may-be-empty" in jobs(built)["process spack pipeline for arm64"].script[1]
     assert "--may-be-empty" not in jobs(built)["process spack pipeline for amd64"].script[1]
+
+
+def test_nothing_waits_for_a_report_or_fails_with_it() -> None:
+    found = inputs(spack_definition("hdf5"))
+    built = plan(found, UNKNOWN)
+    report = jobs(built)["report packages for amd64"]
+    assert (report.may_fail, report.run) == (True, "always")
+    assert not [job.name for job in built.pipeline.jobs if report.name in {need.job for need in job.needs}]
+    silent = found.site.gitlab.model_copy(update={"reports": False})
+    quiet = replace(found, site=found.site.model_copy(update={"gitlab": silent}))
+    assert jobs(built).keys() - jobs(plan(quiet, UNKNOWN)).keys() == {report.name}
 
 
 def test_a_new_spack_commit_rebuilds_the_builder_alone_and_is_named_as_the_reason() -> None:

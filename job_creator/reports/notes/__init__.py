@@ -1,0 +1,1 @@
+"""Reports in a merge request: one note, updated in place."""
