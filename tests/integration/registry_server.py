@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from foundation.registries.connections import RegistryConnections
 from tests.integration.components import require
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -470,3 +471,22 @@ def _key_pair() -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
         .sign(key, hashes.SHA256())
     )
     return key, certificate
+
+
+class EndedError(Exception):
+    """Stands for the end of the process."""
+
+
+class EndingConnections(RegistryConnections):
+    """Ends after so many requests."""
+
+    def __init__(self, credentials: Mapping[str, tuple[str, str]], left: int) -> None:
+        super().__init__(credentials)
+        self.left = left
+
+    def ask(self, reference, what, headers, *, method="GET", content=None, also_of=""):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+        """Ask, or end."""
+        if not self.left:
+            raise EndedError
+        self.left -= 1
+        return super().ask(reference, what, headers, method=method, content=content, also_of=also_of)

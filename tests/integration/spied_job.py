@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
+import sys
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from typing import Any
 from foundation.yaml_io import dump, load
 from job_creator import project_files
 from job_creator.builds import node_step
-from job_creator.engines.gitlab.jobs.environments import PROGRAMS, STEPS
+from job_creator.engines.gitlab.jobs.environments import PROGRAMS, SPACK_APART, STEPS
 from job_creator.environments.from_spack import FILE, QUESTIONS
 from job_creator.environments.merged import merged_environment
 from job_creator.environments.mirror_names import DESTINATION
@@ -36,7 +39,8 @@ READER = {"AWS_READER_ACCESS_KEY_ID": "planted-reader-id"}
 IN_FILES = ("planted-git-token", "BEGIN PGP PRIVATE KEY", "an agent answers")
 
 INSTALL = """\
-version("1.0")
+version("1.0"{checksum})
+    {source}
     {dependencies}
     {spy}
 
@@ -55,11 +59,25 @@ def packages(folder: Path) -> dict[str, str]:
     spy = f"SPY = {told!r}; exec({SPY.read_text()!r}, SPY); SPY['note']('recipe', SPY['seen']())"
     attack = "SPY['attack'](str(prefix), str(spec['tiny-lib'].prefix))".replace("SPY", "self.SPY")
     uses = 'depends_on("{}", type=("build", "link"))'
+    archive = upstream(folder)
+    nothing = {"checksum": "", "source": "", "dependencies": "", "spy": "", "attack": ""}
+    checksum = f', sha256="{hashlib.sha256(archive.read_bytes()).hexdigest()}"'
+    source = f'has_code = True\n    url = "file://{archive}"'
+    spied = {"dependencies": uses.format("tiny-lib"), "spy": spy, "attack": attack}
     return {
-        "tiny-lib": INSTALL.format(dependencies="", spy="", attack=""),
-        "tiny-spied": INSTALL.format(dependencies=uses.format("tiny-lib"), spy=spy, attack=attack),
-        "tiny-last": INSTALL.format(dependencies=uses.format("tiny-spied"), spy="", attack=""),
+        "tiny-lib": INSTALL.format(**{**nothing, "checksum": checksum, "source": source}),
+        "tiny-spied": INSTALL.format(**{**nothing, **spied}),
+        "tiny-last": INSTALL.format(**{**nothing, "dependencies": uses.format("tiny-spied")}),
     }
+
+
+def upstream(folder: Path) -> Path:
+    """The archive of the library's source."""
+    archive = folder / "upstream" / "tiny-lib-1.0.tar.gz"
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w:gz") as packed:
+        packed.addfile(tarfile.TarInfo("tiny-lib-1.0/README"))
+    return archive
 
 
 @dataclass(frozen=True)
@@ -147,15 +165,12 @@ class SpiedJob:
         merged: Any = merged_environment(setting, {}, section)
         merged["spack"]["mirrors"] = {DESTINATION: f"file://{self.mirror}"}
         (self.checkout / "merged_spack_spied_amd64.yaml").write_text(dump(merged))
-        programs = self.checkout / project_files.PROGRAMS_FOLDER
-        programs.mkdir()
-        for name in PROGRAMS:
-            shutil.copy(TEMPLATES / name, programs)
+        self._bring_programs()
         script = render(
             "generate_environment.sh.j2",
             folder="scratch",
             answer=FILE,
-            programs=programs.name,
+            programs=project_files.PROGRAMS_FOLDER,
             questions=QUESTIONS,
             node_step=node_step,
             steps=STEPS,
@@ -171,6 +186,36 @@ class SpiedJob:
         }
         end = 'trap \'rm -rf "$programs"; gpgconf --homedir "$SPACK_GNUPGHOME" --kill all\' EXIT'
         return self._as_a_runner(f"umask 0\n{setup}\n{script}\n{end}", **more)
+
+    def mirror_sources(self) -> subprocess.CompletedProcess[str]:
+        """Run the job that fills a source mirror, whose Spack knows the recipes."""
+        beside = self.checkout / "scratch" / "spied" / "concrete_environment"
+        beside.mkdir(parents=True)
+        shutil.copy(self.artifacts / "concrete_environment" / "spack.lock", beside)
+        self._bring_programs()
+        script = render(
+            "mirror_sources.sh.j2",
+            folder="scratch",
+            mirror=f"file://{self.folder}/sources-mirror",
+            programs=project_files.PROGRAMS_FOLDER,
+            program=SPACK_APART,
+            apart="--see PATH,COLOUR",
+        )
+        setup = (
+            f"set -eu\nunset SPACK_DISABLE_LOCAL_CONFIG\nPATH={self.spack.root}/bin:{Path(sys.executable).parent}:$PATH"
+        )
+        places = {
+            "SPACK_SYSTEM_CONFIG_PATH": str(self.spack.folder / "configuration"),
+            "SPACK_USER_CONFIG_PATH": str(self.folder / "no-configuration"),
+        }
+        return self._as_a_runner(f"umask 0\n{setup}\n{script}", **places)
+
+    def _bring_programs(self) -> None:
+        """What the job that writes pipelines hands on."""
+        programs = self.checkout / project_files.PROGRAMS_FOLDER
+        programs.mkdir()
+        for name in PROGRAMS:
+            shutil.copy(TEMPLATES / name, programs)
 
     def run(self, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the job as a runner does: as root, with a umask of 0."""
@@ -194,6 +239,10 @@ class SpiedJob:
             "SPACK_JOB_LOG_DIR": "jobs/spied/logs",
             "SPACK_JOB_REPRO_DIR": "jobs/spied/reproduction",
             "SPACK_JOB_TEST_DIR": "jobs/spied/tests",
+            # Spack 0.22 and older cannot do without these.
+            "SPACK_LOCAL_MIRROR_DIR": "jobs/spied/mirror",
+            "SPACK_REMOTE_MIRROR_URL": f"file://{self.mirror}",
+            "SPACK_CI_SHARED_PR_MIRROR_URL": "None",
         }
         return self._as_a_runner(script, **{**folders, node_step.PACKAGES_VARIABLE: " ".join(packages), **variables})
 

@@ -130,6 +130,19 @@ def test_recipes_see_no_key_either_where_an_environment_is_concretized(job: Spie
         read_generated("spied", "spied/pipeline.yml", changed, lock=lock, environment=manifest)
 
 
+def test_recipes_see_no_key_either_where_sources_are_mirrored(job: SpiedJob) -> None:
+    done = job.mirror_sources()
+    assert done.returncode == 0, done.stdout + done.stderr
+    noted = job.noted()
+    assert noted
+    assert "0" not in {name.split(".")[1] for name in noted}
+    assert not [one for one in (*SECRETS.values(), READ, *IN_FILES) if any(one in text for text in noted.values())]
+    assert any("COLOUR=blue" in text for text in noted.values())
+    mirror = job.folder / "sources-mirror"
+    (found,) = [path for path in mirror.rglob("*.tar.gz") if not path.is_symlink()]
+    assert found.read_bytes() == (job.folder / "upstream" / "tiny-lib-1.0.tar.gz").read_bytes()
+
+
 def test_without_another_user_it_would_see_everything(job: SpiedJob) -> None:
     """Which shows that the recipe looks where there is something."""
     job.run()

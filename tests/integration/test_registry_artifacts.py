@@ -11,7 +11,17 @@ from foundation.doors.http import Patience
 from foundation.errors import CouldNotAskError
 from foundation.registries.artifacts import put_annotations, read_annotations
 from foundation.registries.connections import RegistryConnections
-from tests.integration.registry_server import GROUP, Answer, Registry, TokenService, push_image, run_registry, serve
+from tests.integration.registry_server import (
+    GROUP,
+    Answer,
+    EndedError,
+    EndingConnections,
+    Registry,
+    TokenService,
+    push_image,
+    run_registry,
+    serve,
+)
 
 TYPE = "application/vnd.example.statement"
 
@@ -29,6 +39,21 @@ def test_what_is_said_is_read_and_said_anew(registry: Registry) -> None:
         put_annotations(here, reference, TYPE, said)
         assert read_annotations(here, [reference, other], TYPE) == {reference: said, other: {}}
     assert read_annotations(here, [reference], "application/other") == {reference: {}}
+
+
+def test_saying_something_may_end_before_any_request_and_be_done_again(registry: Registry) -> None:
+    """What was said before counts until all of the new text is there."""
+    reference = f"{registry.host}/{GROUP}ends:sha256-a.statement"
+    here = RegistryConnections(registry.credentials)
+    put_annotations(here, reference, TYPE, {"a": "old"})
+    watched = EndingConnections(registry.credentials, 100)
+    put_annotations(watched, reference, TYPE, {"a": "old"})
+    for left in range(100 - watched.left):
+        with pytest.raises(EndedError):
+            put_annotations(EndingConnections(registry.credentials, left), reference, TYPE, {"a": f"new {left}"})
+        assert read_annotations(here, [reference], TYPE) == {reference: {"a": "old"}}
+    put_annotations(here, reference, TYPE, {"a": "new"})
+    assert read_annotations(here, [reference], TYPE) == {reference: {"a": "new"}}
 
 
 def test_what_is_no_artifact_says_nothing(registry: Registry) -> None:

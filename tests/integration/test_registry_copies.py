@@ -19,6 +19,8 @@ from tests.integration.registry_server import (
     GROUP,
     OCI_MANIFEST,
     Answer,
+    EndedError,
+    EndingConnections,
     Registry,
     Request,
     TokenService,
@@ -127,30 +129,16 @@ def test_a_copy_may_end_before_any_request_and_be_run_again(registry: Registry) 
     push_image(registry, UPSTREAM, "5", "amd64", {"own": "1"}, config=CONFIG)
     source = f"{registry.host}/{UPSTREAM}:5"
 
-    class EndsError(Exception):
-        """Stands for the end of the process."""
-
-    class Ending(RegistryConnections):
-        left = 0
-
-        def ask(self, reference, what, headers, *, method="GET", content=None, also_of=""):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-            if not self.left:
-                raise EndsError
-            self.left -= 1
-            return super().ask(reference, what, headers, method=method, content=content, also_of=also_of)
-
     digests = set()
     # Manifest, configuration; the layer asked for and mounted; the new configuration in two requests, the manifest.
     for left in range(7):
         target = f"{registry.host}/{GROUP}ends-{left}:1"
-        ending = Ending(registry.credentials)
-        ending.left = left
-        with pytest.raises(EndsError):
-            copy_image(ending, source, target, {"a": "b"})
+        with pytest.raises(EndedError):
+            copy_image(EndingConnections(registry.credentials, left), source, target, {"a": "b"})
         connections = RegistryClient(registry.credentials)
         assert connections.look_up([Query(target, "amd64")]) == {Query(target, "amd64"): None}
         digests.add(copy_image(connections, source, target, {"a": "b"}))
-    ending.left = 7
+    ending = EndingConnections(registry.credentials, 7)
     digests.add(copy_image(ending, source, f"{registry.host}/{GROUP}ends-not:1", {"a": "b"}))
     assert len(digests) == 1
 
@@ -182,6 +170,19 @@ def test_an_image_is_taken_as_it_is_and_no_layer_moves(registry: Registry, docke
     again = Watched(registry)
     assert take_image(again, f"{registry.host}/{source}@{digest}", tags[:1]) == digest
     assert {one.split()[0] for one in again.asked} == {"GET", "HEAD", "PUT"}
+
+
+def test_taking_an_image_may_end_before_any_request_and_be_run_again(registry: Registry) -> None:
+    digest = push_image(registry, f"{GROUP}ends", "1", "amd64", None)
+    source = f"{registry.host}/{GROUP}ends@{digest}"
+    # The manifest, configuration and layer asked for and mounted; the manifest under both tags.
+    for left in range(7):
+        targets = [f"{registry.host}/{GROUP}taken-ends-{left}:{tag}" for tag in ("1", "2")]
+        with pytest.raises(EndedError):
+            take_image(EndingConnections(registry.credentials, left), source, targets)
+        found = RegistryClient(registry.credentials).look_up([Query(target, "amd64") for target in targets])
+        assert [one.digest if one else "" for one in found.values()] in (["", ""], [digest, ""])
+        assert take_image(RegistryConnections(registry.credentials), source, targets) == digest
 
 
 def test_in_its_own_repository_an_image_only_gets_a_tag(registry: Registry) -> None:

@@ -441,6 +441,16 @@ def test_no_institute_stands_in_the_code() -> None:
         assert not sites.search(path.read_text()), path
 
 
+def test_no_host_of_a_package_registry_stands_in_the_code() -> None:
+    """A site says where packages come from, or its machines' configuration does."""
+    parts = (("pypi", "org"), ("pythonhosted", "org"), ("deb", "debian", "org"), ("snapshot", "debian", "org"))
+    more = (("registry", "npmjs", "org"), ("proxy", "golang", "org"))
+    hosts = re.compile("|".join(re.escape(".".join(one)) for one in (*parts, *more)))
+    files = [*SOURCES.values(), *(REPOSITORY / "job_creator" / "scripts" / "templates").glob("*.j2")]
+    found = [f"{path}: {host}" for path in files for host in hosts.findall(path.read_text())]
+    assert found == []
+
+
 def test_no_test_module_is_imported_by_another() -> None:
     """What several need stands in a module of its own; one that is imported twice would run its tests' set-up twice."""
     found = [

@@ -262,7 +262,9 @@ def enter(spec: Any) -> None:
     different = sorted(key for key in {*said, *meant} if said.get(key) != meant.get(key))
     if different:
         sys.exit(f"{file} is of another package: {', '.join(different)} differ")
-    store.db.add(spec)
+    # Before Spack 0.23 a database had to be told where packages lie.
+    knows = importlib.import_module("spack").spack_version_info >= (0, 23)
+    store.db.add(spec, *(() if knows else (store.layout,)))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from foundation.spack.releases import SUPPORTED, SpackLine
+from foundation.yaml_io import parse
 from job_creator.environments.foreign_code import apart_options
 from job_creator.environments.setting import Setting
+from job_creator.scripts.templates import apart
 from tests.samples import SITE, site
+from tests.spack_ci import RECORDINGS
 
 READER = "reader: {access_key_id_variable: READ_ID, secret_access_key_variable: READ_SECRET}"
 TEXT = SITE.replace("build_cache: {", "build_cache: {" + f"{READER}, ")
@@ -68,3 +71,15 @@ def test_what_site_and_definition_set_is_seen_and_what_their_mirrors_name_is_rea
     found = options(apart_options(setting(text, "default"), [{}, definition]))
     assert {"OF_A_PACKAGE", "OF_JOBS", "OF_ONE"} <= set(found["--see"])
     assert {"ITS_ID", "ITS_SECRET"} <= set(found["--read"])
+
+
+def test_nothing_is_taken_away_that_spack_itself_puts_into_jobs() -> None:
+    """Spack 0.22 ends where one of its own variables is missing."""
+    written = {
+        name
+        for file in RECORDINGS.glob("*/*/pipeline.yml")
+        for name in parse(file.read_bytes(), str(file)).value.get("variables", {})
+    }
+    assert "SPACK_LOCAL_MIRROR_DIR" in written
+    # Whether it is to sign is nothing for whoever has no key.
+    assert written - set(apart.ABOUT_SPACK) == {"SPACK_REQUIRE_SIGNING"}

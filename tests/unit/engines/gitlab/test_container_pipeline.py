@@ -351,6 +351,12 @@ def test_the_same_file_at_another_place_makes_another_container() -> None:
     assert here.record.container_checksum != there.record.container_checksum
 
 
+def test_the_order_of_files_counts_since_later_ones_replace_earlier_ones() -> None:
+    files = ExtraFile("a", "/x/"), ExtraFile("b/a", "/x/")
+    one, other = (container(replace(spack_definition(), files=order)) for order in (files, files[::-1]))
+    assert one.record.container_checksum != other.record.container_checksum
+
+
 def test_an_edited_definition_file_and_a_new_upstream_image_both_count() -> None:
     """D36: only the digest of the image was compared."""
     before = imported()
