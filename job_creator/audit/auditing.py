@@ -1,21 +1,26 @@
-"""Looks at everything that Spack installed in a SIF file, on all processors, and has the rules judge it."""
+"""Looks at everything that Spack installed in a SIF file, on all processors, or in an image; rules judge it."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from foundation.sif.contents import Contents, opened_contents
+from foundation.errors import naming
+from foundation.registries.blobs import RegistryBlob
+from foundation.registries.images import RegistryClient
+from foundation.sif.contents import opened_contents
 from foundation.sif.files import open_sif
 from foundation.spack.lockfile import nodes_in, read_lockfile
 from job_creator.audit.elf_headers import MAGIC, ElfHeaders, has_choices, read_elf
 from job_creator.audit.findings import AuditFinding, AuditKind, AuditReport, in_order
+from job_creator.audit.image_files import ImageFiles
 from job_creator.audit.instructions import above_target, undecided
 from job_creator.audit.linkage import (
     OF_HOST,
@@ -26,6 +31,9 @@ from job_creator.audit.linkage import (
 )
 from job_creator.audit.targets import features_of
 from job_creator.environments.views import LOCK_PATH
+from job_creator.proving.embedding import image_documents
+from job_creator.proving.image_facts import layers_of
+from job_creator.proving.image_links import by_digest, fetched_layer
 
 _HASH: Final = re.compile(r"-([a-z2-7]{7,32})$")
 _NO_FOLDERS: Final = ("/proc", "/sys", "/dev", "/usr", "/etc", "/var", "/.singularity.d")
@@ -58,6 +66,25 @@ class _Share:
     of_host: tuple[str, ...]
 
 
+class AuditedFiles(Protocol):
+    """The files of a container. Paths are absolute; links are followed within it. Methods raise `DamagedError`."""
+
+    def read(self, path: str, most: int = ...) -> bytes | None:
+        """The content of a file of at most so many bytes; `None` where there is none."""
+
+    def size(self, path: str) -> int | None:
+        """How many bytes a file has; `None` where there is none."""
+
+    def head(self, path: str, size: int) -> bytes:
+        """The first bytes of a file, at most 256; none where there is none."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something at a path."""
+
+    def files(self, path: str, wanted: Callable[[str], bool] = ...) -> Iterator[str]:
+        """The files below a folder, those of folders that are not `wanted` left out."""
+
+
 def audit_sif(path: Path, of_host: Sequence[str] = (), workers: int | None = None) -> AuditReport:
     """Everything that is wrong with what Spack installed.
 
@@ -65,11 +92,9 @@ def audit_sif(path: Path, of_host: Sequence[str] = (), workers: int | None = Non
     `FileAccessError`.
     """
     with opened_contents(open_sif(path)) as contents:
-        lock = contents.read(LOCK_PATH)
-        if lock is None:
-            return AuditReport(0, (), (f"{LOCK_PATH} is not there: Spack installed nothing in this container",))
-        packages = _packages(lock)
-        every = [*_installed(contents, packages)]
+        every = _installed(contents)
+    if every is None:
+        return _NOTHING_INSTALLED
     names = frozenset(name.rpartition("/")[2] for name, _ in every)
     shares = [
         _Share(path, tuple(every[start :: max(1, len(every) // _SHARE)]), names, (*OF_HOST, *of_host))
@@ -81,8 +106,37 @@ def audit_sif(path: Path, of_host: Sequence[str] = (), workers: int | None = Non
     else:
         with ProcessPoolExecutor(count) as pool:
             found = [*pool.map(_looked_at, shares)]
+    return _report(len(every), found)
+
+
+def audit_image(client: RegistryClient, image: str, architecture: str, of_host: Sequence[str] = ()) -> AuditReport:
+    """The same of an image in a registry, whose layers are read; of an index, the image for an architecture.
+
+    Raises `NotThereError`, `CouldNotAskError`, `DamagedError` and `InvalidInputError`.
+    """
+    reference = by_digest(client, image, architecture)
+    documents = image_documents(client, str(reference))
+    with naming(tempfile.gettempdir()), tempfile.TemporaryFile() as kept:
+        contents = ImageFiles(kept)
+        for layer in layers_of(documents):
+            with fetched_layer(client, reference, RegistryBlob.described_by(layer)) as stream:
+                contents.add(stream)
+        every = _installed(contents)
+        if every is None:
+            return _NOTHING_INSTALLED
+        names = frozenset(name.rpartition("/")[2] for name, _ in every)
+        found = _findings(contents, every, names, (*OF_HOST, *of_host))
+    return _report(len(every), [found])
+
+
+_NOTHING_INSTALLED: Final = AuditReport(
+    0, (), (f"{LOCK_PATH} is not there: Spack installed nothing in this container",)
+)
+
+
+def _report(files: int, found: Sequence[tuple[list[AuditFinding], set[str]]]) -> AuditReport:
     findings = in_order(one for some, _ in found for one in some)
-    return AuditReport(len(every), findings, tuple(sorted({why for _, some in found for why in some})))
+    return AuditReport(files, findings, tuple(sorted({why for _, some in found for why in some})))
 
 
 def _packages(lock: bytes) -> dict[str, InstalledPackage]:
@@ -95,8 +149,15 @@ def _packages(lock: bytes) -> dict[str, InstalledPackage]:
     }
 
 
-def _installed(contents: Contents, packages: Mapping[str, InstalledPackage]) -> Iterator[tuple[str, InstalledPackage]]:
-    """The files below the prefixes of packages, which have the DAG hash, or its first letters, at their end."""
+def _installed(contents: AuditedFiles) -> list[tuple[str, InstalledPackage]] | None:
+    """The files below the prefixes of packages, which have the DAG hash, or its first letters, at their end.
+
+    `None` for a container without a lockfile. Raises `InvalidInputError` and `DamagedError`.
+    """
+    lock = contents.read(LOCK_PATH)
+    if lock is None:
+        return None
+    packages = _packages(lock)
 
     @lru_cache(maxsize=65536)
     def package_of(folder: str) -> InstalledPackage | None:
@@ -111,34 +172,42 @@ def _installed(contents: Contents, packages: Mapping[str, InstalledPackage]) -> 
     def wanted(folder: str) -> bool:
         return not folder.endswith(_SPACKS_OWN) and folder not in _NO_FOLDERS
 
-    for path in contents.files("/", wanted):
-        if package := package_of(path.rpartition("/")[0]):
-            yield path, package
+    every = ((path, package_of(path.rpartition("/")[0])) for path in contents.files("/", wanted))
+    return [(path, package) for path, package in every if package]
 
 
 def _looked_at(share: _Share) -> tuple[list[AuditFinding], set[str]]:
-    """What is found in some files, and what could not be looked at."""
+    with opened_contents(open_sif(share.sif)) as contents:
+        return _findings(contents, share.files, share.names, share.of_host)
+
+
+def _findings(
+    contents: AuditedFiles,
+    files: Iterable[tuple[str, InstalledPackage]],
+    names: frozenset[str],
+    of_host: tuple[str, ...],
+) -> tuple[list[AuditFinding], set[str]]:
+    """What is found in some files, and what could not be looked at; `names` are those of all files of packages."""
     found: list[AuditFinding] = []
     unlooked: set[str] = set()
-    with opened_contents(open_sif(share.sif)) as contents:
-        folders = ContainerWorld.default_folders([*_configured(contents, _SETTINGS)])
-        world = ContainerWorld(lru_cache(maxsize=None)(contents.exists), share.names, folders, share.of_host)
-        for path, package in share.files:
-            head = contents.head(path, 256)
-            if head.startswith(b"#!"):
-                found += [one for one in [script_finding(path, package.title, head, world)] if one]
-            elif head.startswith(MAGIC):
-                if (size := contents.size(path) or 0) > _LARGEST:
-                    unlooked.add(f"{path} has {size >> 20} MiB, more than is read at once")
-                    continue
-                data = contents.read(path, _LARGEST) or b""
-                headers = read_elf(data)
-                if headers is None:
-                    unlooked.add(f"{path} is no ELF file that can be read")
-                    continue
-                found += linkage_findings(path, package.title, headers, world)
-                found += [one for one in [build_path_finding(path, package.title, data)] if one]
-                found += _instruction_findings(path, package, data, headers, unlooked)
+    folders = ContainerWorld.default_folders([*_configured(contents, _SETTINGS)])
+    world = ContainerWorld(lru_cache(maxsize=None)(contents.exists), names, folders, of_host)
+    for path, package in files:
+        head = contents.head(path, 256)
+        if head.startswith(b"#!"):
+            found += [one for one in [script_finding(path, package.title, head, world)] if one]
+        elif head.startswith(MAGIC):
+            if (size := contents.size(path) or 0) > _LARGEST:
+                unlooked.add(f"{path} has {size >> 20} MiB, more than is read at once")
+                continue
+            data = contents.read(path, _LARGEST) or b""
+            headers = read_elf(data)
+            if headers is None:
+                unlooked.add(f"{path} is no ELF file that can be read")
+                continue
+            found += linkage_findings(path, package.title, headers, world)
+            found += [one for one in [build_path_finding(path, package.title, data)] if one]
+            found += _instruction_findings(path, package, data, headers, unlooked)
     return found, unlooked
 
 
@@ -165,7 +234,7 @@ def _instruction_findings(
         yield finding
 
 
-def _configured(contents: Contents, path: str) -> Iterator[str]:
+def _configured(contents: AuditedFiles, path: str) -> Iterator[str]:
     """The folders of the loader's configuration (ldconfig(8)), with the files that it includes."""
     for line in (contents.read(path) or b"").decode(errors="replace").splitlines():
         words = line.split("#")[0].split()
@@ -178,6 +247,6 @@ def _configured(contents: Contents, path: str) -> Iterator[str]:
             yield words[0]
 
 
-def _listed(contents: Contents, path: str) -> Iterable[str]:
+def _listed(contents: AuditedFiles, path: str) -> Iterable[str]:
     lines = (contents.read(path) or b"").decode(errors="replace").splitlines()
     return [words[0] for line in lines if (words := line.split("#")[0].split())]

@@ -173,11 +173,11 @@ def spacktainer(
     context = (
         lock,
         *(f"{folder}/{name}" for name in files if name != "secrets"),
-        recipe.image_folder,
-        *environment.recipes,
-        *_sources(definition.files),
+        *(recipe.image_folder, *environment.recipes, *_sources(definition.files)),
     )
     files["context"] = _lines(dict.fromkeys(context))
+    # For the job that signs, which has all secrets in sight: only what the site says, and nothing of the environment.
+    files["caches.yaml"] = dump({"mirrors": mirrors(recipe.setting, writes=False)}, HEADER).encode()
     files |= {"audit": _lines(definition.audit_options), "images": _lines(images_of(files["Dockerfile"].decode()))}
     version = environment.lock.specs[environment.root].version
     record = _record(definition.name, version, recipe, fingerprint(inputs), environment.lock_sha256)

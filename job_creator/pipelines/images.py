@@ -9,15 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foundation.doors import blocks
 from foundation.doors.files import read_file
 from foundation.errors import Fault, InvalidInputError, NotReadyError, RefusedError
 from foundation.registries.published import Published, Query
 from foundation.registries.reference import DOCKER_HUB, parse_reference
 from job_creator.containers.versions import VERSION_LABEL, legal_version
 from job_creator.images.knowledge import Knowledge, WantedImage, registry_of
+from job_creator.provenance.intoto import Ingredient
 from job_creator.provenance.proofs import Claim, Proofs
 from job_creator.provenance.signing import private_key, public_key
 from job_creator.provenance.statements import Statement, StatementKind
+from job_creator.sbom import cyclonedx, spdx
 from job_creator.site.registries import Registry
 from job_creator.site.run import Context
 from job_creator.site.site import Site
@@ -55,16 +58,19 @@ class SigningRequest:
     architecture: str
     fingerprint: str
     lock_sha256: str = ""
+    bills: Path | None = None
+    """The folder with its bills of materials."""
 
 
 def sign_image(site: Site, environment: Mapping[str, str], asked: SigningRequest) -> Statement:
-    """Sign where an image comes from, and lay the statement beside it.
+    """Sign where an image comes from, and lay the statement beside it, in both of its forms.
 
     Raises `NotReadyError` without a key, `InvalidInputError` for an unknown architecture, `RefusedError` for a merge
     request, for a key that cannot sign or is not believed, and for an image that says of itself that it was made from
     something else; `NotThereError` and `CouldNotAskError`.
     """
     from foundation.registries.images import RegistryClient
+    from job_creator.provenance.image_origin import origin_of_image, put_origin
     from job_creator.provenance.registry import image_to_sign, put_statement
 
     context = Context.from_environment(environment)
@@ -96,8 +102,25 @@ def sign_image(site: Site, environment: Mapping[str, str], asked: SigningRequest
         pipeline_url=context.pipeline_url,
         made=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
     )
-    put_statement(client, statement, key, public_key(site.signing, environment))
+    keys = public_key(site.signing, environment)
+    origin = origin_of_image(statement, context.project_url, _bills_in(asked.bills))
+    put_origin(client, reference, origin, key, keys)
+    put_statement(client, statement, key, keys)
     return statement
+
+
+def _bills_in(folder: Path | None) -> tuple[Ingredient, ...]:
+    """The bills of materials in a folder, by their media types. Raises `InvalidInputError` and `FileAccessError`."""
+    if folder is None:
+        return ()
+    found: list[Ingredient] = []
+    for media_type, suffix in ((cyclonedx.MEDIA_TYPE, cyclonedx.SUFFIX), (spdx.MEDIA_TYPE, spdx.SUFFIX)):
+        paths = sorted(folder.glob(f"*{suffix}"))
+        if len(paths) != 1:
+            said = f"has {len(paths)} files *{suffix}, where one is wanted"
+            raise InvalidInputError([Fault(str(folder), 1, 1, said)])
+        found.append(Ingredient(media_type, blocks.sha256(paths[0])))
+    return tuple(found)
 
 
 _FINGERPRINTS = {StatementKind.BASE_IMAGE: "fingerprint", StatementKind.CONTAINER_IMAGE: "container_checksum"}
@@ -206,6 +229,21 @@ def logins(site: Site, environment: Mapping[str, str]) -> dict[str, tuple[str, s
     if hub and environment.get(hub.user_variable) and environment.get(hub.password_variable):
         found[DOCKER_HUB] = environment[hub.user_variable], environment[hub.password_variable]
     return found
+
+
+def client_for(directory: Path, site_file: str, environment: Mapping[str, str]) -> RegistryClient:
+    """Asks registries with the logins of this user, and in a repository with those of the site's jobs.
+
+    Raises `InvalidInputError` for a site file that cannot be read, and `FileAccessError`.
+    """
+    from foundation.registries import logins as own
+    from foundation.registries.images import RegistryClient
+    from job_creator.inputs import read_site_file
+
+    users = own.logins(environment)
+    if not (directory / site_file).is_file():
+        return RegistryClient(users)
+    return RegistryClient(users | logins(read_site_file(directory, site_file), environment))
 
 
 def credentials(registry: Registry, image: str, environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -170,6 +170,11 @@ def take_image(options: Options, source: str, images: tuple[str, ...], as_json: 
 @click.option("--architecture", required=True, help="The architecture, as the site file calls it.")
 @click.option("--fingerprint", required=True, help="Of everything that it was made from: 64 hex digits.")
 @click.option("--lock-sha256", default="", help="sha256 of the lockfile in it, if it has one.")
+@click.option(
+    "--bills",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The folder with its bills of materials, as 'jc sbom make -o' writes them: these are signed, too.",
+)
 @json_option
 @click.pass_obj
 def sign_image(options: Options, /, image: str, as_json: bool, **arguments: Any) -> None:

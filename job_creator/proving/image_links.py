@@ -33,6 +33,8 @@ _NO_KEY: Final = "the site's public key is needed: --key FILE"
 class ImageLinks:
     """The links of an image, and its lockfile, if it has one."""
 
+    reference: ImageReference
+    """By its digest."""
     links: tuple[Link, ...]
     lock: bytes | None
 
@@ -47,12 +49,12 @@ def image_links(client: RegistryClient, image: str, architecture: str, keys: byt
     documents = answered_documents(client, str(reference))
     if documents.digest != reference.digest:
         wrong = broken("manifest", f"has digest {documents.digest}, not {reference.digest}")
-        return ImageLinks((link, wrong), None)
+        return ImageLinks(reference, (link, wrong), None)
     manifest = holds("manifest", f"has digest {documents.digest}")
     claims = claims_of(documents, statement)
     layers, lock = _layers_link(client, reference, documents)
     links = (link, manifest, config_link(documents), labels_link(documents, claims), layers)
-    return ImageLinks((*links, lockfile_link(lock, claims)), lock)
+    return ImageLinks(reference, (*links, lockfile_link(lock, claims)), lock)
 
 
 def by_digest(client: RegistryClient, image: str, architecture: str) -> ImageReference:

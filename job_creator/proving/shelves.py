@@ -19,7 +19,6 @@ from foundation.stores.s3_client import S3Keys, endpoint_of, parse_s3_url
 from foundation.stores.schemes import BUCKET, REGISTRY, kind_of
 from foundation.stores.store import Content, Store, read_all
 from foundation.yaml_io import load
-from job_creator.environments.mirror_names import SITE_MIRRORS
 from job_creator.proving.papers import CacheLayout, PackagePapers
 
 LockedNode = tuple[LockedSpec, Mapping[str, Any]]
@@ -159,18 +158,16 @@ def open_shelf(
 def shelves_of(mirrors: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[CacheShelf]:
     """The build caches among the mirrors of Spack's configuration (`mirrors:`), in the order in which Spack asks them.
 
-    Keys are those in the variables that the configuration names. Buckets of environments are left out: whoever writes
-    one could name a variable with a secret in it, and a server to send it to. Raises `ValueError`, `NotThereError` and
-    `CouldNotAskError`.
+    Keys are those in the variables that the configuration names. Whoever writes it can name any variable, and a server
+    to send it to: it must not be that of an environment. Raises `ValueError`, `NotThereError` and `CouldNotAskError`.
     """
-    for name, found in mirrors.items():
+    for found in mirrors.values():
         mirror: Mapping[str, Any] = found if isinstance(found, Mapping) else {"url": str(found)}
         if mirror.get("binary") is False:
             continue
         fetched = mirror.get("fetch") or {}
         place = {**mirror, **(fetched if isinstance(fetched, Mapping) else {"url": str(fetched)})}
-        url = str(place.get("url") or "")
-        if url and (name in SITE_MIRRORS or kind_of(url) is not BUCKET):
+        if url := str(place.get("url") or ""):
             yield open_shelf(url, place.get("endpoint_url"), environment, _keys(place, environment))
 
 
@@ -181,8 +178,7 @@ def shelves_in(path: Path, environment: Mapping[str, str]) -> tuple[CacheShelf, 
     """
     try:
         value = load(read_file(path), str(path))
-        section = value.get("mirrors", value.get("mirrors:"))
-        return tuple(shelves_of(section or {}, environment))
+        return tuple(shelves_of(value.get("mirrors") or {}, environment))
     except (ValueError, AttributeError) as error:
         raise InvalidInputError([Fault(str(path), 1, 1, f"has no mirrors that can be read: {error}")]) from None
 

@@ -10,7 +10,7 @@ from foundation.errors import CouldNotAskError, InvalidInputError, NotThereError
 from foundation.registries.images import RegistryClient
 from foundation.registries.logins import logins
 from foundation.registries.reference import parse_reference
-from foundation.sif.files import open_sif
+from foundation.sif.files import SifFile, open_sif
 from foundation.spack.lockfile import read_lockfile
 from job_creator.provenance.sif_subjects import IMAGE
 from job_creator.proving.chain import Chain, Link, broken, unanswered, unchecked
@@ -22,6 +22,9 @@ from job_creator.proving.package_links import PackageRules, packages_link
 from job_creator.proving.papers import PACKAGES, PackagePapers, from_bytes
 from job_creator.proving.shelves import CacheShelf, open_shelf
 from job_creator.proving.sif_links import beside, record_at, sif_links
+from job_creator.sbom import cyclonedx, spdx
+from job_creator.sbom.documents import CYCLONEDX, SPDX
+from job_creator.sbom.proof import bill_links, image_bills_link
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def verify_sif(path: Path, asked: VerifyOptions, environment: Mapping[str, str])
     record = record_at(asked.record) if asked.record else beside(real)
     file = open_sif(path)
     found = sif_links(file, record, asked.keys)
-    links = list(found.links)
+    links = [*found.links, *bill_links(_bills(file), found.lock)]
     content = file.named(IMAGE)
     documents = ImageDocuments.from_bytes(content) if content else None
     links.append(_registry_link(documents, found.claims, asked, environment))
@@ -61,8 +64,16 @@ def verify_sif(path: Path, asked: VerifyOptions, environment: Mapping[str, str])
 
 def verify_image(image: str, asked: VerifyOptions, environment: Mapping[str, str]) -> Chain:
     """The chain of an image in a registry. Raises `NotThereError`, `CouldNotAskError` and `InvalidInputError`."""
-    found = image_links(RegistryClient(logins(environment)), image, asked.architecture, asked.keys)
-    return Chain(image, (*found.links, _packages_link(found.lock, asked)))
+    client = RegistryClient(logins(environment))
+    found = image_links(client, image, asked.architecture, asked.keys)
+    bills = image_bills_link(client, found.reference, found.lock, asked.keys)
+    return Chain(image, (*found.links, bills, _packages_link(found.lock, asked)))
+
+
+def _bills(file: SifFile) -> dict[str, bytes]:
+    names = {cyclonedx.MEDIA_TYPE: CYCLONEDX, spdx.MEDIA_TYPE: SPDX}
+    found = {media_type: file.named(name) for media_type, name in names.items()}
+    return {media_type: content for media_type, content in found.items() if content is not None}
 
 
 def _registry_link(

@@ -13,7 +13,6 @@ from foundation.errors import ExitCode
 from job_creator.options import READING, Options
 
 if TYPE_CHECKING:
-    from foundation.registries.images import RegistryClient
     from job_creator.sbom.components import Bom
     from job_creator.sbom.gathering import BomRequest
 
@@ -77,6 +76,7 @@ def make(
       jc sbom make spack.lock --recipes ~/spack-packages/repos/spack_repo/builtin
     """
     from foundation.doors.files import write_files
+    from job_creator.pipelines.images import client_for
     from job_creator.sbom.documents import add_to_sif, attach_to_image, written
 
     bom = _bom(options, target, _request(target, record, folders), architecture)
@@ -84,7 +84,7 @@ def make(
     if add:
         add_to_sif(Path(target), documents)
     if attach:
-        attach_to_image(_client(options), target, documents)
+        attach_to_image(client_for(options.directory, options.site_file, options.environment), target, documents)
     if out_dir:
         write_files(out_dir, documents.files(bom.name))
     elif not (add or attach):
@@ -145,6 +145,7 @@ def _request(target: str, record: str | None, folders: tuple[Path, ...]) -> BomR
 
 def _bom(options: Options, target: str, request: BomRequest, architecture: str) -> Bom:
     from foundation.errors import NotThereError
+    from job_creator.pipelines.images import client_for
     from job_creator.sbom.documents import bom_of_image, bom_of_lock, bom_of_sif
 
     path = Path(target)
@@ -153,18 +154,5 @@ def _bom(options: Options, target: str, request: BomRequest, architecture: str) 
         return bom_of_lock(path, request) if is_lock else bom_of_sif(path, request)
     if target.endswith((".sif", ".lock")) or target.startswith(("/", ".")):
         raise NotThereError(f"{target}: there is no such file")
-    return bom_of_image(_client(options), target, architecture, request)
-
-
-def _client(options: Options) -> RegistryClient:
-    """With the logins of this user, and in a repository with those of the site's jobs."""
-    from foundation.registries.images import RegistryClient
-    from foundation.registries.logins import logins
-    from job_creator.inputs import read_site_file
-    from job_creator.pipelines.images import logins as logins_of_site
-
-    own = logins(options.environment)
-    if not (options.directory / options.site_file).is_file():
-        return RegistryClient(own)
-    site = read_site_file(options.directory, options.site_file)
-    return RegistryClient(own | logins_of_site(site, options.environment))
+    client = client_for(options.directory, options.site_file, options.environment)
+    return bom_of_image(client, target, architecture, request)

@@ -30,7 +30,7 @@ from foundation.registries.images import RegistryClient
 from foundation.registries.published import Published, Query
 from foundation.registries.reference import parse_reference
 from foundation.sif.files import open_sif
-from foundation.spack.lockfile import read_lockfile
+from foundation.spack.lockfile import nodes_in, read_lockfile
 from foundation.stores.s3_client import s3_client
 from foundation.yaml_io import parse
 from job_creator.engines.gitlab.jobs.images import build_job as base_image_job
@@ -48,6 +48,7 @@ from job_creator.site.registries import Registry as SiteRegistry
 from job_creator.site.site import read_site
 from tests.integration.apptainer import Apptainer, apptainer_for
 from tests.integration.base_images import buildah_in, debian_root, import_root, shared_folder
+from tests.integration.cached_packages import cached_package
 from tests.integration.components import require
 from tests.integration.registry_server import GROUP, Registry, TokenService, read_blob, read_manifest, run_registry
 from tests.integration.runner import Done, machine, run_pipeline, run_script
@@ -254,6 +255,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             for name, key in (("KEY_PRIVATE", pair.private), ("KEY_PUBLIC", pair.public)):
                 (folder / "checkout.tmp" / name).write_bytes(key)
             bucket, cluster = new_bucket(s3_client(s3)), folder / "cluster"
+            s3_client(s3).create_bucket(Bucket="cache-amd64")
+            for name, content in cached_package(nodes_in(LOCK, "")[BINARY], pair).items():
+                s3_client(s3).put_object(Bucket="cache-amd64", Key=name, Body=content)
             cluster.mkdir()
             values = {"host": registry.host, "driver": driver, "bucket": bucket, "s3": s3, "cluster": cluster}
             here = machine(folder / "machine", registry)
@@ -494,10 +498,18 @@ def test_a_user_of_the_cluster_proves_a_container_without_a_network(
     alone = Path(shutil.copy((site.cluster / name / "current").resolve(), tmp_path / "home.sif"))
     code, value = verified(site, alone)
     assert (code, value["proven"]) == (0, True), value
+    links = links_of(value)
+    assert [links[f"bill of materials ({one})"] for one in ("CycloneDX", "SPDX")] == ["holds", "holds"]
+    if name == "app":
+        # The job that signs laid its manifest, with the signature of whoever pushed it, into the file.
+        assert [links[one] for one in ("packages", "manifest and signature", "spec file")] == ["holds"] * 3
     code, value = verified(site, alone, "--online")
     assert (code, links_of(value)["registry"]) == (0, "holds"), value
     file = open_sif(alone)
-    for place, link in ((file.header.system, "object"), (file.header.named("spacktainers.image"), "object")):
+    carried = ("spacktainers.image", "spacktainers.packages", "spacktainers.cdx.json", "spacktainers.spdx.json")
+    places = [file.header.system, *(one for one in map(file.header.named, carried) if one)]
+    assert len(places) == (5 if name == "app" else 4)
+    for place in places:
         assert place
         changed = Path(shutil.copy(alone, tmp_path / "changed.sif"))
         with changed.open("r+b") as stream:
@@ -507,16 +519,16 @@ def test_a_user_of_the_cluster_proves_a_container_without_a_network(
             stream.write(bytes([byte[0] ^ 1]))
         code, value = verified(site, changed)
         assert code == 10
-        assert value["first_broken"].startswith(f"{link} {place.identifier},")
+        assert value["first_broken"].startswith(f"object {place.identifier},")
 
 
 def test_the_image_in_the_registry_is_proven_to_the_last_byte_of_its_layers(site: Site, done: dict[str, Done]) -> None:
     code, value = verified(site, f"{site.registry.host}/{GROUP}containers/app:1.2.3")
     assert (code, value["first_broken"]) == (0, None), value
     links = links_of(value)
-    assert {links[name] for name in ("statement", "manifest", "configuration", "labels", "layers", "lockfile")} == {
-        "holds"
-    }
+    held = ["statement", "manifest", "configuration", "labels", "layers", "lockfile", "in-toto statement"]
+    held += ["signature of the in-toto statement", "bill of materials (CycloneDX)", "bill of materials (SPDX)"]
+    assert {links[name] for name in held} == {"holds"}
 
 
 @pytest.mark.parametrize("name", ["app", "wrapped"])
@@ -535,7 +547,8 @@ def test_every_container_has_a_bill_of_materials_in_it_and_beside_it(
     reference = parse_reference(f"{site.registry.host}/{GROUP}containers/{name}@{record.image_digest}")
     registries = RegistryClient(site.registry.credentials)
     found = {str(one["artifactType"]): one for one in referrers(registries, reference)}
-    assert set(found) == {"application/vnd.cyclonedx+json", "application/spdx+json"}
+    statement = "application/vnd.dsse.envelope.v1+json"
+    assert set(found) == {"application/vnd.cyclonedx+json", "application/spdx+json", statement}
     attached = read_referrer(registries, reference, found["application/vnd.cyclonedx+json"])
     assert attached
     assert inside[".cdx.json"]

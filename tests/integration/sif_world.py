@@ -19,6 +19,8 @@ from job_creator.provenance.signing import sign
 from job_creator.proving.embedding import ImageDocuments, embed
 from job_creator.proving.papers import PackagePapers
 from job_creator.publishing.record import PublicationRecord
+from job_creator.sbom.documents import BomDocuments, add_to_sif, written
+from job_creator.sbom.gathering import BomRequest, bom_of_lockfile
 from tests.integration.components import require
 from tests.integration.signing_keys import KeyPair
 
@@ -117,6 +119,14 @@ class SignedSif:
         self.change(place, bytes([self.path.read_bytes()[place] ^ 1]))
 
 
+@dataclass(frozen=True)
+class Inside:
+    """What a file carries besides: papers of its packages, and bills of materials, if they are other ones."""
+
+    papers: Mapping[str, PackagePapers] | None = None
+    bills: BomDocuments | None = None
+
+
 def signed_sif(
     folder: Path,
     pair: KeyPair,
@@ -124,7 +134,7 @@ def signed_sif(
     lock: bytes,
     base: PublicationRecord,
     padding: int = 0,
-    papers: Mapping[str, PackagePapers] | None = None,
+    inside: Inside = Inside(),
 ) -> SignedSif:
     """A container with these files and this lockfile, as the signing job leaves it."""
     root = folder / "root"
@@ -135,7 +145,8 @@ def signed_sif(
     image = documents(record)
     record = replace(record, image_digest=image.digest)
     path = sif_file(folder / record.file_name, file_system(root, folder / "root.squashfs"), padding=padding)
-    embed(path, record, image, pair.private, PROJECT, papers)
+    add_to_sif(path, inside.bills or written(bom_of_lockfile(lock, "spack.lock", BomRequest(record.container))))
+    embed(path, record, image, pair.private, PROJECT, inside.papers)
     signed = SignedSif(path, record, pair)
     signed.record_anew()
     return signed

@@ -34,6 +34,23 @@ def key_pair(name: str = "Site", *, expires: str = "never", passphrase: str = ""
         return KeyPair(run("--armor", "--export-secret-keys"), run("--armor", "--export"))
 
 
+def expired(pair: KeyPair) -> bytes:
+    """The public half of a key that was made in 2020, after its owner let it expire in that year."""
+    with tempfile.TemporaryDirectory(prefix="gpg") as folder, ring_folder(Path(folder) / "ring"):
+        environment = {**os.environ, "GNUPGHOME": f"{folder}/ring"}
+        gpg = [require("gpg"), "--batch", "--yes", "--passphrase", "", "--pinentry-mode", "loopback"]
+
+        def run(*arguments: str, text: bytes = b"") -> bytes:
+            done = subprocess.run([*gpg, *arguments], env=environment, input=text, capture_output=True, check=True)
+            return done.stdout
+
+        run("--import", text=pair.private)
+        listing = run("--with-colons", "--list-keys").decode()
+        fingerprint = next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr"))
+        run("--faked-system-time", "20200201T000000!", "--quick-set-expire", fingerprint, "20200301T000000")
+        return run("--armor", "--export")
+
+
 def revoked(pair: KeyPair) -> bytes:
     """The public half of a key, revoked by its owner."""
     with tempfile.TemporaryDirectory(prefix="gpg") as folder, ring_folder(Path(folder) / "ring"):

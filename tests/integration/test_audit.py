@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from foundation.errors import ExitCode
+from job_creator.audit import auditing
 from tests.commands import jc
 from tests.integration.components import require
+from tests.integration.registry_server import GROUP, push_files, run_registry
 from tests.integration.sif_world import file_system, sif_file
 
 pytestmark = pytest.mark.usefixtures("components")
@@ -203,6 +205,32 @@ def test_the_table_names_the_package(image: Image) -> None:
     result = jc("audit", str(image.folder / "x.sif"))
     assert "app@1.0" in result.stdout
     assert f"its interpreter /opt/gone/python3 is not in the container: /{PREFIX}/bin/one" in result.stdout
+
+
+def test_an_image_is_audited_as_its_sif_file_is(image: Image, tmp_path: Path) -> None:
+    image.compile("lib/libwide.so", WIDE, "-mavx512f")
+    image.compile("bin/app", MAIN, "-Wl,-rpath,/tmp/r/spack-stage/lib")
+    in_file = image.audit()
+    files = {str(path.relative_to(image.root)): path.read_bytes() for path in image.root.rglob("*") if path.is_file()}
+    with run_registry(tmp_path) as registry:
+        push_files(registry, f"{GROUP}app", "1.0", {}, files)
+        result = jc("-C", str(tmp_path), "audit", f"{registry.host}/{GROUP}app:1.0", "--json")
+        assert (result.exit_code, json.loads(result.stdout)) == in_file
+        assert in_file[0] == ExitCode.REFUSED
+        assert jc("-C", str(tmp_path), "audit", f"{registry.host}/{GROUP}none:1.0").exit_code == ExitCode.NOT_THERE
+    assert jc("-C", str(tmp_path), "audit", "127.0.0.1:9/group/app:1").exit_code == ExitCode.COULD_NOT_ASK
+    assert jc("audit", str(tmp_path / "none.sif")).exit_code == ExitCode.NOT_THERE
+    assert jc("-C", str(tmp_path), "audit", "No Image").exit_code == ExitCode.USAGE
+
+
+def test_a_file_that_is_too_large_is_told_and_the_others_are_looked_at(
+    image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image.compile("lib/libwide.so", WIDE, "-mavx512f")
+    monkeypatch.setattr(auditing, "_LARGEST", 1)
+    code, value = image.audit()
+    assert (code, value["findings"]) == (0, [])
+    assert value["not_looked_at"] == [f"/{PREFIX}/lib/libwide.so has 0 MiB, more than is read at once"]
 
 
 def test_a_container_without_spack_is_told(tmp_path: Path) -> None:

@@ -13,21 +13,29 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
 
 from foundation.errors import ExitCode
+from foundation.spack.lockfile import read_lockfile
 from foundation.stores.s3_client import s3_client
 from foundation.yaml_io import dump
+from job_creator.proving.package_links import cached_specs
+from job_creator.proving.shelves import open_shelf, papers_of
+from job_creator.publishing.record import PublicationRecord
 from spackitor.__main__ import main as tidy
+from tests.commands import jc
 from tests.integration.ceph import ceph_environment_fixture, ceph_url_fixture  # noqa: F401 - fixtures
 from tests.integration.components import give_up, require
 from tests.integration.mirror_site import MirrorSite, hashes
 from tests.integration.real_spack import ROOTS
 from tests.integration.registry_server import collect_garbage, push_image, read_blob, read_manifest, run_registry
 from tests.integration.s3_server import new_bucket, s3_environment_fixture, s3_url_fixture  # noqa: F401 - fixtures
+from tests.integration.sif_world import Inside, signed_sif
+from tests.integration.signing_keys import key_pair
 from tests.samples import REPOSITORY
 
 RECIPES = REPOSITORY / "tests" / "data" / "toy_repo" / "spack_repo" / "toy"
@@ -216,6 +224,47 @@ def test_a_registry_is_filled_with_binaries_and_installed_from(
         assert "app-x@1.0" in user.listed(scope)
         user.install(scope)
         user.require_installed()
+
+
+def verified(toys: Toys, mirror: str, folder: Path, *, is_carried: bool) -> dict[str, Any]:
+    """What `jc verify` says of the packages of a SIF file with the lockfile of the toys."""
+    ring = ["gpg", "--homedir", str(toys.site.folder / "gpg"), "--batch", "--armor", "--export"]
+    keys = subprocess.run(ring, capture_output=True, check=True).stdout
+    lock, pair = toys.lock.read_bytes(), key_pair()
+    specs = cached_specs(lock, read_lockfile(lock, "spack.lock"))
+    papers, problems = papers_of(specs, [open_shelf(mirror, None, os.environ)])
+    assert problems == ()
+    record = PublicationRecord("toys", "1.0", "1.0-amd64", "amd64", "refs/heads/main", True, "a" * 64)
+    folder.mkdir()
+    sif = signed_sif(folder, pair, {}, lock, record, inside=Inside(papers if is_carried else None))
+    (folder / "site.asc").write_bytes(pair.public + keys)
+    cache = [] if is_carried else ["--cache", mirror, "--deep"]
+    result = jc("verify", str(sif.path), "--key", str(folder / "site.asc"), "--json", *cache)
+    assert result.exit_code == ExitCode.OK, result.output
+    return next(one for one in json.loads(result.stdout)["links"] if one["name"] == "packages")
+
+
+@pytest.mark.parametrize("is_carried", [False, True], ids=["cache", "container"])
+def test_what_a_real_spack_pushed_is_what_verify_proves(toys: Toys, tmp_path: Path, is_carried: bool) -> None:
+    """Its manifests, signatures, spec files and archives agree with its lockfile, in the cache and in a container."""
+    mirror = str(tmp_path / "mirror")
+    toys.create(mirror)
+    found = verified(toys, mirror, tmp_path / "sif", is_carried=is_carried)
+    assert {one["name"].partition("@")[0] for one in found["links"]} == INSTALLED
+    assert (found["state"], {one["state"] for one in found["links"]}) == ("holds", {"holds"})
+
+
+def test_what_a_real_spack_pushed_to_a_registry_agrees_with_its_lockfile(
+    toys: Toys, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with run_registry(tmp_path, tls=True) as registry:
+        for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+            monkeypatch.setenv(variable, str(registry.certificate))
+        mirror = f"oci://{registry.host}/site/cache"
+        toys.create(mirror, "--no-sources", "--unsigned")
+        found = verified(toys, mirror, tmp_path / "sif", is_carried=False)
+    links = {link["name"]: link["state"] for one in found["links"] for link in one["links"]}
+    assert links == {"manifest and signature": "not checked", "spec file": "holds", "archive": "holds"}
 
 
 def spackitor(*arguments: str, code: ExitCode = ExitCode.OK) -> str:

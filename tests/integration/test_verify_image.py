@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,33 @@ import pytest
 from click.testing import Result
 
 from foundation.errors import ExitCode
+from foundation.registries.connections import INDEXES
 from foundation.registries.images import RegistryClient
+from foundation.registries.reference import parse_reference
+from job_creator.provenance.image_origin import origin_of_image, put_origin
+from job_creator.provenance.intoto import Ingredient
 from job_creator.provenance.registry import put_statement
 from job_creator.provenance.statements import Statement, StatementKind
+from job_creator.sbom import cyclonedx, spdx
+from job_creator.sbom.documents import attach_to_image, bom_of_image, written
+from job_creator.sbom.gathering import BomRequest
+from job_creator.sbom.proof import STANDARDS
 from tests.commands import jc
 from tests.integration.recorded_cache import lockfile
 from tests.integration.registry_server import (
     GROUP,
     Registry,
+    digest_of,
     push_files,
     push_image,
     push_index,
     read_manifest,
     run_registry,
 )
-from tests.integration.signing_keys import KeyPair, key_pair
+from tests.integration.signing_keys import KeyPair, expired, key_pair, revoked
 
 FINGERPRINT = "a" * 64
+SIGNATURE = "signature of the in-toto statement"
 LOCK = lockfile()
 LOCK_SHA256 = hashlib.sha256(LOCK).hexdigest()
 LABELS = {"org.example.container_checksum": FINGERPRINT, "org.example.spack_lock_sha256": LOCK_SHA256}
@@ -37,7 +47,8 @@ LABELS = {"org.example.container_checksum": FINGERPRINT, "org.example.spack_lock
 
 @pytest.fixture(scope="module", name="pair")
 def pair_fixture(components: None) -> KeyPair:
-    return key_pair()
+    # Long ago, so that it can have expired.
+    return key_pair(made="20200101T000000")
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,27 @@ class Image:
         )
         put_statement(RegistryClient(), replace(statement, **changes), self.pair.private, self.pair.public)
 
+    def attach(
+        self, digest: str = "", signer: KeyPair | None = None, signed: Mapping[str, bytes] | None = None
+    ) -> dict[str, bytes]:
+        """Lay the bills of materials beside it, and a statement that names them; `signed` says other ones."""
+        bom = bom_of_image(RegistryClient(), self.reference, "amd64", BomRequest("app"))
+        documents = written(bom)
+        reference = parse_reference(f"{self.repository}@{self.digest}")
+        attach_to_image(RegistryClient(), str(reference), documents)
+        bills = {cyclonedx.MEDIA_TYPE: documents.cyclonedx, spdx.MEDIA_TYPE: documents.spdx}
+        beside = tuple(
+            Ingredient(name, hashlib.sha256((signed or {}).get(STANDARDS[name], content)).hexdigest())
+            for name, content in bills.items()
+        )
+        statement = Statement(
+            *(StatementKind.CONTAINER_IMAGE, digest or self.digest, self.repository, "amd64", FINGERPRINT),
+            *("refs/heads/main", True, LOCK_SHA256),
+        )
+        origin = origin_of_image(statement, "", beside)
+        put_origin(RegistryClient(), reference, origin, (signer or self.pair).private, None)
+        return bills
+
     def blob(self, digest: str) -> Path:
         """Where the registry keeps it on its disk."""
         digits = digest.removeprefix("sha256:")
@@ -90,7 +122,14 @@ def image(pair: KeyPair, tmp_path: Path) -> Iterator[Image]:
         digest = push_files(registry, f"{GROUP}app", "1.0", LABELS, files)
         found = Image(registry, tmp_path, digest, pair)
         found.state()
+        found.attach()
         yield found
+
+
+def in_toto(value: dict[str, Any]) -> dict[str, Any]:
+    """The statement beside an image, and what hangs on it."""
+    found: dict[str, Any] = next(one for one in value["links"] if one["name"] == "in-toto statement")
+    return found
 
 
 def _flip(path: Path, place: int) -> None:
@@ -106,8 +145,11 @@ def test_an_image_is_proven_by_tag_and_by_digest_and_in_an_index(image: Image) -
         assert result.exit_code == 0, result.output
         assert value["proven"]
         assert [one["name"] for one in value["links"] if one["state"] == "holds"] == [
-            *("statement", "manifest", "configuration", "labels", "layers", "lockfile")
+            *("statement", "manifest", "configuration", "labels", "layers", "lockfile", "in-toto statement")
         ]
+        assert {one["name"]: one["state"] for one in in_toto(value)["links"]} == dict.fromkeys(
+            (SIGNATURE, "bill of materials (CycloneDX)", "bill of materials (SPDX)"), "holds"
+        )
     with pytest.raises(json.JSONDecodeError):
         image.verified(f"{image.repository}:all", None, "--architecture", "arm64")
 
@@ -152,6 +194,59 @@ def test_an_image_without_a_statement_is_not_proven(image: Image) -> None:
 def test_another_key_and_a_statement_about_another_image_prove_nothing(image: Image) -> None:
     result, value = image.verified("", key_pair("Another").public)
     assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "statement")
+
+
+@pytest.mark.parametrize(("media_type", "standard"), STANDARDS.items())
+def test_a_byte_of_a_bill_of_materials_is_named(image: Image, media_type: str, standard: str) -> None:
+    _flip(image.blob(digest_of(image.attach()[media_type])), 300)
+    result, value = image.verified()
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, f"bill of materials ({standard})")
+    assert "is another than was signed" in value["verdict"]
+
+
+@pytest.mark.parametrize("standard", STANDARDS.values())
+def test_a_bill_of_materials_that_nobody_signed_is_named(image: Image, standard: str) -> None:
+    image.attach(signed={standard: b"what the site had signed"})
+    result, value = image.verified()
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, f"bill of materials ({standard})")
+
+
+def test_a_bill_of_materials_that_was_signed_and_is_gone_is_named(image: Image) -> None:
+    client, tagged = RegistryClient(), parse_reference(f"{image.repository}:{image.digest.replace(':', '-')}")
+    index = json.loads(client.document(tagged, f"manifests/{tagged.tag}", INDEXES[0]) or b"{}")
+    kept = [one for one in index["manifests"] if one["artifactType"] != cyclonedx.MEDIA_TYPE]
+    assert len(kept) == len(index["manifests"]) - 1
+    client.put_manifest(tagged, INDEXES[0], json.dumps({**index, "manifests": kept}).encode())
+    result, value = image.verified()
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "bill of materials (CycloneDX)")
+    assert "was signed, and is not there" in value["verdict"]
+
+
+def test_an_in_toto_statement_of_another_key_or_about_another_image_is_named(image: Image) -> None:
+    image.attach(signer=key_pair("Another"))
+    result, value = image.verified()
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, SIGNATURE)
+    image.attach(digest=f"sha256:{'e' * 64}")
+    result, value = image.verified()
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "in-toto statement")
+
+
+def test_of_two_keys_either_may_have_signed_an_image(image: Image) -> None:
+    other = key_pair("Other").public
+    for keys in (image.pair.public + other, other + image.pair.public):
+        assert image.verified("", keys)[0].exit_code == 0
+
+
+def test_a_key_that_was_revoked_replaced_or_has_expired_proves_no_image(image: Image) -> None:
+    keys = {
+        "that was revoked": revoked(image.pair),
+        "that is not the site's": key_pair("The next one").public,
+        "that has expired": expired(image.pair),
+    }
+    for said, key in keys.items():
+        result, value = image.verified("", key)
+        assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "statement")
+        assert said in value["verdict"]
 
 
 def test_what_is_not_there_is_told_from_no_answer(image: Image) -> None:

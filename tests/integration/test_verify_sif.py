@@ -19,10 +19,12 @@ from foundation.sif.files import add_objects
 from foundation.sif.headers import DESCRIPTOR, NewObject, ObjectKind
 from job_creator.provenance.sif_subjects import IMAGE, STATEMENT
 from job_creator.publishing.record import PublicationRecord
+from job_creator.sbom.documents import BomDocuments, written
+from job_creator.sbom.gathering import BomRequest, bom_of_lockfile
 from tests.commands import jc
 from tests.integration.recorded_cache import lockfile, nodes
-from tests.integration.sif_world import SignedSif, signed_sif
-from tests.integration.signing_keys import KeyPair, key_pair, revoked
+from tests.integration.sif_world import Inside, SignedSif, signed_sif
+from tests.integration.signing_keys import KeyPair, expired, key_pair, revoked
 
 pytestmark = pytest.mark.usefixtures("components")
 
@@ -31,7 +33,8 @@ RECORD = PublicationRecord("app", "1.0", "1.0-amd64", "amd64", "refs/heads/main"
 
 @pytest.fixture(scope="module", name="pair")
 def pair_fixture(components: None) -> KeyPair:
-    return key_pair()
+    # Long ago, so that it can have expired.
+    return key_pair(made="20200101T000000")
 
 
 @pytest.fixture(scope="module", name="made")
@@ -67,10 +70,9 @@ def test_a_file_with_its_record_is_proven(sif: SignedSif) -> None:
     assert result.exit_code == 0, result.output
     assert value["proven"]
     found = states(value)
-    held = ("signature of the record", "bytes", "signature of the statement", "layout", "image", "configuration")
-    assert {name: found[name] for name in (*held, "labels", "lockfile")} == dict.fromkeys(
-        (*held, "labels", "lockfile"), "holds"
-    )
+    held = ["signature of the record", "bytes", "signature of the statement", "layout", "image", "configuration"]
+    held += ["labels", "lockfile", "bill of materials (CycloneDX)", "bill of materials (SPDX)"]
+    assert {name: found[name] for name in held} == dict.fromkeys(held, "holds")
     assert {name for name, state in found.items() if state != "holds"} == {"packages", "registry"}
 
 
@@ -193,11 +195,44 @@ def test_a_key_that_was_revoked_or_replaced_proves_nothing(sif: SignedSif) -> No
         assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "signature of the record")
 
 
-def test_a_key_that_has_expired_proves_nothing(sif: SignedSif, tmp_path: Path) -> None:
-    pair = key_pair("Old", expires="20200201T000000", made="20200101T000000")
-    result, value = verified(sif, key=pair.public)
-    assert value["first_broken"] == "signature of the record"
+def test_a_key_that_has_expired_proves_nothing(sif: SignedSif) -> None:
+    old = expired(sif.pair)
+    for link in ("signature of the record", "signature of the statement"):
+        result, value = verified(sif, key=old)
+        assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, link)
+        assert "by a key that has expired" in value["verdict"]
+        sif.alone()
+
+
+def bills_of(lock: bytes) -> tuple[BomDocuments, BomDocuments]:
+    """The bills of materials of a lockfile, and of one with nothing in it."""
+    bom = bom_of_lockfile(lock, "spack.lock", BomRequest("app"))
+    return written(bom), written(replace(bom, packages=bom.packages[1:]))
+
+
+def with_bills(folder: Path, pair: KeyPair, documents: BomDocuments) -> SignedSif:
+    """A container that the site signed with these bills of materials in it."""
+    return signed_sif(folder, pair, {}, lockfile(), RECORD, inside=Inside(bills=documents))
+
+
+STANDARDS = {"spacktainers.cdx.json": "CycloneDX", "spacktainers.spdx.json": "SPDX"}
+
+
+@pytest.mark.parametrize(("name", "standard"), STANDARDS.items())
+def test_a_bill_of_materials_that_is_changed_or_wrong_is_named(
+    pair: KeyPair, tmp_path: Path, name: str, standard: str
+) -> None:
+    right, wrong = bills_of(lockfile())
+    sif = with_bills(tmp_path, pair, right).alone()
+    sif.flip(_named(sif, name) + 40)
+    result, value = verified(sif)
     assert result.exit_code == ExitCode.DAMAGED
+    assert value["first_broken"].endswith(f", {name}")
+    field = "cyclonedx" if standard == "CycloneDX" else "spdx"
+    (tmp_path / "other").mkdir()
+    mixed = with_bills(tmp_path / "other", pair, replace(right, **{field: getattr(wrong, field)}))
+    result, value = verified(mixed)
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, f"bill of materials ({standard})")
 
 
 def test_a_file_that_nobody_signed_is_not_proven(sif: SignedSif) -> None:

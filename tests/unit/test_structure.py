@@ -62,13 +62,16 @@ LAYERS: Final = (
     {"job_creator/containers", "job_creator/publishing/clusters"},
     {"job_creator/proving"},
     {"job_creator/audit", "job_creator/publishing/clusters/cli", "job_creator/sbom"},
+    # What `jc verify` puts together has bills of materials in it.
+    {"job_creator/proving/verification"},
+    {"job_creator/proving/cli"},
     # Engines, and the pipelines that they run.
     {"job_creator/engines/gitlab/jobs"},
     {"job_creator/engines/gitlab/packing", "job_creator/engines/gitlab/container_questions"},
     {"job_creator/engines/gitlab/base_pipeline", "job_creator/engines/gitlab/container_pipeline"},
     {"job_creator/engines/gitlab/parent_pipeline"},
     {"job_creator/pipelines"},
-    {"job_creator/publishing/cli", "job_creator/sbom/cli"},
+    {"job_creator/audit/cli", "job_creator/publishing/cli", "job_creator/sbom/cli"},
     # Mirrors stand beside the pipelines, but ask them for environments.
     {"job_creator/mirrors", "job_creator/mirrors/contents", "job_creator/mirrors/findings"},
     {"job_creator/mirrors/permissions", "job_creator/mirrors/places", "job_creator/mirrors/view"},

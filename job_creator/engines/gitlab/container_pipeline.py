@@ -135,7 +135,7 @@ def _steps(
     needed = (*made, *(signed.job_names if signed else ()))
     tag = _Step(
         _decision(Subject.IMAGE_INDEX, container, action, reason, name=tag_name),
-        tag_job(container, place, others, digest, needed, attaches=bool(image.job and not signed))
+        tag_job(container, place, others, digest, needed, audits=not bucket, attaches=bool(image.job and not signed))
         if action is Action.BUILD
         else None,
     )

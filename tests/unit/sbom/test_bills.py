@@ -6,6 +6,9 @@ import json
 import re
 import sqlite3
 import struct
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +85,49 @@ def test_what_is_recorded_of_each_spack_is_valid(lock: Path) -> None:
     assert all(other in references for one in bom.packages for other in one.depends)
     licences = [one.licence for one in bom.packages if one.licence]
     assert all(get_spdx_licensing().parse(one.expression) is not None for one in licences)
+
+
+READER = """\
+import json, sys
+from lib4sbom.parser import SBOMParser
+
+for path in sys.argv[1:]:
+    parser = SBOMParser()
+    parser.parse_file(path)
+    print(json.dumps([parser.get_packages(), parser.get_relationships()]))
+"""
+"""lib4sbom has parsers that share nothing with the validators. It leaves files open, so it has a process of its own."""
+
+
+def test_somebody_elses_reader_finds_the_same_in_both(tmp_path: Path) -> None:
+    boms = [
+        bom_of_lockfile(lock.read_bytes(), str(lock), BomRequest("app", "1.0", recipes=RECIPES.get)) for lock in LOCKS
+    ]
+    paths = [tmp_path / f"{number}-{name}" for number, bom in enumerate(boms) for name in written(bom).files("app")]
+    for path, content in zip(paths, (one for bom in boms for one in written(bom).files("app").values()), strict=True):
+        path.write_bytes(content)
+    command = [sys.executable, "-c", READER, *map(str, paths)]
+    read = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    for bom, line in zip((bom for bom in boms for _ in range(2)), read, strict=True):
+        packages, relationships = json.loads(line)
+        # The container itself has no package URL.
+        listed = [one for one in packages if one.get("externalreference")]
+        found = {(_reference(one), one["name"], one["version"], one["externalreference"][0][2]) for one in listed}
+        assert found == {(one.reference, one.name, one.version, one.purl) for one in bom.packages}
+        needs = {tuple(map(_plain, (one["source_id"], one["target_id"]))) for one in relationships if _is_need(one)}
+        assert needs == {(one.reference, other) for one in bom.packages for other in one.depends}
+
+
+def _is_need(relationship: Mapping[str, str]) -> bool:
+    return relationship["type"] == "DEPENDS_ON"
+
+
+def _plain(identifier: str) -> str:
+    return identifier.removeprefix("SPDXRef-")
+
+
+def _reference(package: Mapping[str, Any]) -> str:
+    return _plain(package.get("bom-ref") or package["id"])
 
 
 def test_dependencies_and_conditions_of_licenses_are_those_of_the_spec() -> None:

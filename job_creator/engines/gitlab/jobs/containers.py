@@ -161,12 +161,14 @@ def tag_job(
     digest: str | None,
     needed: Sequence[str],
     *,
+    audits: bool = False,
     attaches: bool = False,
 ) -> Job:
     """Lets the tag without architecture point to the image of this one, by its digest, and to those of others.
 
-    They are what the tags of their pipelines lead to; for the default branch only if it made that. Where no job signs
-    the image, this one `attaches` its bill of materials.
+    They are what the tags of their pipelines lead to; for the default branch only if it made that. Where no SIF file is
+    made, which would have been audited, this job `audits` the image before; where no job signs the image, it `attaches`
+    its bill of materials.
     """
     members = [f"{container.tag}-{architecture}" for architecture in others]
     return Job(
@@ -176,15 +178,24 @@ def tag_job(
         image=place.site.images.job_creator,
         tags=place.architecture.tags("tools"),
         # The digest of an image that is built is an artifact of the job that builds it.
-        needs=tuple(Need(job, artifacts=digest is None and not index) for index, job in enumerate(needed)),
+        needs=(
+            *(Need(job, artifacts=digest is None and not index) for index, job in enumerate(needed)),
+            *((place.files_need(),) if audits else ()),
+        ),
         script=(
             render("install_job_creator.sh.j2", command="jc"),
-            render("tag_container.sh.j2", proven=container.namespace.is_default_branch, attaches=attaches),
+            render(
+                "tag_container.sh.j2",
+                proven=container.namespace.is_default_branch,
+                audits=audits,
+                attaches=attaches,
+            ),
         ),
         variables={
             **place.architecture.job_variables("tools"),
             "IMAGE": f"{container.repository}:{container.tag}",
             "TAGS": " ".join(members),
+            **({"FOLDER": f"{place.folder}/{container.name}"} if audits else {}),
             **({IMAGE_DIGEST: digest} if digest else {}),
         },
         artifacts=Artifacts(expire_in=place.site.gitlab.artifact_expiry, dotenv="index.env"),

@@ -449,7 +449,14 @@ def test_each_container_is_planned_for_itself(order: list[str], missing: Collect
 def test_without_a_containers_bucket_there_are_no_sif_files() -> None:
     text = SITE.replace("    containers: {bucket: sifs}\n", "")
     found = wanted(container(made_with=recipe(text=text)), text=text)
-    assert job_names(planned(found, unknown())) == [BUILD, TAG]
+    built = planned(found, unknown())
+    assert job_names(built) == [BUILD, TAG]
+    # So nobody else looks whether the image can run.
+    script = "\n".join(job(built, TAG).script)
+    assert script.index('jc audit "${IMAGE%:*}@$IMAGE_DIGEST"') < script.index("jc tag-image")
+    assert job(built, TAG).variables["FOLDER"].endswith("/hdf5")
+    other = planned(wanted(container()), unknown())
+    assert "jc audit" not in "".join(job(other, TAG).script)
 
 
 def test_a_container_that_shares_its_oci_name_keeps_to_its_own_tag() -> None:
