@@ -76,6 +76,10 @@ class S3Keys:
     secret_access_key: str = field(repr=False)
 
 
+NO_KEYS: Final = S3Keys("", "")
+"""For who reads without any, though the environment may have some."""
+
+
 def s3_client(
     endpoint: str | None = None, *, workers: int = 10, anonymous: bool = False, keys: S3Keys | None = None
 ) -> S3Client:
@@ -90,6 +94,8 @@ def s3_client(
 
     from foundation.stores.s3_listing import PageParsers
 
+    if keys == NO_KEYS:
+        keys, anonymous = None, True
     session = boto3.Session(keys.access_key_id, keys.secret_access_key) if keys else boto3.Session()
     core: Any = session._session  # the only way to what boto3 hides of botocore
     connect, read = TIMEOUT_SECONDS

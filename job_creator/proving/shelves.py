@@ -15,7 +15,7 @@ from foundation.spack import layout_oci, layout_v2, layout_v3
 from foundation.spack.lockfile import LockedSpec
 from foundation.stores.bucket import S3Store
 from foundation.stores.opening import open_store
-from foundation.stores.s3_client import S3Keys, endpoint_of, parse_s3_url
+from foundation.stores.s3_client import NO_KEYS, S3Keys, endpoint_of, parse_s3_url
 from foundation.stores.schemes import BUCKET, REGISTRY, kind_of
 from foundation.stores.store import Content, Store, read_all
 from foundation.yaml_io import load
@@ -183,11 +183,12 @@ def shelves_in(path: Path, environment: Mapping[str, str]) -> tuple[CacheShelf, 
         raise InvalidInputError([Fault(str(path), 1, 1, f"has no mirrors that can be read: {error}")]) from None
 
 
-def _keys(place: Mapping[str, Any], environment: Mapping[str, str]) -> S3Keys | None:
+def _keys(place: Mapping[str, Any], environment: Mapping[str, str]) -> S3Keys:
+    """Those that are named; without, none: the keys in the environment are those of another bucket."""
     pair = place.get("access_pair")
     named = (pair.get("id_variable"), pair.get("secret_variable")) if isinstance(pair, Mapping) else CACHE_KEYS
     values = [environment.get(str(name), "") for name in named]
-    return S3Keys(*values) if all(values) else None
+    return S3Keys(*values) if all(values) else NO_KEYS
 
 
 def papers_of(

@@ -6,6 +6,7 @@ object by object against the statement that it carries.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Final
 from foundation.doors import blocks
 from foundation.doors.files import read_file
 from foundation.errors import DamagedError
+from foundation.openpgp.frame import PUBLIC, armor_fault
+from foundation.openpgp.ring import key_ring
 from foundation.sif.contents import opened_contents
 from foundation.sif.files import SifFile
 from foundation.sif.headers import ObjectKind, SifObject
@@ -27,6 +30,7 @@ from job_creator.proving.embedding import ImageDocuments
 from job_creator.proving.image_facts import documents_links
 from job_creator.publishing.record import PublicationRecord
 
+_KEY: Final = re.compile(PUBLIC + b".*?" + PUBLIC.replace(b"BEGIN", b"END") + b"\n?", re.DOTALL)
 SIGNATURE_SUFFIX: Final = ".asc"
 RECORD_SUFFIX: Final = ".json"
 
@@ -68,6 +72,26 @@ def signature_link(name: str, verdict: SignatureVerdict) -> Link:
     if verdict.reason == UNSIGNED:
         return unchecked(name, "there is none")
     return broken(name, verdict.reason)
+
+
+def key_links(keys: bytes | None) -> tuple[Link, ...]:
+    """Whether what was given as the site's keys can be read, and which they are; nothing if none were given.
+
+    Raises `CouldNotAskError` if gpg cannot be asked.
+    """
+    if keys is None:
+        return ()
+    armored = _KEY.findall(keys)
+    if len(armored) != keys.count(PUBLIC):
+        return (broken("key", "a key that was given is cut short"),)
+    for number, block in enumerate(armored, start=1):
+        if fault := armor_fault(block, "PUBLIC KEY BLOCK"):
+            return (broken("key", f"of the keys that were given, number {number} {fault}"),)
+    with key_ring() as ring:
+        found = ring.keys_in(keys)
+    if not found:
+        return (broken("key", "there is no public key that can be read in what was given"),)
+    return (holds("key", ", ".join(one.fingerprint for one in found)),)
 
 
 @dataclass(frozen=True, slots=True)

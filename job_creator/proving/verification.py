@@ -21,7 +21,7 @@ from job_creator.proving.image_links import image_links, statement_link
 from job_creator.proving.package_links import PackageRules, packages_link
 from job_creator.proving.papers import PACKAGES, PackagePapers, from_bytes
 from job_creator.proving.shelves import CacheShelf, open_shelf
-from job_creator.proving.sif_links import beside, record_at, sif_links
+from job_creator.proving.sif_links import beside, key_links, record_at, sif_links
 from job_creator.sbom import cyclonedx, spdx
 from job_creator.sbom.documents import CYCLONEDX, SPDX
 from job_creator.sbom.proof import bill_links, image_bills_link
@@ -53,7 +53,7 @@ def verify_sif(path: Path, asked: VerifyOptions, environment: Mapping[str, str])
     record = record_at(asked.record) if asked.record else beside(real)
     file = open_sif(path)
     found = sif_links(file, record, asked.keys)
-    links = [*found.links, *bill_links(_bills(file), found.lock)]
+    links = [*key_links(asked.keys), *found.links, *bill_links(_bills(file), found.lock)]
     content = file.named(IMAGE)
     documents = ImageDocuments.from_bytes(content) if content else None
     links.append(_registry_link(documents, found.claims, asked, environment))
@@ -67,7 +67,7 @@ def verify_image(image: str, asked: VerifyOptions, environment: Mapping[str, str
     client = RegistryClient(logins(environment))
     found = image_links(client, image, asked.architecture, asked.keys)
     bills = image_bills_link(client, found.reference, found.lock, asked.keys)
-    return Chain(image, (*found.links, bills, _packages_link(found.lock, asked)))
+    return Chain(image, (*key_links(asked.keys), *found.links, bills, _packages_link(found.lock, asked)))
 
 
 def _bills(file: SifFile) -> dict[str, bytes]:

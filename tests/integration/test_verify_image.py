@@ -145,7 +145,7 @@ def test_an_image_is_proven_by_tag_and_by_digest_and_in_an_index(image: Image) -
         assert result.exit_code == 0, result.output
         assert value["proven"]
         assert [one["name"] for one in value["links"] if one["state"] == "holds"] == [
-            *("statement", "manifest", "configuration", "labels", "layers", "lockfile", "in-toto statement")
+            *("key", "statement", "manifest", "configuration", "labels", "layers", "lockfile", "in-toto statement")
         ]
         assert {one["name"]: one["state"] for one in in_toto(value)["links"]} == dict.fromkeys(
             (SIGNATURE, "bill of materials (CycloneDX)", "bill of materials (SPDX)"), "holds"

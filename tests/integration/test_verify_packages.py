@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from boto3 import Session
+from botocore import UNSIGNED
 
 from foundation.errors import ExitCode
 from foundation.spack.layout_v3 import ARCHIVE_TYPE, SPEC_TYPE, read_manifest
@@ -330,3 +333,39 @@ def test_caches_are_those_of_spacks_configuration_of_mirrors(tmp_path: Path) -> 
     path.write_text(json.dumps(text))
     found = shelves_in(path, {})
     assert [one.url for one in found] == [str(CACHE), str(other)]
+
+
+def test_a_bucket_without_keys_of_its_own_is_read_without_any(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where nobody names keys of a cache, those in the environment are another bucket's."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "of-another-bucket")
+    pair = {"access_pair": {"id_variable": "READ_ID", "secret_variable": "READ_SECRET"}}
+    own = {"url": "s3://cache/amd64", "endpoint_url": "http://127.0.0.1:9"}
+    path = tmp_path / "caches.yaml"
+    for place, environment, used in (
+        ({**own, **pair}, {"READ_ID": "reader", "READ_SECRET": "secret"}, "reader"),
+        (own, {"CACHE_AWS_ACCESS_KEY_ID": "older", "CACHE_AWS_SECRET_ACCESS_KEY": "secret"}, "older"),
+        (own, {}, None),
+        ({**own, **pair}, {}, None),
+    ):
+        path.write_text(json.dumps({"mirrors": {"own": place}}))
+        with captured() as keys:
+            shelves_in(path, environment)
+        assert keys == [used]
+
+
+@contextmanager
+def captured() -> Iterator[list[str | None]]:
+    """The access keys of the S3 clients that are made meanwhile; `None` of those that sign nothing."""
+    found: list[str | None] = []
+    make = Session.client
+
+    def client(self: Session, *arguments: Any, **options: Any) -> Any:
+        keys, config = self.get_credentials(), options.get("config")
+        is_anonymous = config is not None and config.signature_version is UNSIGNED
+        found.append(None if is_anonymous else keys.access_key if keys else "")
+        return make(self, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "client", client)
+        yield found

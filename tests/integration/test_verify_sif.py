@@ -18,12 +18,13 @@ from foundation.sif.contents import opened_contents
 from foundation.sif.files import add_objects
 from foundation.sif.headers import DESCRIPTOR, NewObject, ObjectKind
 from job_creator.provenance.sif_subjects import IMAGE, STATEMENT
+from job_creator.proving.embedding import embed
 from job_creator.publishing.record import PublicationRecord
 from job_creator.sbom.documents import BomDocuments, written
 from job_creator.sbom.gathering import BomRequest, bom_of_lockfile
 from tests.commands import jc
 from tests.integration.recorded_cache import lockfile, nodes
-from tests.integration.sif_world import Inside, SignedSif, signed_sif
+from tests.integration.sif_world import PROJECT, Inside, SignedSif, documents, file_system, sif_file, signed_sif
 from tests.integration.signing_keys import KeyPair, expired, key_pair, revoked
 
 pytestmark = pytest.mark.usefixtures("components")
@@ -181,6 +182,31 @@ def test_without_a_key_nothing_is_proven_and_nothing_is_broken(sif: SignedSif) -
     result = jc("verify", str(sif.path))
     assert result.exit_code == ExitCode.NOT_READY
     assert "not proven: the site's public key is needed" in result.stdout
+
+
+def test_a_byte_of_the_key_is_named(sif: SignedSif) -> None:
+    public = sif.pair.public
+    assert states(verified(sif)[1])["key"] == "holds"
+    for place in range(0, len(public), 41):
+        result, value = verified(sif, key=public[:place] + bytes([public[place] ^ 1]) + public[place + 1 :])
+        assert (place, result.exit_code, value["first_broken"]) == (place, ExitCode.DAMAGED, "key")
+
+
+def test_a_file_that_is_no_key_is_named(sif: SignedSif) -> None:
+    for content in (b"", b"no key", sif.signature.read_bytes()):
+        result, value = verified(sif, key=content)
+        assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "key")
+
+
+def test_a_lockfile_that_is_not_the_one_that_was_signed_is_named(sif: SignedSif, tmp_path: Path) -> None:
+    """As if the job that signs had been told of another one than is in the file."""
+    place = tmp_path / "root/opt/spack-environment"
+    place.mkdir(parents=True)
+    (place / "spack.lock").write_bytes(lockfile() + b"\n")
+    path = sif_file(tmp_path / "other.sif", file_system(tmp_path / "root", tmp_path / "root.squashfs"))
+    embed(path, sif.record, documents(sif.record), sif.pair.private, PROJECT)
+    result, value = verified(replace(sif, path=path))
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "lockfile")
 
 
 def test_of_two_keys_either_may_have_signed(sif: SignedSif) -> None:
