@@ -67,7 +67,7 @@ def prepare(notes: Path, scope: Path, mirror: Path, letters: str, rest: list[str
     if (mirror / manifest(node)).is_file():
         answer = ["reused", f"it is in {mirror} already"]
     else:
-        below = [nodes()[one["hash"]] for one in node["dependencies"]]
+        below = [nodes()[one["hash"]] for one in node.get("dependencies", ())]
         lacking = [one for one in below if "external" not in one and not (mirror / manifest(one)).is_file()]
         if lacking:
             names = (

@@ -22,7 +22,8 @@ built. The program ends with 1 if any package was not built.
 `$SPACK_ARTIFACTS_ROOT/outcomes/` gets `packages.jsonl`, a JSON object a line for each package: `hash`, `package`,
 `version`, `environment`, `state` (built, reused, failed, skipped), `because` (a sentence, empty for what was built),
 `seconds`, `peak_memory_bytes` (the most that its processes had in memory at once, looked at once a second), `started`
-(in seconds since 1970, 0 for what was skipped); and
+(in seconds since 1970, 0 for what was skipped), `phases` (seconds of each), `engine`, `worker`, `attempt`, `failure`
+(own, dependency), `log`, as `jc build` has them, too; and
 `junit.xml`, the same as test cases. Logs, tests and what reproduces a build have a folder for each package below those
 that Spack's variables name, since `spack ci rebuild` empties them.
 
@@ -35,6 +36,7 @@ import argparse
 import gzip
 import json
 import os
+import platform
 import re
 import sys
 import threading
@@ -61,6 +63,7 @@ LETTERS = 7
 """Of a hash, where people read it."""
 FOLDERS = {"SPACK_JOB_LOG_DIR": "logs", "SPACK_JOB_REPRO_DIR": "reproduction", "SPACK_JOB_TEST_DIR": "tests"}
 """Variables of Spack that name folders below `SPACK_ARTIFACTS_ROOT`, and their usual names."""
+FAILURES = {"failed": "own", "skipped": "dependency"}  # as far as a job knows it
 NO_TEXT = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd]")
 """Colours, and what may not stand in XML."""
 
@@ -98,7 +101,8 @@ class JobOutcome(NamedTuple):
     answer: PhaseAnswer
     seconds: float
     peak_memory_bytes: int
-    started: float = 0.0
+    started: float
+    phases: dict[str, float]
 
 
 class JobRun(NamedTuple):
@@ -174,19 +178,21 @@ def built(package: JobPackage, lost: dict[str, JobPackage], job: JobRun, *, alon
     """
     needed = next((lost[key] for key in package.needs if key in lost), None)
     if needed is not None:
-        return JobOutcome(package, PhaseAnswer("skipped", f"{needed} was not built"), 0.0, 0)
+        return JobOutcome(package, PhaseAnswer("skipped", f"{needed} was not built"), 0.0, 0, 0.0, {})
     section = f"package_{package.hash[:LETTERS]}"
     collapsed = "" if alone else "[collapsed=true]"
     say(f"\x1b[0Ksection_start:{int(time.time())}:{section}{collapsed}\r\x1b[0K{package}")
     start, started = time.monotonic(), time.time()
-    answer, peak = PhaseAnswer(), 0
-    for phase in (prepared, compiled, pushed):
+    answer, peak, phases = PhaseAnswer(), 0, {}
+    for name, phase in (("prepare", prepared), ("build", compiled), ("push", pushed)):
+        begin = time.monotonic()
         answer, memory = phase(package, job)
+        phases[name] = round(time.monotonic() - begin, 1)
         peak = max(peak, memory)
         if answer.state:
             break
     say(f"\x1b[0Ksection_end:{int(time.time())}:{section}\r\x1b[0K")
-    return JobOutcome(package, answer, time.monotonic() - start, peak, started)
+    return JobOutcome(package, answer, time.monotonic() - start, peak, started, phases)
 
 
 def prepared(package: JobPackage, job: JobRun) -> tuple[PhaseAnswer, int]:
@@ -273,19 +279,14 @@ def write(folder: Path, container: str, outcomes: list[JobOutcome]) -> None:
 
 def records(container: str, outcomes: list[JobOutcome]) -> str:
     """A JSON object for each package, one a line."""
+    # A job that is tried again does not know of it; its records take the place of those before.
+    job = {"engine": "gitlab", "worker": os.environ.get("CI_RUNNER_DESCRIPTION") or platform.node(), "attempt": 1}
     lines = [
-        {
-            "hash": package.hash,
-            "package": package.name,
-            "version": package.version,
-            "environment": container,
-            "state": answer.state,
-            "because": answer.because,
-            "seconds": round(seconds, 1),
-            "peak_memory_bytes": peak,
-            "started": round(started, 1),
-        }
-        for package, answer, seconds, peak, started in outcomes
+        {"hash": package.hash, "package": package.name, "version": package.version, "environment": container}
+        | answer._asdict()
+        | {"seconds": round(seconds, 1), "peak_memory_bytes": peak, "started": round(started, 1), "phases": phases}
+        | {**job, "failure": FAILURES.get(answer.state, ""), "log": ""}
+        for package, answer, seconds, peak, started, phases in outcomes
     ]
     return "".join(json.dumps(line) + "\n" for line in lines)
 

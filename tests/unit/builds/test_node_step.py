@@ -10,6 +10,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Collection, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from foundation.errors import InvalidInputError
 from foundation.graph import Edges, reachable, topological_order
 from job_creator.builds import node_step
 from job_creator.builds.node_step import PackageOutcome, read_records
+from job_creator.runs.records import StepRecord
 from tests.samples import REPOSITORY
 from tests.spack_ci import lockfile, spack_hash
 from tests.strategies import graphs
@@ -116,6 +118,18 @@ def test_a_failure_keeps_its_dependents_from_being_built_and_nothing_else(tmp_pa
     assert found["d"].peak_memory_bytes > 1_000_000
     assert found["d"].seconds > 0
     assert re.search(r"failed  a@1\.0/aaaaaaa, \d+ s: it does not build", done.stdout)
+
+
+def test_records_have_the_fields_of_all_engines(tmp_path: Path) -> None:
+    """So one report is made of all (`jc report run`)."""
+    job(tmp_path, CHAIN, "ab", codes={"build a": 1}, variables={"CI_RUNNER_DESCRIPTION": "the large one"})
+    path = tmp_path / "jobs" / "x" / node_step.OUTCOMES / node_step.RECORDS
+    first, second = map(json.loads, path.read_text().splitlines())
+    assert first.keys() == {field.name for field in fields(StepRecord)}
+    assert (first["engine"], first["attempt"], first["failure"]) == ("gitlab", 1, "own")
+    assert (second["failure"], second["phases"]) == ("dependency", {})
+    assert first["worker"] == "the large one"
+    assert first["phases"].keys() == {"prepare", "build"}
 
 
 def test_each_package_has_a_section_of_the_log_closed_where_there_are_several(tmp_path: Path) -> None:
