@@ -22,6 +22,8 @@ from foundation.errors import NotReadyError, naming
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _LAST_LINES: Final = 4
 _SECONDS_BETWEEN_LOOKS: Final = 0.05
+_SECONDS_TO_END: Final = 5.0
+"""For a program whose stdin has ended."""
 
 
 class ProcessError(Exception):
@@ -155,6 +157,11 @@ def conversation(
     with log.open("ab") as errors, _started(argv, stdin=subprocess.PIPE, stderr=errors, **options) as process:
 
         def kill() -> None:
+            if seconds is not None and process.stdin:
+                # It may run on another machine, of which what runs here is only one end.
+                with suppress(OSError, ValueError, subprocess.TimeoutExpired):
+                    process.stdin.close()
+                    process.wait(_SECONDS_TO_END)
             with suppress(ProcessLookupError):
                 (os.kill if seconds is None else os.killpg)(process.pid, signal.SIGKILL)
 

@@ -22,6 +22,8 @@ class SpackProgram:
     program: str = "spack"
     variables: Mapping[str, str] = field(default_factory=dict)
     scopes: tuple[Path, ...] = ()
+    before: tuple[str, ...] = ()
+    """Words before it, such as those of a command that runs it on another machine."""
 
     def run(self, *arguments: str, seconds: float = 600.0) -> str:
         """What a command prints on stdout. Raises `ProcessError`."""
@@ -61,7 +63,7 @@ class SpackProgram:
 
     @property
     def _start(self) -> list[str]:
-        return [self.program, *(word for scope in self.scopes for word in ("-C", str(scope)))]
+        return [*self.before, self.program, *(word for scope in self.scopes for word in ("-C", str(scope)))]
 
 
 __all__ = ["ProcessError", "SpackProgram"]

@@ -15,6 +15,14 @@ from job_creator.options import READING, SCOPES, SPACK, Options
 from job_creator.package_lists.classes import CLASSES
 
 _CODES: Final = (*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE, ExitCode.NOT_READY, ExitCode.REFUSED)
+WORKERS: Final[dict[str, tuple[str, ...]]] = {
+    "local": (),
+    "flux": ("flux", "run", "--ntasks=1", "--cores-per-task=1", "--unbuffered"),
+    # --exact: within an allocation, as many at once as there are processors.
+    "slurm": ("srun", "--ntasks=1", "--nodes=1", "--cpus-per-task=1", "--exact", "--quiet", "--unbuffered"),
+}
+"""Where workers may run: what stands before their program. Its stdin and stdout go through these commands."""
+
 _DEFINITION: Final = click.argument("definition", metavar="DEFINITION")
 _ARCHITECTURE: Final = click.option(
     "--architecture", default="", help="The architecture, as the site file calls it, where several have the name."
@@ -102,6 +110,20 @@ def list_packages(
 )
 @click.option("--jobs", type=click.IntRange(1), help="So many Spacks at once.  [default: one for each processor]")
 @click.option(
+    "--engine",
+    type=click.Choice(sorted(WORKERS)),
+    default="local",
+    show_default=True,
+    help="Where they run: on this machine, or each as a job of a scheduler, in an allocation or by itself.",
+)
+@click.option(
+    "--submit-option",
+    "submit_options",
+    multiple=True,
+    metavar="WORD",
+    help="Say this to srun or flux run as well, such as --partition=long. May be repeated.",
+)
+@click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     default=600.0,
@@ -126,6 +148,8 @@ def lock_packages(
     definition: str,
     output_folder: Path,
     jobs: int | None,
+    engine: str,
+    submit_options: tuple[str, ...],
     timeout: float,
     again: tuple[str, ...],
     architecture: str,
@@ -146,6 +170,7 @@ def lock_packages(
     Examples:
       jc packages lock amd64/corpus -o locks/
       jc packages lock amd64/corpus -o locks/ --jobs 16 --timeout 300
+      jc packages lock amd64/corpus -o locks/ --jobs 64 --engine slurm
       jc packages lock amd64/corpus -o locks/ --again time-out --timeout 1800
     """
     from foundation.spack.program import SpackProgram
@@ -157,7 +182,11 @@ def lock_packages(
     repository = Repository(options.directory, options.site_file, options.environment, architecture)
     spack = SpackProgram(program, scopes=tuple(scope.absolute() for scope in scopes))
     wanted = find_list(definition, repository, index, spack)
-    request = LockRequest(output_folder, jobs or os.cpu_count() or 1, timeout, frozenset(again), options.quiet)
+    if submit_options and engine == "local":
+        raise click.UsageError("--submit-option is for a scheduler; leave it out, or say --engine")
+    before = (*WORKERS[engine], *submit_options)
+    jobs = jobs or os.cpu_count() or 1
+    request = LockRequest(output_folder, jobs, timeout, frozenset(again), options.quiet, before)
     result = lock(wanted, spack, request)
     if as_json:
         value = {

@@ -26,6 +26,8 @@ class LockRequest:
     again: frozenset[str] = frozenset()
     """Classes of failures that are tried once more."""
     quiet: bool = False
+    before: tuple[str, ...] = ()
+    """Words before each worker's Spack; see `solving.Solvers`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,10 @@ def lock(wanted: PackageList, spack: SpackProgram, request: LockRequest) -> Lock
                 folder.add_failure(failure)
                 advance(1, f"{failure.name}: {failure.kind}")
 
-            Solvers(spack, wanted.section, described, folder.work, request.jobs, request.seconds).run(
-                todo, locked, failed
+            solvers = Solvers(
+                spack, wanted.section, described, folder.work, request.jobs, request.seconds, request.before
             )
+            solvers.run(todo, locked, failed)
         failures = tuple(one for one in folder.failures().values() if one.name in names)
         result = LockResult(len((folder.locked() & names) - present), len(present), failures)
         _tidy(folder.work)

@@ -81,6 +81,8 @@ class Solvers:
     jobs: int
     seconds: float
     """That one solve may take."""
+    before: tuple[str, ...] = ()
+    """Words before each worker's Spack, that have it run on another machine, which sees the same folders."""
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self, wishes: Sequence[LockWish], locked: Locked, failed: Failed) -> None:
@@ -130,7 +132,8 @@ class Solvers:
         environment, log = folder / "environment", folder / "log"
         self._prepare(folder)
         with ExitStack() as stack:
-            ask = stack.enter_context(self._spack(folder).talk(SCRIPT, "solve", log=log, seconds=self.seconds))
+            spack = replace(self._spack(folder), before=self.before)
+            ask = stack.enter_context(spack.talk(SCRIPT, "solve", log=log, seconds=self.seconds))
 
             def solve(wish: LockWish) -> _Solved:
                 (environment / _LOCKFILE).unlink(missing_ok=True)

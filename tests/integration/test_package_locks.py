@@ -19,6 +19,7 @@ from foundation.errors import ExitCode
 from foundation.spack.lockfile import read_lockfile
 from tests.commands import jc
 from tests.fakes.solving_spack import solving_spack
+from tests.integration.slurm import private_slurm
 from tests.samples import SITE, TEMPLATE, write_repository
 
 APART = "  concretizer: {unify: false}\n"
@@ -214,3 +215,27 @@ def test_one_run_at_a_time_works_in_a_folder(lists: Lists) -> None:
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) != 0
+
+
+@pytest.mark.usefixtures("components")
+@pytest.mark.xdist_group("slurm")
+def test_workers_are_jobs_of_slurm_on_all_nodes(lists: Lists, tmp_path: Path) -> None:
+    """Also the one that has to be ended, with what it has started."""
+    lists.write([*GOOD[:20], *BAD])
+    with private_slurm(tmp_path / "slurm") as slurm:
+        environment = {**os.environ, **slurm.environment}
+        words = lists.command("--json", "--engine", "slurm", "--jobs", "4", "--timeout", "5")
+        done = subprocess.run(
+            [sys.executable, "-m", "job_creator", *words], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert (told["locked"], told["failed"]) == (20, {"time-out": 1, "unknown": 1, "unsatisfiable": 1})
+        until = time.monotonic() + 60
+        while slurm.run("squeue", "--noheader"):
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        used = slurm.run("scontrol", "show", "jobs")
+        assert "NodeList=n1" in used
+        assert "NodeList=n2" in used
+    assert {process for process, _, _, _ in lists.solves}.isdisjoint(running_sessions())
