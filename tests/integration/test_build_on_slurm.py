@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -109,3 +110,21 @@ def test_a_node_that_fails_repeats_exactly_what_it_lost(project: BuildProject, s
     assert project.present() == set(EIGHT)
     builds = [call["package"] for call in project.calls("build")]
     assert sorted(builds) == sorted([*EIGHT, "g1"])
+
+
+def test_a_node_that_is_drained_ends_what_it_has_and_gets_nothing_more(
+    project: BuildProject, slurm: PrivateSlurm
+) -> None:
+    project.tell("slow-g1", "5")
+    with project.started() as driver:
+        waited_for(lambda: bool(project.calls("build")))
+        drained = slurm.run("squeue", "--noheader", "--states=RUNNING", "--format=%N").strip()
+        slurm.run("scontrol", "update", f"nodename={drained}", "state=drain", "reason=test")
+        try:
+            assert driver.wait(120) == 0
+        finally:
+            slurm.run("scontrol", "update", f"nodename={drained}", "state=resume")
+    assert sorted(call["package"] for call in project.calls("build")) == sorted(EIGHT)
+    records = [json.loads(line) for line in (project.folder / "run" / "records.jsonl").read_text().splitlines()]
+    workers = {record["package"]: record["worker"].partition("/")[0] for record in records}
+    assert {name for name, worker in workers.items() if worker == drained} == {"g1"}

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from foundation.doors.files import read_file, write_files
+from foundation.doors.files import read_file
 from foundation.errors import DamagedError, NotReadyError, naming
 
 ADDRESS: Final = "ray-address"
@@ -81,6 +81,8 @@ class RayCluster:
     """All of their environment."""
     folder: Path
     """Where Ray has its sockets and logs."""
+    told: Path | None = None
+    """The file that gets its address when there is a head, for machines that join."""
 
 
 def new_cluster(environment: Mapping[str, str], folder: Path, *, is_joined: bool) -> RayCluster:
@@ -98,10 +100,10 @@ def new_cluster(environment: Mapping[str, str], folder: Path, *, is_joined: bool
     host = _seen_by_others() if is_joined else _HERE
     with socket.create_server((host, 0)) as free:
         address = f"{host}:{free.getsockname()[1]}"
-    if is_joined:
-        write_files(folder, {ADDRESS: f"{address}\n".encode()})
     head = (*start_command(address, 0 if is_joined else None, is_head=True), f"--temp-dir={own}")
-    return RayCluster(address, ((head, str(folder / "ray-head.log")),), {**environment, **variables_of(token)}, own)
+    parts = ((head, str(folder / "ray-head.log")),)
+    told = folder / ADDRESS if is_joined else None
+    return RayCluster(address, parts, {**environment, **variables_of(token)}, own, told)
 
 
 def joining(folder: Path, cores: int) -> tuple[tuple[str, ...], dict[str, str]] | None:

@@ -45,7 +45,9 @@ class RayEngine:
         talk = conversation(argv, environment=cluster.variables, log=folder / "ray-driver.log")
         self._say = self._stack.enter_context(talk)
         try:
-            self.nodes = int(self._ask({"do": "start", "parts": cluster.parts})["nodes"])
+            self.nodes = int(
+                self._ask({"do": "start", "parts": cluster.parts, "tell": str(cluster.told or "")})["nodes"]
+            )
         except BaseException:
             self.close()
             raise

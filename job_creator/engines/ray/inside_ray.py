@@ -6,13 +6,14 @@ It is a process of its own, since Ray reads where and with which token to connec
 ends with its standard input, also when `jc` is killed; Ray then ends the tasks. The parts of a cluster are its children
 and end with it, the last one first, by their numbers: `ray stop` would end every Ray of the user. Lines are:
 
-    {"do": "start", "parts": [[argv, log]]}                                         {"nodes"}
+    {"do": "start", "parts": [[argv, log]], "tell"}                                 {"nodes"}
     {"do": "submit", "id", "argv", "environment", "log", "cores", "after": [id]}    {}
     {"do": "poll", "seconds"}                                                       {"ended": [[id, code, detail]]}
     {"do": "cancel", "ids"}                                                         {}
 
 A code is that of the step's program, `null` if its machine or Ray ended it, and -1 if it was not started because a step
-before it did not end with 0. Nothing of this project is imported here.
+before it did not end with 0. `tell` is a file that gets the address as soon as there is a head, for machines that are
+to join it; empty for none. Nothing of this project is imported here.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -114,6 +116,9 @@ def connect(address: str, head: list[tuple[list[str], str]], started: list[subpr
             if time.monotonic() > until:
                 raise
             if started and started[-1].poll() is not None:
+                # What it has started itself is still there, and has its port.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(started.pop().pid, signal.SIGKILL)
                 start(head, started)
             time.sleep(0.5)
         else:
@@ -124,7 +129,8 @@ def start(parts: list[tuple[list[str], str]], started: list[subprocess.Popen[byt
     """Start the parts of a cluster."""
     for argv, log in parts:
         with Path(log).open("ab") as output:
-            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # noqa: S603
+            streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            process = subprocess.Popen(argv, start_new_session=True, **streams)  # noqa: S603
         started.append(process)
 
 
@@ -158,10 +164,16 @@ def main(address: str) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     started: list[subprocess.Popen[bytes]] = []
     try:
-        parts = json.loads(sys.stdin.readline())["parts"]
+        asked = json.loads(sys.stdin.readline())
+        parts = asked["parts"]
         # Nodes give up soon where there is no head yet.
         start(parts[:1], started)
         connect(address, parts[:1], started)
+        if asked["tell"]:
+            # Only now: nodes that start beside the head take its time, of which Ray gives it half a minute.
+            new = Path(f"{asked['tell']}.new")
+            new.write_text(f"{address}\n", encoding="ascii")
+            new.replace(asked["tell"])
         start(parts[1:], started)
         nodes = processors(address)
         tasks = Tasks(max(nodes))

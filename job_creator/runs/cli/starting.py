@@ -73,6 +73,9 @@ _CORES_OF_A_JOB: Final = 4
     "--sources", default="", metavar="MIRROR", help="Where sources are looked for first; see 'jc mirror create'."
 )
 @click.option(
+    "--no-internet", is_flag=True, help="Builds have none: look first whether --sources has all that they need."
+)
+@click.option(
     "--hours",
     type=click.FloatRange(0, min_open=True),
     default=12.0,
@@ -159,6 +162,8 @@ def start(options: Options, /, as_json: bool, dry_run: bool, run_dir: Path | Non
         return
     path = run_dir or Path(time.strftime("jc-build-%Y%m%d-%H%M%S"))
     folder = RunFolder(path)
+    if told["no_internet"]:
+        _require_sources(options, order, planned)
     _say(f"{planned.plan}; what happens is kept in {path}", as_json=as_json)
     _carry_out(options, order, planned, folder, as_json=as_json)
     made = report.make_report(folder.edges, folder.records())
@@ -181,6 +186,8 @@ def _require_sense(told: dict[str, Any]) -> None:
         raise click.UsageError("--joined is for --engine ray")
     if told["binds"] and not told["image"]:
         raise click.UsageError("--bind is about a container; name one with --container")
+    if told["no_internet"] and not told["sources"]:
+        raise click.UsageError("--no-internet: say with --sources where sources are then")
     if told["nodes"] > 1 and not told["launch"]:
         raise click.UsageError("--nodes is about an allocation; say --launch, or call jc build in one")
 
@@ -230,10 +237,12 @@ def _carry_out(options: Options, order: BuildOrder, planned: PlannedRun, folder:
 
     from foundation.spack.program import SpackProgram
     from job_creator.runs import engines, report, start
+    from job_creator.runs.machines.probing import require_ready
 
     spack = SpackProgram(order.spack, scopes=order.scopes)
     run = uuid4().hex[:12]
     engines.require_nobody_at_work(order)
+    require_ready(spack, order.mirror, options.environment)
     works = start.prepare(folder, run, order, planned, options.environment, start.warm_cache(spack, _home(options)))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
@@ -247,6 +256,17 @@ def _carry_out(options: Options, order: BuildOrder, planned: PlannedRun, folder:
         )
     if any(record.state == "built" for record in folder.records().values()):
         start.update_index(spack, order)
+
+
+def _require_sources(options: Options, order: BuildOrder, planned: PlannedRun) -> None:
+    """Raise `RefusedError` if the mirror of sources lacks some of what is to be built."""
+    from foundation.spack.program import SpackProgram
+    from job_creator.mirrors.needs.questions import Lock
+    from job_creator.runs.machines.sources import require_sources
+
+    spack = SpackProgram(order.spack, scopes=order.scopes)
+    locks = [Lock(one.name, one.lock, one.lockfile) for one in planned.environments.values()]
+    require_sources(spack, locks, planned.plan.steps.keys(), order.sources, options.environment, _home(options))
 
 
 def _mend_index(options: Options, order: BuildOrder) -> None:

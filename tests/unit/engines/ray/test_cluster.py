@@ -38,6 +38,9 @@ def test_machines_that_join_find_head_and_token_in_the_folder_of_the_run(tmp_pat
     # The head itself builds nothing, and is not only seen from its own machine.
     assert "--num-cpus=0" in head
     assert not made.address.startswith("127.0.0.1:")
+    assert made.told is not None
+    assert cluster.joining(tmp_path, 2) is None
+    made.told.write_text(f"{made.address}\n")
     node = cluster.joining(tmp_path, 2)
     assert node is not None
     assert {f"--address={made.address}", "--num-cpus=2", "--block"} <= set(node[0])
