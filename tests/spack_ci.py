@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from foundation.graph import between
+from foundation.graph import BuildGraph, between
 from job_creator.builds import node_step
 from job_creator.engines.gitlab.generated import SPACK_RETRIES, Generated, read_generated
 from tests.samples import REPOSITORY
@@ -157,6 +157,20 @@ def generated(
     ]
     manifest = json.dumps({"spack": {"specs": specs}}).encode() if needs is not None else None
     return read_generated(container, f"{container}/pipeline.yml", content, lock=lock, environment=manifest)
+
+
+def renamed(found: Generated, rename: Callable[[str], str], container: str = "") -> Generated:
+    """The same with other DAG hashes, for a container of this name if there is one."""
+    old = found.builds
+    name = container or old.environment
+    graph = old.graph and BuildGraph(
+        {rename(key): package for key, package in old.graph.packages.items()},
+        {rename(key): frozenset(map(rename, inner)) for key, inner in old.graph.edges.items()},
+    )
+    steps = tuple(replace(step, hash=rename(step.hash), environment=name) for step in old.steps)
+    needs = {rename(key): frozenset(map(rename, inner)) for key, inner in old.needs.items()}
+    builds = replace(old, environment=name, steps=steps, needs=needs, graph=graph)
+    return replace(found, builds=builds, jobs={rename(key): job for key, job in found.jobs.items()})
 
 
 def fusable(found: Generated) -> Generated:

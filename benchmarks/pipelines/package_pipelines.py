@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from foundation.graph import BuildGraph, Edges
+from foundation.graph import Edges
 from foundation.yaml_io import load
 from job_creator.builds.durations import default_durations
 from job_creator.builds.fusion import seconds_of
@@ -35,7 +35,7 @@ from job_creator.engines.gitlab.simulation import prepare
 from job_creator.engines.gitlab.sizes import parsed_size
 from job_creator.pipelines.packages import preparation, read_folder
 from tests.samples import SITE, site
-from tests.spack_ci import RECORDINGS, fusable, lockfile, pipeline
+from tests.spack_ci import RECORDINGS, fusable, lockfile, pipeline, renamed
 
 MAX_JOBS = (None, 200, 100)
 HEAVY_TAILS = 3
@@ -190,21 +190,9 @@ def large() -> None:
 
 def tripled(found: Iterable[Generated]) -> list[Generated]:
     """Three times the same containers, with hashes of their own."""
-    copies = []
-    for one in found:
-        for digit in "234":
-            rename = partial(_renamed, digit=digit)
-            old = one.builds
-            name = f"{old.environment}-{digit}"
-            graph = old.graph and BuildGraph(
-                {rename(key): package for key, package in old.graph.packages.items()},
-                {rename(key): frozenset(map(rename, inner)) for key, inner in old.graph.edges.items()},
-            )
-            steps = tuple(replace(step, hash=rename(step.hash), environment=name) for step in old.steps)
-            needs = {rename(key): frozenset(map(rename, inner)) for key, inner in old.needs.items()}
-            builds = replace(old, environment=name, steps=steps, needs=needs, graph=graph)
-            copies.append(replace(one, builds=builds, jobs={rename(key): job for key, job in one.jobs.items()}))
-    return copies
+    return [
+        renamed(one, partial(_renamed, digit=digit), f"{one.container}-{digit}") for one in found for digit in "234"
+    ]
 
 
 def _renamed(key: str, digit: str) -> str:

@@ -31,8 +31,6 @@ FEWER: Final = (8, 3, 2)
 """Packages in one job, in plans that are tried where jobs with more of them took too long."""
 QUICK: Final = 1500
 """Packages up to which everything is tried; of larger graphs fewer scenarios."""
-MOST_GUESSED: Final = 5000
-"""Packages whose durations are guesses, of which none share jobs if there are more: looking for them takes long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +71,18 @@ def choose(edges: Edges, expected: Seconds, measured: Collection[str], rules: Fu
     alone: Groups = tuple((step,) for step in urgency(edges, expected))
     total = sum(expected.values())
     known = frozenset(measured)
-    if len(edges) < 2 or too_many_guesses(edges, known):
+    if len(edges) < 2:
         return Fused(alone, total, total)
     judges = Judges(expected, known, rules.start)
-    usual = judges.of_groups(edges, alone)
+    usual: list[list[float]] = []
     for scenarios, bound in _plans(edges, expected, known, rules):
         groups = fuse(edges, scenarios, bound, alike)
-        if len(groups) < len(edges) and holds(usual, judges.of_groups(edges, groups)):
+        if len(groups) == len(edges):
+            continue
+        usual = usual or judges.of_groups(edges, alone)
+        if holds(usual, judges.of_groups(edges, groups)):
             return Fused(groups, total, sum(seconds_of(groups, expected, rules.start).values()))
     return Fused(alone, total, total)
-
-
-def too_many_guesses(steps: Collection[str], measured: Collection[str]) -> bool:
-    """Whether so little is known that no plan is looked for."""
-    return len(steps) - len(measured) > MOST_GUESSED
 
 
 def _effort(expected: Seconds) -> int:

@@ -6,14 +6,15 @@ either of them waits for all that comes before either: `_false_waits` counts the
 for each other without need. The merge with the fewest for each package of the smaller cluster is next (small clusters
 first, else one swallows all). Merges that would let two clusters wait for each other are no candidates.
 
-What comes before and after a cluster are the bits of one integer, a bit for each package.
+What comes before and after a cluster are the bits of one integer: a bit for each package, and more for one that is
+expected to take long, so that pairs count as much as they may cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush, heapreplace
-from itertools import combinations
+from itertools import accumulate, combinations
 from typing import Final
 
 from job_creator.engines.gitlab.packing.layout import Room, Weighted
@@ -28,19 +29,27 @@ SMALLEST: Final = 40
 """So many clusters are tried with each other where no two that hang together fit any more."""
 
 
+MOST_BITS: Final = 30
+"""So many more bits a package has at most."""
+
 WORTH: Final = 0.0005
 """The part of all pairs of packages that a child more has to keep from waiting for each other."""
 
 
-def grown(graph: Weighted, room: Room) -> list[list[str]] | None:
-    """Clusters that fit the room, those of one node being jobs of the root; `None` if none were found."""
-    clusters = _Clusters(graph, room)
+def grown(graph: Weighted, room: Room, trust: float) -> list[list[str]] | None:
+    """Clusters that fit the room, those of one node being jobs of the root; `None` if none were found.
+
+    Packages count for 1 and `trust` times what they are expected to take, in that of a usual one.
+    """
+    usual = sum(graph.seconds.values()) / len(graph.seconds)
+    longer = {node: min(MOST_BITS, round(trust * taken / usual)) for node, taken in graph.seconds.items()}
+    clusters = _Clusters(graph, room, {node: 1 + more for node, more in longer.items()})
     return clusters.nodes() if clusters.merge() else None
 
 
 def tidied(graph: Weighted, room: Room, clusters: Iterable[Iterable[str]]) -> list[list[str]]:
     """The same clusters without children that are worth nothing: made one with others, or jobs of the root."""
-    found = _Clusters(graph, room)
+    found = _Clusters(graph, room, dict.fromkeys(graph.edges, 1))
     number = {name: index for index, name in enumerate(found.names)}
     for names in clusters:
         one, *others = (number[name] for name in names)
@@ -66,11 +75,16 @@ def _dissolved(graph: Weighted, room: Room, clusters: list[list[str]]) -> Iterat
 class _Clusters:
     """Clusters under change, by number. `below` are those that each waits for directly, `above` what waits for it."""
 
-    def __init__(self, graph: Weighted, room: Room) -> None:
+    def __init__(self, graph: Weighted, room: Room, bits: Mapping[str, int]) -> None:
         self.names = graph.order
         number = {name: index for index, name in enumerate(self.names)}
         self.room = room
-        self.own = {index: 1 << index for index in range(len(self.names))}
+        self.members = {index: [name] for index, name in enumerate(self.names)}
+        begins = accumulate((bits[name] for name in self.names), initial=0)
+        self.own = {
+            index: ((1 << bits[name]) - 1) << begin
+            for index, (name, begin) in enumerate(zip(self.names, begins, strict=False))
+        }
         self.weight = {index: graph.weights[name] for index, name in enumerate(self.names)}
         self.below = {number[name]: {number[other] for other in graph.edges[name]} for name in self.names}
         self.above: dict[int, set[int]] = {index: set() for index in self.below}
@@ -91,7 +105,7 @@ class _Clusters:
 
     def nodes(self) -> list[list[str]]:
         """The nodes of each cluster."""
-        return [[self.names[bit] for bit in _bits(own)] for own in self.own.values()]
+        return list(self.members.values())
 
     def merge(self) -> bool:
         """Merge until everything fits; false if it never does."""
@@ -155,14 +169,15 @@ class _Clusters:
         return iter(sorted(found - {one}))
 
     def _cost(self, one: int, other: int) -> float | None:
-        """False waits for each package of the smaller one."""
+        """False waits for each package of the smaller one, as far as its bits count."""
         count = self._false_waits(one, other)
         return None if count is None else count / min(self.own[one].bit_count(), self.own[other].bit_count())
 
     def _false_waits(self, one: int, other: int) -> int | None:
         """Pairs that begin to wait for each other; `None` where the two do not fit, or would make a circle."""
         sizes = self.own[one].bit_count(), self.own[other].bit_count()
-        if sum(sizes) > self.room.child.jobs or self.weight[one] + self.weight[other] > self.room.child.weight:
+        jobs = len(self.members[one]) + len(self.members[other])
+        if jobs > self.room.child.jobs or self.weight[one] + self.weight[other] > self.room.child.weight:
             return None
         if self._leads(one, other) or self._leads(other, one):
             return None
@@ -196,16 +211,10 @@ class _Clusters:
             if nodes & before:
                 self.after[index] |= after | own
         self.own[new], self.before[new], self.after[new] = own, before, after
+        self.members[new] = self.members.pop(one) + self.members.pop(other)
         self.weight[new] = self.weight.pop(one) + self.weight.pop(other)
         for ways, back in ((self.below, self.above), (self.above, self.below)):
             ways[new] = (ways.pop(one) | ways.pop(other)) - pair
             for index in ways[new]:
                 back[index] = (back[index] - pair) | {new}
         return new
-
-
-def _bits(number: int) -> Iterator[int]:
-    while number:
-        lowest = number & -number
-        yield lowest.bit_length() - 1
-        number ^= lowest

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from random import Random
 from typing import Final
 
@@ -33,11 +34,15 @@ STARTS: Final = (1.0, 0.3)
 """How much of the root clusters leave to single packages; the search fills the rest."""
 
 TRUST: Final = (0.0, 1.0)
-"""What the expected seconds of a package of usual length count in a search, against 1 for the package itself."""
+"""What the expected seconds of a package of usual length count, where clusters grow and in a search, against 1 for the
+package itself."""
 
 SHORT: Final = 5
 LONG: Final = 40
 """Moves for each node that are tried in the searches from all starts, and in that from the best of them."""
+WORSE: Final = 1.02
+"""With any number of runners, a layout with fewer children may take longer by this factor. With few runners it is luck
+which of two takes longer."""
 PASSED: Final = 600_000
 """Nodes and edges that may be passed over for each of these, so that large graphs do not take long."""
 
@@ -48,7 +53,7 @@ FEWER_ORDERS: Final = 4
 PLAYED: Final = 2
 """Layouts of large graphs that are played with few runners: those that are best with any number of them."""
 
-TAILS: Final = 12
+TAILS: Final = 40
 """How many sets of random durations candidates are judged by, besides the expected ones."""
 TAIL: Final = 1.1
 """The exponent of their Pareto distribution: few packages take most of the time, as with compilers and LLVM."""
@@ -60,11 +65,11 @@ def partition(graph: Weighted, room: Room) -> PipelineLayout:
     found = [(_searched(graph, room, start, SHORT), start[1]) for start in _starts(graph, room)]
     if not found:
         return judge.best(sorted(_cut(graph, room, judge), key=judge.unbounded)[:PLAYED])
-    best = judge.best([layout for layout, _ in found])
-    trust = next(trust for layout, trust in found if layout is best)
+    best, trust = min(found, key=lambda one: judge.played(one[0]))
     longer = _searched(graph, room, (_clusters(best), trust), LONG)
-    # What a search makes better by its own measure may be worse when it is played.
-    return judge.best([longer, _laid_out(graph, tidied(graph, room, _clusters(best)))])
+    # What a search, or having fewer children, makes better by its own measure may be worse when it is played.
+    tidy = judge.best([longer, _laid_out(graph, tidied(graph, room, _clusters(best)))])
+    return tidy if judge.unbounded(tidy) <= WORSE * judge.unbounded(best) else best
 
 
 def sketched(graph: Weighted, room: Room) -> PipelineLayout:
@@ -82,11 +87,11 @@ def _starts(graph: Weighted, room: Room) -> Iterator[tuple[list[list[str]], floa
     """Clusters to begin a search with, and how far it is to believe what is expected."""
     if len(graph.edges) > MOST_NODES:
         return
-    for share in STARTS:
+    for share, grows_by in product(STARTS, TRUST):
         smaller = Capacity(math.ceil(room.root.jobs * share), math.ceil(room.root.weight * share))
-        clusters = grown(graph, replace(room, root=smaller))
+        clusters = grown(graph, replace(room, root=smaller), grows_by)
         if clusters is not None:
-            yield from ((clusters, trust) for trust in TRUST)
+            yield from ((clusters, trust) for trust in TRUST if trust >= grows_by)
 
 
 def _searched(graph: Weighted, room: Room, start: tuple[list[list[str]], float], effort: int) -> PipelineLayout:

@@ -14,7 +14,7 @@ from foundation.graph import Edges
 from job_creator.builds import node_step
 from job_creator.builds.durations import Durations
 from job_creator.builds.fusion import FusionRules, Groups, fuse, quotient, seconds_of
-from job_creator.builds.fusion_choice import Judges, choose, too_many_guesses
+from job_creator.builds.fusion_choice import Judges, choose
 from job_creator.builds.merge import Merged, merge
 from job_creator.builds.steps import Demands, Step, nothing_known
 from job_creator.engines.gitlab.generated import Generated
@@ -60,8 +60,10 @@ class PackageWork:
 
         Packages share none across cells.
         """
-        groups = {_called_after(steps, self.merged): steps for steps in _groups(self.apart, edges, cells)}
-        return replace(self, groups=groups)
+        found = _groups(self.apart, edges, cells)
+        if len(found) == len(self.merged.steps):
+            return self.apart
+        return replace(self, groups={_called_after(steps, self.merged): steps for steps in found})
 
     @property
     def is_judged(self) -> bool:
@@ -177,8 +179,6 @@ def package_work(
 
 def _groups(work: PackageWork, edges: Edges, cells: Mapping[str, str]) -> Groups:
     asked = work.asked
-    if isinstance(asked.fuse, str) and too_many_guesses(work.merged.steps, work.measured):
-        return tuple(work.apart.groups.values())
     keywords = {key: _keywords(step, work) for key, step in work.merged.steps.items()}
     timeouts = {key: duration_seconds(str(one["timeout"])) for key, one in keywords.items()}
     most = float(asked.fuse) if not isinstance(asked.fuse, str) else FusionRules().work
@@ -199,7 +199,7 @@ def _groups(work: PackageWork, edges: Edges, cells: Mapping[str, str]) -> Groups
 
 def _keywords(step: Step, work: PackageWork) -> dict[str, Any]:
     """What the job of a step says besides which package it is."""
-    keywords = dict(package_job(step, "", work.origins[step.hash], work.place).keywords)
+    keywords = dict(work.job(step.hash, ()).keywords)
     told = (HASH_VARIABLE, NAME_VARIABLE)
     return {**keywords, "variables": {name: text for name, text in keywords["variables"].items() if name not in told}}
 

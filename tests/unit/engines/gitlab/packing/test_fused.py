@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from foundation.graph import Edges, reachable
 from job_creator.engines.gitlab.objects import expand
+from job_creator.engines.gitlab.packing.layout import ROOT
 from job_creator.engines.gitlab.packing.summary import summarize
+from job_creator.engines.gitlab.simulation import lay_out
 from job_creator.site.gitlab import Fuse
 from tests.samples import SITE
 from tests.spack_ci import fusable, generated, spack_hash
@@ -119,3 +121,23 @@ def test_every_package_is_in_one_job_after_what_it_needs(edges: Edges, max_jobs:
                 assert first in before[second]
     assert sum(file.packages for file in result.files) == len(edges)
     assert all(not file.limits.findings for file in result.files)
+
+
+@given(graphs(most=20), st.integers(2, 12))
+def test_sharing_jobs_lengthens_nothing_by_more_than_2_percent_also_where_pipelines_are_split(
+    edges: Edges, max_jobs: int
+) -> None:
+    """Against the same packages with a job each: as expected, and on average of durations that no plan has seen."""
+    found = [fusable(generated("x", edges))]
+    (work, together), (lonely, apart) = (worked(found, max_jobs=max_jobs, fuse=fuse) for fuse in ("auto", "off"))
+    runners = (10, 40, 100, 1000)
+    ratios = []
+    for scenario in work.judges.scenarios:
+        shared, alone = (
+            lay_out(packed.layout.running(jobs.taken(scenario)), ROOT)
+            for jobs, packed in ((work, together), (lonely, apart))
+        )
+        ratios.append([shared.run(count).makespan / alone.run(count).makespan for count in runners])
+    expected, *others = ratios
+    assert max(expected) <= 1.02
+    assert max(sum(column) / len(column) for column in zip(*others, strict=True)) <= 1.02

@@ -7,6 +7,7 @@ import random
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from job_creator.engines.gitlab.simulation import lay_out, prepare
 from job_creator.scripts.rendering import render
 from tests.pipeline_checks import schema_errors
 from tests.samples import BRANCH, MERGE_REQUEST, REPOSITORY, SITE, site
-from tests.spack_ci import fusable, generated, pipeline, recording, spack_hash
+from tests.spack_ci import fusable, generated, pipeline, recording, renamed, spack_hash
 from tests.strategies import graphs
 from tests.unit.engines.gitlab.packing.packed import ENVIRONMENT, hashed, packed, worked
 
@@ -123,6 +124,42 @@ def test_the_pipeline_is_smaller_than_what_spack_wrote() -> None:
     _, result = packed([recording("1.1", "hdf5-tools")])
     size = next(room for room in result.files[0].limits.headroom if "parsed" in room.name)
     assert size.used / len(result.layout.root) < 2600
+
+
+@pytest.mark.parametrize(("packages", "share"), [(1_480, 0.75), (2_700, 1.0)])
+def test_large_stacks_are_one_pipeline_within_gitlabs_default_limits(packages: int, share: float) -> None:
+    """Of four environments; names and hashes are as long as those of recorded stacks, needs as many: 2.1 a package."""
+    found = []
+    for container in ("compilers", "math", "python", "visual"):
+        names = [f"{container[0]}-package-{number:03}" for number in range(packages // 4)]
+        edges = {name: names[max(0, index - 9) : index : 4][:2] for index, name in enumerate(names)}
+        found.append(renamed(generated(container, edges), lambda key: sha256(key.encode()).hexdigest()[:32]))
+    merged, result = packed(found)
+    (file,) = result.files
+    size = next(room for room in file.limits.headroom if "parsed" in room.name)
+    assert sum(map(len, merged.edges.values())) > 1.9 * packages
+    assert size.share <= share
+    assert file.limits.findings == ()
+
+
+def test_new_pushes_cancel_children_too_as_far_as_jobs_may_be_interrupted() -> None:
+    """Children do not inherit `workflow: auto_cancel`; without it the first job that may not be keeps all others."""
+    _, split = packed([generated("x", {"app": LEAVES, **dict.fromkeys(LEAVES, ())})], max_jobs=40)
+    assert len(split.files) > 1
+    for file in (*split.files, *packed([generated("x", {"a": []})])[1].files, *packed([generated("x", {})])[1].files):
+        assert file.document["workflow"]["auto_cancel"] == {"on_new_commit": "interruptible"}
+        for name, job in expand(file.document).items():
+            assert "trigger" in job or job["interruptible"] == (name != "rebuild-index"), name
+
+
+def test_what_packages_and_the_root_leave_is_kept_as_long_as_the_site_says() -> None:
+    text = f"{SITE}gitlab: {{artifact_expiry: 5 days}}\n"
+    found = [fusable(generated("x", {"app": LEAVES, **dict.fromkeys(LEAVES, ())}))]
+    _, result = packed(found, text=text, max_jobs=40)
+    jobs = [job for file in result.files for job in expand(file.document).values()]
+    left = [job["artifacts"]["expire_in"] for job in jobs if "artifacts" in job]
+    assert len(left) >= 61 + len(result.files)
+    assert set(left) == {"5 days"}
 
 
 def test_jobs_are_written_in_the_order_of_their_urgency() -> None:
