@@ -8,7 +8,7 @@ DEMO := build/demo
 # What 'jc rehearse --executor shell' runs pipelines with; Node itself comes as a package as well. A test of pages asks axe.
 REHEARSAL_TOOLS := node@22.23.3 gitlab-ci-local@4.75.1 axe-core@4.14.1
 
-.PHONY: demo test test-properties test-components lint format schemas benchmark lock rehearsal-tools ray clean
+.PHONY: demo test test-properties test-components lint format schemas benchmark lock rehearsal-tools ray site clean
 
 demo: $(VENV)/.ready
 	$(BIN)/jc create-jobs --offline -o $(DEMO)/generated_pipeline.yaml
@@ -56,6 +56,14 @@ $(VENV)/.ready-ray: $(VENV)/.ready-dev requirements-ray.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
 	@touch $@
 
+# The documentation with search, in build/site; fails where a link leads nowhere.
+site: $(VENV)/.ready-site
+	$(BIN)/mkdocs build --site-dir build/site
+
+$(VENV)/.ready-site: $(VENV)/.ready-dev requirements-site.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-site.txt
+	@touch $@
+
 rehearsal-tools: build/node_modules/.ready
 
 build/node_modules/.ready: Makefile $(VENV)/.ready-dev
@@ -70,6 +78,8 @@ lock: $(VENV)/.ready-dev
 	  -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header pyproject.toml --extra ray \
 	  -c requirements-dev.txt -o requirements-ray.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --group site \
+	  -c requirements-dev.txt -o requirements-site.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.10 --no-header \
 	  builder/requirements.in -o builder/requirements.txt
 

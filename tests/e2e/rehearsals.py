@@ -49,7 +49,7 @@ images:
   singularitah: {{base: "{host}/public/base:1"}}
   buildah: {{storage_driver: {driver}}}
 # So few that the packages for amd64 need children of the pipeline that they are in.
-gitlab: {{fuse: off, limits: {{max_jobs: 25}}}}
+gitlab: {{fuse: off, limits: {{max_jobs: 27}}}}
 architectures:
   amd64:
     runner_tags: [big]

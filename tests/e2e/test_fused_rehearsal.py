@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("re
 def test_a_failure_in_a_shared_job_stops_exactly_what_needs_it(tmp_path: Path) -> None:
     root = repository(tmp_path / "repository")
     site = root / "spacktainers.yaml"
-    site.write_text(site.read_text().replace("fuse: off, limits: {max_jobs: 25}", "fuse: 400"))
+    site.write_text(site.read_text().replace("fuse: off, limits: {max_jobs: 27}", "fuse: 400"))
     for path in root.glob("container_definitions/arm64/*"):
         path.unlink()
     (root / "container_definitions" / "amd64" / "compress.yaml").unlink()
