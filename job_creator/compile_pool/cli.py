@@ -12,6 +12,7 @@ import click
 
 from foundation.command_line import Group, json_option
 from foundation.errors import ExitCode
+from job_creator.compile_pool.allocation.cli import config
 from job_creator.compile_pool.launchers import Launcher
 from job_creator.options import Options
 
@@ -37,6 +38,9 @@ def compile_pool() -> None:
     """
 
 
+compile_pool.add_command(config)
+
+
 @compile_pool.command("mpi", exit_codes=(ExitCode.NOT_READY,), context_settings=_TO_THE_END)
 @click.option(
     "-n", "--ranks", type=click.IntRange(min=2), required=True, help="Ranks of MPI; all but one of them compile."
@@ -58,12 +62,17 @@ def compile_pool() -> None:
     show_default=True,
     help="For one compile elsewhere; after that it is done here, and the ranks are started anew.",
 )
+@click.option(
+    "--launcher-option",
+    "launcher_options",
+    multiple=True,
+    metavar="WORD",
+    help="Say this to the launcher as well, such as --het-group=1. May be repeated.",
+)
 @_LOG
 @_COMMAND
 @click.pass_obj
-def mpi_command(
-    options: Options, ranks: int, launcher: str, pmi: str, seconds: float, log: Path | None, command: tuple[str, ...]
-) -> None:
+def mpi_command(options: Options, /, log: Path | None, command: tuple[str, ...], **told: Any) -> None:
     """Run COMMAND here, and its compiles on ranks of MPI. Ends with the exit code of COMMAND.
 
     In the environment of COMMAND 'ccache' is a program that hands compiles on: 'spack' gets '-c config:ccache:true', so
@@ -80,8 +89,8 @@ def mpi_command(
     from job_creator.compile_pool.launchers import launcher_here
     from job_creator.compile_pool.running import PoolSettings, run_with_ranks
 
-    chosen = launcher_here(options.environment) if launcher == "auto" else Launcher(launcher)
-    settings = PoolSettings(ranks, chosen, pmi, seconds)
+    told["launcher"] = launcher_here(options.environment) if told["launcher"] == "auto" else Launcher(told["launcher"])
+    settings = PoolSettings(**told)
     code, summary = run_with_ranks(settings, command, options.environment, log)
     click.echo(f"compile pool: {summary}", err=True)
     sys.exit(code)

@@ -29,6 +29,9 @@ _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 60.0
 """Seconds between two starts of ranks, if the last ones compiled nothing."""
 _GOODBYE_SECONDS: Final = 15.0
+_START_SECONDS: Final = 120.0
+"""That ranks may take until they speak."""
+_SECONDS_BETWEEN_LOOKS: Final = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -149,8 +152,7 @@ class CompilePool:
             self.starts += 1
             process = BackgroundProcess(self._command, environment=self._of_ranks(), log=self._log)
             did = self._number
-            while process.exit_code() is None and not self._ends.is_set():
-                BackgroundProcess.wait([process], 0.2)
+            self._watch(process)
             if self._ends.is_set():
                 self._wait_for_end(process)
                 return
@@ -159,10 +161,20 @@ class CompilePool:
             logger.warning("the ranks ended with code %s; they are started again", process.exit_code())
             self._ends.wait(pause)
 
+    def _watch(self, process: BackgroundProcess) -> None:
+        """Until it ends; one that has had nobody to speak with for long is ended, since its start may hang."""
+        spoke = time.monotonic()
+        while process.exit_code() is None and not self._ends.is_set():
+            BackgroundProcess.wait([process], _SECONDS_BETWEEN_LOOKS)
+            now = time.monotonic()
+            spoke = now if self._connection is not None else spoke
+            if now > spoke + _START_SECONDS:
+                process.end(2.0)
+
     def _wait_for_end(self, process: BackgroundProcess) -> None:
         until = time.monotonic() + (_GOODBYE_SECONDS if self.ranks else 0.0)
         while process.exit_code() is None and time.monotonic() < until:
-            BackgroundProcess.wait([process], 0.2)
+            BackgroundProcess.wait([process], _SECONDS_BETWEEN_LOOKS)
         if process.exit_code() is None:
             process.end(2.0)
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 
@@ -50,6 +51,8 @@ class PoolSettings:
     pmi: str
     seconds: float
     """For one compile."""
+    launcher_options: tuple[str, ...] = ()
+    """More words for the launcher."""
 
 
 def require_mpi(launcher: Launcher) -> str:
@@ -75,11 +78,11 @@ def run_with_ranks(
     with pool_folder() as folder:
         lines = log.absolute() if log else folder / _LINES
         write_files(lines.parent, {lines.name: b""})
-        words = [sys.executable, str(RANK)]
+        words = [*settings.launcher_options, sys.executable, str(RANK)]
         started = launch(settings.launcher, program, settings.ranks, settings.pmi, words)
         host = "127.0.0.1" if settings.launcher is Launcher.MPIEXEC else _own_name()
         with (
-            CompilePool(started, environment, folder / _SAID, host=host) as pool,
+            CompilePool(started, {**_of_wheels(), **environment}, folder / _SAID, host=host) as pool,
             PoolServer(socket_of(folder), pool, lines, settings.seconds),
         ):
             if not pool.wait_for_ranks(_START_SECONDS):
@@ -113,6 +116,19 @@ def explain(command: Sequence[str], folder: str, environment: Mapping[str, str])
     """Where a command of a compiler would be done."""
     program = shutil.which(command[0], path=environment.get("PATH")) or command[0]
     return AskedCompile(folder, environment, (program, *command[1:])).where()
+
+
+def _of_wheels() -> Mapping[str, str]:
+    """What the MPICH of the extra is told; nothing where the site has an MPI of its own.
+
+    With all the ways through a network that it knows, addresses of ranks are longer than what Slurm's pmi2 passes on at
+    once; now and then it cuts them in two, and no rank starts. Compiles are small: TCP does.
+    """
+    try:
+        distribution("mpich")
+    except PackageNotFoundError:
+        return {}
+    return {"UCX_TLS": "tcp,self,posix", "UCX_ADDRESS_DEBUG_INFO": "n"}
 
 
 def _own_name() -> str:
