@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,11 @@ from foundation.graph import BuildGraph, reachable
 from job_creator.builds import node_step
 from job_creator.builds.node_step import PackageOutcome, read_records
 from job_creator.engines.gitlab.generated import read_generated
+from job_creator.reports.reading import read_run
+from job_creator.runs.records import StepRecord
+from tests.build_project import BuildProject
 from tests.e2e.rehearsals import rehearse, repository
+from tests.samples import REPOSITORY
 
 pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("rehearsal")]
 
@@ -59,6 +65,32 @@ def test_a_failure_in_a_shared_job_stops_exactly_what_needs_it(tmp_path: Path) -
     assert populate["status"] == "failed"
     assert populate["jobs"]["rebuild-index"] == "success"
     assert any(" more" in job for job in populate["jobs"])
+    assert_jc_build_leaves_the_same(folder / "concrete_environment" / "spack.lock", states, tmp_path / "build")
+
+
+def assert_jc_build_leaves_the_same(lock: Path, states: Path, folder: Path) -> None:
+    """Of the same lockfile, built on this machine without GitLab: the same packages, and the same is said of each."""
+    project = BuildProject.made(folder, options=("-j", "2"))
+    project.tell("fail-gdbm")
+    command = project.command()
+    (project.folder / "other.lock").write_bytes(lock.read_bytes())
+    command = [str(project.folder / "other.lock") if word.endswith("toys.lock") else word for word in command]
+    done = subprocess.run(command, env=project.variables(), cwd=REPOSITORY, check=False, stdout=subprocess.DEVNULL)
+    assert done.returncode == ExitCode.PACKAGES_FAILED
+    ours = read_run(project.folder / "run").records
+    theirs = read_run(states).records
+    assert {one.engine for one in theirs.values()} == {"gitlab"}
+    assert theirs.keys() <= ours.keys()
+    assert {key: same(one) for key, one in theirs.items()} == {key: same(ours[key]) for key in theirs}
+    # Jobs that GitLab does not start leave no records.
+    assert {one.state for key, one in ours.items() if key not in theirs} <= {"skipped"}
+
+
+def same(record: StepRecord) -> StepRecord:
+    """What does not depend on the engine, the machine, how busy that is, and the code with which a stand-in ends."""
+    because = record.because.partition(": exit code")[0] if record.state != "skipped" else ""
+    busy = replace(record, seconds=0.0, started=0.0, peak_memory_bytes=0, phases={})
+    return replace(busy, because=because, engine="", worker="", log="")
 
 
 def lock_of(folder: Path) -> BuildGraph:
