@@ -257,7 +257,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             bucket, cluster = new_bucket(s3_client(s3)), folder / "cluster"
             s3_client(s3).create_bucket(Bucket="cache-amd64")
             for name, content in cached_package(nodes_in(LOCK, "")[BINARY], pair).items():
-                s3_client(s3).put_object(Bucket="cache-amd64", Key=name, Body=content)
+                s3_client(s3).put_object(Bucket="cache-amd64", Key=name, Body=content, ACL="public-read")
             cluster.mkdir()
             values = {"host": registry.host, "driver": driver, "bucket": bucket, "s3": s3, "cluster": cluster}
             here = machine(folder / "machine", registry)

@@ -17,14 +17,17 @@ from botocore import UNSIGNED
 from foundation.errors import ExitCode
 from foundation.spack.layout_v3 import ARCHIVE_TYPE, SPEC_TYPE, read_manifest
 from foundation.spack.lockfile import nodes_in, read_lockfile
+from foundation.stores.s3_client import s3_client
 from foundation.stores.store import Content
 from job_creator.proving.package_links import cached_specs
 from job_creator.proving.papers import PackagePapers, from_bytes, to_bytes
 from job_creator.proving.shelves import open_shelf, papers_of, shelves_in
 from job_creator.publishing.record import PublicationRecord
 from tests.commands import jc
+from tests.integration.cached_packages import cached_package
 from tests.integration.recorded_cache import CACHE, OLDER, RegistryCache, lockfile, older_lockfile
 from tests.integration.registry_server import Registry, run_registry
+from tests.integration.s3_server import new_bucket, s3_environment_fixture, s3_url_fixture  # noqa: F401 - fixtures
 from tests.integration.sif_world import Inside, SignedSif, signed_sif
 from tests.integration.signing_keys import KeyPair, key_pair
 
@@ -333,6 +336,26 @@ def test_caches_are_those_of_spacks_configuration_of_mirrors(tmp_path: Path) -> 
     path.write_text(json.dumps(text))
     found = shelves_in(path, {})
     assert [one.url for one in found] == [str(CACHE), str(other)]
+
+
+def test_packages_in_a_public_bucket_are_found_with_keys_and_without(
+    s3_environment: str, pair: KeyPair, tmp_path: Path
+) -> None:
+    client, lock = s3_client(s3_environment), lockfile()
+    bucket, nodes = new_bucket(client), nodes_in(lockfile(), "")
+    for node in nodes.values():
+        for key, content in cached_package(node, pair).items():
+            client.put_object(Bucket=bucket, Key=f"amd64/{key}", Body=content, ACL="public-read")
+    place = {"url": f"s3://{bucket}/amd64", "endpoint_url": s3_environment}
+    path = tmp_path / "caches.yaml"
+    for more in ({}, {"access_pair": {"id_variable": "READ_ID", "secret_variable": "READ_SECRET"}}):
+        path.write_text(json.dumps({"mirrors": {"own": {**place, **more}}}))
+        shelves = shelves_in(path, {"READ_ID": "reader", "READ_SECRET": "secret"})
+        found, problems = papers_of(cached_specs(lock, read_lockfile(lock, "")), shelves)
+        assert not problems
+        assert found.keys() == nodes.keys()
+    sif = signed_sif(tmp_path, pair, {}, lock, RECORD, inside=Inside(found))
+    assert verified(sif, tmp_path).states == {"holds"}
 
 
 def test_a_bucket_without_keys_of_its_own_is_read_without_any(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
