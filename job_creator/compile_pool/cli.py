@@ -27,7 +27,9 @@ _LOG: Final = click.option(
 
 @click.group("compile-pool", cls=Group, exit_codes=())
 def compile_pool() -> None:
-    """Compile one package on the cores of many nodes. The compiler, the hash and the objects stay what they are.
+    """Compile one package on many nodes.
+
+    The compiler, the hash and the objects stay what they are.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ _NAME: Final = click.argument("name", type=click.Path(path_type=Path, dir_okay=F
 
 @click.group("config", cls=Group, exit_codes=())
 def config() -> None:
-    """Write the script of an allocation that a compile pool runs in.
+    """Run a compile pool in an allocation of a scheduler.
 
     \b
     Examples:
@@ -39,7 +39,9 @@ def config() -> None:
     help="JSON that clustcc was configured with.",
 )
 def new_command(name: Path, source: Path | None) -> None:
-    """Write a file of settings to begin with; NAME is the file, which must not be there already.
+    """Write a file of settings to begin with.
+
+    NAME is the file, which must not be there already.
 
     \b
     Examples:
@@ -66,7 +68,9 @@ def new_command(name: Path, source: Path | None) -> None:
 @config.command("scripts", exit_codes=(ExitCode.INVALID_INPUT,))
 @_NAME
 def scripts_command(name: Path) -> None:
-    """Write the script for 'sbatch' or 'flux batch' beside the file of settings NAME.
+    """Write the script for 'sbatch' or 'flux batch'.
+
+    It is written beside the file of settings NAME.
 
     \b
     Example:
