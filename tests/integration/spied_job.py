@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,8 @@ class SpiedJob:
 
     folder: Path
     spack: TinySpack
+    cache: Mapping[str, Any] | None = None
+    """The build cache as Spack's configuration has it, if it is not a folder."""
 
     @property
     def checkout(self) -> Path:
@@ -144,12 +147,13 @@ class SpiedJob:
             read |= load(file.read_bytes(), str(file))
         recipes = "$CI_PROJECT_DIR/recipes/spack_repo/tiny"
         (repos,) = (key for key in read if key.startswith("repos"))
+        signed = {"signed": True} if self.spack.line.mirrors_can_be_unsigned else {}
         return {
             **read,
             repos: {"tiny": recipes} if isinstance(read[repos], dict) else [recipes],
             "specs": ["tiny-last"],
             "view": str(self.folder / "view"),
-            "mirrors": {DESTINATION: {"url": f"file://{self.mirror}", "signed": True}},
+            "mirrors": {DESTINATION: {**(self.cache or {"url": f"file://{self.mirror}"}), **signed}},
             "config": {
                 "install_tree": {"root": str(self.folder / "software")},
                 "source_cache": str(self.folder / "sources"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +12,19 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import InvalidInputError
+from foundation.stores.s3_client import s3_client
 from job_creator.builds import node_step
 from job_creator.builds.node_step import read_records
 from job_creator.engines.gitlab.generated import read_generated
+from tests.documentation import DOCS
+from tests.integration.ceph import KEYS, OTHERS, ceph_environment_fixture, ceph_url_fixture
 from tests.integration.real_spack import ROOTS
 from tests.integration.signing_keys import key_pair
 from tests.integration.spied_job import IN_FILES, READER, SECRETS, SpiedJob, packages
 from tests.integration.tiny_spack import TinySpack
+from tests.integration.toy_environment import line_of
+
+__all__ = ["ceph_environment_fixture", "ceph_url_fixture"]
 
 pytestmark = [
     pytest.mark.usefixtures("components"),
@@ -24,6 +32,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can let others run something"),
 ]
 
+VARIABLES_PAGE = DOCS / "variables-and-permissions.md"
 SEE = "--see PATH,LC_ALL,COLOUR --read AWS_READER_ACCESS_KEY_ID"
 READ = READER["AWS_READER_ACCESS_KEY_ID"]
 
@@ -141,6 +150,36 @@ def test_recipes_see_no_key_either_where_sources_are_mirrored(job: SpiedJob) -> 
     mirror = job.folder / "sources-mirror"
     (found,) = [path for path in mirror.rglob("*.tar.gz") if not path.is_symlink()]
     assert found.read_bytes() == (job.folder / "upstream" / "tiny-lib-1.0.tar.gz").read_bytes()
+
+
+@pytest.mark.xdist_group("ceph")
+@pytest.mark.parametrize("root", [root for root in ROOTS if line_of(root).credentials_by_variable])
+def test_on_s3_who_prepares_reads_with_one_pair_and_root_pushes_with_another(
+    root: str, reachable: Path, ceph_environment: str
+) -> None:
+    client, bucket = s3_client(ceph_environment), "spied"
+    client.create_bucket(Bucket=bucket)
+    (policy,) = re.findall(r'^\{"Version".+?(?=^```$)', VARIABLES_PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    client.put_bucket_policy(Bucket=bucket, Policy=str(policy).replace("my-bucket", bucket))
+    reader = ("AWS_READER_ACCESS_KEY_ID", "AWS_READER_SECRET_ACCESS_KEY")
+    writer = ("AWS_CACHE_ACCESS_KEY_ID", "AWS_CACHE_SECRET_ACCESS_KEY")
+    place = {"url": f"s3://{bucket}/cache", "endpoint_url": ceph_environment}
+    cache = {
+        use: {**place, "access_pair": dict(zip(("id_variable", "secret_variable"), names, strict=True))}
+        for use, names in {"fetch": reader, "push": writer}.items()
+    }
+    job = SpiedJob(reachable, TinySpack.made(root, reachable, packages(reachable)), cache)
+    job.prepare(key_pair())
+    keys = dict(zip((*reader, *writer), (*OTHERS["reader"], *KEYS.values()), strict=True))
+    options = f"--see PATH,LC_ALL,COLOUR --read {','.join(reader)}"
+    done = job.run("--apart", options, **keys)
+    assert states(job) == ["built", "built", "built"], done.stdout + done.stderr
+    seen = job.noted()
+    assert any(OTHERS["reader"][1] in text for text in seen.values())
+    assert not [one for one in KEYS.values() if any(one in text for text in seen.values())]
+    shutil.rmtree(job.folder / "software")
+    done = job.run("--apart", options, **keys)
+    assert [state.partition(" ")[0] for state in states(job)] == ["reused"] * 3, done.stdout + done.stderr
 
 
 def test_without_another_user_it_would_see_everything(job: SpiedJob) -> None:

@@ -51,7 +51,8 @@ from xml.sax.saxutils import escape, quoteattr
 if TYPE_CHECKING:
     from job_creator.scripts.templates import apart, workplace
 else:
-    sys.path.insert(0, str(Path(__file__).parent))
+    # Spack 0.21 runs files without telling them their name.
+    sys.path.insert(0, str(Path(globals().get("__file__", sys.argv[0])).parent))
     import apart
     import workplace
 

@@ -28,7 +28,8 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from job_creator.scripts.templates import apart
 else:
-    sys.path.insert(0, str(Path(__file__).parent))
+    # Spack 0.21 runs files without telling them their name.
+    sys.path.insert(0, str(Path(globals().get("__file__", sys.argv[0])).parent))
     import apart
 
 LONGEST_ANSWER = 1 << 20
