@@ -53,11 +53,15 @@ gitlab: {{fuse: off, limits: {{max_jobs: 27}}}}
 architectures:
   amd64:
     runner_tags: [big]
-    build_cache: {{bucket: cache-amd64, endpoint: "https://s3.example.org"}}
+    build_cache:
+      bucket: cache-amd64
+      endpoint: "https://s3.example.org"
+      # Whoever only reads has keys of its own, or none.
+      reader: &reader {{access_key_id_variable: READER_ID, secret_access_key_variable: READER_SECRET}}
     containers: {{bucket: sifs, endpoint: "https://s3.example.org"}}
   arm64:
     runner_tags: [small]
-    build_cache: {{bucket: cache-arm64}}
+    build_cache: {{bucket: cache-arm64, reader: *reader}}
 publish:
   dockerhub: {{namespace: example}}
   clusters:

@@ -10,6 +10,7 @@ import hashlib
 import http.server
 import json
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Iterator, Mapping
@@ -335,7 +336,7 @@ def test_definitions_are_concretized_without_cache_and_pipeline(site: Site) -> N
     (site.home / "spacktainers.yaml").write_text(SITE)
     (site.home / "spack.yaml").write_text(TEMPLATE)
     for name in ("builder", "runtime", "singularitah"):
-        (site.home / name).symlink_to(REPOSITORY / name)
+        shutil.copytree(REPOSITORY / name, site.home / name)
     folder = site.home / "container_definitions" / "amd64"
     folder.mkdir(parents=True)
     (folder / "tools.yaml").write_text("spack:\n  specs: [ripgrep]\n")
