@@ -64,7 +64,7 @@ class Project:
 
 @pytest.fixture(name="project")
 def project_fixture(components: None, tmp_path: Path) -> Project:
-    for program in ("gcc", "make", "objcopy"):
+    for program in ("g++", "gcc", "make", "objcopy", "readelf"):
         require(program)
     folder = tmp_path / "project"
     folder.mkdir()
