@@ -21,7 +21,10 @@ import _socket
 import os
 import stat
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False  # that of `typing` takes longer to import than all else
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 DEPENDENCIES = "{dependencies}"
 """Stands for the file of dependencies among the arguments of the preprocessor."""

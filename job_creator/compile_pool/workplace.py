@@ -7,6 +7,7 @@ Spack v0.21 to v1.1.
 
 from __future__ import annotations
 
+import py_compile
 import shlex
 import sys
 import tempfile
@@ -49,8 +50,11 @@ def write_front(folder: Path, words: Sequence[str]) -> Path:
 
 
 def client_words(folder: Path) -> list[str]:
-    """The program that asks the pool."""
-    return [sys.executable, "-SE", str(CLIENT), str(socket_of(folder))]
+    """The program that asks the pool. Python would compile it anew each time, where it is no module."""
+    compiled = folder / "client.pyc"
+    with naming(compiled):
+        py_compile.compile(str(CLIENT), str(compiled), doraise=True)
+    return [sys.executable, "-SE", str(compiled), str(socket_of(folder))]
 
 
 def surroundings(bin_: Path, environment: Mapping[str, str]) -> dict[str, str]:
