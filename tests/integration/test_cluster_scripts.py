@@ -87,7 +87,7 @@ def test_a_node_builds_in_a_container(
 def test_all_nodes_of_an_allocation_build_with_ray(slurm: PrivateSlurm, tmp_path: Path) -> None:
     project = BuildProject.made(tmp_path, environment=slurm.environment)
     for name in ("g2", "g3"):
-        project.tell(f"slow-{name}", "3")
+        project.tell(f"slow-{name}", "30")  # longer than the second node takes to start
     said = launched(project, slurm, "-N", "2", "-j", "2")
     assert "8 built" in said, said
     status = json.loads(jc("build", "status", str(project.folder / "run"), "--json").stdout)
