@@ -183,7 +183,7 @@ class Going:
 
     def wait_for_lines(self, count: int) -> None:
         """Until so many commands are done."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while not self.log.exists() or len(self.log.read_text().splitlines()) < count:
             assert time.monotonic() < end
             assert self.process.poll() is None
@@ -226,7 +226,11 @@ def test_a_rank_that_dies_or_hangs_costs_only_time(project: Project, going: Goin
     assert subprocess.run([project.folder / "program"], capture_output=True, check=True).stdout
     assert all(has_ended(rank) for rank in ranks)
     assert not list(project.temporary.glob("jc-pool-*"))
-    assert memory_of_ranks() <= before
+    # Pools of other tests have some for a moment.
+    end = time.monotonic() + 20
+    while memory_of_ranks() - before:
+        assert time.monotonic() < end, memory_of_ranks() - before
+        time.sleep(0.1)
 
 
 def test_without_the_server_a_build_goes_on(project: Project, going: Going) -> None:
