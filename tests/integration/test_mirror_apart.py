@@ -24,6 +24,8 @@ from tests.samples import DEFAULT_BRANCH, inputs
 from tests.spack_ci import lockfile, spack_hash
 
 pytestmark = [
+    # All make users of this machine.
+    pytest.mark.xdist_group("users"),
     pytest.mark.usefixtures("components"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can let others run something"),
 ]
