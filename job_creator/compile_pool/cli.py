@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -154,6 +153,4 @@ def trace_command(options: Options, log: Path | None, database: Path | None, com
     """
     from job_creator.compile_pool.running import run_and_trace
 
-    with ExitStack() as stack:
-        code = run_and_trace(command, options.environment, log, database, stack)
-    sys.exit(code)
+    sys.exit(run_and_trace(command, options.environment, log, database))

@@ -20,6 +20,7 @@ _LANGUAGES: Final = {
     **dict.fromkeys((".cc", ".cp", ".cxx", ".cpp", ".CPP", ".c++", ".C"), "c++"),
 }
 """By the ending of the source, as GCC's driver has them."""
+_OTHER_SOURCES: Final = (".i", ".ii", ".m", ".mm", ".s", ".S")
 _PREPROCESSED: Final = {"c": "cpp-output", "c++": "c++-cpp-output"}
 
 _WITH_VALUE: Final = frozenset(
@@ -123,6 +124,14 @@ def classify(argv: Sequence[str], folder: str = "") -> PooledCompile | HereOnly:
     if sources[0] == "-":
         return HereOnly("reads its source from standard input")
     return _compile(argv[0], words, sources[0], folder)
+
+
+def sources_of(argv: Sequence[str]) -> tuple[str, ...]:
+    """The sources among the inputs of a command; objects and libraries are none."""
+    words = list(_words(argv[1:]))
+    said = any(name == "-x" and value != "none" for name, value in words)
+    inputs = [value for name, value in words if not name and value]
+    return tuple(one for one in inputs if said or posixpath.splitext(one)[1] in (*_LANGUAGES, *_OTHER_SOURCES))
 
 
 def stays_here(text: bytes) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from job_creator.compile_pool.commands import sources_of
+
 
 @dataclass(frozen=True, slots=True)
 class CompileRecord:
@@ -94,7 +96,7 @@ def summarize(lines: Iterable[bytes]) -> PoolSummary:
 
 
 def compile_commands(lines: Iterable[bytes]) -> list[dict[str, Any]]:
-    """A compilation database, as Clang's tools read it: directory, file and arguments of each compile.
+    """A compilation database, as Clang's tools read it: directory, arguments and file of each source.
 
     Source: Clang's documentation, "JSON Compilation Database Format Specification".
     """
@@ -104,6 +106,6 @@ def compile_commands(lines: Iterable[bytes]) -> list[dict[str, Any]]:
             value = json.loads(line)
         except ValueError:
             continue
-        if value["file"]:
-            found.append({key: value[key] for key in ("directory", "file", "arguments")})
+        kept = {key: value[key] for key in ("directory", "arguments")}
+        found += [{**kept, "file": source} for source in sources_of(value["arguments"])]
     return found

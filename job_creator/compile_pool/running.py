@@ -9,7 +9,6 @@ import platform
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -76,8 +75,7 @@ def run_with_ranks(
     """
     program = require_mpi(settings.launcher)
     with pool_folder() as folder:
-        lines = log.absolute() if log else folder / _LINES
-        write_files(lines.parent, {lines.name: b""})
+        lines = _new_log(log, folder)
         words = [*settings.launcher_options, sys.executable, str(RANK)]
         started = launch(settings.launcher, program, settings.ranks, settings.pmi, words)
         host = "127.0.0.1" if settings.launcher is Launcher.MPIEXEC else _own_name()
@@ -89,26 +87,21 @@ def run_with_ranks(
                 logger.warning("no ranks yet after %g seconds: %s", _START_SECONDS, _last_words(folder / _SAID))
             elif pool.ranks == 0:
                 raise NotReadyError("each rank is alone, so there is none to compile; try another --pmi")
-            code = foreground(
-                with_ccache(command),
-                environment=surroundings(write_front(folder, client_words(folder)), environment),
-            )
+            code = _run(command, folder, environment)
         return code, summarize(read_file(lines).splitlines())
 
 
 def run_and_trace(
-    command: Sequence[str], environment: Mapping[str, str], log: Path | None, database: Path | None, stack: ExitStack
+    command: Sequence[str], environment: Mapping[str, str], log: Path | None, database: Path | None
 ) -> int:
-    """Run a command, and write down what it asks of compilers; its exit code."""
-    folder = stack.enter_context(pool_folder())
-    lines = log.absolute() if log else folder / _LINES
-    write_files(lines.parent, {lines.name: b""})
-    with PoolServer(socket_of(folder), None, lines, 0.0):
-        front = write_front(folder, client_words(folder))
-        code = foreground(with_ccache(command), environment=surroundings(front, environment))
-    if database:
-        value = json.dumps(compile_commands(read_file(lines).splitlines()), indent=1)
-        write_files(database.absolute().parent, {database.name: f"{value}\n".encode()})
+    """Run a command, and write down what it asks of compilers; its exit code. Raises `FileAccessError`."""
+    with pool_folder() as folder:
+        lines = _new_log(log, folder)
+        with PoolServer(socket_of(folder), None, lines, 0.0):
+            code = _run(command, folder, environment)
+        if database:
+            value = json.dumps(compile_commands(read_file(lines).splitlines()), indent=1)
+            write_files(database.absolute().parent, {database.name: f"{value}\n".encode()})
     return code
 
 
@@ -116,6 +109,19 @@ def explain(command: Sequence[str], folder: str, environment: Mapping[str, str])
     """Where a command of a compiler would be done."""
     program = shutil.which(command[0], path=environment.get("PATH")) or command[0]
     return AskedCompile(folder, environment, (program, *command[1:])).where()
+
+
+def _new_log(log: Path | None, folder: Path) -> Path:
+    """An empty file for what becomes of each command of a compiler."""
+    lines = log.absolute() if log else folder / _LINES
+    write_files(lines.parent, {lines.name: b""})
+    return lines
+
+
+def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:
+    """Run a command whose compiles go to the server in a folder; its exit code."""
+    front = write_front(folder, client_words(folder))
+    return foreground(with_ccache(command), environment=surroundings(front, environment))
 
 
 def _of_wheels() -> Mapping[str, str]:

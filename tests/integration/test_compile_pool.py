@@ -152,6 +152,17 @@ def test_debuggers_find_the_sources(project: Project) -> None:
     assert folders == [str(project.folder)]
 
 
+def test_a_build_is_traced_without_ranks(project: Project) -> None:
+    log, database = project.folder / "trace.jsonl", project.folder / "compile_commands.json"
+    front = [*JC, "trace", "--log", str(log), "--database", str(database), "--"]
+    project.make("LAUNCHER=ccache", front=front)
+    assert (project.folder / "program").exists()
+    assert {one["rank"] for one in lines_of(log)} == {None}
+    found = json.loads(database.read_text())
+    assert {one["file"] for one in found} == {"main.cpp", *(f"c{number}.c" for number in range(SOURCES))}
+    assert {one["directory"] for one in found} == {str(project.folder)}
+
+
 def test_errors_are_those_of_the_compiler_here(project: Project) -> None:
     (project.folder / "c3.c").write_text("int f3(int x) { return y; }\n")
     log = project.folder / "compiles.jsonl"

@@ -24,9 +24,14 @@ def test_all_lines_are_summed_up() -> None:
     assert summarize([]).share is None
 
 
-def test_a_compilation_database_has_all_that_have_a_source() -> None:
-    lines = [one.line().encode() for one in (DONE, HERE, LINK)]
-    assert compile_commands(lines) == [{"directory": "/b", "file": "a.c", "arguments": ["gcc", "-c", "a.c"]}]
+def test_a_compilation_database_has_all_sources_wherever_they_were_compiled() -> None:
+    both = CompileRecord("/c", ("gcc", "x.c", "y.cc", "z.o", "-lm", "-o", "x"), is_compile=False)
+    lines = [one.line().encode() for one in (DONE, HERE, LINK, both)]
+    assert [(one["directory"], one["file"]) for one in compile_commands([*lines, b"{"])] == [
+        *(("/b", "a.c"), ("/b", "b.c")),
+        *(("/c", "x.c"), ("/c", "y.cc")),
+    ]
+    assert compile_commands(lines)[0]["arguments"] == ["gcc", "-c", "a.c"]
     assert json.loads(DONE.line())["rank"] == 2
 
 
