@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import platform
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.doors.files import read_file, write_files
+from foundation.doors.machine import seen_by_others
 from foundation.doors.processes import foreground, missing
 from foundation.errors import NotReadyError
 from job_creator.compile_pool.commands import HereOnly, PooledCompile
@@ -78,7 +78,7 @@ def run_with_ranks(
         lines = _new_log(log, folder)
         words = [*settings.launcher_options, sys.executable, str(RANK)]
         started = launch(settings.launcher, program, settings.ranks, settings.pmi, words)
-        host = "127.0.0.1" if settings.launcher is Launcher.MPIEXEC else _own_name()
+        host = "127.0.0.1" if settings.launcher is Launcher.MPIEXEC else seen_by_others()
         with (
             CompilePool(started, {**_of_wheels(), **environment}, folder / _SAID, host=host) as pool,
             PoolServer(socket_of(folder), pool, lines, settings.seconds),
@@ -135,10 +135,6 @@ def _of_wheels() -> Mapping[str, str]:
     except PackageNotFoundError:
         return {}
     return {"UCX_TLS": "tcp,self,posix", "UCX_ADDRESS_DEBUG_INFO": "n"}
-
-
-def _own_name() -> str:
-    return platform.node()
 
 
 def _last_words(path: Path) -> str:

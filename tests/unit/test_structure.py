@@ -236,6 +236,7 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "gitlab": ("get_artifacts/gitlab_api", "job_creator/reports/notes/merge_request"),
     "socket": (
         "foundation/doors/bounds",
+        "foundation/doors/machine",
         "job_creator/compile_pool/pool",  # hangs up on ranks
         "job_creator/engines/ray/cluster",  # looks for a free port
     ),

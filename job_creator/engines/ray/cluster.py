@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.doors.files import read_file
+from foundation.doors.machine import seen_by_others
 from foundation.errors import DamagedError, NotReadyError, naming
 
 ADDRESS: Final = "ray-address"
@@ -26,8 +27,6 @@ ADDRESS: Final = "ray-address"
 TOKEN: Final = "ray-token"
 _ADDRESS: Final = re.compile(r"[0-9A-Za-z.:\[\]-]+:[0-9]+")
 _HERE: Final = "127.0.0.1"
-_ANYWHERE: Final = "192.0.2.1"
-"""An address of documentation (RFC 5737). Nothing is sent to it."""
 _LONGEST_FOLDER: Final = 40
 """Characters of the path in which Ray has its folder: those of sockets have at most 107."""
 
@@ -97,7 +96,7 @@ def new_cluster(environment: Mapping[str, str], folder: Path, *, is_joined: bool
     own = Path(tempfile.mkdtemp(prefix="jc-ray-", dir=short))
     token = folder / TOKEN
     new_token(token)
-    host = _seen_by_others() if is_joined else _HERE
+    host = seen_by_others() if is_joined else _HERE
     with socket.create_server((host, 0)) as free:
         address = f"{host}:{free.getsockname()[1]}"
     head = (*start_command(address, 0 if is_joined else None, is_head=True), f"--temp-dir={own}")
@@ -119,13 +118,3 @@ def joining(folder: Path, cores: int) -> tuple[tuple[str, ...], dict[str, str]] 
     if not _ADDRESS.fullmatch(address):
         raise DamagedError(f"{path}: holds no address")
     return start_command(address, cores, is_head=False), variables_of(folder / TOKEN)
-
-
-def _seen_by_others() -> str:
-    """The address under which other machines see this one: that of the interface which leads out of it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        try:
-            asked.connect((_ANYWHERE, 9))
-            return str(asked.getsockname()[0])
-        except OSError:
-            return socket.gethostbyname(socket.gethostname())
