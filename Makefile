@@ -8,7 +8,7 @@ DEMO := build/demo
 # What 'jc rehearse --executor shell' runs pipelines with; Node itself comes as a package as well. A test of pages asks axe.
 REHEARSAL_TOOLS := node@22.23.3 gitlab-ci-local@4.75.1 axe-core@4.14.1
 
-.PHONY: demo test test-properties test-components lint format schemas benchmark lock rehearsal-tools ray site clean
+.PHONY: demo test test-again test-properties test-components lint format schemas benchmark lock rehearsal-tools ray site clean
 
 demo: $(VENV)/.ready
 	$(BIN)/jc create-jobs --offline -o $(DEMO)/generated_pipeline.yaml
@@ -25,6 +25,11 @@ test: $(VENV)/.ready-dev
 # Properties alone; with HYPOTHESIS_PROFILE=ci, a hundred examples of each.
 test-properties: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto --dist loadgroup -m "hypothesis and not components"
+
+# What failed in the run before, one test after the other: what passes now is late on a busy machine, and wants mending.
+test-again: $(VENV)/.ready-dev
+	@echo "once more, alone, what has failed; a test that passes only now is to be mended"
+	$(BIN)/pytest --last-failed --last-failed-no-failures none -v
 
 # What needs buildah, Ceph, gpg and the like. What is not installed is skipped, with one line for each program.
 test-components: $(VENV)/.ready-dev

@@ -34,10 +34,10 @@ def left(folder: str) -> Iterator[tuple[int, str]]:
                 yield int(process.name), command.rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
 
 
-def end(folder: str) -> dict[int, str]:
-    """End them all, also those which they start meanwhile. Returns what they were."""
+def end(folder: str, command: str = "") -> dict[int, str]:
+    """End those whose command begins so, also those which they start meanwhile. Returns what they were."""
     ended: dict[int, str] = {}
-    while found := dict(left(folder)):
+    while found := {number: told for number, told in left(folder) if told.startswith(command)}:
         for number in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(number, signal.SIGKILL)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests import leftovers
 from tests.integration.components import give_up, require
 
 NODES: Final = ("n1", "n2")
@@ -89,7 +90,10 @@ class PrivateSlurm:
         self.daemons.pop(name).kill()
 
     def stop(self) -> None:
-        """End all daemons, the last ones that were started first."""
+        """End all daemons, the last ones that were started first, and the steps of jobs that they leave behind.
+
+        A step outlives the daemon of its node, and tries for minutes to tell it that the job has ended.
+        """
         for daemon in reversed(self.daemons.values()):
             daemon.send_signal(signal.SIGTERM)
             try:
@@ -97,6 +101,7 @@ class PrivateSlurm:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+        leftovers.end(str(self.folder), "slurmstepd: ")
 
 
 @contextmanager
