@@ -22,6 +22,9 @@ SOURCE_KEY_ID: Final = "SOURCE_AWS_ACCESS_KEY_ID"
 SOURCE_SECRET: Final = "SOURCE_AWS_SECRET_ACCESS_KEY"
 """The variables with the keys of a place that is only read."""
 
+FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
+RECORD = click.option("--record", "record_file", type=FILE, required=True, help="What is known of the file, as JSON.")
+TO = click.option("--to", "target", required=True, metavar="S3_URL", help="Where it goes: s3://bucket/prefix.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Only print what would be done.")
 KEEP_DAYS = click.option(
     "--keep-days",

@@ -97,10 +97,16 @@ class World:
         return result
 
     def publish(self, content: bytes, record: PublicationRecord = RELEASE, *more: str, url: str = "") -> Result:
+        return self.jc("publish-sif", *self._made(content, record), *more, url=url)
+
+    def stage(self, content: bytes) -> Result:
+        return self.jc("stage-sif", *self._made(content, RELEASE), "--dotenv", self.path / "sif.env")
+
+    def _made(self, content: bytes, record: PublicationRecord) -> tuple[str | Path, ...]:
         file, recorded = self.path / "file.sif", self.path / "record.json"
         file.write_bytes(sif(content))
         recorded.write_text(record.to_json())
-        return self.jc("publish-sif", file, "--record", recorded, "--to", self.root, *more, url=url)
+        return file, "--record", recorded, "--to", self.root
 
     def install(self, record: PublicationRecord = RELEASE, *more: str, url: str = "") -> Result:
         return self.jc("install-sif", f"{self.root}/{record.file_name}", "--to", self.cluster, *more, url=url)

@@ -295,7 +295,7 @@ def test_without_a_pair_of_keys_nothing_is_published(bucket: Bucket) -> None:
 
 def test_one_job_stages_and_another_one_signs(bucket: Bucket) -> None:
     world = bucket.world
-    succeeded(world.publish(b"content", RELEASE, "--stage", str(world.path / "sif.env")))
+    succeeded(world.stage(b"content"))
     report = dict(line.split("=", 1) for line in (world.path / "sif.env").read_text().splitlines())
     (staged,) = world.keys()
     assert report == {"STAGED_SIF": f"{world.root}/{staged}", "STAGED_SHA256": sha256(b"content")}

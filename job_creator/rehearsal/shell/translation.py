@@ -30,7 +30,7 @@ _KEPT: Final = (
 """Everything else is about runners: images, tags, time-outs, retries, resource groups."""
 _REFERENCE: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _UNSAFE: Final = re.compile(r"[^\w-]+", re.ASCII)
-SIF_TOOLS: Final = ("singularity", "apptainer", "jc publish-sif", "jc install-sif")
+SIF_TOOLS: Final = ("singularity", "apptainer", "jc stage-sif", "jc publish-sif", "jc install-sif")
 IMAGE_TOOLS: Final = (
     "buildah",
     "skopeo",

@@ -1,4 +1,4 @@
-"""The commands that the jobs of containers call: each asks, prints its plan, and then does it.
+"""From a SIF file that was just made to a published one: the commands that the jobs of containers call.
 
 Imports stand in the commands, so that `jc --help` answers at once.
 """
@@ -14,12 +14,13 @@ import click
 
 from foundation.command_line import Command, console, json_option
 from foundation.errors import ExitCode
-from foundation.shown import shown_size
 from job_creator.options import ENDPOINT, Options
 from job_creator.publishing.command_options import (
     DRY_RUN,
-    KEEP_DAYS,
+    FILE,
     PUBLIC_KEY,
+    RECORD,
+    TO,
     key_in,
     location,
     open_bucket,
@@ -29,141 +30,17 @@ from job_creator.publishing.command_options import (
     server,
     signer_of,
 )
-from job_creator.publishing.listing import list_sif
 
 if TYPE_CHECKING:
     from job_creator.proving.embedding import InsideSigner
-    from job_creator.publishing.places import PublishingPlace
     from job_creator.publishing.proofs import SitesKeys
     from job_creator.publishing.publication import PublishPlan
     from job_creator.publishing.record import PublicationRecord
     from job_creator.publishing.sources import SifSource
 
-_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
-
-
-@click.command(
-    "publish-sif",
-    cls=Command,
-    exit_codes=(
-        ExitCode.INVALID_INPUT,
-        ExitCode.COULD_NOT_ASK,
-        ExitCode.NOT_THERE,
-        ExitCode.NOT_READY,
-        ExitCode.REFUSED,
-        ExitCode.DAMAGED,
-    ),
-)
-@click.argument("file", metavar="(FILE | S3_URL)")
-@click.option("--record", "record_file", type=_FILE, required=True, help="What is known of the file, as JSON.")
-@click.option("--to", "target", required=True, metavar="S3_URL", help="Where it goes: s3://bucket/prefix.")
-@ENDPOINT
-@click.option(
-    "--source-endpoint-url", metavar="URL", help="The S3 server of a file in another place, if it is another."
-)
-@click.option("--image-digest", metavar="SHA256", help="Of the image that it was made from: sha256:<64 hex digits>.")
-@click.option("--image", metavar="REPOSITORY", help="Where that image is: the file then carries its manifest.")
-@click.option(
-    "--mirrors",
-    "mirrors_file",
-    type=_FILE,
-    help="Spack's configuration of mirrors: the file then carries what the build caches say of its packages.",
-)
-@click.option("--private-key", metavar="FILE", help="Sign the file and its record with this key; wants --public-key.")
-@PUBLIC_KEY
-@click.option(
-    "--sif-signature/--no-sif-signature",
-    default=True,
-    help="With a key: also put where it is from into the SIF file, and sign that.",
-)
-@click.option("--stage", metavar="FILE", help="Only leave it in the bucket, and write into this dotenv file where.")
-@click.option("--sha256", metavar="DIGITS", help="That a staged file has to have.")
-@click.option(
-    "--keep", type=click.IntRange(min=1), help="Keep the newest N versions of the same ref, this one included."
-)
-@click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Of the others, remove what is older.")
-@DRY_RUN
-@json_option
-@click.pass_obj
-def publish_sif(
-    options: Options,
-    /,
-    file: str,
-    record_file: Path,
-    target: str,
-    endpoint_url: str | None,
-    source_endpoint_url: str | None,
-    image_digest: str | None,
-    image: str | None,
-    mirrors_file: Path | None,
-    private_key: str | None,
-    public_key: str | None,
-    sif_signature: bool,
-    stage: str | None,
-    sha256: str | None,
-    keep: int | None,
-    older_than: int | None,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Upload a SIF file and verify it. It gets its name last; nothing is uploaded if it is published already.
-
-    It goes to a temporary key first, so that this can be interrupted anywhere and run again. Old versions of the same
-    container, architecture and ref go if both --keep and --older-than allow it.
-
-    The URL of a file that is published for another branch is copied by the server, if it was made from the same. One in
-    another place is fetched, with the keys in SOURCE_AWS_ACCESS_KEY_ID and SOURCE_AWS_SECRET_ACCESS_KEY if those are
-    set.
-
-    With a key, the file and its record are signed, and what is published counts only if its signature is good. So that
-    no foreign code is where the key is, one job makes the file and leaves it with --stage; another one signs it.
-
-    \b
-    Examples:
-      jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif
-      jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --keep 3 --older-than 30 --dry-run
-      jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --stage sif.env
-      jc publish-sif s3://releases/sif/neuron__9.0.sif --record neuron.json --to s3://containers/sif
-    """
-    from foundation.doors.files import write_files
-    from foundation.progress import transfer_progress
-    from job_creator.publishing import publication, report
-    from job_creator.publishing.sources import SifSource
-
-    record = recorded(record_file, image_digest)
-    store = open_bucket(location(target), server(options, endpoint_url))
-    source = SifSource(file, store, sha256 or "", open_elsewhere(file, store, options.environment, source_endpoint_url))
-    source.require()
-    now = datetime.now(UTC)
-    if stage is not None:
-        size = Path(file).stat().st_size
-        with transfer_progress(f"uploading {file}", size, quiet=options.quiet) as progress:
-            key, digest = publication.stage(store, record, Path(file), progress)
-        text = f"STAGED_SIF={store.url}/{key}\nSTAGED_SHA256={digest}\n"
-        write_files(Path(stage).parent, {Path(stage).name: text.encode()})
-        return
-    signer = signer_of(private_key, public_key)
-    plan = publication.make_plan(store, record, retention_of(keep, older_than), now, signer)
-    if not (as_json or options.quiet):
-        click.echo(f"{'upload to' if plan.uploads else 'leave'} {plan.place}: {plan.reason}")
-        report.print_removals(plan.removals, console())
-    published = plan.record
-    if not dry_run:
-        keys = key_in(public_key, "--public-key")
-        inside = _inside(signer, image, mirrors_file, options) if signer and sif_signature else None
-        published = _publish(options, source, plan, keys, inside, signer)
-    if as_json:
-        values = {
-            "place": plan.place,
-            "action": "upload" if plan.uploads else "leave",
-            "reason": plan.reason,
-            "record": published.to_value(),
-        }
-        click.echo(report.as_json({**values, "removals": report.removals_as_values(plan.removals), "dry_run": dry_run}))
-
 
 @click.command("settle-sif", cls=Command, exit_codes=(ExitCode.INVALID_INPUT, ExitCode.DAMAGED))
-@click.argument("file", type=_FILE)
+@click.argument("file", type=FILE)
 def settle_sif(file: Path) -> None:
     """Make a SIF file's headers those of all. Identifier, times and user go, in place, before it is signed.
 
@@ -189,7 +66,43 @@ def settle_sif(file: Path) -> None:
 
 
 @click.command(
-    "clean-branches",
+    "stage-sif",
+    cls=Command,
+    exit_codes=(ExitCode.INVALID_INPUT, ExitCode.COULD_NOT_ASK, ExitCode.NOT_READY, ExitCode.DAMAGED),
+)
+@click.argument("file", type=FILE)
+@RECORD
+@TO
+@ENDPOINT
+@click.option("--dotenv", type=click.Path(path_type=Path, dir_okay=False), required=True, help="What to write.")
+@click.pass_obj
+def stage_sif(
+    options: Options, /, file: Path, record_file: Path, target: str, endpoint_url: str | None, dotenv: Path
+) -> None:
+    """Leave a SIF file for the job that signs it. Nobody takes it for published.
+
+    Where it is, and the sha256 that it has to have there, goes into a dotenv file, as STAGED_SIF and STAGED_SHA256:
+    `jc publish-sif` signs it, and gives it its name. What nobody publishes goes with a publication a day later.
+
+    \b
+    Example:
+      jc stage-sif neuron.sif --record neuron.json --to s3://containers/sif --dotenv sif.env
+    """
+    from foundation.doors.files import write_files
+    from foundation.progress import transfer_progress
+    from job_creator.publishing.publication import stage
+    from job_creator.publishing.sif_file import require_sif_file
+
+    require_sif_file(file)
+    record = recorded(record_file, None)
+    store = open_bucket(location(target), server(options, endpoint_url))
+    with transfer_progress(f"uploading {file}", file.stat().st_size, quiet=options.quiet) as progress:
+        key, digest = stage(store, record, file, progress)
+    write_files(dotenv.parent, {dotenv.name: f"STAGED_SIF={store.url}/{key}\nSTAGED_SHA256={digest}\n".encode()})
+
+
+@click.command(
+    "publish-sif",
     cls=Command,
     exit_codes=(
         ExitCode.INVALID_INPUT,
@@ -197,71 +110,102 @@ def settle_sif(file: Path) -> None:
         ExitCode.NOT_THERE,
         ExitCode.NOT_READY,
         ExitCode.REFUSED,
+        ExitCode.DAMAGED,
     ),
 )
-@click.argument("places", nargs=-1, required=True, metavar="(S3_URL | DIRECTORY)...")
+@click.argument("file", metavar="(FILE | S3_URL)")
+@RECORD
+@TO
 @ENDPOINT
-@click.option("--remote", default="origin", show_default=True, help="Whose branches and tags live; asked in -C.")
-@click.option("--refs-file", type=_FILE, help="Take them from this file instead, one full ref per line.")
-@click.option("--default-branch", metavar="NAME", help="Its files always stay. [variable: CI_DEFAULT_BRANCH]")
 @click.option(
-    "--max-delete",
-    "most_percent",
-    type=click.FloatRange(0, 100),
-    default=50,
-    show_default=True,
-    metavar="PERCENT",
-    help="Refuse to remove a larger share of what was built on branches (up to five files may always go).",
+    "--source-endpoint-url", metavar="URL", help="The S3 server of a file in another place, if it is another."
 )
-@KEEP_DAYS
+@click.option("--image-digest", metavar="SHA256", help="Of the image that it was made from: sha256:<64 hex digits>.")
+@click.option("--image", metavar="REPOSITORY", help="Where that image is: the file then carries its manifest.")
+@click.option(
+    "--mirrors",
+    "mirrors_file",
+    type=FILE,
+    help="Spack's configuration of mirrors: the file then carries what the build caches say of its packages.",
+)
+@click.option("--private-key", metavar="FILE", help="Sign the file and its record with this key; wants --public-key.")
+@PUBLIC_KEY
+@click.option(
+    "--sif-signature/--no-sif-signature",
+    default=True,
+    help="With a key: also put where it is from into the SIF file, and sign that.",
+)
+@click.option("--sha256", metavar="DIGITS", help="That a file has to have which `jc stage-sif` left.")
+@click.option(
+    "--keep", type=click.IntRange(min=1), help="Keep the newest N versions of the same ref, this one included."
+)
+@click.option("--older-than", type=click.IntRange(min=0), metavar="DAYS", help="Of the others, remove what is older.")
 @DRY_RUN
 @json_option
 @click.pass_obj
-def clean_branches(
+def publish_sif(
     options: Options,
     /,
-    places: tuple[str, ...],
+    file: str,
+    record_file: Path,
+    target: str,
     endpoint_url: str | None,
-    remote: str,
-    refs_file: Path | None,
-    default_branch: str | None,
-    most_percent: float,
-    keep_days: int,
+    source_endpoint_url: str | None,
+    image_digest: str | None,
+    image: str | None,
+    mirrors_file: Path | None,
+    private_key: str | None,
+    public_key: str | None,
+    sif_signature: bool,
+    sha256: str | None,
+    keep: int | None,
+    older_than: int | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Remove SIF files of branches that are gone. And of tags, published or installed.
+    """Upload a SIF file and verify it. It gets its name last; nothing is uploaded if it is published already.
 
-    What a file was built for is on record with it; its name does not count. Releases always stay, and so does
-    everything without a record. In a folder the links go at once, and the file when no job can run from it any more.
+    It goes to a temporary key first, so that this can be interrupted anywhere and run again. Old versions of the same
+    container, architecture and ref go if both --keep and --older-than allow it.
+
+    The URL of a file that is published for another branch is copied by the server, if it was made from the same. One in
+    another place is fetched, with the keys in SOURCE_AWS_ACCESS_KEY_ID and SOURCE_AWS_SECRET_ACCESS_KEY if those are
+    set.
+
+    With a key, the file and its record are signed, and what is published counts only if its signature is good. So that
+    no foreign code is where the key is, one job makes the file and leaves it with `jc stage-sif`; another one signs it.
 
     \b
     Examples:
-      jc clean-branches s3://containers/sif --dry-run
-      jc clean-branches s3://containers/sif /containers --default-branch main
+      jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif
+      jc publish-sif neuron.sif --record neuron.json --to s3://containers/sif --keep 3 --older-than 30 --dry-run
+      jc publish-sif s3://releases/sif/neuron__9.0.sif --record neuron.json --to s3://containers/sif
     """
-    from job_creator.publishing import cleanup, report
+    from job_creator.publishing import publication, report
+    from job_creator.publishing.sources import SifSource
 
-    default = default_branch or options.environment.get("CI_DEFAULT_BRANCH")
-    if not default:
-        raise click.UsageError("which branch is the default branch? Say --default-branch, or set CI_DEFAULT_BRANCH")
-    default_ref = cleanup.HEADS + default
-    live = _live_refs(options, remote, refs_file)
-    cleanup.require_plausible(live, default_ref, str(refs_file or remote))
-    asked = [_place(text, server(options, endpoint_url), keep_days) for text in places]
-    plans = cleanup.make_plan(asked, live, default_ref, most_percent)
-    removals = [removal for plan in plans for removal in plan.removals]
+    record = recorded(record_file, image_digest)
+    store = open_bucket(location(target), server(options, endpoint_url))
+    source = SifSource(file, store, sha256 or "", open_elsewhere(file, store, options.environment, source_endpoint_url))
+    source.require()
+    signer = signer_of(private_key, public_key)
+    plan = publication.make_plan(store, record, retention_of(keep, older_than), datetime.now(UTC), signer)
     if not (as_json or options.quiet):
-        report.print_removals(removals, console())
-        freed = shown_size(sum(map(report.size_of, removals)))
-        click.echo(f"{len(removals)} of {sum(plan.on_record for plan in plans)} go, {freed}")
+        click.echo(f"{'upload to' if plan.uploads else 'leave'} {plan.place}: {plan.reason}")
+        report.print_removals(plan.removals, console())
+    published = plan.record
     if not dry_run:
-        cleanup.clean(plans)
+        keys = key_in(public_key, "--public-key")
+        inside = _inside(signer, image, mirrors_file, options) if signer and sif_signature else None
+        published = _publish(options, source, plan, keys, inside, signer)
     if as_json:
-        click.echo(report.as_json({"removals": report.removals_as_values(removals), "dry_run": dry_run}))
-
-
-COMMANDS = (publish_sif, settle_sif, list_sif, clean_branches)
+        values = {
+            "place": plan.place,
+            "action": "upload" if plan.uploads else "leave",
+            "reason": plan.reason,
+            "record": published.to_value(),
+        }
+        click.echo(report.as_json({**values, "removals": report.removals_as_values(plan.removals), "dry_run": dry_run}))
 
 
 def _publish(
@@ -310,19 +254,3 @@ def _inside(signer: SitesKeys, image: str | None, mirrors_file: Path | None, opt
 
     site = read_site_file(options.directory, options.site_file)
     return InsideSigner(signer, project_url, image, RegistryClient(logins(site, options.environment)), shelves)
-
-
-def _place(text: str, endpoint: str | None, keep_days: int) -> PublishingPlace:
-    from job_creator.publishing.clusters.folder_place import FolderPlace
-    from job_creator.publishing.places import BucketPlace
-
-    if text.startswith("s3:"):
-        return BucketPlace(open_bucket(location(text), endpoint))
-    return FolderPlace(Path(text), keep_days, datetime.now(UTC))
-
-
-def _live_refs(options: Options, remote: str, refs_file: Path | None) -> frozenset[str]:
-    from foundation.doors.git import live_refs
-    from job_creator.publishing.cleanup import read_refs
-
-    return read_refs(refs_file) if refs_file else live_refs(remote, options.directory)
