@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from license_expression import Licensing
+
+REFERENCE: Final = re.compile(r"(DocumentRef-[A-Za-z0-9.-]+:)?LicenseRef-[A-Za-z0-9.-]+")
+"""A license that SPDX does not list (SPDX 2.3, annex D)."""
 
 
 def is_allowed(expression: str, allowed: Collection[str]) -> bool:
@@ -40,3 +47,23 @@ def _holds(node: Any, known: Collection[str]) -> bool:
         return any(_holds(one, known) for one in node.args)
     alone = getattr(node, "license_symbol", node)
     return str(node).casefold() in known or str(alone.key).casefold() in known
+
+
+def is_spdx(text: str) -> bool:
+    """Whether a text is an expression of nothing but names that SPDX lists, and references."""
+    from license_expression import ExpressionError
+
+    try:
+        parsed = spdx_licensing().parse(text, validate=False, strict=False)
+        keys = spdx_licensing().unknown_license_keys(parsed)
+    except (ExpressionError, ValueError, TypeError, AttributeError, IndexError):
+        return False
+    return parsed is not None and all(REFERENCE.fullmatch(str(key)) for key in keys)
+
+
+@cache
+def spdx_licensing() -> Licensing:
+    """A reader that knows the names that SPDX lists."""
+    from license_expression import get_spdx_licensing
+
+    return get_spdx_licensing()

@@ -13,7 +13,9 @@ from foundation.errors import ExitCode
 from job_creator.options import READING, Options
 
 if TYPE_CHECKING:
-    from job_creator.sbom.components import Bom
+    from collections.abc import Mapping
+
+    from job_creator.sbom.components import Bom, Licence
     from job_creator.sbom.gathering import BomRequest
 
 _CODES = (*READING, ExitCode.COULD_NOT_ASK, ExitCode.NOT_THERE, ExitCode.DAMAGED)
@@ -67,7 +69,8 @@ def make(
     """Make the bill of materials of a container. Spack's packages with licenses, and those of the distribution.
 
     What Spack installed is what the lockfile in the container says. Licenses are those that the recipe says which the
-    package was installed with. Of the distribution, what dpkg, apk or RPM (SQLite) has on record is in it.
+    package was installed with, and those that the site file has below 'licenses', as concluded. Of the distribution,
+    what dpkg, apk or RPM (SQLite) has on record is in it. Packages of Spack of which nobody says the license are named.
 
     \b
     Examples:
@@ -75,11 +78,14 @@ def make(
       jc sbom make registry.example.org/group/neuron:9.0 --standard spdx
       jc sbom make spack.lock --recipes ~/spack-packages/repos/spack_repo/builtin
     """
+    from dataclasses import replace
+
     from foundation.doors.files import write_files
     from job_creator.pipelines.images import client_for
     from job_creator.sbom.documents import add_to_sif, attach_to_image, written
 
-    bom = _bom(options, target, _request(target, record, folders), architecture)
+    asked = replace(_request(target, record, folders), concluded=_concluded(options))
+    bom = _bom(options, target, asked, architecture)
     documents = written(bom)
     if add:
         add_to_sif(Path(target), documents)
@@ -89,9 +95,9 @@ def make(
         write_files(out_dir, documents.files(bom.name))
     elif not (add or attach):
         click.echo((documents.spdx if standard == "spdx" else documents.cyclonedx).decode(), nl=False)
-    if (add or attach or out_dir) and not options.quiet:
-        unknown = sum(package.licence is None for package in bom.packages)
-        click.echo(f"{bom.name}: {len(bom.packages)} packages, {unknown} of them with no license on record")
+    if not options.quiet:
+        without = f"; no license is on record of {', '.join(bom.unlicensed)}" if bom.unlicensed else ""
+        click.echo(f"{bom.name}: {len(bom.packages)} packages{without}", err=not (add or attach or out_dir))
 
 
 @sbom.command(cls=Command, exit_codes=(ExitCode.INVALID_INPUT,))
@@ -141,6 +147,17 @@ def _request(target: str, record: str | None, folders: tuple[Path, ...]) -> BomR
     except ValueError as error:
         raise click.BadParameter(f"{target!r} is no file, and no image: {error}", param_hint="TARGET") from None
     return BomRequest(reference.repository.rpartition("/")[2], reference.tag or "", recipes=recipes)
+
+
+def _concluded(options: Options) -> Mapping[str, Licence]:
+    """What the site says of licenses, in a repository; nothing elsewhere."""
+    from job_creator.inputs import read_site_file
+    from job_creator.sbom.licences import expression
+
+    if not (options.directory / options.site_file).is_file():
+        return {}
+    said = read_site_file(options.directory, options.site_file).licenses
+    return {name: licence for name, text in said.items() if (licence := expression(text))}
 
 
 def _bom(options: Options, target: str, request: BomRequest, architecture: str) -> Bom:

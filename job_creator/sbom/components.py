@@ -43,7 +43,9 @@ class BomPackage:
     """The repository of recipes, or the distribution."""
     architecture: str = ""
     licence: Licence | None = None
-    """`None` where nobody says."""
+    """What its recipe or its distribution declares; `None` where nobody says."""
+    concluded: Licence | None = None
+    """What the site says of it."""
     hash: str = ""
     """Spack's DAG hash."""
     is_external: bool = False
@@ -82,6 +84,12 @@ class Bom:
     """What else is said of the container: checksums, and what could not be read."""
 
     @property
+    def unlicensed(self) -> tuple[str, ...]:
+        """The names of Spack's packages of which neither recipe nor site says the license, sorted."""
+        spack = (one for one in self.packages if one.kind is PackageKind.SPACK)
+        return tuple(sorted({one.name for one in spack if not (one.licence or one.concluded)}))
+
+    @property
     def roots(self) -> tuple[str, ...]:
         """The references of the packages that no other package needs."""
         needed = {one for package in self.packages for one in package.depends}
@@ -99,9 +107,12 @@ def bom_of(name: str, version: str, packages: Iterable[BomPackage], facts: Mappi
 
 
 def spack_packages(
-    lockfile: Lockfile, architectures: Mapping[str, str], licences: Mapping[str, Licence]
+    lockfile: Lockfile,
+    architectures: Mapping[str, str],
+    licences: Mapping[str, Licence],
+    concluded: Mapping[str, Licence],
 ) -> tuple[BomPackage, ...]:
-    """The packages that a lockfile installs; `architectures` and `licences` are by DAG hash.
+    """The packages that a lockfile installs; `architectures` and `licences` are by DAG hash, `concluded` by name.
 
     What is only there to build others is not in a container, and not in here.
     """
@@ -114,6 +125,7 @@ def spack_packages(
             spec.namespace,
             architectures.get(spec.hash, ""),
             licences.get(spec.hash),
+            concluded.get(spec.name),
             spec.hash,
             spec.is_external,
         )

@@ -49,6 +49,9 @@ def to_cyclonedx(bom: Bom, created: str) -> bytes:
 
 def _component(package: BomPackage) -> dict[str, Any]:
     facts = {"hash": package.hash, "external": "true" if package.is_external else ""}
+    if package.licence and package.concluded:
+        # Only one expression may stand there.
+        facts["declared license"] = package.licence.expression
     value: dict[str, Any] = {
         "type": "library",
         "bom-ref": package.reference,
@@ -57,8 +60,9 @@ def _component(package: BomPackage) -> dict[str, Any]:
         "version": package.version,
         "purl": package.purl,
     }
-    if package.licence:
-        value["licenses"] = [{"expression": package.licence.expression}]
+    if licence := package.concluded or package.licence:
+        acknowledgement = "concluded" if package.concluded else "declared"
+        value["licenses"] = [{"expression": licence.expression, "acknowledgement": acknowledgement}]
     if properties := _properties(facts):
         value["properties"] = properties
     return value

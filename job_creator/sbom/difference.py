@@ -32,6 +32,7 @@ class ListedPackage:
     version: str
     hash: str
     licence: str
+    """As it was concluded, or else declared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +102,8 @@ def _of_cyclonedx(component: Mapping[str, Any]) -> ListedPackage:
 
 def _of_spdx(package: Mapping[str, Any]) -> ListedPackage:
     purl = next((one["referenceLocator"] for one in package["externalRefs"] if one["referenceType"] == "purl"), "")
-    licence = package.get("licenseDeclared", "")
-    said = "" if licence in ("NOASSERTION", "NONE") else licence
+    licences = (package.get(field, "") for field in ("licenseConcluded", "licenseDeclared"))
+    said = next((one for one in licences if one not in ("", "NOASSERTION", "NONE")), "")
     return _listed(package["name"], package.get("versionInfo", ""), purl, said)
 
 

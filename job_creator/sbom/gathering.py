@@ -46,6 +46,8 @@ class BomRequest:
     facts: Mapping[str, str] = field(default_factory=dict)
     recipes: Callable[[str], str | None] = lambda _: None
     """Gives the recipe of a package, where the container keeps none."""
+    concluded: Mapping[str, Licence] = field(default_factory=dict)
+    """What the site says of licenses, by the names of packages."""
 
 
 def bom_of_container(files: ContainerFiles, asked: BomRequest, sha256: Callable[[bytes], str]) -> Bom:
@@ -60,14 +62,14 @@ def bom_of_container(files: ContainerFiles, asked: BomRequest, sha256: Callable[
         facts["lockfile sha256"] = sha256(lock)
         names = {spec.name for spec in read_lockfile(lock, LOCK_PATH).installed()}
         kept = kept_recipes(files, names)
-        packages += _of_lockfile(lock, lambda name: kept.get(name) or asked.recipes(name))
+        packages += _of_lockfile(lock, lambda name: kept.get(name) or asked.recipes(name), asked.concluded)
     return bom_of(asked.name, asked.version, packages, facts)
 
 
 def bom_of_lockfile(lock: bytes, place: str, asked: BomRequest) -> Bom:
     """The bill of materials of a lockfile alone. Raises `InvalidInputError`."""
     read_lockfile(lock, place)
-    return bom_of(asked.name, asked.version, _of_lockfile(lock, asked.recipes), asked.facts)
+    return bom_of(asked.name, asked.version, _of_lockfile(lock, asked.recipes, asked.concluded), asked.facts)
 
 
 def kept_recipes(files: ContainerFiles, names: Iterable[str]) -> dict[str, str]:
@@ -101,10 +103,12 @@ def _of_distribution(files: ContainerFiles, unread: list[str]) -> Iterator[BomPa
             unread.append(path)
 
 
-def _of_lockfile(lock: bytes, recipe_of: Callable[[str], str | None]) -> tuple[BomPackage, ...]:
+def _of_lockfile(
+    lock: bytes, recipe_of: Callable[[str], str | None], concluded: Mapping[str, Licence]
+) -> tuple[BomPackage, ...]:
     lockfile, nodes = read_lockfile(lock, LOCK_PATH), nodes_in(lock, LOCK_PATH)
     targets = {hash_: spec_of(node, hash_).target for hash_, node in nodes.items()}
-    return spack_packages(lockfile, targets, _licences(lockfile, nodes, recipe_of))
+    return spack_packages(lockfile, targets, _licences(lockfile, nodes, recipe_of), concluded)
 
 
 def _licences(

@@ -6,24 +6,14 @@ Sources: SPDX 2.3, annex D ("SPDX License Expressions"); the lists that the libr
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import Final
 
+from foundation.spack.licenses import REFERENCE, is_spdx, spdx_licensing
 from job_creator.sbom.components import Licence
 
-if TYPE_CHECKING:
-    from license_expression import Licensing
-
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9.-]+")
-_REFERENCE: Final = re.compile(r"(DocumentRef-[A-Za-z0-9.-]+:)?LicenseRef-[A-Za-z0-9.-]+")
 _PREFIX: Final = "LicenseRef-"
-
-
-@cache
-def _known() -> Licensing:
-    from license_expression import get_spdx_licensing
-
-    return get_spdx_licensing()
 
 
 @lru_cache(maxsize=4096)
@@ -39,14 +29,14 @@ def expression(text: str) -> Licence | None:
     if not text:
         return None
     try:
-        parsed = _known().parse(text, validate=False, strict=False)
-        keys = {str(key) for key in _known().unknown_license_keys(parsed)}
+        parsed = spdx_licensing().parse(text, validate=False, strict=False)
+        keys = {str(key) for key in spdx_licensing().unknown_license_keys(parsed)}
     except (ExpressionError, ValueError, TypeError, AttributeError, IndexError):
         return _as_a_whole(text)
     written = str(parsed)
     for key in sorted(keys, key=len, reverse=True):
         written = re.sub(rf"(?<![\w.-]){re.escape(key)}(?![\w.-])", _reference(key), written)
-    return Licence(written, {_reference(key): key for key in keys}) if _is_expression(written) else _as_a_whole(text)
+    return Licence(written, {_reference(key): key for key in keys}) if is_spdx(written) else _as_a_whole(text)
 
 
 def known_expression(text: str) -> Licence | None:
@@ -62,17 +52,6 @@ def _as_a_whole(text: str) -> Licence:
 
 def _reference(key: str) -> str:
     """The name of a license that SPDX does not list."""
-    if _REFERENCE.fullmatch(key):
+    if REFERENCE.fullmatch(key):
         return key
     return _PREFIX + (_FOREIGN.sub("-", key).strip("-.") or "unknown")
-
-
-def _is_expression(text: str) -> bool:
-    """Whether only names of SPDX and references are in it."""
-    from license_expression import ExpressionError
-
-    try:
-        keys = _known().unknown_license_keys(_known().parse(text, validate=False, strict=False))
-    except (ExpressionError, ValueError, TypeError, AttributeError, IndexError):
-        return False
-    return all(_REFERENCE.fullmatch(str(key)) for key in keys)

@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Any, Final
 
-from job_creator.sbom.components import Bom, BomPackage
+from job_creator.sbom.components import Bom, BomPackage, Licence
 
 MEDIA_TYPE: Final = "application/spdx+json"
 SUFFIX: Final = ".spdx.json"
@@ -20,9 +20,10 @@ _CONTAINER: Final = "SPDXRef-container"
 
 def to_spdx(bom: Bom, created: str) -> bytes:
     """The document; `created` is a time such as `1980-01-02T00:00:00Z`."""
-    texts = {ref: text for one in bom.packages if one.licence for ref, text in one.licence.texts.items()}
+    licences = (licence for one in bom.packages for licence in (one.concluded, one.licence) if licence)
+    texts = {ref: text for licence in licences for ref, text in licence.texts.items()}
     container: dict[str, Any] = {
-        **_package(_CONTAINER, bom.name, bom.version, _NOBODY_SAYS),
+        **_package(_CONTAINER, bom.name, bom.version),
         "primaryPackagePurpose": "CONTAINER",
     }
     if bom.facts:
@@ -52,8 +53,7 @@ def to_spdx(bom: Bom, created: str) -> bytes:
 
 
 def _of(package: BomPackage) -> dict[str, Any]:
-    licence = package.licence.expression if package.licence else _NOBODY_SAYS
-    value = _package(_id(package.reference), package.name, package.version, licence)
+    value = _package(_id(package.reference), package.name, package.version, package.licence, package.concluded)
     reference = {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": package.purl}
     value["externalRefs"] = [reference]
     if package.is_external:
@@ -61,15 +61,17 @@ def _of(package: BomPackage) -> dict[str, Any]:
     return value
 
 
-def _package(identifier: str, name: str, version: str, licence: str) -> dict[str, Any]:
+def _package(
+    identifier: str, name: str, version: str, declared: Licence | None = None, concluded: Licence | None = None
+) -> dict[str, Any]:
     return {
         "SPDXID": identifier,
         "name": name,
         **({"versionInfo": version} if version else {}),
         "downloadLocation": _NOBODY_SAYS,
         "filesAnalyzed": False,
-        "licenseConcluded": _NOBODY_SAYS,
-        "licenseDeclared": licence,
+        "licenseConcluded": concluded.expression if concluded else _NOBODY_SAYS,
+        "licenseDeclared": declared.expression if declared else _NOBODY_SAYS,
         "copyrightText": _NOBODY_SAYS,
     }
 

@@ -19,6 +19,7 @@ from job_creator.site.publish import Publish
 from job_creator.site.registries import Registry
 from job_creator.site.spack import Signing, Spack
 from job_creator.site.tools import Images
+from job_creator.site.words import LicenseExpression, PackageName
 
 
 class Site(Value):
@@ -32,6 +33,11 @@ class Site(Value):
     """What differs between architectures, by the site's name of each: `amd64`, `arm64`, or `zen3` with `oci: amd64`."""
     publish: Publish = Publish()
     gitlab: GitLab = GitLab()
+    licenses: Mapping[PackageName, LicenseExpression] = {}
+    """What this site concluded of the licenses of Spack's packages, by their names, as SPDX expressions.
+
+    Bills of materials have it as concluded, beside what a recipe declares; meant for recipes that state none.
+    """
 
     def platform(self, architecture: str) -> str:
         """OCI's name of an architecture of this site."""

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from foundation.gitlab import MAX_JOB_TIMEOUT, duration_seconds
+from foundation.spack.licenses import is_spdx
+from foundation.validation import Form
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -57,6 +59,15 @@ def url_without_credentials(text: str) -> str:
     return text
 
 
+def _license(text: str) -> str:
+    if not is_spdx(text):
+        raise ValueError(
+            f"{text!r} is no license expression of names that SPDX lists, such as 'MIT OR Apache-2.0'; "
+            "write LicenseRef-<name> for another license"
+        )
+    return text
+
+
 VariableName = Annotated[str, AfterValidator(variable_name)]
 
 
@@ -71,3 +82,12 @@ Url = Annotated[str, AfterValidator(url_without_credentials)]
 
 
 Text = Annotated[str, Field(min_length=1)]
+
+
+PackageName = Annotated[
+    str, Form(r"^[a-z0-9][a-z0-9_-]*$", "the name of a package of Spack alone, such as 'osu-micro-benchmarks'")
+]
+
+
+LicenseExpression = Annotated[str, AfterValidator(_license)]
+"""Licenses as SPDX writes them (SPDX 2.3, annex D)."""

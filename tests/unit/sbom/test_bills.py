@@ -147,6 +147,41 @@ def test_dependencies_and_conditions_of_licenses_are_those_of_the_spec() -> None
     assert found["c-blosc"].reference in found["hdf5"].depends or found["c-blosc"].depends
 
 
+def test_what_a_site_concluded_is_never_declared() -> None:
+    lock = next(path for path in LOCKS if "spack-1.1/hdf5-tools" in str(path))
+    concluded = {name: expression(text) for name, text in (("c-blosc", "BSD-3-Clause"), ("hdf5", "LicenseRef-HDF"))}
+    said = {name: licence for name, licence in concluded.items() if licence}
+    bom = bom_of_lockfile(lock.read_bytes(), str(lock), BomRequest("app", recipes=RECIPES.get, concluded=said))
+    valid(bom)
+    documents = written(bom)
+    spdx = {one["name"]: one for one in json.loads(documents.spdx)["packages"]}
+    cyclonedx = {one["name"]: one for one in json.loads(documents.cyclonedx)["components"]}
+
+    def licences(name: str) -> tuple[Any, ...]:
+        return spdx[name]["licenseConcluded"], spdx[name]["licenseDeclared"], cyclonedx[name].get("licenses")
+
+    assert licences("c-blosc") == (
+        "BSD-3-Clause",
+        "NOASSERTION",
+        [{"expression": "BSD-3-Clause", "acknowledgement": "concluded"}],
+    )
+    assert licences("hdf5") == (
+        "LicenseRef-HDF",
+        "LicenseRef-custom",
+        [{"expression": "LicenseRef-HDF", "acknowledgement": "concluded"}],
+    )
+    declared = {"name": "spacktainers:declared license", "value": "LicenseRef-custom"}
+    assert declared in cyclonedx["hdf5"]["properties"]
+    assert licences("bzip2") == (
+        "NOASSERTION",
+        "bzip2-1.0.6",
+        [{"expression": "bzip2-1.0.6", "acknowledgement": "declared"}],
+    )
+    assert "c-blosc" not in bom.unlicensed
+    assert all(licences(name) == ("NOASSERTION", "NOASSERTION", None) for name in bom.unlicensed)
+    assert bom.unlicensed
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -165,9 +200,10 @@ def test_what_recipes_say_becomes_an_expression(text: str, said: str) -> None:
     assert found.expression == said
 
 
-@given(st.text(max_size=30))
-def test_whatever_recipes_say_the_documents_are_valid(text: str) -> None:
-    package = BomPackage(PackageKind.SPACK, "a", "1", licence=expression(text), hash="abc")
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_whatever_recipes_and_sites_say_the_documents_are_valid(text: str, concluded: str) -> None:
+    said = expression(text), expression(concluded)
+    package = BomPackage(PackageKind.SPACK, "a", "1", licence=said[0], concluded=said[1], hash="abc")
     valid(bom_of("x", "1", [package], {}))
 
 

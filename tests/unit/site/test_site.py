@@ -207,6 +207,27 @@ def test_the_spack_line_follows_from_the_ref_or_is_given(spack: str, line: tuple
     assert site(SITE[:start] + f"spack: {spack}\n" + SITE[end:]).spack.line == line
 
 
+def test_concluded_licenses_are_expressions_of_what_spdx_lists() -> None:
+    said = "{ior: GPL-2.0-only, yaksa: BSD-3-Clause OR LicenseRef-ANL, libmd: free, zlib: MIT OR, 'hdf5@1': MIT}"
+    assert faults(f"{SITE}licenses: {said}\n") == [
+        f"spacktainers.yaml:{SITE.count(chr(10)) + 1}:{column}: {fault}"
+        for column, fault in (
+            (said.index("free") + 11, f"'free' {NO_LICENSE}"),
+            (said.index("MIT OR,") + 11, f"'MIT OR' {NO_LICENSE}"),
+            (
+                said.index("'hdf5") + 11,
+                "'hdf5@1' is not the name of a package of Spack alone, such as 'osu-micro-benchmarks'",
+            ),
+        )
+    ]
+
+
+NO_LICENSE = (
+    "is no license expression of names that SPDX lists, such as 'MIT OR Apache-2.0'; "
+    "write LicenseRef-<name> for another license"
+)
+
+
 def test_a_cluster_of_an_unknown_architecture_is_a_fault() -> None:
     text = SITE + "publish: {clusters: {big: {directory: /shared, runner_tags: [x], architecture: ppc64le}}}\n"
     assert faults(text) == [
