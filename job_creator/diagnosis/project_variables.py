@@ -46,6 +46,9 @@ def _all_uses(site: Site) -> Iterator[VariableUse]:
     signing, registry, hub = site.signing, site.registry, site.publish.dockerhub
     if any(one.build_cache.signed for one in site.architectures.values()):
         yield VariableUse(signing.private_key_variable, "signs", is_protected=True, is_file=True)
+        if signing.cosign:
+            yield VariableUse(signing.cosign.private_key_variable, "signs with cosign", is_protected=True, is_file=True)
+            yield VariableUse(signing.cosign.password_variable, "opens cosign's key", is_protected=True)
         if not signing.public_key:
             yield VariableUse(signing.public_key_variable, "verifies", False, is_file=True, is_secret=False)
     yield VariableUse(registry.user_variable, "pushes images", is_protected=False, is_secret=False)

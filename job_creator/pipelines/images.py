@@ -65,11 +65,14 @@ class SigningRequest:
 def sign_image(site: Site, environment: Mapping[str, str], asked: SigningRequest) -> Statement:
     """Sign where an image comes from, and lay the statement beside it, in both of its forms.
 
-    Raises `NotReadyError` without a key, `InvalidInputError` for an unknown architecture, `RefusedError` for a merge
-    request, for a key that cannot sign or is not believed, and for an image that says of itself that it was made from
-    something else; `NotThereError` and `CouldNotAskError`.
+    Where the site says so, cosign signs as well.
+
+    Raises `NotReadyError` without a key or cosign, `InvalidInputError` for an unknown architecture, `RefusedError` for
+    a merge request, for a key that cannot sign or is not believed, and for an image that says of itself that it was
+    made from something else; `NotThereError` and `CouldNotAskError`.
     """
     from foundation.registries.images import RegistryClient
+    from job_creator.provenance.cosign import cosign_key, sign_with_cosign
     from job_creator.provenance.image_origin import origin_of_image, put_origin
     from job_creator.provenance.registry import image_to_sign, put_statement
 
@@ -79,6 +82,7 @@ def sign_image(site: Site, environment: Mapping[str, str], asked: SigningRequest
     key = private_key(site.signing, environment)
     if key is None:
         raise NotReadyError(f"{site.signing.private_key_variable} is not set for this job, so nothing can be signed")
+    cosign = cosign_key(site.signing.cosign, environment) if site.signing.cosign else None
     if asked.architecture not in site.architectures:
         raise InvalidInputError([Fault("--architecture", 1, 1, f"the site file knows no {asked.architecture!r}")])
     client = RegistryClient(logins(site, environment))
@@ -104,6 +108,9 @@ def sign_image(site: Site, environment: Mapping[str, str], asked: SigningRequest
     )
     keys = public_key(site.signing, environment)
     origin = origin_of_image(statement, context.project_url, _bills_in(asked.bills))
+    if cosign:
+        # Before the statement: what has one counts as signed, and is not signed again.
+        sign_with_cosign(reference, origin, cosign, logins(site, environment))
     put_origin(client, reference, origin, key, keys)
     put_statement(client, statement, key, keys)
     return statement

@@ -96,6 +96,15 @@ def _file_of_the_repository(path: str) -> str:
     return path
 
 
+class Cosign(Value):
+    """Images are signed by the program cosign as well, which the image of the jobs that sign has to have."""
+
+    private_key_variable: VariableName = "COSIGN_PRIVATE_KEY"
+    """Name of the CI variable, of type file, with the private key that `cosign generate-key-pair` made; protect it."""
+    password_variable: VariableName = "COSIGN_PASSWORD"
+    """Name of the CI variable with the password of that key; protect and mask it."""
+
+
 class Signing(Value):
     """Names of the CI variables, of type file, that hold the key pair which packages are signed with."""
 
@@ -105,3 +114,5 @@ class Signing(Value):
     """Name of the CI variable that verifies."""
     public_key: Annotated[str, AfterValidator(_file_of_the_repository)] = ""
     """File of this repository with the keys that verify, where no CI variable has them; that goes before it."""
+    cosign: Cosign | None = None
+    """For those who verify images with cosign; `{}` takes the usual names of variables."""

@@ -15,8 +15,8 @@ from shlex import quote
 from tests.integration.components import give_up
 
 ROOT_VARIABLE = "SPACKTAINERS_APPTAINER_ROOT"
-"""Names the root folder:
-`debootstrap --variant=minbase --include=apptainer,buildah,ca-certificates,netavark,squashfuse sid FOLDER MIRROR`."""
+"""Names the root folder, made by `debootstrap --variant=minbase --include=… sid FOLDER MIRROR` with
+`apptainer,buildah,ca-certificates,cosign,netavark,squashfuse`."""
 
 # A chroot is not enough: Apptainer wants to mount. Pulling from a registry takes names and certificates. The root
 # folder itself is never written to: each call has a copy of its own in memory, read-only where the folder is seen so.
