@@ -3,7 +3,7 @@
     python -m benchmarks.caches.spackitor s3 [--specs 20000] [--endpoint-url URL]
     python -m benchmarks.caches.spackitor spack --spack-root DIR [--specs 1000] [--endpoint-url URL]
     python -m benchmarks.caches.spackitor planning [--specs 33000] [--removed 31000]
-    python -m benchmarks.caches.spackitor files [--specs 200000]
+    python -m benchmarks.caches.spackitor files [--specs 200000] [--removed 31000]
 
 Without an endpoint, moto's server is started, for `planning` Ceph's radosgw, which takes root; for another one the keys
 are taken from the environment. All caches are made up: each package needs up to five others, every spec has its own
@@ -224,12 +224,15 @@ def planning(count: int, removed: int, endpoint: str | None) -> None:
                 ratio = statistics.median(mine / other for mine, other in zip(ours, plain, strict=True))
                 said = f"{statistics.median(ours):.2f}; a plain listing {statistics.median(plain):.2f}"
                 print(f"  planning, {what}: {said}; {ratio:.2f} times", flush=True)
-            keep = keep_list(specs, Path(folder) / "keep", 1 - removed / count)
-            print_run("  removing", *cleaned(mirror, keep, variables))
-            seconds, cpu, out = measured(
-                [sys.executable, "-m", "spackitor", "-q", "restore", mirror, "--json"], variables
-            )
-            print(f"  restoring: {seconds:.1f} s ({cpu:.1f} s of CPU), {json.loads(out)['restored']} specs", flush=True)
+            remove_and_restore(mirror, keep_list(specs, Path(folder) / "keep", 1 - removed / count), variables)
+
+
+def remove_and_restore(mirror: str, keep: Path, variables: dict[str, str]) -> None:
+    """Take away what a keep list does not name, and take that back."""
+    print_run("  removing", *cleaned(mirror, keep, variables))
+    argv = [sys.executable, "-m", "spackitor", "-q", "restore", mirror, "--json"]
+    seconds, cpu, out = measured(argv, variables)
+    print(f"  restoring: {seconds:.1f} s ({cpu:.1f} s of CPU), {json.loads(out)['restored']} specs", flush=True)
 
 
 def planned(mirror: str, keep: Path, variables: dict[str, str]) -> tuple[float, float]:
@@ -249,8 +252,8 @@ def radosgw(endpoint: str | None) -> Iterator[str]:
         yield url
 
 
-def files(count: int) -> None:
-    """Planning on a file system: CPU seconds and memory of a process of its own."""
+def files(count: int, removed: int) -> None:
+    """On a file system: CPU seconds and memory of planning, then most of it removed and brought back."""
     specs = specs_of(count)
     layouts: tuple[LayoutName, ...] = ("v2", "v3")
     for layout in layouts:
@@ -266,6 +269,8 @@ def files(count: int) -> None:
                 f"{layout}, {count} specs: {seconds:.1f} s, {cpu:.1f} s of CPU, {used.ru_maxrss / 1024:.0f} MiB",
                 flush=True,
             )
+            keep = keep_list(specs, Path(folder) / "keep", max(1 - removed / count, 0))
+            remove_and_restore(str(root), keep, dict(os.environ))
 
 
 def main() -> None:
@@ -286,7 +291,7 @@ def main() -> None:
             parser.error("--spack-root is needed")
         spack(options.spack_root, options.specs or 1000, options.endpoint_url)
     else:
-        files(options.specs or 200000)
+        files(options.specs or 200000, options.removed)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from tests.build_project import BuildProject
 from tests.e2e.rehearsals import rehearse, repository
 from tests.samples import REPOSITORY
 
-pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("rehearsal")]
+pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("fused rehearsal")]
 
 
 def test_a_failure_in_a_shared_job_stops_exactly_what_needs_it(tmp_path: Path) -> None:
