@@ -18,7 +18,7 @@ from tests.samples import REPOSITORY, write_repository
 NODE_MODULES = Path(os.environ.get("SPACKTAINERS_NODE_MODULES", REPOSITORY / "build" / "node_modules"))
 
 
-SECONDS = 900
+SECONDS = 1800
 
 
 PLANTED = {
@@ -129,7 +129,7 @@ def rehearse(root: Path, folder: Path, *options: str, environment: Mapping[str, 
         give_up(f"gitlab-ci-local is not in {NODE_MODULES}")
     command = [sys.executable, "-m", "job_creator", "-C", str(root), "rehearse", "--executor", "shell", "--json"]
     # Its own limit comes first: then nothing of it lives on.
-    command += ["--folder", str(folder), "--node-modules", str(NODE_MODULES), "--timeout", "13", *options]
+    command += ["--folder", str(folder), "--node-modules", str(NODE_MODULES), "--timeout", "25", *options]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPACK", "CI", "AWS"))}
     done = subprocess.run(
         command,

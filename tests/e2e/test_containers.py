@@ -772,7 +772,7 @@ def test_another_conversion_of_the_same_image_gives_the_same_file(
         made = Path(elsewhere["HOME"])
         jc = made / "jc"
         jc.write_text(
-            f'#!/bin/sh\ncase $1 in publish-sif) sha256sum "$2" > {made}/sum ;; '
+            f'#!/bin/sh\ncase $1 in stage-sif) sha256sum "$2" > {made}/sum ;; '
             f'*) exec {sys.executable} -m job_creator "$@" ;; esac\n'
         )
         jc.chmod(0o755)

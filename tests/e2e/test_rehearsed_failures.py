@@ -1,4 +1,4 @@
-"""Packages that share jobs, under gitlab-ci-local: a failure keeps only its dependents from being built."""
+"""Failures under gitlab-ci-local, of packages with jobs of their own and of those that share one: only dependents are lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,56 @@ from tests.build_project import BuildProject
 from tests.e2e.rehearsals import rehearse, repository
 from tests.samples import REPOSITORY
 
-pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("fused rehearsal")]
+pytestmark = [pytest.mark.usefixtures("components"), pytest.mark.xdist_group("rehearsed failures")]
+
+
+def test_what_fails_is_named_and_everything_else_goes_on(tmp_path: Path) -> None:
+    """A package of a grandchild does not build, and a container does not concretize."""
+    root = repository(tmp_path / "repository")
+    (root / "container_definitions" / "amd64" / "compress.yaml").rename(root / "container_definitions/amd64/lost.yaml")
+    (root / "container_definitions" / "arm64" / "other.yaml").write_text("spack: {specs: [never-recorded@2.0]}\n")
+    found = rehearse(root, tmp_path / "run", "--fail", "gdbm", "--fail", "lost")
+    assert found.exit_code == ExitCode.JOB_FAILED
+    (run,) = found.result["runs"]
+    failures = {one["job"].partition(" /")[0]: one for one in run["failures"]}
+    # What needs it in another child looks for it, and ends at once.
+    early = {job for job, one in failures.items() if ": its dependency " in one["log"]}
+    # A cache whose environments are not all known is not cleaned.
+    assert set(failures) - early == {
+        "gdbm@1.25",
+        "generate build cache population job for lost for amd64",
+        "build lost container for amd64",
+    }
+    assert "gdbm does not build (as asked for)" in failures["gdbm@1.25"]["log"]
+    assert failures["gdbm@1.25"]["pipeline"].startswith("packages ")
+    log = failures["generate build cache population job for lost for amd64"]["log"]
+    assert "lost/spack.yaml:1:1: cannot be concretized (as asked for)" in log
+    assert "'gdbm@1.25" in found.printed
+
+    every = found.pipelines()
+    populate = every["populate buildcache for amd64"]
+    assert every["parent pipeline"]["jobs"]["populate buildcache for amd64"] == "failed"
+    assert every["parent pipeline"]["jobs"]["populate buildcache for arm64"] == "success"
+    packages = {
+        job.partition("@")[0]: status
+        for one in every.values()
+        if populate["id"] in (one["id"], one["parent"])
+        for job, status in one["jobs"].items()
+        if "@" in job
+    }
+    # What needs gdbm is not built, what does not need it is.
+    assert packages["gdbm"] == "failed"
+    assert {packages["perl"], packages["c-blosc"], packages["python"]} <= {"failed", "skipped"}
+    assert (packages["berkeley-db"], packages["zlib-ng"], packages["readline"]) == ("success",) * 3
+    assert run["failed"] == {"amd64": 1}
+    assert run["built"]["amd64"] + 1 + run["skipped"]["amd64"] == len(packages)
+    assert run["reused"] == {"amd64": 0, "arm64": 0}
+    # GitLab takes what was skipped for done, so the index is rebuilt all the same.
+    assert every["populate buildcache for amd64"]["jobs"]["rebuild-index"] == "success"
+    assert "never-recorded@2.0" in " ".join(every["populate buildcache for arm64"]["jobs"])
+    # The containers are rehearsed up to their images.
+    assert run["left_out"]
+    assert not run["containers"]
 
 
 def test_a_failure_in_a_shared_job_stops_exactly_what_needs_it(tmp_path: Path) -> None:
