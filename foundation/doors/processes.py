@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event, Timer, current_thread, main_thread
 from typing import Any, Final
 
 from foundation.errors import NotReadyError, naming
@@ -104,16 +104,29 @@ def follow(
 def foreground(argv: Sequence[str], *, environment: Mapping[str, str]) -> int:
     """Run a program on this process's own terminal or pipes; returns its exit code, as a shell would.
 
-    `environment` is all of its environment. Ctrl-C goes to it as well, and is waited for. Raises `NotReadyError` if it
-    cannot be started.
+    `environment` is all of its environment. Ctrl-C goes to it as well, SIGTERM is handed on, and its end is waited for,
+    so that whoever called can still tidy up. Raises `NotReadyError` if it cannot be started.
     """
-    with _started(argv, env=dict(environment), stdout=None) as process:
+    with _started(argv, env=dict(environment), stdout=None) as process, _handing_on(process):
         while True:
             try:
                 code = process.wait()
             except KeyboardInterrupt:
                 continue
             return code if code >= 0 else 128 - code
+
+
+@contextmanager
+def _handing_on(process: subprocess.Popen[str]) -> Iterator[None]:
+    """SIGTERM goes to a process instead of this one. Outside of the main thread, which hears it, nothing changes."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

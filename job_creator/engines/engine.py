@@ -35,6 +35,8 @@ class StepWork:
     """Whether all that it runs beside each other is run by a make that takes part in a jobserver of GNU make 4.4."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """All of its environment."""
+    ranks: int = 0
+    """How many cores of any machines it takes besides, for ranks that compile for it."""
 
 
 class EndingKind(StrEnum):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from foundation.stores.opening import url_of
 from foundation.stores.schemes import FOLDER, kind_of, path_of
 from job_creator.builds import node_step
 from job_creator.builds.steps import Step
+from job_creator.compile_pool.steps import StepPools, of_allocation
 from job_creator.engines.engine import CORES, StepWork
 from job_creator.environments.mirror_names import DESTINATION, SOURCE_MIRROR
 from job_creator.runs.environments import MANIFEST, RunEnvironment
@@ -22,6 +24,8 @@ from job_creator.runs.folder import RunFolder
 from job_creator.runs.plan import RunPlan
 from job_creator.scripts.rendering import render
 
+COMPILES: Final = "compiles.jsonl"
+"""In the folder of an attempt: what became of the compiles of a package that has a pool."""
 STEP_PROGRAM: Final = "run_step.py"
 SCOPE: Final = "scope"
 _PLACES: Final = (
@@ -75,6 +79,8 @@ class BuildOrder:
     """The container in which packages are built."""
     binds: tuple[str, ...] = ()
     """What else is to be seen in it."""
+    pools: StepPools | None = None
+    """Which packages are compiled by pools."""
 
     def seen(self, run: Path, variables: Mapping[str, str]) -> list[str]:
         """What a step needs to see: folders that are there, and `binds`. `variables` are those of the builds."""
@@ -179,17 +185,23 @@ class StepWorks:
     """All of the environment of the programs."""
     is_fresh: bool = False
     """Whether workers keep nothing from one step to the next."""
+    around: Mapping[str, str] = field(default_factory=dict)
+    """The environment of `jc build`, of which launchers of ranks need a part."""
 
     def __call__(self, step: Step, attempt: int, halved: int) -> StepWork:
         """The work of a step; see `driver.WorkOf`."""
         output = self.folder.attempt(step, attempt).absolute()
+        pools = self.order.pools
+        ranks = pools.ranks_for(step.package, halved) if pools else 0
         argv = (
+            *(pools.before(ranks, sys.executable, str(output / COMPILES)) if pools and ranks else ()),
             *self.python,
             str(self.folder.path.absolute() / "program" / STEP_PROGRAM),
             *(str(self.folder.path.absolute()), step.environment, step.hash, str(output)),
             *("--engine", self.order.engine, "--cores", CORES, "--attempt", str(attempt)),
             *("--seconds", f"{self.order.seconds:.0f}"),
             *(("--fresh",) if self.is_fresh else ()),
+            *(("--ranks", str(ranks)) if ranks else ()),
         )
         return StepWork(
             step,
@@ -197,8 +209,9 @@ class StepWorks:
             output / "log.txt",
             max(1, self.order.cores >> halved),
             self.order.seconds,
-            joins_jobserver=not halved and joins_jobserver(self.graph, step.hash),
-            environment=self.environment,
+            ranks=ranks,
+            joins_jobserver=not halved and not ranks and joins_jobserver(self.graph, step.hash),
+            environment={**self.environment, **of_allocation(self.around)} if ranks else self.environment,
         )
 
 

@@ -133,7 +133,7 @@ def prepare(
         require_container(container)
         python = (*container.argv, PYTHON)
     # Jobs of a scheduler come and go on machines that nobody tidies up.
-    return StepWorks(folder, order, planned.graph, python, passed, is_fresh=order.engine != "local")
+    return StepWorks(folder, order, planned.graph, python, passed, is_fresh=order.engine != "local", around=environment)
 
 
 def warm_cache(spack: SpackProgram, home: Path) -> Path:

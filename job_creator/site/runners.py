@@ -1,12 +1,14 @@
-"""How jobs run: proxies, resources, settings of a kind of job."""
+"""How jobs run: proxies, resources, settings of a kind of job, what is compiled by many."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from foundation.validation import Form, Items, Value
-from job_creator.site.words import Text, Timeout, Url, VariableName
+from job_creator.site.words import PackageName, Text, Timeout, Url, VariableName
 
 JobKind = Literal["images", "environments", "packages", "containers", "tools"]
 """What a job does, for settings that depend on it: build base images, concretize, compile, build containers, run
@@ -54,3 +56,14 @@ class JobSettings(Value):
     variables: Mapping[VariableName, str] = {}
     """Variables of these jobs."""
     resources: Resources = Resources()
+
+
+class CompilePools(Value):
+    """Packages whose compiles `jc build --compile-on` spreads over many cores, and how these find each other."""
+
+    packages: Items[PackageName] = ()
+    """Names of packages."""
+    minutes: Annotated[float, Field(gt=0)] = 30.0
+    """Also every package that took at least so many minutes, as the records of `--durations` say."""
+    pmi: Annotated[str, Form(r"^[^\s'\"\\]+$", "one word without quotes")] = "pmi2"
+    """How ranks of Slurm find each other; `srun --mpi=list` shows what a cluster has."""

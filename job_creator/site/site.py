@@ -17,6 +17,7 @@ from job_creator.site.gitlab import GitLab
 from job_creator.site.keys import key_faults
 from job_creator.site.publish import Publish
 from job_creator.site.registries import Registry
+from job_creator.site.runners import CompilePools
 from job_creator.site.spack import Signing, Spack
 from job_creator.site.tools import Images
 from job_creator.site.words import LicenseExpression, PackageName
@@ -33,6 +34,7 @@ class Site(Value):
     """What differs between architectures, by the site's name of each: `amd64`, `arm64`, or `zen3` with `oci: amd64`."""
     publish: Publish = Publish()
     gitlab: GitLab = GitLab()
+    compile_pool: CompilePools = CompilePools()
     licenses: Mapping[PackageName, LicenseExpression] = {}
     """What this site concluded of the licenses of Spack's packages, by their names, as SPDX expressions.
 

@@ -4,13 +4,14 @@
 
 It understands what `run_step.py`, `build_packages.py` and `jc build` ask of Spack, with a folder as build cache. FOLDER
 is where it notes each call in `calls`, and where tests say what goes wrong, by files: `fail-NAME` (it does not build),
-`slow-NAME` (seconds), `memory-NAME` (its compiler is killed the first time), and with `look-for` whether builds see a
-file. Only the standard library is needed.
+`slow-NAME` (seconds), `compile-NAME.c` (a source to compile), `memory-NAME` (its compiler is killed the first time),
+and with `look-for` whether builds see a file. Only the standard library is needed.
 """
 
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -88,6 +89,13 @@ def build(notes: Path, scope: Path, mirror: Path, letters: str, rest: list[str])
     more = {"found": Path(wanted.read_text()).exists()} if wanted.exists() else {}
     note(notes, "build", name, tree=config["install_tree"], jobs=config["build_jobs"], leaked=leaked, **more)
     Path(config["install_tree"]["root"], name).mkdir(parents=True, exist_ok=True)
+    source = notes / f"compile-{name}.c"
+    if source.exists():
+        # As Spack's wrapper of compilers does it, with `config:ccache`.
+        front = ["ccache"] if config.get("ccache") else []
+        words = ["gcc", "-c", str(source), "-o", str(notes / f"{name}.o")]
+        if subprocess.run([*front, *words], check=False).returncode != 0:
+            return 1
     slow = notes / f"slow-{name}"
     if slow.exists():
         time.sleep(float(slow.read_text()))

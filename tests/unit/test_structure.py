@@ -156,7 +156,7 @@ PURE: Final = {
     "job_creator/builds": ("merge", "phases", "steps"),
     "job_creator/checks/specs": ("*",),
     "job_creator/compile_pool/allocation": ("script", "settings"),
-    "job_creator/compile_pool": ("commands", "launchers", "records"),
+    "job_creator/compile_pool": ("commands", "launchers", "records", "steps"),
     "job_creator/containers": ("*",),
     "job_creator/diagnosis": ("diagnoses", "project_variables"),
     "job_creator/definitions": ("choice", "file", "header", "paths", "recipes"),

@@ -53,9 +53,9 @@ class Slurm:
             f"--output={work.log}",
             "--open-mode=append",
             "--requeue",
-            "--nodes=1",
-            "--ntasks=1",
-            f"--cpus-per-task={work.cores}",
+            # Ranks of a compile pool may be anywhere; what stands beside them is as many tasks as it has cores.
+            *([f"--ntasks={work.cores + work.ranks}"] if work.ranks else ["--nodes=1", "--ntasks=1"]),
+            f"--cpus-per-task={1 if work.ranks else work.cores}",
             f"--time={math.ceil((work.seconds + MARGIN_SECONDS) / 60)}",
             # Of an environment that has nothing else. With a list of names, Slurm starts a login shell for each job.
             "--export=ALL",

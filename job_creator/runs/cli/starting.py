@@ -16,6 +16,7 @@ from foundation.command_line import Command, Size, is_quiet, json_option
 from foundation.errors import ExitCode
 from job_creator.options import ENDPOINT, SCOPES, SPACK, Options
 from job_creator.runs.cli.launching import HOURS_OF_ALLOCATION, NODES, WITHIN, launched
+from job_creator.runs.cli.pooling import COMPILE_ON, RANKS, require_sense, step_pools
 from job_creator.runs.engines import ENGINES, SCHEDULERS
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ _CORES_OF_A_JOB: Final = 4
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help='Expected seconds by package, JSON as in {"llvm": 5400, "*": 90}, or records of another run.',
 )
+@COMPILE_ON
+@RANKS
 @click.option("--architecture", default="", metavar="NAME", help="Of definitions.  [default: this machine's]")
 @click.option(
     "--run",
@@ -142,6 +145,7 @@ def start(options: Options, /, as_json: bool, dry_run: bool, run_dir: Path | Non
       jc build spack.lock --mirror /shared/cache -j 16
       jc build spack.lock --mirror /shared/cache --only hdf5 --with-dependents
       jc build locks/ --mirror /shared/cache --launch slurm -N 16
+      jc build spack.lock --mirror /shared/cache --compile-on mpi --ranks 64 --durations records.jsonl
     """
     import json
     import time
@@ -155,6 +159,10 @@ def start(options: Options, /, as_json: bool, dry_run: bool, run_dir: Path | Non
             _say(line, as_json=as_json)
         return
     order, planned = _planned(options, told)
+    if order.pools:
+        pooled = sorted(order.pools.packages & {step.package for step in planned.plan.steps.values()})
+        told_of = f"on {order.pools.ranks} ranks each: {', '.join(pooled)}" if pooled else "by a pool: no package"
+        _say(f"compiled {told_of}", as_json=as_json)
     if dry_run or not planned.plan.steps:
         if not dry_run:
             _mend_index(options, order)
@@ -178,6 +186,7 @@ def start(options: Options, /, as_json: bool, dry_run: bool, run_dir: Path | Non
 
 def _require_sense(told: dict[str, Any]) -> None:
     """Raise `click.UsageError` for an option that has nothing to say beside the others."""
+    require_sense(told)
     if told["with_dependents"] and not told["only"]:
         raise click.UsageError("--with-dependents says more about --only; name packages with it")
     if told["submit_options"] and not told["launch"] and told["engine"] not in SCHEDULERS:
@@ -227,6 +236,7 @@ def _planned(options: Options, told: dict[str, Any]) -> tuple[BuildOrder, Planne
         told["is_joined"],
         told["image"],
         told["binds"],
+        step_pools(options, told, durations),
     )
     return order, planned
 

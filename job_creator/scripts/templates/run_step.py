@@ -1,6 +1,7 @@
 """Builds one package on a worker of `jc build`: in a folder of its own, with the program that package jobs run.
 
     python run_step.py RUN ENVIRONMENT HASH OUTPUT --engine NAME [--cores N] [--attempt N] [--seconds S] [--fresh]
+        [--ranks N]
 
 RUN is the folder of the run, from which nothing but these is read: `order.json`, `program/` (this file,
 `build_packages.py` and what it needs), `environments/ENVIRONMENT/` (spack.yaml, spack.lock) and, where there is one,
@@ -10,7 +11,8 @@ jobs leave behind.
 The worker's folder is a slot below `scratch` of the order: install tree, stage and user cache. A slot belongs to one
 process at a time, by a lock that ends with it. Its install tree serves one step after the other, since what a package
 needs is often there from the step before. A slot whose last step was killed is emptied first: Spack may have left half
-a package in it. With --fresh the slot is removed at the end.
+a package in it. With --fresh the slot is removed at the end. With --ranks this runs under `jc compile-pool`: Spack puts
+`ccache`, which is the pool's, before compilers, and has as many of them at work as there are cores and ranks.
 
 The build sees no variables but those that the order lists. The program ends with 0 if the build cache has the package,
 1 if it has not, and 75 where this machine cannot do the work.
@@ -31,6 +33,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,10 +93,10 @@ def claimed_slot(scratch: Path) -> Slot:
     raise MachineError(f"{scratch}: all {SLOTS} slots are in use")
 
 
-def furnish(slot: Path, run: Path, name: str, order: dict[str, Any], cores: int) -> None:
+def furnish(slot: Path, run: Path, order: dict[str, Any], asked: argparse.Namespace) -> None:
     """Write what Spack works with in a slot: the environment, its configuration, and the program `spack`."""
     shutil.rmtree(slot / "environment", ignore_errors=True)
-    shutil.copytree(run / "environments" / name, slot / "environment")
+    shutil.copytree(run / "environments" / asked.environment, slot / "environment")
     warm = run / "warm"
     if warm.is_dir() and not (slot / "cache").exists():
         shutil.copytree(warm, slot / "cache", symlinks=True)
@@ -105,8 +108,10 @@ def furnish(slot: Path, run: Path, name: str, order: dict[str, Any], cores: int)
         "build_stage": [str(slot / "stage")],
         "test_stage": str(slot / "test"),
         "source_cache": str(slot / "sources"),
-        "build_jobs": cores,
+        "build_jobs": asked.cores + asked.ranks,
     }
+    if asked.ranks:
+        config["ccache"] = True
     for section, value in (("config", config), ("mirrors", order["mirrors"])):
         # What other scopes say of mirrors does not count: the order has all of them.
         key = "mirrors:" if section == "mirrors" else section
@@ -134,7 +139,7 @@ def variables(order: dict[str, Any], slot: Path, output: Path, asked: argparse.N
     }
 
 
-def build(environment: dict[str, str], program: Path, seconds: float) -> tuple[int, str]:
+def build(environment: dict[str, str], program: Path, asked: argparse.Namespace) -> tuple[int, str]:
     """Run the program of package jobs; its exit code, and why it was ended, if it was."""
     command = [sys.executable, str(program)]
     with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True) as process:  # noqa: S603
@@ -145,15 +150,26 @@ def build(environment: dict[str, str], program: Path, seconds: float) -> tuple[i
             raise SystemExit(128 + number)
 
         signal.signal(signal.SIGTERM, stop)
-        parent, until = os.getppid(), time.monotonic() + seconds
+        parents, until = parents_of(asked), time.monotonic() + asked.seconds
         while time.monotonic() < until:
             try:
                 return process.wait(1), ""
             except subprocess.TimeoutExpired:
                 # Whoever wanted the package is gone, and somebody else may begin with it at any time.
-                if os.getppid() != parent:
+                if parents_of(asked) != parents:
                     stop(signal.SIGHUP, None)
-        return end(process), f"it was not done within {seconds:.0f} s"
+        return end(process), f"it was not done within {asked.seconds:.0f} s"
+
+
+def parents_of(asked: argparse.Namespace) -> list[int]:
+    """Who started this, and with a compile pool between them, who started that."""
+    found = [os.getppid()]
+    if asked.ranks:
+        with suppress(OSError):
+            # The second field after the name, which may hold anything (proc(5)).
+            status = Path(f"/proc/{found[0]}/stat").read_text(encoding="utf-8", errors="replace")
+            found.append(int(status.rpartition(")")[2].split()[1]))
+    return found
 
 
 def end(process: subprocess.Popen[bytes]) -> int:
@@ -207,10 +223,10 @@ def work(asked: argparse.Namespace) -> int:
         order = json.loads((run / "order.json").read_text(encoding="utf-8"))
         slot = claimed_slot(scratch_folder(order, dict(os.environ)))
         worker = f"{worker}/{slot.folder.name}"
-        furnish(slot.folder, run, asked.environment, order, asked.cores)
+        furnish(slot.folder, run, order, asked)
         environment = variables(order, slot.folder, output, asked)
         try:
-            code, why = build(environment, run / "program" / "build_packages.py", asked.seconds)
+            code, why = build(environment, run / "program" / "build_packages.py", asked)
         except SystemExit:
             shutil.rmtree(slot.folder, ignore_errors=True)
             raise
@@ -237,6 +253,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--attempt", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=12 * 3600.0)
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--ranks", type=int, default=0)
     return work(parser.parse_args(arguments))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,11 @@ def test_a_step_is_submitted_with_what_it_waits_for_and_without_a_secret() -> No
 
 def test_a_step_that_waits_for_nothing_names_no_job() -> None:
     assert not [word for word in Slurm().submission(NewJob(WORK, "x", "/run", "job.sh")) if "dep" in word]
+
+
+def test_ranks_may_be_on_other_nodes_than_their_package() -> None:
+    words = Slurm().submission(NewJob(replace(WORK, ranks=64), "x", "/run", "job.sh"))
+    assert [word for word in words if "node" in word or "task" in word] == ["--ntasks=72", "--cpus-per-task=1"]
 
 
 def test_jobs_of_different_caches_differ() -> None:
