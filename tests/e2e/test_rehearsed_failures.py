@@ -1,4 +1,4 @@
-"""Failures under gitlab-ci-local, of packages with jobs of their own and of those that share one: only dependents are lost."""
+"""Failures under gitlab-ci-local: exactly what needs a package is lost with it, also where packages share jobs."""
 
 from __future__ import annotations
 
