@@ -132,8 +132,8 @@ def _request(target: str, record: str | None, folders: tuple[Path, ...]) -> BomR
     from foundation.doors.files import read_file
     from foundation.registries.reference import parse_reference
     from job_creator.publishing.record import PublicationRecord
+    from job_creator.sbom.documents import recipes_in
     from job_creator.sbom.gathering import BomRequest
-    from job_creator.sbom.recipe_folders import recipes_in
 
     recipes = recipes_in(folders)
     if record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from foundation.doors.files import read_file
-from foundation.errors import DamagedError
+from foundation.errors import DamagedError, naming
 from foundation.registries.artifacts import put_referrer
 from foundation.registries.blobs import RegistryBlob
 from foundation.registries.images import RegistryClient
@@ -86,6 +86,27 @@ def bom_of_lock(path: Path, asked: BomRequest) -> Bom:
     lock = read_file(path)
     facts = {**asked.facts, "lockfile sha256": _sha256(lock)}
     return bom_of_lockfile(lock, str(path), replace(asked, facts=facts))
+
+
+def recipes_in(folders: Iterable[Path]) -> Callable[[str], str | None]:
+    """What gives the recipe of a package, out of repositories of this machine; it raises `FileAccessError`.
+
+    It is that of the first one that has it.
+
+    A repository of Spack's API 2 calls a folder `zlib_ng` where the package is `zlib-ng`, and `_3dtk` for `3dtk`.
+    """
+    every = [*folders]
+
+    def recipe_of(name: str) -> str | None:
+        flat = name.replace("-", "_")
+        places = (folder / "packages" / one / "package.py" for folder in every for one in (name, flat, f"_{flat}"))
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            return None
+        with naming(path):
+            return path.read_text(encoding="utf-8", errors="replace")
+
+    return recipe_of
 
 
 def documents_in(path: Path) -> Mapping[str, bytes]:

@@ -7,7 +7,7 @@ Spack keeps the recipe that a package was installed with below its prefix, in `.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from foundation.spack.grammar.concrete import concrete_node
@@ -20,6 +20,7 @@ from job_creator.environments.views import LOCK_PATH
 from job_creator.sbom import distribution
 from job_creator.sbom.components import Bom, BomPackage, Licence, bom_of, spack_packages
 from job_creator.sbom.licences import expression
+from job_creator.sbom.own_bills import OwnBill, disagreements, is_own_bill, read_own_bill
 
 _KEPT: Final = "/.spack/"
 _RECIPE: Final = "/package.py"
@@ -61,8 +62,16 @@ def bom_of_container(files: ContainerFiles, asked: BomRequest, sha256: Callable[
     if lock is not None:
         facts["lockfile sha256"] = sha256(lock)
         names = {spec.name for spec in read_lockfile(lock, LOCK_PATH).installed()}
-        kept = kept_recipes(files, names)
-        packages += _of_lockfile(lock, lambda name: kept.get(name) or asked.recipes(name), asked.concluded)
+        paths = [*_kept(files)]
+        kept = _recipes(files, paths, names)
+        own = _own_bills(files, paths)
+        listed = _of_lockfile(lock, lambda name: kept.get(name) or asked.recipes(name), asked.concluded)
+        facts["disagrees with what Spack wrote"] = "; ".join(disagreements(listed, own))
+        # What Spack wrote was read in the recipe that it installed with.
+        packages += [
+            replace(one, licence=one.licence or expression(own[one.hash].declared)) if one.hash in own else one
+            for one in listed
+        ]
     return bom_of(asked.name, asked.version, packages, facts)
 
 
@@ -72,17 +81,33 @@ def bom_of_lockfile(lock: bytes, place: str, asked: BomRequest) -> Bom:
     return bom_of(asked.name, asked.version, _of_lockfile(lock, asked.recipes, asked.concluded), asked.facts)
 
 
-def kept_recipes(files: ContainerFiles, names: Iterable[str]) -> dict[str, str]:
+def _kept(files: ContainerFiles) -> Iterator[str]:
+    """The files that Spack keeps beside what it installs."""
+    for path in files.files("/", lambda folder: not folder.startswith(_NO_FOLDERS)):
+        if _KEPT in path:
+            yield path
+
+
+def _recipes(files: ContainerFiles, kept: Iterable[str], names: Iterable[str]) -> dict[str, str]:
     """The recipes of these packages that installations keep, by package."""
     folders = {one.replace("-", "_"): one for one in names}
     found: dict[str, str] = {}
-    for path in files.files("/", lambda folder: not folder.startswith(_NO_FOLDERS)):
-        if _KEPT not in path or not path.endswith(_RECIPE):
+    for path in kept:
+        if not path.endswith(_RECIPE):
             continue
         folder = path.removesuffix(_RECIPE).rpartition("/")[2]
         name = folders.get(folder.replace("-", "_").lstrip("_"))
         if name and name not in found:
             found[name] = (files.read(path) or b"").decode(errors="replace")
+    return found
+
+
+def _own_bills(files: ContainerFiles, kept: Iterable[str]) -> dict[str, OwnBill]:
+    """What Spack wrote of the packages that it installed, by DAG hash; nothing before Spack 1.2."""
+    found: dict[str, OwnBill] = {}
+    for path in kept:
+        if is_own_bill(path) and (bill := read_own_bill(files.read(path) or b"")):
+            found[bill.hash] = bill
     return found
 
 

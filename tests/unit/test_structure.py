@@ -192,7 +192,16 @@ PURE: Final = {
     "job_creator/runs/machines": ("allocation",),
     "job_creator/reports/notes": ("note",),
     "job_creator/runs": ("driver", "failures", "plan", "progress", "records", "report"),
-    "job_creator/sbom": ("components", "cyclonedx", "difference", "distribution", "gathering", "licences", "spdx"),
+    "job_creator/sbom": (
+        "components",
+        "cyclonedx",
+        "difference",
+        "distribution",
+        "gathering",
+        "licences",
+        "own_bills",
+        "spdx",
+    ),
     "job_creator/studies/splices/facts": ("elf", "values"),
     "job_creator/studies/splices/prediction": (
         "comparison",
