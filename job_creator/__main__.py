@@ -30,6 +30,7 @@ from job_creator.publishing.cli import COMMANDS as PUBLISHING
 from job_creator.publishing.clusters.cli import COMMANDS as CLUSTERS
 from job_creator.rehearsal.cli import COMMANDS as REHEARSAL
 from job_creator.reports.cli import report as report_group
+from job_creator.reproduction.cli import reproduce
 from job_creator.runs.cli import build
 from job_creator.runs.cli.cluster import cluster
 from job_creator.sbom.cli import sbom
@@ -322,6 +323,7 @@ _OTHERS = (
     mirror,
     packages,
     report_group,
+    reproduce,
     sbom,
     splices,
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.doors.processes import ProcessError, run, without_credentials
-from foundation.errors import CouldNotAskError
+from foundation.errors import CouldNotAskError, NotThereError
 
 TIMEOUT_SECONDS = 60.0
 # Without a terminal git would wait for a password for ever.
@@ -87,3 +88,23 @@ def checked_out(folder: Path) -> CheckedOut | None:
         return None
     short = (re.sub(r"^refs/(heads|tags|remotes/[^/]+)/", "", name) for name in refs.split("\n"))
     return CheckedOut(commit, tuple(sorted({name for name in short if name and name != "HEAD"})), bool(changes.strip()))
+
+
+def has_commit(folder: Path, commit: str) -> bool:
+    """Whether a checkout has a commit, all of it; without asking any remote."""
+    command = ["git", "-C", str(folder), "cat-file", "-e", f"{commit}^{{commit}}"]
+    try:
+        run(command, seconds=TIMEOUT_SECONDS, environment={**_UNATTENDED, "GIT_NO_LAZY_FETCH": "1"})
+    except ProcessError as error:
+        logger.info("%s", error)
+        return False
+    return True
+
+
+def archive(checkout: Path, commit: str, paths: Sequence[str], file: Path) -> None:
+    """Write files and folders of a commit into a tar file. Raises `NotThereError` where it lacks one of them."""
+    command = ["git", "-C", str(checkout), "archive", "--format=tar", f"--output={file}", commit, "--", *paths]
+    try:
+        run(command, seconds=TIMEOUT_SECONDS, environment=_UNATTENDED)
+    except ProcessError as error:
+        raise NotThereError(f"commit {commit}: {error}") from None

@@ -32,6 +32,8 @@ OUTCOMES: Final = "outcomes"
 """The folder of what the program leaves, below the artifacts of an environment."""
 RECORDS: Final = "packages.jsonl"
 JUNIT: Final = "junit.xml"
+MADE_WITH: Final = "made_with.json"
+"""Image and commits that the job was made with, see `MadeWith`."""
 
 
 def runs(command: Iterable[str]) -> bool:

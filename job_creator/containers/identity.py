@@ -14,6 +14,7 @@ from foundation.registries.reference import ImageReference
 from foundation.yaml_io import dump
 from job_creator import project_files
 from job_creator.containers.dockerfiles import images_of
+from job_creator.containers.runtime_variables import RUNTIME_VARIABLES, runtime_variables_file
 from job_creator.containers.versions import TITLE_LABEL, VERSION_LABEL, image_version, tag_of
 from job_creator.definitions.comments import said_by_definition, said_by_dockerfile
 from job_creator.definitions.definitions import ImportedDefinition, SpackDefinition
@@ -166,8 +167,7 @@ def spacktainer(
         "spack.yaml": manifest,
         "mirrors.yaml": dump({"mirrors:": {**mirrors(recipe.setting, writes=False), **own}}, HEADER).encode(),
         "smoke_tests.sh": tests,
-        # What it says follows from the digest of the runtime image.
-        "runtime_variables.json": json.dumps(dict(recipe.runtime_variables), indent=1).encode(),
+        RUNTIME_VARIABLES: runtime_variables_file(recipe.runtime_variables),
         "secrets": _lines(secrets),
     }
     context = (

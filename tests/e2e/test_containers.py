@@ -34,7 +34,7 @@ from foundation.spack.lockfile import nodes_in, read_lockfile
 from foundation.stores.s3_client import s3_client
 from foundation.yaml_io import parse
 from job_creator.engines.gitlab.jobs.images import build_job as base_image_job
-from job_creator.engines.gitlab.names import NOTHING_TO_DO
+from job_creator.engines.gitlab.names import BASE_BRIDGE, NOTHING_TO_DO, containers_job, environment_job
 from job_creator.engines.gitlab.objects import expand
 from job_creator.images.base_images import DecidedImage, ImageSources, base_image
 from job_creator.images.decisions import Action, Decision, Subject
@@ -46,6 +46,7 @@ from job_creator.scripts.rendering import render
 from job_creator.site.publish import DockerHub
 from job_creator.site.registries import Registry as SiteRegistry
 from job_creator.site.site import read_site
+from tests.fakes.gitlab import FakeGitLab, FakeJob
 from tests.integration.apptainer import Apptainer, apptainer_for
 from tests.integration.base_images import buildah_in, debian_root, import_root, shared_folder
 from tests.integration.cached_packages import cached_package
@@ -786,6 +787,103 @@ def test_another_conversion_of_the_same_image_gives_the_same_file(
         assert result.returncode == 0, result.stdout
         sums.append((made / "sum").read_text().split()[0])
     assert sums[0] == sums[1]
+
+
+PLAIN = """\
+spack:
+  specs: [app@1.2]
+spacktainer:
+  files: [files/app/greeting:/opt/greeting]
+  test:
+    - test "$(cat /opt/greeting)" = hello
+"""
+BUILD_PLAIN = "build plain container for amd64"
+
+
+def _planned_here(site: Site, root: Path) -> Site:
+    """A repository in git with another container, whose environment is as the commit says."""
+    values = {
+        "host": site.registry.host,
+        "driver": "vfs",
+        "bucket": site.bucket,
+        "s3": site.s3,
+        "cluster": site.cluster,
+    }
+    files = {"container_definitions/amd64/plain.yaml": PLAIN, "spacktainer/files/app/greeting": "hello"}
+    write_repository(root, files, SITE.format(**values))
+    git = ["git", "-C", str(root), "-c", "user.name=n", "-c", "user.email=n@example.org"]
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "plain"]):
+        subprocess.run([*git, *words], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    here = replace(site, root=root, environment={**site.environment, "CI_COMMIT_SHA": commit})
+    command = [sys.executable, "-m", "job_creator", "create-jobs", "--offline"]
+    done = subprocess.run(command, cwd=root, env=here.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    environment = root / "jobs_scratch_dir.amd64" / "plain" / "concrete_environment"
+    environment.mkdir(parents=True)
+    shutil.copy(root / "merged_spack_plain_amd64.yaml", environment / "spack.yaml")
+    (environment / "spack.lock").write_bytes(LOCK)
+    return here
+
+
+def _left_by_jobs(here: Site, gitlab: FakeGitLab) -> FakeJob:
+    """The pipelines of that commit in a GitLab, with what their jobs left; the job that builds the container."""
+    parent = gitlab.project("group/containers").pipeline()
+    base = parent.child(BASE_BRIDGE)
+    child = parent.child("build spacktainers for amd64")
+    for pipeline in (parent, base, child):
+        pipeline.commit = here.environment["CI_COMMIT_SHA"]
+    for name, folder in (
+        (containers_job("amd64"), "spacktainer.artifacts.amd64"),
+        (environment_job("plain", "amd64"), "jobs_scratch_dir.amd64/plain"),
+    ):
+        paths = [path for path in (here.root / folder).rglob("*") if path.is_file()]
+        base.job(name, {path.relative_to(here.root).as_posix(): path.read_bytes() for path in paths})
+    return child.job(BUILD_PLAIN, status="failed")
+
+
+def test_a_container_is_built_again_from_its_job_and_from_its_image(site: Site, tmp_path: Path) -> None:
+    here = _planned_here(site, tmp_path / "checkout")
+    pipeline = here.generate()
+    built = here.run({name: job for name, job in pipeline.items() if name.startswith((".", BUILD_PLAIN))})
+    assert built[BUILD_PLAIN].succeeded, built[BUILD_PLAIN].log
+    image = f"{site.registry.host}/{GROUP}containers/plain:1.2.3-amd64"
+    assert site.registry.tokens is not None
+    login = f"{site.registry.tokens.user}:{site.registry.tokens.password}".encode()
+    logins = tmp_path / "logins.json"
+    logins.write_text(json.dumps({"auths": {site.registry.host: {"auth": base64.b64encode(login).decode()}}}))
+    kept = ("PATH", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NO_PROXY", *machine_variables())
+    elsewhere = machine(tmp_path / "machine", site.registry)
+    environment = {name: {**site.environment, **elsewhere}[name] for name in kept} | {"REGISTRY_AUTH_FILE": str(logins)}
+    with FakeGitLab() as gitlab:
+        job = _left_by_jobs(here, gitlab)
+        url = f"{gitlab.url}/group/containers/-/jobs/{job.id}"
+        from_job = [url, "--out-dir", str(tmp_path / "job")]
+        from_image = [image, "--commit", here.environment["CI_COMMIT_SHA"], "--out-dir", str(tmp_path / "image")]
+        told = []
+        for words in (from_job, from_image):
+            command = [sys.executable, "-m", "job_creator", "-C", str(here.root), "reproduce", *words, "--json"]
+            variables = {**environment, "GITLAB_API_TOKEN": gitlab.private_token}
+            done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            told.append(json.loads(done.stdout))
+    assert [one["unknown"] for one in told] == [[], []]
+    assert told[0]["images"] == told[1]["images"]
+    for folder in ("job", "image"):
+        command = ["sh", str(tmp_path / folder / "reproduce.sh")]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "built localhost/plain:reproduced: sha256:" in done.stdout
+        if folder == "image":
+            assert re.search("it is the same image|all files in it are the same", done.stdout), done.stdout
+
+
+def machine_variables() -> tuple[str, ...]:
+    """What a machine with a storage of its own sets."""
+    return (
+        *("HOME", "TMPDIR", "XDG_RUNTIME_DIR", "STORAGE_DRIVER", "BUILDAH_ISOLATION"),
+        *("CONTAINERS_STORAGE_CONF", "CONTAINERS_REGISTRIES_CONF"),
+    )
 
 
 def _folder(site: Site, name: str) -> str:

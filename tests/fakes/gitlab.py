@@ -71,6 +71,7 @@ class FakePipeline:
     id: int
     status: str = "success"
     source: str = "push"
+    commit: str = "c0ffee" * 6 + "c0de"
     jobs: list[FakeJob] = field(default_factory=list)
 
     def job(
@@ -211,6 +212,8 @@ class FakeGitLab:
     def _route(self, request: Request) -> Answer:
         listing = re.fullmatch(r"/api/v4/projects/([^/]+)/pipelines/(\d+)/(jobs|bridges|trigger_jobs)", request.path)
         download = re.fullmatch(r"/api/v4/projects/([^/]+)/jobs/(\d+)/artifacts", request.path)
+        single = re.fullmatch(r"/api/v4/projects/([^/]+)/jobs/(\d+)", request.path)
+        of_commit = re.fullmatch(r"/api/v4/projects/([^/]+)/pipelines", request.path)
         if listing and (listing[3] != "trigger_jobs" or self.version >= JOB_TOKENS_LIST_TRIGGERS):
             needed = JOB_TOKENS_LIST_JOBS if listing[3] == "jobs" else JOB_TOKENS_LIST_TRIGGERS
             project = self._project(request, listing[1], may_job=self.version >= needed)
@@ -225,7 +228,25 @@ class FakeGitLab:
             if isinstance(project, Answer):
                 return project
             return self._artifacts(project, int(download[2]))
+        if single:
+            # Job tokens may not ask for these two.
+            project = self._project(request, single[1], may_job=False)
+            return project if isinstance(project, Answer) else self._single(project, int(single[2]))
+        if of_commit:
+            project = self._project(request, of_commit[1], may_job=False)
+            if isinstance(project, Answer):
+                return project
+            wanted = request.query.get("sha", [""])[0]
+            found = [one for one in project.pipelines if one.source != "parent_pipeline" and one.commit == wanted]
+            return self._page(request, [{"id": one.id, "sha": one.commit} for one in reversed(found)])
         return json_answer({"error": "404 Not Found"}, 404)
+
+    def _single(self, project: FakeProject, job_id: int) -> Answer:
+        for pipeline in project.pipelines:
+            for job in pipeline.jobs:
+                if job.id == job_id and not job.triggers:
+                    return json_answer(_job_value(job, pipeline))
+        return json_answer({"message": "404 Not found"}, 404)
 
     def _project(self, request: Request, wanted: str, *, may_job: bool) -> FakeProject | Answer:
         """The project, if whoever asks may know of it."""
@@ -298,6 +319,7 @@ def _job_value(job: FakeJob, pipeline: FakePipeline) -> dict[str, Any]:
         "stage": "test",
         "status": job.status,
         "created_at": "2026-01-01T00:00:00.000Z",
+        "commit": {"id": pipeline.commit},
         "pipeline": {"id": pipeline.id, "project_id": pipeline.project.id, "status": pipeline.status},
     }
     if job.failure:

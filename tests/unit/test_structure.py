@@ -86,6 +86,7 @@ LAYERS: Final = (
     {"job_creator/reports"},
     {"job_creator/reports/forms", "job_creator/reports/notes"},
     {"job_creator/reports/cli"},
+    {"job_creator/reproduction"},
     # Command lines, and the rehearsal, which runs what they made.
     {
         "job_creator/package_index",
@@ -189,6 +190,7 @@ PURE: Final = {
         "sections",
     ),
     "job_creator/reports/forms": ("markdown", "metrics", "pictures", "trace"),
+    "job_creator/reproduction": ("container_build", "package_job"),
     "job_creator/runs/machines": ("allocation",),
     "job_creator/reports/notes": ("note",),
     "job_creator/runs": ("driver", "failures", "plan", "progress", "records", "report"),
@@ -242,7 +244,11 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
     "urllib3": ("foundation/doors/bounds", "foundation/doors/http", "foundation/doors/streams"),
     "boto3": ("foundation/stores/s3_client",),
     "botocore": ("foundation/stores",),
-    "gitlab": ("get_artifacts/gitlab_api", "job_creator/reports/notes/merge_request"),
+    "gitlab": (
+        "get_artifacts/gitlab_api",
+        "job_creator/reports/notes/merge_request",
+        "job_creator/reproduction/gitlab_jobs",
+    ),
     "socket": (
         "foundation/doors/bounds",
         "foundation/doors/machine",
@@ -254,8 +260,8 @@ DOORS: Final[Mapping[str, tuple[str, ...]]] = {
 """The libraries that lead out of the program, and the folders or modules that may import them."""
 
 GITLAB_OBJECTS: Final = "job_creator/engines/gitlab/objects"
-KNOWS_GITLAB: Final = ("engines/gitlab", "pipelines", "rehearsal", "scripts", "reports")
-"""Who may make and read GitLab's jobs; reports show pipelines."""
+KNOWS_GITLAB: Final = ("engines/gitlab", "pipelines", "rehearsal", "scripts", "reports", "reproduction")
+"""Who may make and read GitLab's jobs; reports show pipelines, and jobs are reproduced."""
 
 MODULES_PER_FOLDER: Final = 12
 MODULES_IN_ROOT: Final = 6

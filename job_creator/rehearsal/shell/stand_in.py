@@ -18,7 +18,9 @@ from foundation.spack.layout_v3 import read_manifest, spec_blob
 from foundation.spack.lockfile import read_lockfile
 from foundation.spack.specs import read_spec_file
 from foundation.stores.bucket import S3Store
+from foundation.stores.opening import open_store
 from foundation.stores.s3_client import endpoint_of, parse_s3_url
+from foundation.stores.schemes import FOLDER, kind_of, path_of
 from foundation.stores.store import Content, Store, read_all
 from foundation.yaml_io import dump, load
 from job_creator.builds import node_step
@@ -63,6 +65,8 @@ def credentials(environment: Mapping[str, str]) -> dict[str, str]:
     if "SPACK_ENV" not in environment:
         return {}
     mirror = _environment(environment)["mirrors"][DESTINATION]
+    if not isinstance(mirror, Mapping):
+        return {}
     pair = mirror.get("push", mirror).get("access_pair", {})
     names = {"AWS_ACCESS_KEY_ID": pair.get("id_variable"), "AWS_SECRET_ACCESS_KEY": pair.get("secret_variable")}
     unset = sorted(name for name in names.values() if name and not environment.get(name))
@@ -205,8 +209,12 @@ def _environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _store(manifest: Mapping[str, Any], environment: Mapping[str, str]) -> Store:
     """The mirror that is pushed to, with the keys in the variables that it names."""
     mirror = manifest["mirrors"][DESTINATION]
-    mirror = mirror.get("push", mirror)
-    return S3Store(parse_s3_url(mirror["url"]), mirror.get("endpoint_url") or endpoint_of(environment))
+    mirror = mirror.get("push", mirror) if isinstance(mirror, Mapping) else mirror
+    url = mirror["url"] if isinstance(mirror, Mapping) else str(mirror)
+    endpoint = mirror.get("endpoint_url") if isinstance(mirror, Mapping) else None
+    if kind_of(url) is FOLDER:
+        Path(path_of(url)).mkdir(parents=True, exist_ok=True)
+    return open_store(url, endpoint, environment)
 
 
 def _built(store: Store) -> frozenset[str]:

@@ -24,7 +24,8 @@ built. The program ends with 1 if any package was not built.
 `seconds`, `peak_memory_bytes` (the most that its processes had in memory at once, looked at once a second), `started`
 (in seconds since 1970, 0 for what was skipped), `phases` (seconds of each), `engine`, `worker`, `attempt`, `failure`
 (own, dependency), `log`, as `jc build` has them, too; and
-`junit.xml`, the same as test cases. Logs, tests and what reproduces a build have a folder for each package below those
+`junit.xml`, the same as test cases; `made_with.json` has what `jc reproduce` has to know: the job's `image`,
+`spack_commit` and `recipes_commit`. Logs, tests and what reproduces a build have a folder for each package below those
 that Spack's variables name, since `spack ci rebuild` empties them.
 
 Nothing of this project is imported here but what lies beside it, and nothing of Spack.
@@ -158,6 +159,7 @@ def built_all(packages: Sequence[JobPackage], job: JobRun) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     outcomes: list[JobOutcome] = []
     write(folder, container, outcomes)
+    (folder / "made_with.json").write_text(json.dumps(workplace.made_with(job.environment)), encoding="utf-8")
     lost: dict[str, JobPackage] = {}
     for package in packages:
         outcome = built(package, lost, job, alone=len(packages) == 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -22,6 +23,25 @@ else:
 HERE = Path(__file__).parent
 PHASES = "package_phases.py"
 ANSWER = "answer.json"
+
+
+def made_with(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What repeats this job elsewhere: its image, and the commits of Spack and of its recipes."""
+    spack = environment.get("SPACK_ROOT", "")
+    configured = Path(spack, "etc", "spack", "repos.yaml")
+    text = configured.read_text(encoding="utf-8") if spack and configured.is_file() else ""
+    recipes = [commit_of(folder) for folder in re.findall(r"^ *-? *(?:[\w.-]+: *)?(/.+)$", text, re.MULTILINE)]
+    found = {"spack_commit": commit_of(spack), "recipes_commit": next((one for one in recipes if one), "")}
+    return {"image": environment.get("CI_JOB_IMAGE", ""), **found}
+
+
+def commit_of(folder: str) -> str:
+    """The commit that a checkout is at; empty for what is none, and where there is no git."""
+    command = ["git", "-c", "safe.directory=*", "-C", folder, "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() if folder else ""  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 class Workplace:

@@ -1,0 +1,1 @@
+"""`jc reproduce`: a folder with which a job is repeated on another machine."""
