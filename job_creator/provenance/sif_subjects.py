@@ -21,9 +21,19 @@ IMAGE: Final = "spacktainers.image"
 _LAYOUT: Final = "layout"
 
 
+def statement_of(header: SifHeader) -> SifObject | None:
+    """The object with the statement; `None` where there is none.
+
+    It is the one object that nothing covers, so a name is not enough: by the name alone, a partition that Apptainer
+    lays over the file system, or starts from, would be covered by nothing as well.
+    """
+    return next((one for one in header.objects if one.name == STATEMENT and one.kind == ObjectKind.JSON), None)
+
+
 def covered(header: SifHeader) -> tuple[SifObject, ...]:
-    """The objects that a statement is about."""
-    return tuple(one for one in header.objects if one.kind != ObjectKind.SIGNATURE and one.name != STATEMENT)
+    """The objects that a statement is about: all others, also a second one of that name."""
+    statement = statement_of(header)
+    return tuple(one for one in header.objects if one.kind != ObjectKind.SIGNATURE and one != statement)
 
 
 def layout_of(header: SifHeader) -> Ingredient:

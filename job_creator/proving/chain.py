@@ -70,6 +70,8 @@ class Chain:
 
     target: str
     links: tuple[Link, ...]
+    about: str = ""
+    """Which container it is, as said by what was signed; counts only if all of it is proven."""
 
     def walk(self) -> Iterator[Link]:
         """Every link, in the order in which they are checked."""
@@ -110,7 +112,8 @@ class Chain:
         if not self.is_proven:
             why = next((link.said for link in self.walk() if link.state is not LinkState.HOLDS), "nothing is signed")
             return f"{self.target}: not proven: {why}{rest}"
-        return f"{self.target}: proven{rest}"
+        # Somebody may have put another good file in place of the one that was wanted.
+        return f"{self.target}: proven{f' to be {self.about}' if self.about else ''}{rest}"
 
     def to_value(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -118,6 +121,7 @@ class Chain:
         return {
             "target": self.target,
             "proven": self.is_proven,
+            "is": self.about if self.is_proven else "",
             "first_broken": first.name if first else None,
             "verdict": self.verdict,
             "links": [link.to_value() for link in self.links],

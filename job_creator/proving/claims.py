@@ -24,10 +24,22 @@ class OriginClaims:
     image_digest: str = ""
     """`sha256:…` of the manifest."""
     lock_sha256: str = ""
+    made_on: str = ""
+    """The git ref of the run that made it."""
+
+    @property
+    def title(self) -> str:
+        """Which container it is, for people; empty where its name is not said."""
+        if not self.container:
+            return ""
+        version, platform = f" {self.version}" if self.version else "", f" for {self.architecture}"
+        made = f", made on {self.made_on}" if self.made_on else ""
+        return f"{self.container}{version}{platform if self.architecture else ''}{made}"
 
     def differences(self, other: OriginClaims) -> tuple[str, ...]:
-        """What both say, and differently."""
-        pairs = ((field.name, getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+        """What both say, and differently; a file that a branch made may be published by another one as it is."""
+        names = (field.name for field in fields(self) if field.name != "made_on")
+        pairs = ((name, getattr(self, name), getattr(other, name)) for name in names)
         return tuple(name for name, one, two in pairs if one and two and one != two)
 
 
@@ -40,6 +52,7 @@ def of_record(record: PublicationRecord) -> OriginClaims:
         record.container_checksum,
         record.image_digest,
         record.spack_lock_sha256,
+        record.ref,
     )
 
 
@@ -47,6 +60,7 @@ def of_origin(origin: Origin) -> OriginClaims:
     """What a statement says."""
     materials = {one.name: one.sha256 for one in origin.materials}
     said = {name: str(origin.parameters.get(name, "")) for name in ("container", "version", "architecture")}
+    said["made_on"] = str(origin.parameters.get("ref", ""))
     image = materials.get(IMAGE, "")
     return OriginClaims(
         **said,

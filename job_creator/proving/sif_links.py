@@ -22,7 +22,7 @@ from foundation.sif.files import SifFile
 from foundation.sif.headers import ObjectKind, SifObject
 from job_creator.environments.views import LOCK_PATH
 from job_creator.provenance.intoto import Origin, opened
-from job_creator.provenance.sif_subjects import IMAGE, STATEMENT, covered, layout_of, subject_name
+from job_creator.provenance.sif_subjects import IMAGE, covered, layout_of, statement_of, subject_name
 from job_creator.provenance.signing import NO_KEY, UNSIGNED, SignatureVerdict, verify
 from job_creator.proving.chain import Link, LinkState, broken, holds, unchecked
 from job_creator.proving.claims import OriginClaims, of_origin, of_record
@@ -110,7 +110,7 @@ def sif_links(file: SifFile, record: BesideFile | None, keys: bytes | None) -> S
     if record:
         verdict = verify(record.record.to_signed(), record.signature, keys)
         # Only what is signed makes it needless to read the objects.
-        is_whole = verdict.is_good or keys is None or file.header.named(STATEMENT) is None
+        is_whole = verdict.is_good or keys is None or statement_of(file.header) is None
         link = _bytes_link(file, record.record) if is_whole else unchecked("bytes", "the record is not signed")
         links.append(holds("record", f"{record.place}", signature_link("signature of the record", verdict), link))
         claims = of_record(record.record) if is_whole else claims
@@ -142,7 +142,7 @@ def _bytes_link(file: SifFile, record: PublicationRecord) -> Link:
 
 def _statement_link(file: SifFile, keys: bytes | None, *, is_read: bool) -> tuple[Link, Origin | None]:
     """The statement that the file carries; `is_read` says that all bytes were held against a record before."""
-    found = file.header.named(STATEMENT)
+    found = statement_of(file.header)
     if found is None:
         return unchecked("statement", "the file carries none"), None
     inside = opened(file.content(found), keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foundation.errors import CouldNotAskError, InvalidInputError, NotThereError
@@ -59,7 +59,7 @@ def verify_sif(path: Path, asked: VerifyOptions, environment: Mapping[str, str])
     links.append(_registry_link(documents, found.claims, asked, environment))
     carried = file.named(PACKAGES)
     links.append(_packages_link(found.lock, asked, carried))
-    return Chain(str(path), tuple(links))
+    return Chain(str(path), tuple(links), found.claims.title)
 
 
 def verify_image(image: str, asked: VerifyOptions, environment: Mapping[str, str]) -> Chain:
@@ -95,6 +95,8 @@ def _registry_link(
     except CouldNotAskError as error:
         return unanswered(name, str(error))
     link = documents_links(there, claims)
+    # That somebody signed the image proves nothing of the bytes of this file.
+    statement = replace(statement, proves=False)
     return Link(name, statement.state, f"has the same image; its statement {statement.said}", (link, statement))
 
 

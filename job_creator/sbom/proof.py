@@ -86,7 +86,9 @@ def image_bills_link(
 
 
 def _is_about(origin: Origin, image: ImageReference) -> bool:
-    return any(f"sha256:{one.sha256}" == image.digest for one in origin.subjects)
+    name = f"{image.registry}/{image.repository}"
+    # By its digest alone, another image of the site could be put under this name.
+    return any((one.name, f"sha256:{one.sha256}") == (name, image.digest) for one in origin.subjects)
 
 
 def _signed_links(

@@ -12,14 +12,21 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from foundation.doors import blocks
 from foundation.errors import ExitCode
+from foundation.registries.artifacts import put_referrer, read_referrer, referrers
 from foundation.registries.connections import INDEXES
 from foundation.registries.images import RegistryClient
 from foundation.registries.reference import parse_reference
+from foundation.sif.files import add_objects
+from foundation.sif.headers import NewObject, ObjectKind
 from job_creator.provenance.image_origin import origin_of_image, put_origin
 from job_creator.provenance.intoto import Ingredient
 from job_creator.provenance.registry import put_statement
+from job_creator.provenance.sif_subjects import IMAGE
 from job_creator.provenance.statements import Statement, StatementKind
+from job_creator.proving.embedding import image_documents
+from job_creator.publishing.record import PublicationRecord
 from job_creator.sbom import cyclonedx, spdx
 from job_creator.sbom.documents import attach_to_image, bom_of_image, written
 from job_creator.sbom.gathering import BomRequest
@@ -36,6 +43,7 @@ from tests.integration.registry_server import (
     read_manifest,
     run_registry,
 )
+from tests.integration.sif_world import file_system, sif_file
 from tests.integration.signing_keys import KeyPair, expired, key_pair, revoked
 
 FINGERPRINT = "a" * 64
@@ -247,6 +255,45 @@ def test_a_key_that_was_revoked_replaced_or_has_expired_proves_no_image(image: I
         result, value = image.verified("", key)
         assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "statement")
         assert said in value["verdict"]
+
+
+def test_a_signed_image_proves_nothing_of_a_file_that_says_to_be_made_from_it(image: Image, tmp_path: Path) -> None:
+    """The attack: a file of somebody's own that carries the image's documents, beside a record that nobody signed."""
+    root = tmp_path / "root"
+    (root / "opt/spack-environment").mkdir(parents=True)
+    (root / "opt/spack-environment/spack.lock").write_bytes(LOCK)
+    (root / "evil").write_text("evil")
+    path = sif_file(tmp_path / "app.sif", file_system(root, tmp_path / "root.squashfs"))
+    documents = image_documents(RegistryClient(), f"{image.repository}@{image.digest}")
+    add_objects(path, [NewObject(ObjectKind.JSON, IMAGE, documents.to_bytes())], 0)
+    record = PublicationRecord("app", "1.0", "1.0-amd64", "amd64", "refs/heads/main", True, FINGERPRINT)
+    record = replace(
+        record,
+        sha256=blocks.sha256(path),
+        size=path.stat().st_size,
+        image_digest=image.digest,
+        spack_lock_sha256=LOCK_SHA256,
+    )
+    path.with_name("app.sif.json").write_text(record.to_json())
+    result, value = image.verified(str(path), None, "--online")
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.NOT_READY, None), result.output
+    (registry,) = (one for one in value["links"] if one["name"] == "registry")
+    assert registry["state"] == "holds"
+    assert not value["proven"]
+
+
+def test_another_signed_image_under_this_name_is_not_proven(image: Image) -> None:
+    """The attack: all that lies beside another image of the site is copied with it."""
+    name = f"{GROUP}other"
+    assert push_files(image.registry, name, "1.0", LABELS, {"opt/spack-environment/spack.lock": LOCK}) == image.digest
+    other = parse_reference(f"{image.registry.host}/{name}@{image.digest}")
+    for one in referrers(RegistryClient(), parse_reference(f"{image.repository}@{image.digest}")):
+        content = read_referrer(RegistryClient(), parse_reference(f"{image.repository}@{image.digest}"), one)
+        assert content
+        put_referrer(RegistryClient(), other, one["artifactType"], content)
+    result, value = image.verified(f"{image.registry.host}/{name}:1.0")
+    assert (result.exit_code, value["first_broken"]) == (ExitCode.DAMAGED, "in-toto statement"), result.output
+    assert not value["proven"]
 
 
 def test_what_is_not_there_is_told_from_no_answer(image: Image) -> None:

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from foundation.doors import blocks
 from foundation.errors import ExitCode
 from foundation.sif.contents import opened_contents
 from foundation.sif.files import add_objects
-from foundation.sif.headers import DESCRIPTOR, NewObject, ObjectKind
+from foundation.sif.headers import DESCRIPTOR, NewObject, ObjectKind, added
 from job_creator.provenance.sif_subjects import IMAGE, STATEMENT
 from job_creator.proving.embedding import embed
 from job_creator.publishing.record import PublicationRecord
@@ -52,6 +53,9 @@ def sif(made: SignedSif, tmp_path: Path) -> SignedSif:
     return replace(made, path=tmp_path / made.path.name)
 
 
+ABOUT = "app 1.0 for amd64, made on refs/heads/main"
+
+
 def verified(sif: SignedSif, *more: str | Path, key: bytes | None = None) -> tuple[Result, dict[str, Any]]:
     public = sif.path.with_name("site.asc")
     public.write_bytes(key if key is not None else sif.pair.public)
@@ -77,6 +81,20 @@ def test_a_file_with_its_record_is_proven(sif: SignedSif) -> None:
     assert {name for name, state in found.items() if state != "holds"} == {"packages", "registry"}
 
 
+def test_another_good_file_in_its_place_is_proven_to_be_another(sif: SignedSif, pair: KeyPair, tmp_path: Path) -> None:
+    (tmp_path / "older").mkdir()
+    base = replace(RECORD, version="0.9", ref="refs/heads/trial", is_release=False)
+    older = signed_sif(tmp_path / "older", pair, {"usr/bin/app": b"old"}, lockfile(), base)
+    shutil.copy(older.path, sif.alone().path)
+    result, value = verified(sif)
+    about = "app 0.9 for amd64, made on refs/heads/trial"
+    assert (result.exit_code, value["is"]) == (0, about)
+    assert f": proven to be {about}; " in value["verdict"]
+    # Where nothing is proven, nothing is said to be so.
+    _, value = verified(sif, key=key_pair("Another").public)
+    assert (value["is"], about in value["verdict"]) == ("", False)
+
+
 def test_a_file_alone_proves_itself_without_a_network(sif: SignedSif) -> None:
     result, value = verified(sif.alone())
     assert result.exit_code == 0, result.output
@@ -87,13 +105,23 @@ def test_the_tree_says_what_was_not_checked_and_why(sif: SignedSif, tmp_path: Pa
     (tmp_path / "site.asc").write_bytes(sif.pair.public)
     text = jc("verify", str(sif.path), "--key", str(tmp_path / "site.asc"), "--explain").stdout
     assert f"└── packages: not checked: {len(nodes())}; say where the build cache is: --cache URL" in text
-    assert text.splitlines()[-1] == f"{sif.path}: proven; 2 links were not checked, --explain says which"
+    assert text.splitlines()[-1] == f"{sif.path}: proven to be {ABOUT}; 2 links were not checked, --explain says which"
 
 
 def _rename(sif: SignedSif) -> None:
     one = sif.file.header.named(IMAGE)
     assert one
     sif.change(sif.file.header.table + one.index * DESCRIPTOR.size + 73, b"x")
+
+
+def _overlay(sif: SignedSif, kind: ObjectKind) -> None:
+    """One more object with the name of the statement, which is the one that no checksum can be of.
+
+    As a partition, Apptainer lays it over the file system (`PartOverlay`).
+    """
+    extra = struct.pack("<ii3s", 1, 4, b"02\0") if kind is ObjectKind.PARTITION else b""
+    new = added(sif.file.header, sif.file.size, NewObject(kind, STATEMENT, b"evil", extra), 0)
+    blocks.overwrite(sif.path, new)
 
 
 MUTATIONS: dict[str, tuple[Callable[[SignedSif], Any], str]] = {
@@ -105,6 +133,8 @@ MUTATIONS: dict[str, tuple[Callable[[SignedSif], Any], str]] = {
         lambda sif: add_objects(sif.path, [NewObject(ObjectKind.LABELS, "more", b"{}")], 0),
         "layout",
     ),
+    "a partition with the name of the statement": (lambda sif: _overlay(sif, ObjectKind.PARTITION), "layout"),
+    "a second statement": (lambda sif: _overlay(sif, ObjectKind.JSON), "layout"),
     "a byte of the statement": (lambda sif: sif.flip(_named(sif, STATEMENT) + 40), "statement"),
     "another key": (lambda sif: None, "signature of the statement"),
 }
