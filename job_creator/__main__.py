@@ -17,6 +17,7 @@ from foundation.errors import ExitCode, InvalidInputError, RefusedError
 from job_creator import __version__, project_files
 from job_creator.audit.cli import audit
 from job_creator.compile_pool.cli import compile_pool
+from job_creator.corpus.cli import corpus
 from job_creator.diagnosis.cli import doctor
 from job_creator.engines.gitlab import names
 from job_creator.mirrors.cli import mirror
@@ -318,6 +319,7 @@ _OTHERS = (
     build,
     cluster,
     compile_pool,
+    corpus,
     doctor,
     index,
     mirror,

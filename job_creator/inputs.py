@@ -94,7 +94,7 @@ def read_all(root: Path, site_file: str, package_index: Path | None = None) -> W
         raise InvalidInputError(
             [Fault(project_files.DEFINITIONS_FOLDER, 1, 1, message, "add a <name>.yaml or <name>.def")]
         )
-    lists = [one for one in survey.definitions if isinstance(one, SpackDefinition) and one.select]
+    lists = [one for one in survey.definitions if isinstance(one, SpackDefinition) and one.is_list]
     return Written(
         site,
         document,

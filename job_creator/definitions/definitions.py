@@ -50,10 +50,17 @@ class SpackDefinition:
     """Whether its packages only go into the build cache, and no image is made."""
     select: PackageSelection | None = None
     """What is selected besides the specs; such a definition is for `jc packages`, and in no pipeline."""
+    collect: tuple[str, ...] = ()
+    """What `jc build` collects of its builds; such a definition is in no pipeline, either."""
     document: Document = field(default=Document("", None), repr=False, compare=False)
     """The whole file, with the place of each value; Spack's marks stand at their keys."""
     included: tuple[Document, ...] = field(default=(), repr=False, compare=False)
     """The files that it includes, the strongest first, each as if its sections stood below `spack:`."""
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is for `jc packages` and `jc build`, and in no pipeline."""
+        return self.select is not None or bool(self.collect)
 
     @property
     def audit_options(self) -> tuple[str, ...]:
@@ -219,6 +226,7 @@ def _definition(found: Candidate, environment: SpackDefinition, root: Path) -> S
         audit=extra.audit,
         build_only=extra.build_only,
         select=extra.select,
+        collect=extra.collect,
     )
 
 

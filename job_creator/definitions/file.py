@@ -189,11 +189,15 @@ class Spacktainer(Value):
     """Whether the packages only go into the build cache, and no image is made."""
     select: PackageSelection | None = None
     """Packages beside those of `specs`, each concretized by itself; for `jc packages`, not for pipelines."""
+    collect: Items[Literal["bitcode", "sources", "licenses"]] = ()
+    """What builds leave beside the build cache; for `jc packages` and `jc build`, not for pipelines."""
 
     @model_validator(mode="after")
     def _check(self) -> Spacktainer:
         if self.select is not None and not self.build_only:
             raise ValueError("'select' makes no image; write build_only: true beside it")
+        if self.collect and not self.build_only:
+            raise ValueError("'collect' makes no image; write build_only: true beside it")
         of_images = {"files": self.files, "test": self.test, "source_builds": self.source_builds}
         of_images["host_libraries"] = self.host_libraries
         if self.build_only and (without := [name for name, value in of_images.items() if value]):

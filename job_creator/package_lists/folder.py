@@ -3,7 +3,8 @@
     NAME.lock        Spack's own lockfile of one spec, or of specs that are concretized together; whole or not there
     failures.jsonl   what could not be concretized, a JSON object a line; see `LockFailure`
     spack.yaml       the environment that all of them were solved in, without specs; it says how they are built
-    locks.json       what all of that is of: `version`, `definition`, `fingerprint`, and the specs of each NAME
+    locks.json       what all of that is of: `version`, `definition`, `fingerprint`, what is to be
+                     collected, and the specs of each NAME
     .solving/        what a run needs for itself: caches and logs of its workers
 
 A name is that of its spec, or begins with it and ends with letters of a checksum where a spec has other characters than
@@ -83,7 +84,14 @@ class LockFolder:
         """What a run needs for itself."""
         return self.path / WORK
 
-    def claim(self, definition: str, fingerprint: str, wishes: Iterable[LockWish], section: Mapping[str, Any]) -> None:
+    def claim(
+        self,
+        definition: str,
+        fingerprint: str,
+        wishes: Iterable[LockWish],
+        section: Mapping[str, Any],
+        collect: Sequence[str] = (),
+    ) -> None:
         """Make it the folder of these wishes in an environment with these sections.
 
         Lockfiles and failures that it has stay. Raises `RefusedError` where it is of something else.
@@ -100,10 +108,16 @@ class LockFolder:
             "version": VERSION,
             "definition": definition,
             "fingerprint": fingerprint,
+            "collect": list(collect),
             "locks": {one.name: list(one.specs) for one in wishes},
         }
         manifest = dump({"spack": {**section, "specs": []}}, HEADER)
         write_files(self.path, {MANIFEST: manifest.encode(), LIST: f"{json.dumps(value, indent=1)}\n".encode()})
+
+    @property
+    def collect(self) -> tuple[str, ...]:
+        """What `jc build` is to collect of the packages. Raises `RefusedError` for a list that this jc cannot read."""
+        return tuple(map(str, self._list().get("collect", ())))
 
     def locked(self) -> frozenset[str]:
         """The names that have a lockfile."""

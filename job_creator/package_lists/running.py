@@ -57,7 +57,8 @@ def lock(wanted: PackageList, spack: SpackProgram, request: LockRequest) -> Lock
     with held(folder.work / "held"):
         described = describe(spack, wanted.environment, folder.work / "described")
         wishes = wanted.wishes(described.specs)
-        folder.claim(wanted.name, wanted.fingerprint(described.version), wishes, wanted.section)
+        fingerprint = wanted.fingerprint(described.version)
+        folder.claim(wanted.name, fingerprint, wishes, wanted.section, wanted.definition.collect)
         names = {one.name for one in wishes}
         kept = [one for one in folder.failures().values() if one.name in names and one.kind not in request.again]
         folder.keep_failures(kept)

@@ -52,9 +52,9 @@ def make_plan(
     signed = signs(written.site.signing, environment, context)
     inputs = Inputs(written.site, context, written.template, written.definitions, sources, choice, signed)
     built = plan(inputs, _knowledge(inputs, environment, offline=offline))
-    reason = "selects packages; 'jc packages lock' concretizes each by itself"
+    selects, collects = "selects packages; 'jc packages lock' concretizes each by itself", "'jc build' collects from it"
     left_out = [
-        Decision(Subject.ENVIRONMENT, one.name, one.architecture, Action.LEAVE_OUT, reason)
+        Decision(Subject.ENVIRONMENT, one.name, one.architecture, Action.LEAVE_OUT, selects if one.select else collects)
         for one in written.package_lists
     ]
     return replace(built, decisions=(*built.decisions, *left_out))
@@ -98,7 +98,7 @@ def parent_document(written: Written) -> str:
 
 def _require_definitions(written: Written) -> None:
     if not written.definitions:
-        message = "all definitions select packages, which no pipeline does"
+        message = "all definitions select packages or collect something, which no pipeline does"
         hint = "add a container, or use 'jc packages lock' and 'jc build'"
         raise InvalidInputError([Fault(project_files.DEFINITIONS_FOLDER, 1, 1, message, hint)])
 

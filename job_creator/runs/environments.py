@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from foundation.yaml_io import dump, load
 from job_creator.environments.install_tree import install_tree
 from job_creator.environments.marks import unmarked
 from job_creator.mirrors.needs.locks import LOCKFILE, Definitions, Repository, concretized
-from job_creator.package_lists.folder import LIST
+from job_creator.package_lists.folder import LIST, LockFolder
 
 MANIFEST: Final = "spack.yaml"
 PADDED_LENGTH: Final = 128
@@ -39,6 +39,8 @@ class RunEnvironment:
     """The lockfile as workers get it: without included environments and groups, which they would look for."""
     section: Mapping[str, Any]
     """Of its spack.yaml, what says how packages are built."""
+    collect: tuple[str, ...] = ()
+    """What is to be collected of its builds."""
 
     @property
     def manifest(self) -> bytes:
@@ -69,7 +71,7 @@ def find_environments(
             name, number = environment.name, 2
             while name in found:
                 name, number = f"{environment.name}-{number}", number + 1
-            found[name] = RunEnvironment(name, environment.lockfile, environment.lock, environment.section)
+            found[name] = replace(environment, name=name)
     return found
 
 
@@ -94,7 +96,8 @@ def _of_file(path: Path) -> RunEnvironment:
     if any(unmarked(str(key)) == "include" for key in section):
         raise RefusedError(f"{beside}: 'include' is not followed; name the folder that it includes with --scope")
     name = path.absolute().parent.name if path.name == LOCKFILE else path.stem
-    return _environment(name, content, str(path), _in_place(section, path.absolute().parent))
+    found = _environment(name, content, str(path), _in_place(section, path.absolute().parent))
+    return found if path.name == LOCKFILE else replace(found, collect=LockFolder(path.parent).collect)
 
 
 def _of_definition(wanted: str, repository: Repository, spack: SpackProgram) -> RunEnvironment:
@@ -108,7 +111,8 @@ def _of_definition(wanted: str, repository: Repository, spack: SpackProgram) -> 
     definitions = Definitions(given)
     if name not in definitions.environments:
         if name in definitions.package_lists:
-            raise NotThereError(f"{wanted}: selects packages; 'jc packages lock' makes a folder of lockfiles to build")
+            how = "'jc packages lock' makes a folder of lockfiles to build"
+            raise NotThereError(f"{wanted}: selects packages, or collects something; {how}")
         raise NotThereError(
             f"{wanted}: no lockfile, no folder with one, and no container of this name is defined for "
             f"{definitions.wanted} in {repository.directory}"

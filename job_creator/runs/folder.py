@@ -33,7 +33,7 @@ from foundation.graph import Edges
 from job_creator.builds.steps import Step
 from job_creator.runs.records import StepRecord, latest, read_lines, record_of
 
-_RUN: Final = "run.json"
+RUN_FILE: Final = "run.json"
 _RECORDS: Final = "records.jsonl"
 _SUBMITTED: Final = "submitted.jsonl"
 _LOCK: Final = "driver.lock"
@@ -50,13 +50,13 @@ class RunFolder:
     @cached_property
     def run(self) -> Mapping[str, Any]:
         """What is built and how. Raises `NotThereError`, and `DamagedError` for a file of somebody else."""
-        if not (self.path / _RUN).is_file():
+        if not (self.path / RUN_FILE).is_file():
             raise NotThereError(f"{self.path}: is no run of 'jc build'; it says where it keeps one when it starts")
         try:
-            value = json.loads(read_file(self.path / _RUN))
+            value = json.loads(read_file(self.path / RUN_FILE))
             return {**value, "steps": {one["hash"]: one for one in value["steps"]}}
         except (ValueError, KeyError, TypeError) as error:
-            raise DamagedError(f"{self.path / _RUN}: not laid out as expected: {error}") from None
+            raise DamagedError(f"{self.path / RUN_FILE}: not laid out as expected: {error}") from None
 
     @property
     def edges(self) -> Edges:
@@ -65,10 +65,10 @@ class RunFolder:
 
     def create(self, run: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
         """Write what workers read, and last of all what makes it a run. Raises `RefusedError` if there is one."""
-        if (self.path / _RUN).exists():
+        if (self.path / RUN_FILE).exists():
             raise RefusedError(f"{self.path}: has a run in it already; name another folder with --run")
         write_files(self.path, files)
-        write_files(self.path, {_RUN: json.dumps(run).encode()})
+        write_files(self.path, {RUN_FILE: json.dumps(run).encode()})
 
     def attempt(self, step: Step, number: int) -> Path:
         """The folder of an attempt, which is made."""

@@ -27,6 +27,7 @@ from job_creator.scripts.rendering import render
 COMPILES: Final = "compiles.jsonl"
 """In the folder of an attempt: what became of the compiles of a package that has a pool."""
 STEP_PROGRAM: Final = "run_step.py"
+COLLECTING: Final = "collecting.py"
 SCOPE: Final = "scope"
 _PLACES: Final = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
@@ -81,6 +82,8 @@ class BuildOrder:
     """What else is to be seen in it."""
     pools: StepPools | None = None
     """Which packages are compiled by pools."""
+    collect: tuple[str, ...] = ()
+    """What is collected of builds; see `job_creator/corpus`."""
 
     def seen(self, run: Path, variables: Mapping[str, str]) -> list[str]:
         """What a step needs to see: folders that are there, and `binds`. `variables` are those of the builds."""
@@ -133,9 +136,10 @@ def files_of(
         "padded_length": padded_length(environments),
         "scratch": order.scratch,
         "least_free_bytes": order.least_free_bytes,
+        "collect": list(order.collect),
         "variables": sorted(variables),
     }
-    programs = (STEP_PROGRAM, node_step.PROGRAM, *node_step.BESIDE)
+    programs = (STEP_PROGRAM, COLLECTING, node_step.PROGRAM, *node_step.BESIDE)
     return {
         "order.json": json.dumps(told, indent=1).encode(),
         f"{SCOPE}/mirrors.yaml": mirrors_file(order),

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,10 @@ from foundation.spack import layout_v2, layout_v3
 from foundation.spack.program import SpackProgram
 from foundation.spack.releases import SpackLine
 from foundation.spack.source_needs import SourceNeeds
-from foundation.stores.schemes import BUCKET, FOLDER, kind_of, path_of
+from foundation.stores.schemes import BUCKET, FOLDER, REGISTRY, kind_of, path_of
 from job_creator.builds.durations import Durations
 from job_creator.builds.steps import Demand
+from job_creator.corpus.reading import collected, write_manifest
 from job_creator.engines.engine import StepEngine
 from job_creator.environments.mirror_names import DESTINATION
 from job_creator.mirrors.needs.binaries import LISTED, SPEC_MANIFESTS
@@ -63,16 +64,25 @@ def plan_run(
     variables: Mapping[str, str],
     selection: Selection,
     durations: Durations,
+    collect: Collection[str] = (),
 ) -> PlannedRun:
-    """Plan what the build cache lacks. Raises `RefusedError` for one that cannot be written to, `CouldNotAskError`."""
+    """Plan what the build cache lacks, and what `collect` kinds were not collected of.
+
+    Raises `RefusedError` for a build cache that cannot be written to, or has no room for files; `DamagedError`,
+    `CouldNotAskError`.
+    """
     kind = kind_of(mirror)
+    if collect and kind is REGISTRY:
+        raise RefusedError(f"{mirror}: a registry has no room for what is collected; name a folder or a bucket")
     if kind is None or not kind.can_be_filled:
         raise RefusedError(f"{mirror}: can only be read; name the folder, bucket or registry that it shows")
     graphs = {name: graph_of(one.lockfile) for name, one in environments.items()}
     graph = union(graphs.values())
     place = open_place(mirror, endpoint, variables)
     own = {key for key, package in graph.packages.items() if not package.is_external}
-    present = present_binaries(place, own, SourceNeeds()).keys() if place else frozenset[str]()
+    present = frozenset(present_binaries(place, own, SourceNeeds())) if place else frozenset[str]()
+    if collect and place and not isinstance(place, OciRepository):
+        present &= collected(place, collect)
 
     def demand(package: str) -> Demand:
         return Demand(durations.of_package(package))
@@ -177,6 +187,12 @@ def update_index(spack: SpackProgram, order: BuildOrder) -> None:
     with tempfile.TemporaryDirectory(prefix="jc-build-") as folder:
         write_files(Path(folder), {"mirrors.yaml": mirrors_file(order)})
         _update_index(spack.with_scope(Path(folder)))
+
+
+def list_collected(place: MirrorPlace | None) -> None:
+    """Write the list of what was collected beside a build cache. Raises what `write_manifest` raises."""
+    if place is not None and not isinstance(place, OciRepository):
+        write_manifest(place)
 
 
 def _update_index(inside: SpackProgram) -> None:

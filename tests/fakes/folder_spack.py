@@ -5,16 +5,20 @@
 It understands what `run_step.py`, `build_packages.py` and `jc build` ask of Spack, with a folder as build cache. FOLDER
 is where it notes each call in `calls`, and where tests say what goes wrong, by files: `fail-NAME` (it does not build),
 `slow-NAME` (seconds), `compile-NAME.c` (a source to compile), `memory-NAME` (its compiler is killed the first time),
-and with `look-for` whether builds see a file. Only the standard library is needed.
+and with `look-for` whether builds see a file. `stage-NAME` is a folder that its build leaves as its stage, and
+`compiler-NAME` the compiler of its spec, if that is not clang. Only the standard library is needed.
 """
 
 import hashlib
+import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,6 +45,7 @@ def main(notes: Path, arguments: list[str]) -> int:
         write(mirror, INDEX, b"", "\n".join(names).encode())
         return 0
     phase, letters, *rest = arguments[2:]
+    sys.path.insert(0, str(Path(arguments[1]).parent))
     return PHASES[phase](notes, scopes[-1], mirror, letters, rest)
 
 
@@ -65,7 +70,7 @@ def prepare(notes: Path, scope: Path, mirror: Path, letters: str, rest: list[str
     node = nodes()[letters]
     note(notes, "prepare", node["name"])
     answer = ["", ""]
-    if (mirror / manifest(node)).is_file():
+    if (mirror / manifest(node)).is_file() and not os.environ["SPACKTAINERS_COLLECT"]:
         answer = ["reused", f"it is in {mirror} already"]
     else:
         below = [nodes()[one["hash"]] for one in node.get("dependencies", ())]
@@ -107,14 +112,43 @@ def build(notes: Path, scope: Path, mirror: Path, letters: str, rest: list[str])
     if (notes / f"fail-{name}").exists():
         sys.stdout.write(f"{name}: no way\n")
         return 1
+    if kinds := os.environ["SPACKTAINERS_COLLECT"].split():
+        collect(notes, node, kinds)
     return 0
+
+
+def collect(notes: Path, node: dict[str, Any], kinds: list[str]) -> None:
+    """As `package_phases.py` does it, with what stands for a spec."""
+    collecting: Any = importlib.import_module("collecting")
+
+    sys.modules["spack"] = ModuleType("spack")
+    sys.modules["spack"].spack_version_info = (0, 23, 1)  # type: ignore[attr-defined]
+    name = node["name"]
+    stage, compiler = Path(os.environ["SPACKTAINERS_COLLECTED"]).with_name("stage"), notes / f"compiler-{name}"
+    shutil.rmtree(stage, ignore_errors=True)
+    shutil.copytree(notes / f"stage-{name}", stage, symlinks=True)
+    spec = SimpleNamespace(
+        name=name,
+        version=node["version"],
+        dag_hash=lambda: node["hash"],
+        compiler=SimpleNamespace(name=compiler.read_text() if compiler.exists() else "clang"),
+        package=SimpleNamespace(stage=SimpleNamespace(path=str(stage)), licenses={"": "MIT", "+gpl": "GPL-2.0-only"}),
+        satisfies=lambda when: not when,
+    )
+    note(notes, "flags", name, **collecting.variables_of(spec, kinds))
+    collecting.collect(spec, kinds, Path(os.environ["SPACKTAINERS_COLLECTED"]))
 
 
 def push(notes: Path, scope: Path, mirror: Path, letters: str, rest: list[str]) -> int:
     del scope, rest
     node = nodes()[letters]
     note(notes, "push", node["name"], signed=os.environ["SPACK_REQUIRE_SIGNING"])
-    write(mirror, manifest(node), node["hash"].encode())
+    if not (mirror / manifest(node)).is_file():
+        write(mirror, manifest(node), node["hash"].encode())
+    if os.environ["SPACKTAINERS_COLLECT"]:
+        collecting: Any = importlib.import_module("collecting")
+
+        collecting.push(Path(os.environ["SPACKTAINERS_COLLECTED"]), f"file://{mirror}")
     return 0
 
 

@@ -80,8 +80,9 @@ LAYERS: Final = (
     {"job_creator/mirrors/bundles", "job_creator/mirrors/configuration", "job_creator/mirrors/verification"},
     {"job_creator/mirrors/filling"},
     # Building without GitLab.
-    {"job_creator/package_lists/folder", "job_creator/runs/machines"},
+    {"job_creator/corpus", "job_creator/package_lists/folder", "job_creator/runs/machines"},
     {"job_creator/runs"},
+    {"job_creator/corpus/failures"},
     # What is told of plans and of runs.
     {"job_creator/reports"},
     {"job_creator/reports/forms", "job_creator/reports/notes"},
@@ -90,6 +91,7 @@ LAYERS: Final = (
     # Command lines, and the rehearsal, which runs what they made.
     {
         "job_creator/package_index",
+        "job_creator/corpus/cli",
         "job_creator/mirrors/cli",
         "job_creator/runs/cli",
         "job_creator/rehearsal/outcomes",

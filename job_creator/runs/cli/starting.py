@@ -71,6 +71,12 @@ _CORES_OF_A_JOB: Final = 4
 @click.option("--dry-run", is_flag=True, help="Only say what would be built.")
 @click.option("--unsigned", is_flag=True, help="Push packages that nobody signed.")
 @click.option(
+    "--collect",
+    type=click.Choice(("bitcode", "sources", "licenses")),
+    multiple=True,
+    help="Keep this of each build beside the build cache; see 'jc corpus'. May be repeated.",
+)
+@click.option(
     "--sources", default="", metavar="MIRROR", help="Where sources are looked for first; see 'jc mirror create'."
 )
 @click.option(
@@ -217,7 +223,10 @@ def _planned(options: Options, told: dict[str, Any]) -> tuple[BuildOrder, Planne
     path = told["durations"]
     durations = read_durations(read_file(path), str(path), 0.0) if path else default_durations()
     selection = Selection(told["only"], told["with_dependents"])
-    planned = start.plan_run(found, told["mirror"], told["endpoint_url"], options.environment, selection, durations)
+    collect = tuple(sorted({*told["collect"], *(kind for one in found.values() for kind in one.collect)}))
+    planned = start.plan_run(
+        found, told["mirror"], told["endpoint_url"], options.environment, selection, durations, collect
+    )
     order = BuildOrder(
         told["mirror"],
         spack.program,
@@ -237,6 +246,7 @@ def _planned(options: Options, told: dict[str, Any]) -> tuple[BuildOrder, Planne
         told["image"],
         told["binds"],
         step_pools(options, told, durations),
+        collect,
     )
     return order, planned
 
@@ -246,6 +256,7 @@ def _carry_out(options: Options, order: BuildOrder, planned: PlannedRun, folder:
     from uuid import uuid4
 
     from foundation.spack.program import SpackProgram
+    from job_creator.mirrors.places import open_place
     from job_creator.runs import engines, report, start
     from job_creator.runs.machines.probing import require_ready
 
@@ -266,6 +277,8 @@ def _carry_out(options: Options, order: BuildOrder, planned: PlannedRun, folder:
         )
     if any(record.state == "built" for record in folder.records().values()):
         start.update_index(spack, order)
+        if order.collect:
+            start.list_collected(open_place(order.mirror, order.endpoint or None, options.environment))
 
 
 def _require_sources(options: Options, order: BuildOrder, planned: PlannedRun) -> None:

@@ -16,6 +16,9 @@ to, `database`, `sources` and `folders`, those that prefixes lie in; `prefixes` 
 without its views; and KEYS, the public keys that are trusted. A package that others built is then looked at before it
 is pushed, and no recipe is read for that.
 
+With `SPACKTAINERS_COLLECT`, kinds of what `collecting.py` collects, a package is built though a build cache has it;
+`build` collects them into the folder `SPACKTAINERS_COLLECTED`, and `push` writes them beside the build cache.
+
 This runs in Spack v0.21 to v1.2, so nothing of this project is imported here, and nothing of Spack before it is needed.
 """
 
@@ -120,7 +123,7 @@ def prepare(letters: str, file: str, keys: str = "") -> int:
     if keys and Path(keys).exists():
         importlib.import_module("spack.util.gpg").trust(keys)
     spec = active_spec(letters)
-    anew = os.environ.get("SPACK_REBUILD_EVERYTHING", "").lower() == "true"
+    anew = os.environ.get("SPACK_REBUILD_EVERYTHING", "").lower() == "true" or bool(collected_kinds())
     found = [] if anew else caches_with(spec)
     answer = ["", ""]
     if found:
@@ -213,12 +216,34 @@ def build(letters: str) -> int:
     It wants that section; environments of `jc build` have none, since nobody describes a pipeline there.
     """
     if not importlib.import_module("spack.config").get("ci"):
-        arguments = ["--use-buildcache=package:never,dependencies:only", "--only=package", "--only-concrete"]
-        command = ["spack", "--color=always", "install", "--verbose", *arguments, f"/{letters}"]
-        return subprocess.run(command, stdin=subprocess.PIPE, check=False).returncode  # noqa: S603
+        return install(letters)
     ci: Any = importlib.import_module("spack.ci")
     ci.create_buildcache = lambda *_, **__: []
     return spack_ci("rebuild")
+
+
+def install(letters: str) -> int:
+    """Build the package, and collect what is to be collected of its stage; the exit code."""
+    kinds = collected_kinds()
+    arguments = ["--use-buildcache=package:never,dependencies:only", "--only=package", "--only-concrete"]
+    command = ["spack", "--color=always", "install", "--verbose", *(["--keep-stage"] if kinds else []), *arguments]
+    flags = collecting().variables_of(active_spec(letters), kinds) if kinds else {}
+    environment = {**os.environ, **flags}
+    code = subprocess.run([*command, f"/{letters}"], env=environment, stdin=subprocess.PIPE, check=False).returncode  # noqa: S603
+    if code == 0 and kinds:
+        collecting().collect(active_spec(letters), kinds, Path(os.environ["SPACKTAINERS_COLLECTED"]))
+    return code
+
+
+def collecting() -> Any:
+    """The module beside this one, which only some need."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    return importlib.import_module("collecting")
+
+
+def collected_kinds() -> list[str]:
+    """What is to be collected."""
+    return os.environ.get("SPACKTAINERS_COLLECT", "").split()
 
 
 def spack_ci(*arguments: str) -> int:
@@ -239,10 +264,19 @@ def push(letters: str, by_others: str = "") -> int:
         sys.exit("packages have to be signed, and Spack does not have exactly one key to sign with")
     destination = next(one for one in binary_mirrors() if one.name == "buildcache-destination")
     url = destination.push_url
+    kinds = collected_kinds()
+    if kinds and caches_with(active_spec(letters)):
+        sys.stdout.write("The build cache has it already; only what was collected is pushed\n")
+        collecting().push(Path(os.environ["SPACKTAINERS_COLLECTED"]), url)
+        return 0
     results = ci.create_buildcache(input_spec=active_spec(letters), destination_mirror_urls=[url], sign_binaries=signs)
     for one in results:
         sys.stdout.write(f"{'Pushed' if one.success else 'Failed to push'} to {one.url}\n")
-    return 0 if all(one.success for one in results) else PUSH_FAILED
+    if not all(one.success for one in results):
+        return PUSH_FAILED
+    if kinds:
+        collecting().push(Path(os.environ["SPACKTAINERS_COLLECTED"]), url)
+    return 0
 
 
 def enter(spec: Any) -> None:

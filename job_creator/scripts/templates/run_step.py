@@ -136,6 +136,8 @@ def variables(order: dict[str, Any], slot: Path, output: Path, asked: argparse.N
         "SPACK_USER_CACHE_PATH": str(slot / "cache"),
         "SPACK_REQUIRE_SIGNING": str(order["signed"]),
         "SPACKTAINERS_PACKAGES": f"/{asked.hash}",
+        "SPACKTAINERS_COLLECT": " ".join(order["collect"]),
+        "SPACKTAINERS_COLLECTED": str(slot / "collected"),
     }
 
 
@@ -188,7 +190,8 @@ def leave(slot: Path, *, is_fresh: bool) -> None:
     if is_fresh:
         shutil.rmtree(slot, ignore_errors=True)
         return
-    shutil.rmtree(slot / "stage", ignore_errors=True)
+    for name in ("stage", "collected"):
+        shutil.rmtree(slot / name, ignore_errors=True)
     (slot / BUSY).unlink()
 
 

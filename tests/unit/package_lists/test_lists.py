@@ -204,7 +204,9 @@ def test_what_selects_is_in_no_pipeline_and_what_only_builds_makes_no_image(tmp_
     words = ["-C", str(root), "plan", "--offline", "--json"]
     decisions = [one for one in json.loads(jc(*words).stdout)["decisions"] if one["name"] == "corpus"]
     assert [(one["subject"], one["action"]) for one in decisions] == [("environment", "leave out")]
-    with pytest.raises(NotThereError, match="selects packages; 'jc packages lock' makes a folder of lockfiles"):
+    with pytest.raises(
+        NotThereError, match="selects packages, or collects something; 'jc packages lock' makes a folder"
+    ):
         find_environments(["amd64/corpus"], Repository(root, "spacktainers.yaml", {}), SpackProgram("/nowhere"))
     root = repository(tmp_path, "{build_only: true}", "{specs: [zlib]}")
     decisions = [one for one in json.loads(jc(*words).stdout)["decisions"] if one["name"] == "corpus"]
@@ -219,7 +221,10 @@ def test_lists_are_counted_and_make_no_pipeline_by_themselves(tmp_path: Path) ->
     for words in (["plan", "--offline"], ["create-jobs", "--offline", "-o", str(tmp_path / "x")], ["render-ci"]):
         done = jc("-C", str(root), *words)
         assert done.exit_code == ExitCode.INVALID_INPUT
-        assert "all definitions select packages, which no pipeline does; add a container, or use" in done.stderr
+        assert (
+            "all definitions select packages or collect something, which no pipeline does; add a container, or use"
+            in done.stderr
+        )
 
 
 def test_the_pipeline_of_containers_leaves_out_what_makes_no_image(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What builds left besides packages, beside a build cache: how much there is, what lacks, under which licenses."""
