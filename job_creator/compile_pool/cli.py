@@ -70,6 +70,11 @@ compile_pool.add_command(config)
     metavar="WORD",
     help="Say this to the launcher as well, such as --het-group=1. May be repeated.",
 )
+@click.option(
+    "--jobserver",
+    is_flag=True,
+    help="Let all that COMMAND builds at the same time share the cores of the pool; for GNU make 4.4 and newer alone.",
+)
 @_LOG
 @_COMMAND
 @click.pass_obj

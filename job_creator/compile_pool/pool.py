@@ -78,7 +78,7 @@ class CompilePool:
         """
         self._command, self._environment, self._log, self._host = tuple(command), environment, log, host
         self._token = secrets.token_bytes(_TOKEN_BYTES)
-        self.name = f"jc-pool-{secrets.token_hex(4)}"
+        self.name = f"{rank.POOLS}{secrets.token_hex(4)}"
         """What the ranks' temporary folders begin with."""
         self._lock, self._sending = threading.Lock(), threading.Lock()
         self._connection: Connection | None = None

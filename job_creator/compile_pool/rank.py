@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,10 @@ NAME = "JC_POOL_NAME"
 """Of the pool: what it leaves in folders for temporary files begins with it."""
 PACKING = 1
 """zlib's fastest level: faster than a network, and nearly as small as others make it."""
+POOLS = "jc-pool-"
+"""So begin the names of all pools."""
+OLD = 24 * 3600.0
+"""Seconds after which nobody works in a folder of a compile any more."""
 GOODBYE_SECONDS = 10.0
 _known: dict[str, str] = {}
 
@@ -113,6 +118,19 @@ def tidy(name: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def tidy_after_others() -> None:
+    """Remove what ranks of this user's pools left on this machine a day ago or earlier.
+
+    Where a server is killed while its ranks are frozen, nobody else comes to their machines any more. No compile takes
+    so long: a folder is there for one.
+    """
+    for path in Path(tempfile.gettempdir()).glob(f"{POOLS}*-*"):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if found.st_uid == os.getuid() and stat.S_ISDIR(found.st_mode) and found.st_mtime < time.time() - OLD:
+                shutil.rmtree(path, ignore_errors=True)
+
+
 def _let_go_of_shared_memory(world: Any) -> None:
     """Remove the names of MPICH's files in memory, which it would leave behind when ranks are killed.
 
@@ -131,6 +149,7 @@ def main() -> None:
     from mpi4py.futures import MPICommExecutor
 
     _let_go_of_shared_memory(MPI.COMM_WORLD)
+    tidy_after_others()
     executor: Any  # what it gives to rank 0 is no MPICommExecutor, as its types say
     with MPICommExecutor(MPI.COMM_WORLD, root=0) as executor:
         if executor is not None:

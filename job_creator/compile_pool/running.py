@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -30,6 +32,7 @@ from job_creator.compile_pool.workplace import (
     with_ccache,
     write_front,
 )
+from job_creator.engines.local.jobserver import Jobserver
 
 RANK: Final = Path(__file__).with_name("rank.py")
 _LINES: Final = "compiles.jsonl"
@@ -52,6 +55,8 @@ class PoolSettings:
     """For one compile."""
     launcher_options: tuple[str, ...] = ()
     """More words for the launcher."""
+    jobserver: bool = False
+    """Whether the command and all that it starts share the cores by a jobserver of GNU make."""
 
 
 def require_mpi(launcher: Launcher) -> str:
@@ -87,7 +92,8 @@ def run_with_ranks(
                 logger.warning("no ranks yet after %g seconds: %s", _START_SECONDS, _last_words(folder / _SAID))
             elif pool.ranks == 0:
                 raise NotReadyError("each rank is alone, so there is none to compile; try another --pmi")
-            code = _run(command, folder, environment)
+            with _shared_cores(settings, folder) as flags:
+                code = _run(command, folder, {**environment, **flags})
         return code, summarize(read_file(lines).splitlines())
 
 
@@ -109,6 +115,24 @@ def explain(command: Sequence[str], folder: str, environment: Mapping[str, str])
     """Where a command of a compiler would be done."""
     program = shutil.which(command[0], path=environment.get("PATH")) or command[0]
     return AskedCompile(folder, environment, (program, *command[1:])).where()
+
+
+@contextmanager
+def _shared_cores(settings: PoolSettings, folder: Path) -> Iterator[dict[str, str]]:
+    """What a command sees, so that whatever makes it starts have as many compilers at work together as there are cores.
+
+    Those of this machine preprocess and link; each rank but the first one compiles.
+    """
+    if not settings.jobserver:
+        yield {}
+        return
+    server = Jobserver(folder / "jobserver", len(os.sched_getaffinity(0)) + settings.ranks - 1)
+    # The first one is the command's own: each make has one that nobody gave to it.
+    server.take()
+    try:
+        yield {"MAKEFLAGS": server.makeflags}
+    finally:
+        server.close()
 
 
 def _new_log(log: Path | None, folder: Path) -> Path:

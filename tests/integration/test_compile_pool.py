@@ -256,6 +256,27 @@ def test_without_the_server_a_build_goes_on(project: Project, going: Going) -> N
     assert all(has_ended(rank, seconds=60) for rank in ranks)
 
 
+def test_what_is_built_at_once_shares_the_cores(components: None, tmp_path: Path) -> None:
+    # As makes do it: take all that is there, and say how much that was.
+    client = tmp_path / "client.py"
+    client.write_text(
+        "import os, re\n"
+        "flags = os.environ['MAKEFLAGS']\n"
+        "assert flags.startswith(' ')\n"
+        "jobs, path = re.search(r'-j(\\d+) --jobserver-auth=fifo:(.*)', flags).groups()\n"
+        "pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)\n"
+        "tokens = os.read(pipe, 9999)\n"
+        "os.write(pipe, tokens)\n"
+        "assert len(tokens) == int(jobs) - 1\n"
+        "print('jobs:', jobs)\n"
+    )
+    front = [*JC, "mpi", "-n", "3", "--launcher", "mpiexec", "--jobserver", "--"]
+    done = subprocess.run(
+        [*front, sys.executable, str(client)], capture_output=True, text=True, check=False, timeout=120, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (0, f"jobs: {len(os.sched_getaffinity(0)) + 2}\n"), done.stderr
+
+
 def test_two_pools_do_not_meet(project: Project, tmp_path: Path) -> None:
     log = tmp_path / "other.jsonl"
     (tmp_path / "b.c").write_text("int b;\n")
