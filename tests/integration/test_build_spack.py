@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -35,6 +36,17 @@ PACKAGES = {
     "two": RECIPE.format(needs='depends_on("one", type=("build", "link"))', first="pass"),
     "broken": RECIPE.format(needs="", first='raise InstallError("no way")'),
 }
+COMPILED = """\
+version("1.0")
+    depends_on("c", type="build")
+
+    def install(self, spec, prefix):
+        with open("made.c", "w") as file:
+            file.write("int answer(int x) { return 42 * x; }")
+        Executable(env["CC"])("-O2", "-c", "made.c", "-o", "made.o")
+        mkdirp(prefix.lib)
+        install("made.o", prefix.lib)
+"""
 pytestmark = pytest.mark.usefixtures("components")
 
 
@@ -67,7 +79,7 @@ def signed_builds(
     root: str, folder: Path, mirror: str, more: Mapping[str, str] | None = None
 ) -> Iterator[SignedBuilds]:
     require("gpg")
-    builds = SignedBuilds(TinySpack.made(root, folder, PACKAGES), folder, mirror, more or {})
+    builds = SignedBuilds(TinySpack.made(root, folder, {**PACKAGES, "compiled": COMPILED}), folder, mirror, more or {})
     try:
         done = builds.spack.run("gpg", "create", "me", "me@example.org", **builds.variables)
         assert done.returncode == 0, done.stdout
@@ -137,3 +149,33 @@ def test_a_definition_is_concretized_and_built(root: str, tmp_path: Path) -> Non
         assert first.returncode == 0, first.stdout + first.stderr
         assert "2 built" in first.stdout
         assert builds.build("second", "amd64/pair", options=options).stdout.startswith("0 to build, 2 present")
+
+
+@pytest.mark.parametrize("root", ROOTS)
+def test_what_a_pool_compiled_is_installed_from_the_cache(root: str, tmp_path: Path) -> None:
+    with signed_builds(root, tmp_path, str(tmp_path / "mirror")) as builds:
+        if builds.spack.line.compilers_are_dependencies:
+            pytest.skip("the wrapper of compilers is a package there, which these recipes lack")
+        folder = builds.spack.environment("all", {"specs": ["compiled"]})
+        done = builds.spack.run("-e", str(folder), "concretize", **builds.variables)
+        assert done.returncode == 0, done.stdout
+        (tmp_path / "durations.json").write_text('{"compiled": 3600}')
+        pool = ("--compile-on", "mpi", "--ranks", "2", "--durations", str(tmp_path / "durations.json"))
+        first = builds.build("first", str(folder), *pool, options=("-C", str(tmp_path)))
+        assert first.returncode == 0, first.stdout + first.stderr
+        (log,) = (tmp_path / "first").rglob("compiles.jsonl")
+        made = [one for one in map(json.loads, log.read_text().splitlines()) if one["file"] == "made.c"]
+        assert [(one["rank"], one["why"]) for one in made] == [(1, "")]
+        # Only the cache may be used, and the hash is the one that was concretized.
+        mirrors = json.dumps({"mirrors": {"built": f"file://{tmp_path}/mirror"}})
+        (tmp_path / "configuration" / "mirrors.yaml").write_text(mirrors)
+        installed = builds.spack.run("-e", str(folder), "install", "--cache-only", **builds.variables)
+        assert installed.returncode == 0, installed.stdout
+        (wanted,) = json.loads((folder / "spack.lock").read_bytes())["roots"]
+        (found,) = (tmp_path / "software").rglob("made.o")
+        assert found.parent.parent.name == f"compiled-1.0-{wanted['hash']}"
+        plain = tmp_path / "plain"
+        plain.mkdir()
+        (plain / "made.c").write_text("int answer(int x) { return 42 * x; }")
+        subprocess.run(["gcc", "-O2", "-c", "made.c"], cwd=plain, check=True)
+        assert found.read_bytes() == (plain / "made.o").read_bytes()
