@@ -17,6 +17,7 @@ from foundation.registries.connections import INDEXES, MANIFESTS
 from foundation.registries.images import RegistryClient
 from foundation.registries.manifests import value_of
 from foundation.registries.reference import ImageReference, parse_reference
+from job_creator.containers.versions import VERSION_LABEL
 from job_creator.environments.views import LOCK_PATH
 from job_creator.provenance.registry import read_proofs
 from job_creator.provenance.statements import Statement
@@ -37,6 +38,8 @@ class ImageLinks:
     """By its digest."""
     links: tuple[Link, ...]
     lock: bytes | None
+    about: str = ""
+    """Which image it is, as its statement and its labels say."""
 
 
 def image_links(client: RegistryClient, image: str, architecture: str, keys: bytes | None) -> ImageLinks:
@@ -54,7 +57,13 @@ def image_links(client: RegistryClient, image: str, architecture: str, keys: byt
     claims = claims_of(documents, statement)
     layers, lock = _layers_link(client, reference, documents)
     links = (link, manifest, config_link(documents), labels_link(documents, claims), layers)
-    return ImageLinks(reference, (*links, lockfile_link(lock, claims)), lock)
+    about = _title(statement, labels_of(documents.config).get(VERSION_LABEL, "")) if statement else ""
+    return ImageLinks(reference, (*links, lockfile_link(lock, claims)), lock, about)
+
+
+def _title(statement: Statement, version: str) -> str:
+    said = f"{statement.kind} {statement.name}{f' {version}' if version else ''} for {statement.architecture}"
+    return f"{said}, made on {statement.ref or 'no branch'}"
 
 
 def by_digest(client: RegistryClient, image: str, architecture: str) -> ImageReference:

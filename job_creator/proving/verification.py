@@ -67,7 +67,8 @@ def verify_image(image: str, asked: VerifyOptions, environment: Mapping[str, str
     client = RegistryClient(logins(environment))
     found = image_links(client, image, asked.architecture, asked.keys)
     bills = image_bills_link(client, found.reference, found.lock, asked.keys)
-    return Chain(image, (*key_links(asked.keys), *found.links, bills, _packages_link(found.lock, asked)))
+    links = (*key_links(asked.keys), *found.links, bills, _packages_link(found.lock, asked))
+    return Chain(image, links, found.about)
 
 
 def _bills(file: SifFile) -> dict[str, bytes]:

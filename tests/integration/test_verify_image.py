@@ -20,6 +20,7 @@ from foundation.registries.images import RegistryClient
 from foundation.registries.reference import parse_reference
 from foundation.sif.files import add_objects
 from foundation.sif.headers import NewObject, ObjectKind
+from job_creator.containers.versions import VERSION_LABEL
 from job_creator.provenance.image_origin import origin_of_image, put_origin
 from job_creator.provenance.intoto import Ingredient
 from job_creator.provenance.registry import put_statement
@@ -51,6 +52,7 @@ SIGNATURE = "signature of the in-toto statement"
 LOCK = lockfile()
 LOCK_SHA256 = hashlib.sha256(LOCK).hexdigest()
 LABELS = {"org.example.container_checksum": FINGERPRINT, "org.example.spack_lock_sha256": LOCK_SHA256}
+LABELS[VERSION_LABEL] = "1.0"
 
 
 @pytest.fixture(scope="module", name="pair")
@@ -280,6 +282,15 @@ def test_a_signed_image_proves_nothing_of_a_file_that_says_to_be_made_from_it(im
     (registry,) = (one for one in value["links"] if one["name"] == "registry")
     assert registry["state"] == "holds"
     assert not value["proven"]
+
+
+def test_an_older_image_under_its_tag_is_proven_to_be_older(image: Image) -> None:
+    result, value = image.verified()
+    about = f"container image {image.repository} 1.0 for amd64, made on refs/heads/main"
+    assert (result.exit_code, value["is"]) == (0, about)
+    image.state(ref="refs/heads/trial", is_default_branch=False)
+    result, value = image.verified()
+    assert (result.exit_code, value["is"]) == (0, about.replace("main", "trial"))
 
 
 def test_another_signed_image_under_this_name_is_not_proven(image: Image) -> None:
