@@ -27,6 +27,8 @@ class VariableUse:
     """Whether only protected branches may see it; if not, every branch has to."""
     is_file: bool = False
     is_secret: bool = True
+    without: str = ""
+    """What there is not as long as the variable is not there, where jobs do without; empty where they need it."""
 
 
 def variable_uses(site: Site) -> tuple[VariableUse, ...]:
@@ -56,6 +58,11 @@ def _all_uses(site: Site) -> Iterator[VariableUse]:
     if hub:
         yield VariableUse(hub.user_variable, "publishes on Docker Hub", is_protected=True, is_secret=False)
         yield VariableUse(hub.password_variable, "publishes on Docker Hub", is_protected=True)
+    if site.gitlab.reports:
+        variable = site.gitlab.report_token_variable
+        yield VariableUse(
+            variable, "comments on merge requests", is_protected=False, without="merge requests get no notes"
+        )
 
 
 def _of_bucket(bucket: Bucket, released: frozenset[str]) -> Iterator[VariableUse]:
@@ -67,6 +74,8 @@ def _of_bucket(bucket: Bucket, released: frozenset[str]) -> Iterator[VariableUse
         branches = bucket.of_branches()
         for name in branches.writer.names:
             yield VariableUse(name, f"writes {branches.url}", is_protected=False)
+        for name in branches.reader.names if branches.reader else ():
+            yield VariableUse(name, f"reads {branches.url}", is_protected=False)
 
 
 def judged(uses: Sequence[VariableUse], there: Sequence[Mapping[str, Any]]) -> Iterator[Diagnosis]:
@@ -74,6 +83,9 @@ def judged(uses: Sequence[VariableUse], there: Sequence[Mapping[str, Any]]) -> I
     for use in uses:
         patient = Patient(_AREA, use.name)
         entries = [one for one in there if one.get("key") == use.name]
+        if not entries and use.without:
+            yield patient.ok(f"is none of the project's own variables: {use.without}, unless a group has it")
+            continue
         if not entries:
             said = f"({use.what}) is none of the project's own variables; those of its groups were not asked"
             yield patient.warning(said, f"make it at {_WHERE}, unless a group has it")
@@ -88,7 +100,11 @@ def _faults(patient: Patient, use: VariableUse, entry: Mapping[str, Any]) -> Ite
         yield patient.fault(
             f"{use.what}, and is not protected: whoever can push a branch can read it", f"protect it at {_WHERE}"
         )
-    if is_protected and not use.is_protected:
+    if is_protected and use.without:
+        yield patient.warning(
+            f"{use.what}, and is protected: merge requests of other branches get none", f"see {_WHERE}, if they shall"
+        )
+    elif is_protected and not use.is_protected:
         yield patient.fault(
             f"{use.what}, and is protected: jobs of branches and merge requests need it",
             f"take that flag away at {_WHERE}",

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from foundation.errors import ExitCode
+from foundation.gitlab import REPORT_TOKEN_VARIABLE
 from job_creator.__main__ import main
 from job_creator.diagnosis.diagnoses import Diagnosis, Health
 from job_creator.diagnosis.gitlab_project import runner_needs
@@ -212,6 +213,10 @@ KEY = "AWS_CACHE_ACCESS_KEY_ID"
         ("SPACK_DEPLOYMENT_KEY_PRIVATE", {"variable_type": "env_var"}, Health.FAULT, "wrong type"),
         (KEY, {"environment_scope": "production"}, Health.FAULT, "production"),
         (KEY, {"masked": False}, Health.WARNING, "not masked"),
+        (REPORT_TOKEN_VARIABLE, {"masked": False}, Health.WARNING, "not masked"),
+        (REPORT_TOKEN_VARIABLE, {"protected": True}, Health.WARNING, "merge requests of other branches get none"),
+        (REPORT_TOKEN_VARIABLE, {"variable_type": "file"}, Health.FAULT, "wrong type"),
+        (REPORT_TOKEN_VARIABLE, {"environment_scope": "production"}, Health.FAULT, "production"),
     ],
 )
 def test_flags_of_variables(name: str, changes: dict[str, Any], health: Health, said: str) -> None:
@@ -224,8 +229,23 @@ def test_flags_of_variables(name: str, changes: dict[str, Any], health: Health, 
     assert (found.subject, found.health) == (name, health)
     assert said in found.said
     absent = [one for one in there if one["key"] != name]
-    (found,) = (one for one in judged(uses, absent) if one.health is not Health.OK)
-    assert (found.subject, found.health) == (name, Health.WARNING)
+    (found,) = (one for one in judged(uses, absent) if one.subject == name)
+    assert found.health is (Health.OK if name == REPORT_TOKEN_VARIABLE else Health.WARNING)
+
+
+def test_readers_of_branches_and_tokens_of_reports_are_variables() -> None:
+    own = "reader: {access_key_id_variable: OF_BRANCHES_ID, secret_access_key_variable: OF_BRANCHES_SECRET}"
+    text = SITE.replace(
+        "{bucket: cache-amd64,", f"{{branches: {{bucket: cache-of-branches, {own}}}, bucket: cache-amd64,"
+    )
+    assert text != SITE
+    uses = {one.name: one for one in variable_uses(site(text))}
+    assert not uses["OF_BRANCHES_ID"].is_protected
+    assert uses[REPORT_TOKEN_VARIABLE].is_secret
+    without = {one.name for one in variable_uses(site(f"gitlab: {{reports: false}}\n{SITE}"))}
+    assert REPORT_TOKEN_VARIABLE not in without
+    named = {one.name for one in variable_uses(site(f"gitlab: {{report_token_variable: NOTES}}\n{SITE}"))}
+    assert "NOTES" in named - without
 
 
 def test_what_gitlab_makes_itself_and_an_unsigned_cache_need_no_variable() -> None:
