@@ -187,6 +187,36 @@ def test_recorded_lockfiles_of_every_line(path: Path) -> None:
     assert (found.causes, found.removed) == ((), ())
 
 
+def recorded(*parts: str) -> Packages:
+    return read_packages(RECORDINGS.joinpath(*parts))
+
+
+def test_causes_between_recordings_as_somebody_found_them_by_hand() -> None:
+    """The two were concretized on machines of other targets. By hand, field by field: only the externals gcc and glibc
+    say something else of themselves, and six packages differ in nothing but hashes of what they need."""
+    before, after = recorded("spack-1.0", "zlib-bzip2"), recorded("spack-1.2", "zlib-bzip2")
+    found = compare(before, after, default_durations())
+    told = {one.change.after.node.name: (list(map(str, one.change.traits)), one.followers) for one in found.causes}
+    assert told == dict.fromkeys(("gcc", "glibc"), (["target x86_64_v4 -> x86_64"], 6))
+    followers = {one.after.node.name for one in found.followers}
+    assert followers == {"bzip2", "diffutils", "gcc-runtime", "gmake", "libiconv", "zlib-ng"}
+    assert (found.unchanged, found.to_build) == (1, 6)
+    assert (found.added, found.removed) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("line", "same", "osu"),
+    [("spack-0.23", 40, "osu-micro-benchmarks@7.5"), ("spack-1.1", 42, "osu-micro-benchmarks@7.5.1")],
+)
+def test_recorded_environments_that_share_packages_have_no_causes(line: str, same: int, osu: str) -> None:
+    """By hand: no name has another hash in the second one; what stands in one of them alone came or went."""
+    before, after = recorded(line, "hdf5-tools"), recorded(line, "system-benchmarks")
+    found = compare(before, after, default_durations())
+    assert (found.causes, found.followers, found.unchanged) == ((), (), same)
+    assert sorted(f"{one.node.name}@{one.node.version}" for one in found.added) == ["ior@3.3.0", osu]
+    assert len(found.removed) == len(before) - same
+
+
 def test_the_command(tmp_path: Path) -> None:
     def write(name: str, *packages: Made) -> Path:
         value = {
