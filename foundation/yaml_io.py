@@ -298,6 +298,8 @@ class _NodeReader:
         text = str(node.value)
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             self.faults.append(self._fault(node, "half of a surrogate pair, which is no text"))
+        if "\0" in text:
+            self.faults.append(self._fault(node, "a NUL character, which no path, variable or command can hold"))
         return text
 
     def _fault(self, node: Node, message: str, hint: str = "") -> Fault:

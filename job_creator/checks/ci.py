@@ -11,6 +11,7 @@ from foundation.yaml_io import Location
 from job_creator.checks.environment_file import EnvironmentFile
 from job_creator.engines.gitlab.verdict.keywords import JOB, OF_EDITION
 from job_creator.environments.marks import replaces, unmarked
+from job_creator.site.keys import given_away, referred, told_of
 
 _ORDER: Final = frozenset(
     {"stage", "needs", "dependencies", "when", "rules", "only", "except", "interruptible", "start_in"}
@@ -39,6 +40,18 @@ def ci_faults(file: EnvironmentFile) -> Iterator[Fault]:
     yield from _beside_jobs(file)
     for location, kind, keywords in _said_of_jobs(file):
         yield from _of_job(file, location, kind, keywords)
+        yield from _given_away(file, location, keywords)
+
+
+def _given_away(file: EnvironmentFile, location: Location, keywords: Mapping[str, Any]) -> Iterator[Fault]:
+    """Variables by which recipes and builds, which see those that are set here, would get a secret of the site."""
+    secrets = file.site.secrets()
+    for key, variables in keywords.items():
+        if unmarked(str(key)) != "variables" or not isinstance(variables, Mapping):
+            continue
+        for name, value in variables.items():
+            for secret in given_away(unmarked(str(name)), referred(value) if isinstance(value, str) else (), secrets):
+                yield file.fault((*location, key, name), *told_of(secret, secrets))
 
 
 def _beside_jobs(file: EnvironmentFile) -> Iterator[Fault]:

@@ -14,6 +14,7 @@ from job_creator.checks.environment_file import EnvironmentFile
 from job_creator.definitions.paths import PathKind, read_path
 from job_creator.environments.marks import unmarked
 from job_creator.environments.mirror_names import SITE_MIRRORS
+from job_creator.site.keys import told_of
 
 OF_SPACK: Final = ("file", "ftp", "gs", "http", "https", "oci", "oci+http", "s3", "sftp")
 """Schemes by which Spack reaches mirrors (lib/spack/spack/mirrors/mirror.py; v0.21: lib/spack/spack/mirror.py)."""
@@ -25,12 +26,24 @@ def mirror_faults(file: EnvironmentFile) -> Iterator[Fault]:
     for key, mirrors in file.section.items():
         if unmarked(key) != "mirrors" or not isinstance(mirrors, Mapping):
             continue
-        for name in mirrors:
+        for name, mirror in mirrors.items():
+            yield from _given_away(file, (key, name), mirror)
             if unmarked(str(name)) in SITE_MIRRORS:
                 message = f"the mirror {unmarked(str(name))!r} is the site's"
                 yield file.fault((key, name), message, "give yours another name", of_key=True)
     for location, url in mirror_urls(file.section):
         yield from _not_everywhere(file, location, url)
+
+
+def _given_away(file: EnvironmentFile, location: Location, mirror: Any) -> Iterator[Fault]:
+    """Secrets of the site by which a mirror would be read: recipes are given the keys of all mirrors that are read."""
+    secrets = file.site.secrets()
+    for key, value in mirror.items() if isinstance(mirror, Mapping) else ():
+        name = unmarked(str(key))
+        if name == "access_pair" or (name in ("fetch", "pull") and len(location) == len(("mirrors", "name"))):
+            yield from _given_away(file, (*location, key), value)
+        elif name.endswith("_variable") and isinstance(value, str) and value in secrets:
+            yield file.fault((*location, key), *told_of(value, secrets))
 
 
 def mirror_urls(section: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:

@@ -146,8 +146,7 @@ def _site_mirror(found: Mirror, setting: Setting) -> dict[str, Any]:
     """
     bucket, is_binary = found.in_bucket, isinstance(found, BinaryMirror)
     if bucket and not found.url:
-        # No job writes to a mirror of packages: its own keys are there to read it.
-        pair = bucket.keys_of(owner=setting.pushes_to(found), writes=is_binary)
+        pair = found.reading_pair if isinstance(found, BinaryMirror) and setting.pushes_to(found) else found.reader
         described = mirror(bucket, setting.line, {"fetch": pair}, signed=False)
     else:
         described = {"url": found.url}

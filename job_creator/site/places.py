@@ -249,6 +249,15 @@ class BinaryMirror(Mirror):
     padded_length: Annotated[int, Field(ge=1, le=512)] | None = None
     """How long paths are made when packages are built, so that they can be installed into any shorter one."""
 
+    @property
+    def reading_pair(self) -> KeyVariables | None:
+        """The keys by which runs read it that `push:` names, since nothing writes to it; `None` for none.
+
+        What stands for keys that nobody names are those of the build cache, which write.
+        """
+        named = self.model_fields_set & KeyVariables.model_fields.keys()
+        return self.reader or (self.writer if named else None)
+
     @model_validator(mode="after")
     def _check_kind(self) -> BinaryMirror:
         if self.url and kind_of(self.url) is FOLDER:

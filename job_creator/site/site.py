@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -14,13 +14,22 @@ from foundation.validation import Value, validate
 from foundation.yaml_io import Document
 from job_creator.site.architectures import Architecture, ArchitectureName
 from job_creator.site.gitlab import GitLab
-from job_creator.site.keys import key_faults
+from job_creator.site.keys import key_faults, secret_faults, writing_keys
 from job_creator.site.publish import Publish
 from job_creator.site.registries import Registry
 from job_creator.site.runners import CompilePools
 from job_creator.site.spack import Signing, Spack
 from job_creator.site.tools import Images
 from job_creator.site.words import LicenseExpression, PackageName
+
+_OF_EVERY_JOB: Final = {
+    "CI_JOB_TOKEN": "is GitLab's token of the job",
+    "CI_REPOSITORY_URL": "holds GitLab's token of the job",
+    "CI_REGISTRY_PASSWORD": "pushes images",
+    "CI_DEPLOY_PASSWORD": "is a token of the project",
+    "CI_DEPENDENCY_PROXY_PASSWORD": "is GitLab's token of the job",
+}
+"""Secrets that GitLab itself gives to jobs (its docs, "Predefined CI/CD variables reference")."""
 
 
 class Site(Value):
@@ -44,6 +53,19 @@ class Site(Value):
     def platform(self, architecture: str) -> str:
         """OCI's name of an architecture of this site."""
         return self.architectures[architecture].oci or architecture
+
+    def secrets(self) -> dict[str, str]:
+        """The names of all variables that no foreign code may see, each with what it does."""
+        hub = self.publish.dockerhub
+        return {
+            **_OF_EVERY_JOB,
+            **writing_keys(self.architectures),
+            self.signing.private_key_variable: "signs what all trust",
+            self.registry.password_variable: "pushes images",
+            self.gitlab.api_token_variable: "reads GitLab's API",
+            self.gitlab.report_token_variable: "comments on merge requests",
+            **({hub.password_variable: "publishes on Docker Hub"} if hub else {}),
+        }
 
     def in_one_index(self, architectures: Iterable[str]) -> tuple[str, ...]:
         """Those of some architectures whose images can share a tag: for each of OCI's the first in the site file.
@@ -71,6 +93,7 @@ def read_site(document: Document) -> Site:
         *_platform_faults(site, document),
         *_cluster_faults(site, document),
         *key_faults(site.architectures, document),
+        *secret_faults(site.architectures, site.secrets(), document),
     ]
     if faults:
         raise InvalidInputError(faults)

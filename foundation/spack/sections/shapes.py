@@ -58,7 +58,10 @@ _VARIABLES: Final = Keys(
     }
 )
 
-_REQUIREMENT: Final = Keys({"one_of": _TEXTS, "any_of": _TEXTS, "spec": _TEXT, "message": _TEXT, "when": _TEXT})
+_REQUIREMENT: Final = Keys(
+    {"one_of": _TEXTS, "any_of": _TEXTS, "spec": _TEXT, "message": _TEXT, "when": _TEXT},
+    one_of=("spec", "one_of", "any_of"),
+)
 _REQUIREMENTS: Final = Either((ListOf(Either((_REQUIREMENT, _TEXT))), _TEXT))
 _PREFERENCES: Final = ListOf(
     Either((Keys({"spec": _TEXT, "message": _TEXT, "when": _TEXT}, required=("spec",)), _TEXT))

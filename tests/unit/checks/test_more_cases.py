@@ -73,6 +73,31 @@ REFUSED = {
     "a mirror by an unknown scheme": (mirror("htps://x.example.org"), "3:16: Spack knows no mirrors by 'htps://'"),
     "a mirror without a host": (mirror("'https://'"), "3:16: 'https://' is no URL"),
     "a mirror with a variable": (mirror("{fetch: 'https://x/$arch'}"), "3:24: Spack replaces nothing in URLs"),
+    # Secrets, which recipes would get.
+    "a mirror that is read with keys that write": (
+        mirror("{url: 's3://b', access_pair: {id: x, secret_variable: AWS_CACHE_SECRET_ACCESS_KEY}}"),
+        "3:70: recipes and builds would be given AWS_CACHE_SECRET_ACCESS_KEY, which writes s3://cache-amd64",
+    ),
+    "a mirror that is read with the job's token": (
+        mirror("{fetch: {url: 'oci://x.example.org/b', access_token_variable: CI_JOB_TOKEN}}"),
+        "3:78: recipes and builds would be given CI_JOB_TOKEN",
+    ),
+    "a variable with the signing key": (
+        of_jobs("variables: {OWN: '${SPACK_DEPLOYMENT_KEY_PRIVATE}'}"),
+        "3:53: recipes and builds would be given SPACK_DEPLOYMENT_KEY_PRIVATE, which signs",
+    ),
+    "a variable of a secret's name": (
+        of_jobs("variables+: {CI_REGISTRY_PASSWORD: ''}"),
+        "3:71: recipes and builds would be given CI_REGISTRY_PASSWORD, which pushes images",
+    ),
+    # What no program can be given.
+    "a NUL in a command": (f"{SPECS}spacktainer: {{test: [\"a\\0b\"]}}\n", "3:22: a NUL character, which no path"),
+    "a NUL in a path": (f"{SPECS}  include: [\"a\\0b\"]\n", "3:13: a NUL character, which no path"),
+    # Requirements of nothing.
+    "a requirement without a spec": (
+        packages("bzip2: {require: [{when: +shared}]}"),
+        "3:32: this value has none of 'spec', 'one_of', 'any_of'",
+    ),
     # Jobs.
     "a job in several": (of_jobs("parallel: 3"), "3:36: 'parallel' cannot be used: a package is built by one job"),
     "a job that waits": (of_jobs("start_in: 1 hour"), "3:36: 'start_in' has no effect here"),

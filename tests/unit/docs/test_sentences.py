@@ -107,6 +107,9 @@ OF_PACKAGES: Final = {
         SPIED,
         PHASES,
         f"{FOREIGN}::test_foreign_code_gets_no_key_but_those_that_read",
+        f"{FOREIGN}::test_a_mirror_of_packages_is_read_with_its_own_keys_and_never_with_those_of_the_build_cache",
+        "tests/unit/engines/gitlab/test_keys_of_branches.py"
+        "::test_a_site_that_would_give_recipes_more_than_they_read_with_is_refused",
         f"{STAND_IN}::test_the_program_brings_what_an_environment_names_and_takes_what_was_made",
     ],
     "They cannot read": [SPIED, PHASES, f"{STAND_IN}::test_an_environment_brings_nothing_else"],

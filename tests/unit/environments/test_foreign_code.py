@@ -15,6 +15,7 @@ from tests.spack_ci import RECORDINGS
 READER = "reader: {access_key_id_variable: READ_ID, secret_access_key_variable: READ_SECRET}"
 TEXT = SITE.replace("build_cache: {", "build_cache: {" + f"{READER}, ")
 RUNS = ("default", "branch", "merge request")
+ALWAYS = {run: ["READ_ID", "READ_SECRET"] for run in RUNS}
 
 
 def setting(text: str, run: str, line: SpackLine = SUPPORTED[-1]) -> Setting:
@@ -24,6 +25,7 @@ def setting(text: str, run: str, line: SpackLine = SUPPORTED[-1]) -> Setting:
         builder="builder",
         is_default_branch=run == "default",
         is_merge_request=run == "merge request",
+        branch={"default": "main", "branch": "feature"}.get(run, ""),
         signing_key_variable="SPACK_DEPLOYMENT_KEY_PRIVATE",
         public_key_variable="SPACK_DEPLOYMENT_KEY_PUBLIC",
     )
@@ -59,6 +61,24 @@ def test_without_a_reader_foreign_code_reads_without_keys(line: SpackLine, run: 
     mirror = "source_mirror: {bucket: one, access_key_id_variable: X_ID, secret_access_key_variable: X_KEY}"
     text = SITE.replace("    target: x86_64_v3\n", f"    target: x86_64_v3\n    {mirror}\n")
     assert "--read" not in options(apart_options(setting(text, run, line), [{}]))
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize(
+    ("keys", "given"),
+    [
+        ("", {}),
+        ("access_key_id_variable: X_ID, secret_access_key_variable: X_KEY", {"default": ["X_ID", "X_KEY"]}),
+        (f"access_key_id_variable: X_ID, {READER}", ALWAYS),
+        (READER, ALWAYS),
+    ],
+)
+def test_a_mirror_of_packages_is_read_with_its_own_keys_and_never_with_those_of_the_build_cache(
+    run: str, keys: str, given: dict[str, list[str]]
+) -> None:
+    mirror = f"binary_mirror: {{bucket: one, {keys}}}"
+    text = SITE.replace("    target: x86_64_v3\n", f"    target: x86_64_v3\n    {mirror}\n")
+    assert options(apart_options(setting(text, run), [{}])).get("--read", []) == given.get(run, [])
 
 
 def test_what_site_and_definition_set_is_seen_and_what_their_mirrors_name_is_read() -> None:

@@ -130,6 +130,38 @@ def test_a_site_that_would_give_them_away_is_refused_at_the_place(architecture: 
     assert line[: fault.column - 1].endswith(f"{place}: ")
 
 
+READER = "reader: {access_key_id_variable: %s, secret_access_key_variable: S}"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "place", "said"),
+    [
+        (f"{CACHE}\n    binary_mirror: {{bucket: six, access_key_id_variable: A_KEY}}", "binary_mirror", "A_KEY and"),
+        (
+            f"{CACHE}\n    binary_mirror: {{bucket: six, {READER % 'AWS_BRANCHES_ACCESS_KEY_ID'}}}",
+            "reader",
+            "AWS_BRANCHES_ACCESS_KEY_ID, which writes s3://",
+        ),
+        (f"build_cache: {{bucket: two, {READER % 'AWS_BRANCHES_ACCESS_KEY_ID'}}}", "reader", "AWS_BRANCHES"),
+        (f"{CACHE}\n    variables: {{OWN: $SPACK_DEPLOYMENT_KEY_PRIVATE}}", "OWN", "SPACK_DEPLOYMENT_KEY_PRIVATE"),
+        (f"{CACHE}\n    variables: {{SPACK_DEPLOYMENT_KEY_PRIVATE: x}}", "SPACK_DEPLOYMENT_KEY_PRIVATE", "SPACK_D"),
+        (f"{CACHE}\n    jobs: {{packages: {{variables: {{OWN: 'x%CI_JOB_TOKEN%'}}}}}}", "OWN", "CI_JOB_TOKEN"),
+        (f"{CACHE}\n    packages: {{'py-*': {{variables: {{OWN: 'x${{CI_REPOSITORY_URL}}'}}}}}}", "OWN", "CI_REPO"),
+        (f"{CACHE}\n    variables: {{OWN: $AWS_BRANCHES_SECRET_ACCESS_KEY}}", "OWN", "AWS_BRANCHES_SECRET"),
+    ],
+)
+def test_a_site_that_would_give_recipes_more_than_they_read_with_is_refused(
+    architecture: str, place: str, said: str
+) -> None:
+    text = SHARED % architecture
+    with pytest.raises(InvalidInputError) as caught:
+        site(text)
+    (fault,) = caught.value.faults
+    assert f"would be given {said}" in fault.message
+    line = text.splitlines()[fault.line - 1]
+    assert line[: fault.column - 1].endswith(f"{place}: ")
+
+
 def test_branches_have_no_place_that_is_the_default_branchs() -> None:
     with pytest.raises(InvalidInputError, match="is the place of the default branch itself, s3://two/a"):
         site(SHARED % "build_cache: {bucket: two, prefix: a, branches: {bucket: two, prefix: a}}")
@@ -141,7 +173,8 @@ def test_no_writing_key_of_the_default_branch_is_named_for_others(value: dict[st
     try:
         site(text)
     except InvalidInputError as error:
-        assert "branches would be given" in str(error) or "is the place of the default branch itself" in str(error)
+        said = str(error)
+        assert "would be given" in said or "is the place of the default branch itself" in said
         return
     found = everything_written(text, run)
     assert not words(found) & writing_names(value)
