@@ -7,6 +7,7 @@ of Spack v0.21.3 to v1.1.0; the documentation of lib/spack/spack/environment/__i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +15,11 @@ from typing import Any, Final
 from foundation.errors import Fault, InvalidInputError
 from foundation.spack.groups import DEFAULT_GROUP
 from foundation.spack.releases import LOCKFILES
+
+_HASH: Final = re.compile(r"[A-Za-z0-9_-]+")
+_NAME: Final = re.compile(r"\w[\w.-]*", re.ASCII)
+_VERSION: Final = re.compile(r"[^\s$%\\'\"`]*")
+"""What may stand in names of folders, jobs and variables. A recipe could have had anything written into a lockfile."""
 
 RUNTIME_TYPES: Final = frozenset(("link", "run"))
 """The types of dependencies without which an installed package does not work."""
@@ -91,6 +97,8 @@ def read_lockfile(content: bytes, path: str) -> Lockfile:
         specs = {spec.hash: spec for environment in environments for spec in _specs(environment)}
         roots = [(str(root["hash"]), str(root["spec"])) for root in value["roots"]]
         included = [str(root["hash"]) for environment in environments[1:] for root in environment["roots"]]
+        if odd := next((spec for spec in specs.values() if not _is_plain(spec)), None):
+            raise fault(f"{odd.name!r}, {odd.version!r}, {odd.hash!r} are no package's name, version and hash")
         writer = value.get("spack") or {}
         return Lockfile(
             tuple(root for root, _ in roots),
@@ -146,6 +154,11 @@ def _nodes(value: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What the environment itself says of a spec counts, where an included one has it as well."""
     for environment in (*value.get("include_concrete", {}).values(), value):
         yield from environment["concrete_specs"].items()
+
+
+def _is_plain(spec: LockedSpec) -> bool:
+    parts = ((_HASH, spec.hash), (_NAME, spec.name), (_VERSION, spec.version))
+    return all(form.fullmatch(text) for form, text in parts)
 
 
 def _specs(environment: Mapping[str, Any]) -> Iterator[LockedSpec]:

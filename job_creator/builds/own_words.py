@@ -12,9 +12,7 @@ from typing import Any, Final
 
 from job_creator.builds import node_step
 
-_OF_SPACK: Final = frozenset(
-    ("stage", "needs", "dependencies", "when", "rules", "interruptible", "retry", "timeout", "artifacts")
-)
+_OF_SPACK: Final = frozenset(("stage", "needs", "dependencies", "when", "rules", "interruptible", "retry", "timeout"))
 """Keywords that Spack writes by itself, and that run nothing."""
 _PLAIN: Final = ("script", "before_script", "after_script", "variables")
 """Keywords that Spack writes as well, with what the environment says in them."""
@@ -32,6 +30,8 @@ _FOLDERS: Final = {
 }
 """Below the artifacts of an environment."""
 _ROOT: Final = "SPACK_ARTIFACTS_ROOT"
+_KEPT_BY_SPACK: Final = frozenset(("paths", "when", "always"))
+"""What it writes of artifacts besides folders: those below the artifacts of its environment."""
 _ENVIRONMENT_FOLDER: Final = "{env_dir}"
 """What Spack replaces in scripts by a folder."""
 
@@ -41,8 +41,8 @@ def foreign_words(
 ) -> Iterator[str]:
     """What the pipeline of a container says that does not stand below `ci:` of its environment, each as a sentence.
 
-    `variables` are those of all jobs, `jobs` keywords by the names of jobs. Of an environment that `jc` did not write
-    nothing is known.
+    `variables` are those of all jobs, `jobs` keywords by the names of jobs, those that build nothing included. Of an
+    environment that `jc` did not write nothing is known.
     """
     section = environment.get("spack", {}) if isinstance(environment, Mapping) else {}
     known = frozenset(text for key, value in section.items() if _unmarked(key) == "ci" for text in _texts(value))
@@ -57,7 +57,11 @@ def foreign_words(
             yield f"the variable {name} is {text!r}, which its environment does not say"
     for name, job in jobs.items():
         for keyword, value in job.items():
-            if keyword not in _OF_SPACK and (words := _unknown(keyword, value, known, folders)):
+            if keyword == "artifacts":
+                words = [text for text in _texts(value) if not (text in known or _is_kept_by_spack(text, root))]
+            else:
+                words = [] if keyword in _OF_SPACK else _unknown(keyword, value, known, folders)
+            if words:
                 yield f"the job {name!r} has {words[0]!r} in its {keyword!r}, which its environment does not say"
 
 
@@ -71,6 +75,11 @@ def _unknown(keyword: str, value: Any, known: Collection[str], folders: Collecti
 def _is_of_spack(name: str, text: str) -> bool:
     """Whether Spack says that of a package; a reference could be to anything."""
     return bool(_VARIABLES_OF_SPACK.fullmatch(name)) and "$" not in text
+
+
+def _is_kept_by_spack(text: str, root: str) -> bool:
+    """Whether Spack has GitLab keep that. All else, such as `.git/config`, would be there for whoever sees the job."""
+    return text in _KEPT_BY_SPACK or bool(re.fullmatch(rf"{re.escape(root)}(/\w[\w.-]*)+", text))
 
 
 def _has_folder(text: str, folders: Collection[str]) -> bool:

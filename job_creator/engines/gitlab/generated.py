@@ -105,7 +105,11 @@ def read_generated(
         needs[_hash(job)] = needs.get(_hash(job), frozenset()) | {_hash(builds[name]) for name in _local_needs(job)}
     steps = tuple(_step(name, job, container) for name, job in builds.items())
     manifest = load(environment, f"{_beside(path)}/spack.yaml") if environment else None
-    if foreign := list(foreign_words(container, variables, builds, manifest)):
+    # What these run, Spack writes by itself; it is replaced.
+    replaced = {
+        name: _without_script(job) if name in INDEX_JOBS | NOTHING_TO_DO else job for name, job in services.items()
+    }
+    if foreign := list(foreign_words(container, variables, {**builds, **replaced}, manifest)):
         raise InvalidInputError([Fault(path, 1, 1, words, "did a recipe change the pipeline?") for words in foreign])
     phases = _phases(locked, manifest, path) if locked else Phases()
     return Generated(
@@ -125,6 +129,10 @@ def _require_whole(builds: Mapping[str, Mapping[str, Any]], path: str) -> None:
         unknown = sorted(_local_needs(job) - set(builds))
         if unknown:
             raise _fault(path, f"{name!r} needs {unknown[0]!r}, which is not there", "is the file cut off?")
+
+
+def _without_script(job: Mapping[str, Any]) -> dict[str, Any]:
+    return {keyword: value for keyword, value in job.items() if keyword != "script"}
 
 
 def _step(name: str, job: Mapping[str, Any], container: str) -> Step:

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from foundation.errors import InvalidInputError
 from foundation.spack.releases import SUPPORTED
+from foundation.yaml_io import dump
 from job_creator.builds.own_words import foreign_words
+from job_creator.engines.gitlab.generated import read_generated
 from job_creator.environments.merged import merged_environment
 from job_creator.environments.setting import Setting
 from tests.samples import site
@@ -60,7 +63,8 @@ def job() -> dict[str, Any]:
 
 
 def test_what_spack_makes_of_an_environment_is_its_own() -> None:
-    assert list(foreign_words("x", VARIABLES, {"x": job()}, environment())) == []
+    kept = {"when": "always", "paths": [f"jobs_scratch_dir.amd64/x/{name}" for name in ("logs", "user_data")]}
+    assert list(foreign_words("x", VARIABLES, {"x": {**job(), "artifacts": kept}}, environment())) == []
     assert "build_packages.py" in str(job()["script"])
 
 
@@ -78,6 +82,15 @@ def test_what_spack_makes_of_an_environment_is_its_own() -> None:
         {"id_tokens": {"OTHER": {"aud": "x"}}},
         {"hooks": {"pre_get_sources_script": ["evil"]}},
         {"services": ["evil"]},
+        {"artifacts": {"paths": [".git/config"]}},
+        {"artifacts": {"paths": ["jobs_scratch_dir.amd64/x/../../.git"]}},
+        {
+            "artifacts": {
+                "paths": ["jobs_scratch_dir.amd64/x/logs"],
+                "reports": {"dotenv": "jobs_scratch_dir.amd64/x/e"},
+            }
+        },
+        {"artifacts": {"paths": ["jobs_scratch_dir.amd64/x/logs"], "untracked": True}},
     ],
 )
 def test_what_is_added_is_found(changed: dict[str, Any]) -> None:
@@ -113,3 +126,44 @@ def test_an_environment_need_not_set_a_variable() -> None:
 def test_of_what_others_wrote_nothing_is_known() -> None:
     assert list(foreign_words("x", VARIABLES, {"x": {"script": ["evil"]}}, {"spack": {"ci": {}}})) == []
     assert list(foreign_words("x", VARIABLES, {"x": {"script": ["evil"]}}, None)) == []
+
+
+INDEX = {
+    "script": ["spack buildcache update-index --keys s3://cache"],
+    "stage": "stage-rebuild-index",
+    "when": "always",
+    "retry": {"max": 2, "when": ["runner_system_failure"]},
+    "interruptible": True,
+    "dependencies": [],
+}
+
+
+def pipeline(services: dict[str, Any]) -> bytes:
+    """What Spack writes for the package, with other jobs beside it."""
+    other = {"stages": ["stage-0"], "variables": VARIABLES, "workflow": {"rules": [{"when": "always"}]}}
+    return dump({"x@1 /abc": {**job(), "needs": []}, **services, **other}).encode()
+
+
+def test_spacks_own_jobs_are_taken() -> None:
+    any_job = environment()["spack"]["ci"]["pipeline-gen"][0]["any-job"]
+    written = pipeline({"rebuild-index": {**INDEX, **any_job}})
+    found = read_generated("x", "pipeline.yml", written, environment=dump(environment()).encode())
+    assert set(found.services) == {"rebuild-index"}
+
+
+@pytest.mark.parametrize(
+    "services",
+    [
+        {"evil": {"script": ["env"]}},
+        {"sign-pkgs": {"script": ["env"], "stage": "stage-0"}},
+        {"rebuild-index": {**INDEX, "before_script": ["env"]}},
+        {"rebuild-index": {**INDEX, "after_script": ["env"]}},
+        {"rebuild-index": {**INDEX, "image": "evil.example.org/builder:1"}},
+        {"rebuild-index": {**INDEX, "variables": {"BASH_ENV": "evil.sh"}}},
+        {"rebuild-index": {**INDEX, "artifacts": {"paths": [".git"]}}},
+        {"no-specs-to-rebuild": {"script": ["env"], "hooks": {"pre_get_sources_script": ["env"]}}},
+    ],
+)
+def test_jobs_that_build_nothing_say_no_more_either(services: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError, match="which its environment does not say; did a recipe"):
+        read_generated("x", "pipeline.yml", pipeline(services), environment=dump(environment()).encode())

@@ -126,7 +126,11 @@ OF_PACKAGES: Final = {
     "No recipe is read": [SPIED],
     "What recipes have Spack write": [
         "tests/unit/builds/test_own_words.py::test_what_is_added_is_found",
+        "tests/unit/builds/test_own_words.py::test_jobs_that_build_nothing_say_no_more_either",
         "tests/integration/test_apart_spack.py::test_recipes_see_no_key_either_where_an_environment_is_concretized",
+    ],
+    "A lockfile whose packages": [
+        "tests/unit/foundation/spack/test_lockfile.py::test_what_is_no_name_of_a_package_is_refused",
     ],
     "`mirror sources for <arch>` reads": [
         f"{MIRRORS}::test_recipes_say_what_they_need_and_fetch_it_and_see_no_key",

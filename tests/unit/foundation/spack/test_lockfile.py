@@ -34,6 +34,37 @@ def test_externals_and_splices_are_told() -> None:
     assert lock.specs[app].dependencies == (lib,)
 
 
+@pytest.mark.parametrize(
+    ("key", "name", "version"),
+    [
+        ("lib", "../../steps", "1"),
+        ("lib", "a b", "1"),
+        ("lib", "$(id)", "1"),
+        ("../lib", "lib", "1"),
+        ("$KEY", "lib", "1"),
+        ("lib", "lib", "1 ; id"),
+        ("lib", "lib", "$PRIVATE"),
+        ("lib", "lib", "1\nscript: [id]"),
+        ("lib", "", "1"),
+    ],
+)
+def test_what_is_no_name_of_a_package_is_refused(key: str, name: str, version: str) -> None:
+    """Folders, jobs and variables are named by these, and a recipe can have anything written into a lockfile."""
+    value = json.loads(lockfile({"lib": []}))
+    (node,) = value["concrete_specs"].values()
+    value["concrete_specs"] = {key: {**node, "name": name, "version": version}}
+    with pytest.raises(InvalidInputError, match="are no package's name, version and hash"):
+        read_lockfile(json.dumps(value).encode(), "spack.lock")
+
+
+@pytest.mark.parametrize("version", ["1.2.3-rc1_b", "git.feature/x=1.2", "git.v1.0+x~1=develop", "2024.01"])
+def test_what_spack_names_versions_is_read(version: str) -> None:
+    value = json.loads(lockfile({"lib": []}))
+    for node in value["concrete_specs"].values():
+        node["version"] = version
+    assert [spec.version for spec in read_lockfile(json.dumps(value).encode(), "x").specs.values()] == [version]
+
+
 def test_included_environments_count() -> None:
     value = json.loads(lockfile({"app": []}))
     value["include_concrete"] = {"/env": json.loads(lockfile({"lib": []}))}
