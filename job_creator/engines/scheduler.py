@@ -25,6 +25,8 @@ MARGIN_SECONDS: Final = 300.0
 _SECONDS: Final = 120.0
 """For an answer of a command; controllers may be busy."""
 _SECONDS_BETWEEN_POLLS: Final = 2.0
+_MOST_SECONDS_BETWEEN_POLLS: Final = 30.0
+_PART_OF_QUIET: Final = 0.1
 _PATIENCE: Final = 900.0
 """For how many seconds a scheduler may say nothing of its jobs, as when a controller is restarted."""
 _JOBS_PER_COMMAND: Final = 500
@@ -126,7 +128,7 @@ class SchedulerEngine:
         self._open: dict[str, str] = {}
         """Names of jobs by id."""
         self._refused: list[StepEnding] = []
-        self._answered = time.monotonic()
+        self._answered = self._happened = self._next = time.monotonic()
 
     def room(self, waiting: int) -> int:
         """As many as the limit leaves."""
@@ -153,17 +155,28 @@ class SchedulerEngine:
         if not answer.id:
             raise CouldNotAskError(f"{self._scheduler.called} does not take the job of {work.step}: {' '.join(said)}")
         self._open[answer.id] = job.name
+        self._happened = time.monotonic()
         return answer.id
 
     def poll(self, seconds: float) -> Iterator[StepEnding]:
         """What has ended."""
         until = time.monotonic() + seconds
         while True:
-            found = list(self._ended())
-            if found or time.monotonic() >= until:
-                yield from found
+            now = time.monotonic()
+            if now >= self._next or self._refused:
+                found = list(self._ended())
+                if found:
+                    self._happened = self._next = now
+                    yield from found
+                    return
+                self._next = now + self._pause_after(now - self._happened)
+            if now >= until:
                 return
-            time.sleep(self._pause)
+            time.sleep(min(self._next, until) - now)
+
+    def _pause_after(self, quiet: float) -> float:
+        """Seconds until it is asked again when nothing has happened for so long: a tenth, so that it loses no more."""
+        return max(self._pause, min(quiet * _PART_OF_QUIET, _MOST_SECONDS_BETWEEN_POLLS))
 
     def cancel(self, ids: Collection[str]) -> None:
         """End jobs. Raises `CouldNotAskError`."""

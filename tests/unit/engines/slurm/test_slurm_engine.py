@@ -104,3 +104,14 @@ def test_jobs_of_the_same_cache_are_known(commands: Commands) -> None:
     lines = [f"17|{NAME}|RUNNING|None|/run", f"18|{NAME}|COMPLETED|None|/run", "19|other|RUNNING|None|x"]
     commands.say("squeue", "\n".join(lines))
     assert [job.id for job in jobs_at_work(Slurm(), "mirror")] == ["17"]
+
+
+def test_a_controller_is_asked_less_often_the_longer_nothing_happens(commands: Commands) -> None:
+    """At most a tenth of the time that has passed is lost by that."""
+    engine = submitted(commands)
+    commands.say("squeue", f"17|{NAME}|RUNNING|None|/run")
+    assert list(engine.poll(1)) == []
+    # Ten times in the first tenth of a second, then each time a tenth later: without end, it would be a hundred.
+    assert 1 <= len(commands.told("squeue")) < 60
+    commands.say("squeue", f"17|{NAME}|COMPLETED|None|/run")
+    assert [one.kind for one in engine.poll(5)] == [EndingKind.DONE]
