@@ -17,6 +17,8 @@ from job_creator.site.gitlab import Limits
 from job_creator.site.site import Site
 
 _AREA: Final = "gitlab"
+VARIABLES_SETTING: Final = "Settings > CI/CD > Variables > Minimum role to use pipeline variables"
+"""Where a project says who may start pipelines with variables."""
 _RUNNERS: Final = "runners"
 _SOON: Final = timedelta(days=30)
 _READS_API: Final = ("api", "read_api")
@@ -156,7 +158,7 @@ def _settings(patient: Patient, project: Mapping[str, Any], site: Site) -> Itera
     elif role == "no_one_allowed":
         yield patient.warning(
             "nobody may start a pipeline with variables, so SPACKTAINERS_ONLY and SPACKTAINERS_FORCE are refused",
-            "allow a role at Settings > CI/CD > Variables, if you want to use them",
+            f"choose a role at {VARIABLES_SETTING}, if you want to use them",
         )
 
 

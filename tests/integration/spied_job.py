@@ -189,7 +189,7 @@ class SpiedJob:
             "CI_PIPELINE_ID": "4711",
         }
         end = 'trap \'rm -rf "$programs"; gpgconf --homedir "$SPACK_GNUPGHOME" --kill all\' EXIT'
-        return self._as_a_runner(f"umask 0\n{setup}\n{script}\n{end}", **more)
+        return self.as_a_runner(f"umask 0\n{setup}\n{script}\n{end}", **more)
 
     def mirror_sources(self) -> subprocess.CompletedProcess[str]:
         """Run the job that fills a source mirror, whose Spack knows the recipes."""
@@ -212,7 +212,7 @@ class SpiedJob:
             "SPACK_SYSTEM_CONFIG_PATH": str(self.spack.folder / "configuration"),
             "SPACK_USER_CONFIG_PATH": str(self.folder / "no-configuration"),
         }
-        return self._as_a_runner(f"umask 0\n{setup}\n{script}", **places)
+        return self.as_a_runner(f"umask 0\n{setup}\n{script}", **places)
 
     def _bring_programs(self) -> None:
         """What the job that writes pipelines hands on."""
@@ -248,9 +248,10 @@ class SpiedJob:
             "SPACK_REMOTE_MIRROR_URL": f"file://{self.mirror}",
             "SPACK_CI_SHARED_PR_MIRROR_URL": "None",
         }
-        return self._as_a_runner(script, **{**folders, node_step.PACKAGES_VARIABLE: " ".join(packages), **variables})
+        return self.as_a_runner(script, **{**folders, node_step.PACKAGES_VARIABLE: " ".join(packages), **variables})
 
-    def _as_a_runner(self, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def as_a_runner(self, script: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a script as a runner runs a job: in the checkout, with secrets in variables and beside it."""
         beside = self.checkout.with_name("project.tmp")
         return subprocess.run(
             ["bash", "-c", script],

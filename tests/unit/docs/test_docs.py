@@ -17,6 +17,7 @@ from foundation.errors import ExitCode, InvalidInputError
 from foundation.yaml_io import dump, load, parse
 from job_creator import project_files
 from job_creator.definitions.file import DefinitionFile
+from job_creator.diagnosis.gitlab_project import VARIABLES_SETTING
 from job_creator.site.site import read_site
 from tests.documentation import (
     DOCS,
@@ -194,3 +195,16 @@ def test_messages_are_those_of_the_code(message: str) -> None:
 
 def test_what_click_says_is_still_that() -> None:
     assert click.NoSuchOption("--x").format_message().startswith("No such option")
+
+
+# What GitLab has to allow
+
+
+def test_whoever_is_told_to_start_a_pipeline_with_variables_is_told_how_to_allow_it() -> None:
+    """New projects on GitLab.com refuse it, and the first pipeline of a fork is such a one."""
+    step = " ".join(prose(DOCS / "set-up-a-fork.md").partition("## 4. The first pipeline")[2].split())
+    asked, refused = step.index("`SPACKTAINERS_ONLY`"), step.index("Insufficient permissions to set pipeline variables")
+    assert asked < refused < step.index(f"*{VARIABLES_SETTING}*")
+    assert "*Developer* or *Maintainer*" in step
+    telling = {page.name for page in PAGES if f"*{VARIABLES_SETTING}*" in " ".join(prose(page).split())}
+    assert telling == {"set-up-a-fork.md", "troubleshooting.md", "variables-and-permissions.md"}

@@ -319,6 +319,12 @@ def test_a_pipeline_over_the_size_limit_splits_by_itself() -> None:
     assert len({key for file in result.files for key in package_jobs(result, file)}) == len(merged.steps) == 199
 
 
+def layers(number: int, of: int) -> dict[str, list[str]]:
+    """So many layers of packages, each of which needs all of the layer before."""
+    names = [[f"n{layer}-{index}" for index in range(of)] for layer in range(number)]
+    return {name: below for layer, below in zip(names, [[], *names], strict=False) for name in layer}
+
+
 def three_each(containers: int) -> list[Generated]:
     """Containers that have a chain of three packages each."""
     names = [f"{number:03}" for number in range(containers)]
@@ -333,16 +339,8 @@ def three_each(containers: int) -> list[Generated]:
         (three_each(12), "max_jobs: 20", 4),
         # What the jobs of a container share stands only where one of them is.
         (three_each(70), "max_yaml_bytes: 262144", 3),
-        # Needs of packages in other parts take no room.
-        (
-            [
-                generated(
-                    "x", {f"n{one:03}": [f"n{other:03}" for other in range(max(0, one - 9), one)] for one in range(60)}
-                )
-            ],
-            "max_yaml_bytes: 40000",
-            2,
-        ),
+        # Needs of packages in other parts take no room; if they did, each layer would be a child of its own.
+        ([generated("x", layers(6, of=9))], "max_yaml_bytes: 40000", 3),
     ],
 )
 def test_everything_that_takes_room_counts_where_it_stands(found: list[Generated], limits: str, children: int) -> None:
