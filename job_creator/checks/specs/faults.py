@@ -69,6 +69,9 @@ def _meaningless(spec: AbstractSpec, place: SpecPlace) -> Iterator[Misspelt]:
     if place.use is SpecUse.ROOT and not spec.name and not spec.hash:
         hint = "begin with the name of a package; what holds for all packages stands in packages: all: require:"
         yield Misspelt(1, f"{place.text!r} names no package", hint)
+    if place.wants_hash and not spec.hash:
+        hint = "write its hash behind it, as in 'mpich/abcdefg'; 'spack buildcache list --long' shows hashes"
+        yield Misspelt(1, f"{place.text!r} says not which binary is spliced in", hint)
     for edge in spec.all_edges():
         if edge.spec.says_nothing:
             yield Misspelt(edge.column, f"{edge.sigil!r} is followed by no dependency", "write its name behind it")

@@ -52,6 +52,7 @@ class SpecPlace:
     """The package that a text without a name is about; for toolchains, the name of the toolchain."""
     of_key: bool = False
     may_have_hash: bool = False
+    wants_hash: bool = False
 
 
 def spec_places(section: Mapping[str, Any]) -> Iterator[SpecPlace]:
@@ -213,7 +214,8 @@ def _concretizer(value: Any, at: Location) -> Iterator[SpecPlace]:
             for place, one in _items(inner.get("explicit"), (*location, "explicit")):
                 for name, text in _pairs(one):
                     if name in ("target", "replacement") and isinstance(text, str):
-                        yield SpecPlace((*place, name), text, SpecUse.MATCHED, may_have_hash=True)
+                        is_new = name == "replacement"
+                        yield SpecPlace((*place, name), text, SpecUse.MATCHED, may_have_hash=True, wants_hash=is_new)
 
 
 def _reused(value: Any, at: Location) -> Iterator[SpecPlace]:

@@ -79,6 +79,11 @@ def section(text: str) -> str:
             "3:51",
             "needs a version",
         ),
+        (
+            "specs: [hdf5]\nconcretizer:\n  splice: {explicit: [{target: mpich/abcdef, replacement: openmpi}]}",
+            "4:61",
+            "'openmpi' says not which binary is spliced in",
+        ),
     ],
 )
 def test_what_spack_refuses_is_told_at_its_place(tmp_path: Path, text: str, place: str, words: str) -> None:
