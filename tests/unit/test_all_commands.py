@@ -42,6 +42,12 @@ def help_of(name: str, width: int = 80) -> str:
     return CliRunner().invoke(PROGRAMS[program], [*words, "--help"], terminal_width=width).stdout
 
 
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if not command.hidden])
+def test_every_help_shows_an_example(name: str) -> None:
+    examples = re.split(r"Examples?:\n", help_of(name))[1].splitlines()
+    assert any(re.match(rf"  .*\b{name.split()[0]} ", line) for line in examples)
+
+
 # Exit codes
 
 

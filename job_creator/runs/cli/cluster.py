@@ -30,7 +30,12 @@ _GRACE: Final = 10.0
 
 @click.group("cluster", cls=Group, exit_codes=())
 def cluster() -> None:
-    """Build in an allocation of a scheduler. On all of its nodes at once."""
+    """Build in an allocation of a scheduler. On all of its nodes at once.
+
+    \b
+    Example:
+      jc cluster scripts --scheduler slurm -N 16 -o allocation/ -- amd64/neuron --mirror s3://cache/amd64
+    """
 
 
 @cluster.command("scripts", cls=Command, exit_codes=(ExitCode.REFUSED,))
