@@ -81,7 +81,7 @@ def test_a_controller_that_is_restarted_is_waited_for(commands: Commands) -> Non
     assert list(engine.poll(0.1)) == []
     engine._answered -= 10_000
     with pytest.raises(CouldNotAskError, match="Unable to contact"):
-        list(engine.poll(0))
+        list(engine.poll(20))
 
 
 def test_a_limit_of_the_site_is_found_out(commands: Commands) -> None:
