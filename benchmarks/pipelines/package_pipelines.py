@@ -42,7 +42,8 @@ HEAVY_TAILS = 3
 UNKNOWN = 10
 HELD_OUT = (50_000, 60_000, 70_000)
 """Where the seeds of further sets begin, by which nobody has tuned anything. Keep it so."""
-CONTAINERS, JOBS = 20, 1000
+LARGE = (20, 1000, 0.5), (560, 3, 0.0)
+"""Containers, packages of each, and the share of these that all have: few large ones, and many small ones."""
 START = 45.0
 """Seconds that a job takes before it builds anything."""
 
@@ -176,11 +177,11 @@ def write_stack(folder: Path, containers: int, jobs: int, shared: float) -> None
         (container / "concrete_environment" / "spack.lock").write_bytes(lockfile(edges))
 
 
-def large() -> None:
-    """The whole command on many large containers."""
+def large(containers: int, jobs: int, shared: float) -> None:
+    """The whole command on many containers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_stack(folder / "in", CONTAINERS, JOBS, 0.5)
+        write_stack(folder / "in", containers, jobs, shared)
         (folder / "spacktainers.yaml").write_text(SITE)
         command = [sys.executable, "-m", "job_creator", "-C", name, "process-spack-pipeline", "--architecture", "amd64"]
         command += ["--pipeline-dir", f"{name}/in", "--out-dir", f"{name}/out"]
@@ -188,7 +189,7 @@ def large() -> None:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         taken = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{CONTAINERS} containers of {JOBS} jobs: {done.stdout.splitlines()[0]}")
+    print(f"{containers} containers of {jobs} jobs: {done.stdout.splitlines()[0]}")
     print(f"  whole command {taken:.1f} s (aim: 20 s), {memory:.0f} MiB (aim: 1024 MiB)")
 
 
@@ -219,7 +220,8 @@ def main() -> None:
             report(
                 f"three times the largest of {folder.name}", tripled([max(found, key=lambda one: len(one.jobs))]), place
             )
-    large()
+    for stack in LARGE:
+        large(*stack)
 
 
 if __name__ == "__main__":

@@ -152,12 +152,11 @@ class _Split:
             sketch = sketched(graph, room)
         except ValueError:
             return []
-        if reasons := self._reasons(sketch.parts):
+        # A search takes long, and fills what the estimate leaves: where even a sketch does not fit, it would not.
+        if reasons := self._why_not(sketch):
             return reasons
         for layout in (partition(graph, room), sketch):
-            root = documents.root(layout, self.work, self.request.folder)
-            reasons = self._reasons(layout.parts) or self._too_much(self.request.root, root)
-            if not reasons:
+            if not (reasons := self._why_not(layout)):
                 packed = self.written(layout)
                 reasons = [(file.name, finding) for file in packed.files for finding in file.limits.findings]
             if not reasons:
@@ -180,6 +179,11 @@ class _Split:
         if part not in self.known:
             self.known[part] = documents.child(part, self.work)
         return self.known[part]
+
+    def _why_not(self, layout: PipelineLayout) -> list[tuple[str, Finding]]:
+        """Why GitLab would not take the first pipeline of a layout that is too large."""
+        root = documents.root(layout, self.work, self.request.folder)
+        return self._reasons(layout.parts) or self._too_much(self.request.root, root)
 
     def _reasons(self, parts: Sequence[tuple[str, ...]]) -> list[tuple[str, Finding]]:
         """Why GitLab would not take the first of these children that is too large."""
