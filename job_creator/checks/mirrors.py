@@ -80,6 +80,10 @@ def _no_mirror(file: EnvironmentFile, location: Location, url: str) -> Iterator[
     elif "@" in host and (":" in host.partition("@")[0] or scheme != "sftp"):
         hint = "remove it; 'access_pair' and 'access_token_variable' name variables that have logins"
         yield file.fault(location, f"the URL of {host.rpartition('@')[2]} has a login, which all can read here", hint)
+    elif set("?#") & set(rest):
+        hint = "remove it; 'access_pair' and 'access_token_variable' name variables that have logins"
+        message = f"the URL of {host.partition('?')[0]} has something behind '?' or '#', where signatures stand"
+        yield file.fault(location, message, hint)
 
 
 def _not_everywhere(file: EnvironmentFile, location: Location, url: str) -> Iterator[Fault]:

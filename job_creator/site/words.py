@@ -47,13 +47,16 @@ def _timeout(text: str) -> str:
 
 
 def url_without_credentials(text: str) -> str:
-    """The URL itself. Raises `ValueError` when it holds a password, or is no http(s) URL."""
+    """The URL itself. Raises `ValueError` when it holds a password or a query, or is no http(s) URL."""
     try:
         parts = urlsplit(text)
     except ValueError as error:
         raise ValueError(f"{text!r} is no URL: {error}") from None
     if "@" in parts.netloc:
         raise ValueError("{name} holds a user or password; keep those in a masked CI variable on the runner")
+    if parts.query or parts.fragment:
+        # What is signed for somebody carries the signature there (`?X-Amz-Signature=`, `?sig=`).
+        raise ValueError("{name} has something behind '?' or '#', where signatures stand; keep secrets in CI variables")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{text!r} is no http or https URL")
     return text

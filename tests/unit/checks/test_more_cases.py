@@ -70,6 +70,10 @@ REFUSED = {
     "a mirror without a place": (mirror("{signed: false}"), "3:13: 'a' has none of 'url', 'fetch', 'pull'"),
     "a mirror to push to alone": (mirror("{push: 's3://b'}"), "3:13: 'a' has none of 'url', 'fetch', 'pull'"),
     "a mirror with a password": (mirror("https://me:secret@x.example.org"), "3:16: the URL of x.example.org has"),
+    "a mirror with a signature": (
+        mirror("{fetch: {url: 'https://x.example.org/b?X-Amz-Signature=secret'}}"),
+        "3:30: the URL of x.example.org has something behind '?'",
+    ),
     "a mirror by an unknown scheme": (mirror("htps://x.example.org"), "3:16: Spack knows no mirrors by 'htps://'"),
     "a mirror without a host": (mirror("'https://'"), "3:16: 'https://' is no URL"),
     "a mirror with a variable": (mirror("{fetch: 'https://x/$arch'}"), "3:24: Spack replaces nothing in URLs"),

@@ -229,6 +229,7 @@ def test_paths_are_as_long_as_the_mirror_promises_whatever_the_template_says(
             "{url: 'https://me:secret@example.org'}",
             "'url' holds a user or password; keep those in a masked CI variable",
         ),
+        ("{url: 'https://example.org/a?X-Amz-Signature=secret'}", "'url' has something behind '?' or '#'"),
         ("{url: /a/../b}", "'/a/../b' is no plain path"),
         ("{url: relative}", "'relative' is no http or https URL"),
         ("{url: https://example.org, push: default branch}", "a web server can only be read; leave out 'push:'"),

@@ -185,6 +185,7 @@ def test_a_group_may_be_on_docker_hub_and_end_with_a_slash(group: str) -> None:
             "Spack 0.23 brings its own recipes; remove 'packages:'",
         ),
         ("{ref: v0.23.1, repository: 'https://me:secret@example.org/s.git'}", "'repository' holds a user or password"),
+        ("{ref: v0.23.1, repository: 'https://example.org/s.git?sig=secret'}", "'repository' has something behind '?'"),
         ("{ref: --upload-pack=x}", "is no branch, tag or commit"),
     ],
 )
