@@ -51,8 +51,6 @@ class GeneratedJob:
 
     keywords: Mapping[str, Any]
     """Everything, its needs and scripts included; may be shared with other jobs and is never changed."""
-    origin: Mapping[str, Any] | None
-    """The entry of its needs that names the job, in another pipeline, which generated it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ def read_generated(
     return Generated(
         builds=EnvironmentBuilds(container, path, _line(variables, path), steps, needs, graph, phases),
         variables=variables,
-        jobs={_hash(job): GeneratedJob(job, _origin(job)) for job in builds.values()},
+        jobs={_hash(job): GeneratedJob(job) for job in builds.values()},
         services={name: value for name, value in services.items() if name not in NOTHING_TO_DO},
         mirror=_mirror(manifest, services),
     )
@@ -158,10 +156,6 @@ def _lines(script: Any) -> Iterator[str]:
 def _local_needs(job: Mapping[str, Any]) -> set[str]:
     needs = job.get("needs") or []
     return {need if isinstance(need, str) else str(need["job"]) for need in needs if not _is_elsewhere(need)}
-
-
-def _origin(job: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    return next((need for need in job.get("needs") or [] if _is_elsewhere(need)), None)
 
 
 def _is_elsewhere(need: Any) -> bool:

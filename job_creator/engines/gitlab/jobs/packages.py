@@ -74,15 +74,14 @@ def origin_job(container: Generated, place: PackagePlace) -> RawJob:
     """The job that brings the environment of a container into the pipeline of its packages.
 
     Package jobs need it by its name alone. Each of them could fetch the environment from the job that generated it;
-    that need takes more of a pipeline's size than all others of a package together.
+    that need takes more of a pipeline's size than all others of a package together. Which job that is follows from the
+    name of the container alone: recipes could have Spack name another one, of another pipeline.
     """
     folder = f"{project_files.environments_folder(place.name)}/{container.container}/"
-    origin = next((job.origin for job in container.jobs.values() if job.origin), None)
-    named = origin or {"pipeline": place.pipeline_id, "job": names.environment_job(container.container, place.name)}
     return small_job(
         origin_name(container.container),
         STAGE_COLLECT,
-        [{"pipeline": str(named["pipeline"]), "job": str(named["job"])}],
+        [{"pipeline": place.pipeline_id, "job": names.environment_job(container.container, place.name)}],
         render("collect_artifacts.sh.j2", folder=folder),
         place,
         artifacts={"paths": [folder], "expire_in": place.site.gitlab.artifact_expiry},

@@ -175,8 +175,19 @@ def test_each_job_fetches_its_own_environment_and_nothing_else() -> None:
     assert job["dependencies"] == ["env x"]
     assert job["variables"]["SPACK_CONCRETE_ENV_DIR"] == "jobs_scratch_dir.amd64/x/concrete_environment"
     brought = expand(result.files[0].document)["env x"]
-    assert brought["needs"] == [{"pipeline": "4711", "job": "generate build cache population job for x for amd64"}]
+    assert brought["needs"] == [{"pipeline": "4712", "job": "generate build cache population job for x for amd64"}]
     assert brought["artifacts"] == {"paths": ["jobs_scratch_dir.amd64/x/"], "expire_in": "2 weeks"}
+
+
+@pytest.mark.parametrize(("told", "forged"), [(b"for x for amd64", b"for evil for amd64"), (b"4711", b"666")])
+def test_no_pipeline_says_which_job_its_environment_is_from(told: bytes, forged: bytes) -> None:
+    """Recipes could have Spack name a job of theirs, in a pipeline of theirs."""
+    written = pipeline("x", {"a": []})
+    assert told in written
+    read = read_generated("x", "x/pipeline.yml", written.replace(told, forged))
+    _, result = packed([read])
+    brought = expand(result.files[0].document)["env x"]
+    assert brought["needs"] == [{"pipeline": "4712", "job": "generate build cache population job for x for amd64"}]
 
 
 def test_only_the_default_branch_loads_the_signing_key() -> None:
