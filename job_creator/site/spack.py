@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, model_validator
 
@@ -22,6 +23,9 @@ def _git_url(text: str) -> str:
         return url_without_credentials(text)
     if not re.fullmatch(r"(ssh://|file://|[\w.-]+@[\w.-]+:|/)[^\s]+", text):
         raise ValueError(f"{text!r} is no git URL")
+    # A user alone, as in ssh://git@example.org, is no secret.
+    if "://" in text and (":" in urlsplit(text).netloc.rpartition("@")[0] or "?" in text):
+        raise ValueError("{name} holds a password; keep it in a masked CI variable on the runner")
     return text
 
 

@@ -186,6 +186,8 @@ def test_a_group_may_be_on_docker_hub_and_end_with_a_slash(group: str) -> None:
         ),
         ("{ref: v0.23.1, repository: 'https://me:secret@example.org/s.git'}", "'repository' holds a user or password"),
         ("{ref: v0.23.1, repository: 'https://example.org/s.git?sig=secret'}", "'repository' has something behind '?'"),
+        ("{ref: v0.23.1, repository: 'ssh://me:secret@example.org/s.git'}", "'repository' holds a password"),
+        ("{ref: v0.23.1, repository: 'ssh://git@example.org/s.git?key=secret'}", "'repository' holds a password"),
         ("{ref: --upload-pack=x}", "is no branch, tag or commit"),
     ],
 )
