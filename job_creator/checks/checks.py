@@ -25,7 +25,7 @@ from job_creator.checks.groups import spec_groups, view_groups
 from job_creator.checks.installers import installer_faults
 from job_creator.checks.mirrors import mirror_faults
 from job_creator.checks.recipes import recipe_faults
-from job_creator.checks.sections import module_faults, refused_sections, variable_faults
+from job_creator.checks.sections import module_faults, permission_faults, refused_sections, variable_faults
 from job_creator.checks.shapes import shape_faults
 from job_creator.checks.specs.conditions import condition_faults
 from job_creator.checks.specs.faults import spec_faults
@@ -55,6 +55,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     recipe_faults,
     module_faults,
     variable_faults,
+    permission_faults,
     container_faults,
     dockerfile_faults,
     spec_groups,

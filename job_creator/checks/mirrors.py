@@ -15,6 +15,7 @@ from job_creator.definitions.paths import PathKind, read_path
 from job_creator.environments.marks import unmarked
 from job_creator.environments.mirror_names import SITE_MIRRORS
 from job_creator.site.keys import told_of
+from job_creator.site.words import url_without_credentials
 
 OF_SPACK: Final = ("file", "ftp", "gs", "http", "https", "oci", "oci+http", "s3", "sftp")
 """Schemes by which Spack reaches mirrors (lib/spack/spack/mirrors/mirror.py; v0.21: lib/spack/spack/mirror.py)."""
@@ -31,8 +32,22 @@ def mirror_faults(file: EnvironmentFile) -> Iterator[Fault]:
             if unmarked(str(name)) in SITE_MIRRORS:
                 message = f"the mirror {unmarked(str(name))!r} is the site's"
                 yield file.fault((key, name), message, "give yours another name", of_key=True)
+            yield from _of_endpoints(file, (key, name), mirror)
     for location, url in mirror_urls(file.section):
         yield from _not_everywhere(file, location, url)
+
+
+def _of_endpoints(file: EnvironmentFile, location: Location, mirror: Any) -> Iterator[Fault]:
+    """What must not stand in the address of a mirror's S3 server."""
+    for key, value in mirror.items() if isinstance(mirror, Mapping) else ():
+        name = unmarked(str(key))
+        if name in _CONNECTIONS and len(location) == len(("mirrors", "name")):
+            yield from _of_endpoints(file, (*location, key), value)
+        elif name == "endpoint_url" and isinstance(value, str):
+            try:
+                url_without_credentials(value)
+            except ValueError as error:
+                yield file.fault((*location, key), str(error).format(name="'endpoint_url'"))
 
 
 def _given_away(file: EnvironmentFile, location: Location, mirror: Any) -> Iterator[Fault]:

@@ -49,3 +49,20 @@ def variable_faults(file: EnvironmentFile) -> Iterator[Fault]:
                     message = f"{name!r} cannot be the name of a variable"
                     hint = "write letters, digits and '_', beginning with a letter"
                     yield file.fault((key, kind, name if of_key else index), message, hint, of_key=of_key)
+
+
+def permission_faults(file: EnvironmentFile) -> Iterator[Fault]:
+    """Groups that packages would have to belong to: who builds them is in none but its own."""
+    for key, packages in file.section.items():
+        if unmarked(key) != "packages" or not isinstance(packages, Mapping):
+            continue
+        for name, settings in packages.items():
+            for inner, permissions in settings.items() if isinstance(settings, Mapping) else ():
+                if (
+                    unmarked(str(inner)) == "permissions"
+                    and isinstance(permissions, Mapping)
+                    and "group" in permissions
+                ):
+                    message = "packages are built by a user of their own, who can give them to no other group"
+                    hint = "remove 'group'; who installs the container says whose its files are"
+                    yield file.fault((key, name, inner, "group"), message, hint, of_key=True)

@@ -74,6 +74,22 @@ REFUSED = {
         mirror("{fetch: {url: 'https://x.example.org/b?X-Amz-Signature=secret'}}"),
         "3:30: the URL of x.example.org has something behind '?'",
     ),
+    "an endpoint with a password": (
+        mirror("{url: 's3://b', endpoint_url: 'https://me:secret@x.example.org'}"),
+        "3:46: 'endpoint_url' holds a user or password",
+    ),
+    "an endpoint with a signature": (
+        mirror("{push: {url: 's3://b', endpoint_url: 'https://x.example.org?sig=secret'}, fetch: 's3://b'}"),
+        "3:53: 'endpoint_url' has something behind '?'",
+    ),
+    "a group of a package": (
+        packages("bzip2: {permissions: {read: group, group: staff}}"),
+        "3:49: packages are built by a user of their own",
+    ),
+    "a group of all packages": (
+        packages("all: {permissions: {group: staff}}"),
+        "3:34: packages are built by a user of their own",
+    ),
     "a mirror by an unknown scheme": (mirror("htps://x.example.org"), "3:16: Spack knows no mirrors by 'htps://'"),
     "a mirror without a host": (mirror("'https://'"), "3:16: 'https://' is no URL"),
     "a mirror with a variable": (mirror("{fetch: 'https://x/$arch'}"), "3:24: Spack replaces nothing in URLs"),
