@@ -6,7 +6,6 @@ import json
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import pytest
 
 from job_creator.builds import node_step
 from job_creator.builds.node_step import PackageOutcome, read_records
+from tests.integration.reachable import reachable_fixture as reachable_fixture
 from tests.samples import REPOSITORY
 from tests.spack_ci import lockfile, spack_hash
 
@@ -142,17 +142,6 @@ class StandInJob:
         (file,) = (self.folder / "loot").glob(f"{phase}.*")
         assert (file.name.split(".")[1] == "0") == (phase in ("look", "push"))
         return file.read_text()
-
-
-@pytest.fixture(name="reachable")
-def reachable_fixture(tmp_path: Path) -> Iterator[Path]:
-    """A folder that all users get to."""
-    above = [tmp_path, *(one for one in tmp_path.parents if one.stat().st_mode & 0o777 == 0o700)]
-    for folder in above:
-        folder.chmod(0o711)
-    yield tmp_path
-    for folder in above:
-        folder.chmod(0o700)
 
 
 def test_each_phase_has_its_user_its_variables_and_its_end(reachable: Path) -> None:

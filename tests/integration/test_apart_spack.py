@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from job_creator.builds.node_step import read_records
 from job_creator.engines.gitlab.generated import read_generated
 from tests.documentation import DOCS
 from tests.integration.ceph import KEYS, OTHERS, ceph_environment_fixture, ceph_url_fixture
+from tests.integration.reachable import reachable_fixture as reachable_fixture
 from tests.integration.real_spack import ROOTS
 from tests.integration.signing_keys import key_pair
 from tests.integration.spied_job import IN_FILES, READER, SECRETS, SpiedJob, packages
@@ -35,17 +35,6 @@ pytestmark = [
 VARIABLES_PAGE = DOCS / "variables-and-permissions.md"
 SEE = "--see PATH,LC_ALL,COLOUR --read AWS_READER_ACCESS_KEY_ID"
 READ = READER["AWS_READER_ACCESS_KEY_ID"]
-
-
-@pytest.fixture(name="reachable")
-def reachable_fixture(tmp_path: Path) -> Iterator[Path]:
-    """A folder that all users get to."""
-    above = [tmp_path, *(one for one in tmp_path.parents if one.stat().st_mode & 0o777 == 0o700)]
-    for folder in above:
-        folder.chmod(0o711)
-    yield tmp_path
-    for folder in above:
-        folder.chmod(0o700)
 
 
 @pytest.fixture(name="job", params=ROOTS)

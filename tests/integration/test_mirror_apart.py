@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from job_creator.engines.gitlab.base_pipeline import plan
 from job_creator.engines.gitlab.jobs.environments import PROGRAMS
 from job_creator.images.knowledge import Knowledge
 from job_creator.scripts.rendering import render
+from tests.integration.reachable import reachable_fixture as reachable_fixture
 from tests.mirror_settings import with_mirrors
 from tests.samples import DEFAULT_BRANCH, inputs
 from tests.spack_ci import lockfile, spack_hash
@@ -143,17 +143,6 @@ class MirrorJob:
         """The sources that the mirror has."""
         found = (path for path in self.mirror.rglob("*") if path.is_file() and ".spacktainers" not in path.parts)
         return {path.relative_to(self.mirror).as_posix(): path.read_bytes() for path in found}
-
-
-@pytest.fixture(name="reachable")
-def reachable_fixture(tmp_path: Path) -> Iterator[Path]:
-    """A folder that all users get to."""
-    above = [tmp_path, *(one for one in tmp_path.parents if one.stat().st_mode & 0o777 == 0o700)]
-    for folder in above:
-        folder.chmod(0o711)
-    yield tmp_path
-    for folder in above:
-        folder.chmod(0o700)
 
 
 def test_recipes_say_what_they_need_and_fetch_it_and_see_no_key(reachable: Path) -> None:

@@ -10,7 +10,6 @@ import ast
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +29,7 @@ from job_creator.engines.gitlab.objects import expand
 from job_creator.engines.gitlab.packing.pipelines import Packed, PackRequest, pack
 from job_creator.engines.gitlab.packing.work import FusionRequest, package_work
 from job_creator.site.gitlab import Fuse
+from tests.integration.reachable import reachable_fixture as reachable_fixture
 from tests.integration.real_spack import ROOTS
 from tests.integration.signing_keys import key_pair
 from tests.integration.spied_job import SpiedJob
@@ -125,17 +125,6 @@ class Jobs:
         places = {"SPACK_ROOT": self.spied.spack.root, "CI_JOB_NAME": name, "CI_PIPELINE_ID": "4712"}
         done = self.spied.as_a_runner("\n".join(["umask 0", end, *lines]), **{**variables, **places})
         return done.returncode, done.stdout + done.stderr
-
-
-@pytest.fixture(name="reachable")
-def reachable_fixture(tmp_path: Path) -> Iterator[Path]:
-    """A folder that all users get to."""
-    above = [tmp_path, *(one for one in tmp_path.parents if one.stat().st_mode & 0o777 == 0o700)]
-    for folder in above:
-        folder.chmod(0o711)
-    yield tmp_path
-    for folder in above:
-        folder.chmod(0o700)
 
 
 @pytest.fixture(name="jobs", params=ROOTS)
