@@ -69,6 +69,14 @@ class EnvironmentFile:
         own = self.definition.environment if self.definition else {}
         return {unmarked(key): value for key, value in merge(template, own).items()}
 
+    def package_settings(self) -> Iterator[tuple[Location, str, str, Any]]:
+        """What stands below `packages:`: its place below `spack:`, the package, what is set, and to what."""
+        for key, packages in self.section.items():
+            if unmarked(key) == "packages" and isinstance(packages, Mapping):
+                for name, settings in packages.items():
+                    for kind, value in settings.items() if isinstance(settings, Mapping) else ():
+                        yield (key, name, kind), unmarked(str(name)), unmarked(str(kind)), value
+
     def fault(self, location: Location, message: str, hint: str = "", *, of_key: bool = False) -> Fault:
         """A fault at a place below `spack:`."""
         return self.document.fault(("spack", *location), message, hint, of_key=of_key)

@@ -44,15 +44,10 @@ def external_faults(file: EnvironmentFile) -> Iterator[Fault]:
 
 def _externals(file: EnvironmentFile) -> Iterator[tuple[Location, str, Mapping[str, Any]]]:
     """Every external, its place and the package below whose key it stands."""
-    for key, packages in file.section.items():
-        if unmarked(key) != "packages" or not isinstance(packages, Mapping):
-            continue
-        for name, settings in packages.items():
-            for inner, listed in settings.items() if isinstance(settings, Mapping) else ():
-                if unmarked(str(inner)) == "externals":
-                    for index, external in enumerate(_listed(listed)):
-                        if isinstance(external, Mapping):
-                            yield (key, name, inner, index), unmarked(str(name)), external
+    for location, name, kind, listed in file.package_settings():
+        for index, external in enumerate(_listed(listed) if kind == "externals" else ()):
+            if isinstance(external, Mapping):
+                yield (*location, index), name, external
 
 
 def unseen_externals(file: EnvironmentFile) -> Iterator[str]:

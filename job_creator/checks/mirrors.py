@@ -39,15 +39,12 @@ def mirror_faults(file: EnvironmentFile) -> Iterator[Fault]:
 
 def _of_endpoints(file: EnvironmentFile, location: Location, mirror: Any) -> Iterator[Fault]:
     """What must not stand in the address of a mirror's S3 server."""
-    for key, value in mirror.items() if isinstance(mirror, Mapping) else ():
-        name = unmarked(str(key))
-        if name in _CONNECTIONS and len(location) == len(("mirrors", "name")):
-            yield from _of_endpoints(file, (*location, key), value)
-        elif name == "endpoint_url" and isinstance(value, str):
+    for place, name, value in _settings(location, mirror):
+        if name == "endpoint_url" and isinstance(value, str):
             try:
                 url_without_credentials(value)
             except ValueError as error:
-                yield file.fault((*location, key), str(error).format(name="'endpoint_url'"))
+                yield file.fault(place, str(error).format(name="'endpoint_url'"))
 
 
 def _given_away(file: EnvironmentFile, location: Location, mirror: Any) -> Iterator[Fault]:
@@ -73,12 +70,18 @@ def _urls(location: Location, mirror: Any) -> Iterator[tuple[Location, str]]:
     """The URLs of a mirror, each in one of Spack's ways to write it (lib/spack/spack/schema/mirrors.py)."""
     if isinstance(mirror, str):
         yield location, mirror
-    elif isinstance(mirror, Mapping):
-        for key, value in mirror.items():
-            if unmarked(str(key)) == "url" and isinstance(value, str):
-                yield (*location, key), value
-            elif unmarked(str(key)) in _CONNECTIONS and len(location) == len(("mirrors", "name")):
-                yield from _urls((*location, key), value)
+    for place, name, value in _settings(location, mirror):
+        if name in ("url", *_CONNECTIONS) and isinstance(value, str):
+            yield place, value
+
+
+def _settings(location: Location, mirror: Any) -> Iterator[tuple[Location, str, Any]]:
+    """What is said of a mirror and of its connections: place, name and value."""
+    for key, value in mirror.items() if isinstance(mirror, Mapping) else ():
+        name = unmarked(str(key))
+        yield (*location, key), name, value
+        if name in _CONNECTIONS and len(location) == len(("mirrors", "name")):
+            yield from _settings((*location, key), value)
 
 
 def _no_mirror(file: EnvironmentFile, location: Location, url: str) -> Iterator[Fault]:

@@ -53,16 +53,8 @@ def variable_faults(file: EnvironmentFile) -> Iterator[Fault]:
 
 def permission_faults(file: EnvironmentFile) -> Iterator[Fault]:
     """Groups that packages would have to belong to: who builds them is in none but its own."""
-    for key, packages in file.section.items():
-        if unmarked(key) != "packages" or not isinstance(packages, Mapping):
-            continue
-        for name, settings in packages.items():
-            for inner, permissions in settings.items() if isinstance(settings, Mapping) else ():
-                if (
-                    unmarked(str(inner)) == "permissions"
-                    and isinstance(permissions, Mapping)
-                    and "group" in permissions
-                ):
-                    message = "packages are built by a user of their own, who can give them to no other group"
-                    hint = "remove 'group'; who installs the container says whose its files are"
-                    yield file.fault((key, name, inner, "group"), message, hint, of_key=True)
+    for location, _, kind, value in file.package_settings():
+        if kind == "permissions" and isinstance(value, Mapping) and "group" in value:
+            message = "packages are built by a user of their own, who can give them to no other group"
+            hint = "remove 'group'; who installs the container says whose its files are"
+            yield file.fault((*location, "group"), message, hint, of_key=True)

@@ -5,7 +5,7 @@ Tried with Spack 0.23.1 and 1.1.0; `parse_spec_from_yaml_string` in lib/spack/sp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 from foundation.errors import Fault
@@ -29,11 +29,9 @@ def virtual_faults(file: EnvironmentFile) -> Iterator[Fault]:
     known = file.index.virtuals if file.index else VIRTUALS
     if not file.line.compilers_are_dependencies:
         known = known - _LANGUAGES
-    for key, packages in file.section.items():
-        for name, settings in packages.items() if unmarked(key) == "packages" and isinstance(packages, Mapping) else ():
-            if isinstance(settings, Mapping) and unmarked(str(name)) in known:
-                for kind, content in settings.items():
-                    yield from _of_kind(file, unmarked(str(name)), (key, name, kind), content)
+    for place, name, _, content in file.package_settings():
+        if name in known:
+            yield from _of_kind(file, name, place, content)
 
 
 def _of_kind(file: EnvironmentFile, name: str, place: Location, content: Any) -> Iterator[Fault]:
