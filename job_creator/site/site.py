@@ -56,7 +56,7 @@ class Site(Value):
 
     def secrets(self) -> dict[str, str]:
         """The names of all variables that no foreign code may see, each with what it does."""
-        hub = self.publish.dockerhub
+        hub, cosign = self.publish.dockerhub, self.signing.cosign
         return {
             **_OF_EVERY_JOB,
             **writing_keys(self.architectures),
@@ -65,6 +65,7 @@ class Site(Value):
             self.gitlab.api_token_variable: "reads GitLab's API",
             self.gitlab.report_token_variable: "comments on merge requests",
             **({hub.password_variable: "publishes on Docker Hub"} if hub else {}),
+            **(cosign.secrets() if cosign else {}),
         }
 
     def in_one_index(self, architectures: Iterable[str]) -> tuple[str, ...]:

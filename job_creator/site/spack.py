@@ -108,6 +108,10 @@ class Cosign(Value):
     password_variable: VariableName = "COSIGN_PASSWORD"
     """Name of the CI variable with the password of that key; protect and mask it."""
 
+    def secrets(self) -> dict[str, str]:
+        """The names of both variables, each with what it does."""
+        return {self.private_key_variable: "signs images", self.password_variable: "opens the key that signs images"}
+
 
 class Signing(Value):
     """Names of the CI variables, of type file, that hold the key pair which packages are signed with."""

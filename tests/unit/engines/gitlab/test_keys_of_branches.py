@@ -162,6 +162,14 @@ def test_a_site_that_would_give_recipes_more_than_they_read_with_is_refused(
     assert line[: fault.column - 1].endswith(f"{place}: ")
 
 
+@pytest.mark.parametrize("name", ["COSIGN_PASSWORD", "OUR_KEY"])
+def test_the_key_of_cosign_is_a_secret_where_it_is_used(name: str) -> None:
+    text = SHARED % f"{CACHE}\n    variables: {{OWN: ${name}}}"
+    site(text)
+    with pytest.raises(InvalidInputError, match=f"would be given {name}, which"):
+        site(f"{text}signing: {{cosign: {{private_key_variable: OUR_KEY}}}}\n")
+
+
 def test_branches_have_no_place_that_is_the_default_branchs() -> None:
     with pytest.raises(InvalidInputError, match="is the place of the default branch itself, s3://two/a"):
         site(SHARED % "build_cache: {bucket: two, prefix: a, branches: {bucket: two, prefix: a}}")
