@@ -9,7 +9,7 @@ from typing import Final
 
 from foundation.errors import Fault, InvalidInputError
 from job_creator.engines.gitlab.jobs.containers import ENTRY_POINT, SMOKE_TESTS
-from job_creator.reproduction.package_job import SCRIPT
+from job_creator.reproduction.package_job import SCRIPT, VARIABLE
 from job_creator.scripts.rendering import render
 from job_creator.site.tools import SOURCE_DATE_EPOCH, Buildah
 
@@ -73,6 +73,10 @@ def container_folder(found: FoundContainer) -> dict[str, bytes]:
         "layers": found.layers,
     }
     secrets = found.lines("secrets")
+    if odd := [name for name in secrets if not VARIABLE.fullmatch(name)]:
+        raise InvalidInputError(
+            [Fault(f"{found.folder}/secrets", 1, 1, f"has {odd[0]!r} where the name of a variable is expected")]
+        )
     script = render(
         "reproduce_container.sh.j2",
         **facts,

@@ -15,8 +15,8 @@ from job_creator.reproduction.gitlab_jobs import JobsOfProject, RanJob
 from job_creator.site.site import Site
 from job_creator.site.tools import Buildah
 
-_NAME: Final = re.compile(r"build (\S+) container for (\S+)")
-"""`names.build_container_job`."""
+_NAME: Final = re.compile(r"build (\w[\w.-]*) container for (\w[\w.-]*)", re.ASCII)
+"""`names.build_container_job`. Anybody's pipeline can have jobs with other names, and these get into a script."""
 
 
 def container_of(job: RanJob) -> tuple[str, str] | None:

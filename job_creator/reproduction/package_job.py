@@ -33,7 +33,8 @@ _OF_JOBS: Final = ("SPACK_", "CI_")
 """Beginnings of variables that `spack ci` tells jobs, or that the script sets."""
 _NO_RESULT: Final = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"})
 _PROGRAM: Final = re.compile(rf"{node_step.PROGRAM}\"?\s+(.*)$", re.MULTILINE)
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What can be the name of a variable. Whoever wrote what a job left might write others into our scripts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,11 @@ def package_folder(job: FoundJob, spack: Spack | None, public_key: str) -> Repro
     image = job.made_with.image or _image(ran)
     words, see, read = _words(ran)
     known = _variables(written, ran)
+    for word in (image, job.made_with.spack_commit, job.made_with.recipes_commit, locked.spack_commit):
+        if word.startswith("-"):
+            raise _fault(job, "pipeline.yml", f"has {word!r} where an image or a commit is expected")
+    if odd := [name for name in (*see, *read, *read.values()) if not VARIABLE.fullmatch(name)]:
+        raise _fault(job, "pipeline.yml", f"has {odd[0]!r} where the name of a variable is expected")
     titles = tuple(f"{one.name}@{one.version}/{one.hash}" for one in packages)
     origin = _origin(spack)
     facts = {
@@ -180,7 +186,7 @@ def _variables(pipeline: Mapping[str, Any], job: Mapping[str, Any]) -> dict[str,
     return {
         name: str(value).replace("$$", "$")
         for name, value in stated.items()
-        if _NAME.fullmatch(name) and not name.startswith(_OF_JOBS) and "$" not in str(value).replace("$$", "")
+        if VARIABLE.fullmatch(name) and not name.startswith(_OF_JOBS) and "$" not in str(value).replace("$$", "")
     }
 
 

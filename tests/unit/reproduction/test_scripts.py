@@ -14,7 +14,8 @@ from foundation.spack.lockfile import read_lockfile
 from foundation.yaml_io import dump, parse
 from job_creator.builds import node_step
 from job_creator.reproduction.container_build import FoundContainer, container_folder
-from job_creator.reproduction.gitlab_jobs import JobAddress, unpacked
+from job_creator.reproduction.container_job import container_of
+from job_creator.reproduction.gitlab_jobs import JobAddress, RanJob, unpacked
 from job_creator.reproduction.package_job import FoundJob, MadeWith, Reproduction, package_folder
 from job_creator.site.spack import GitSource, Spack
 from job_creator.site.tools import Buildah
@@ -158,6 +159,37 @@ def test_what_is_missing_or_strange_is_named() -> None:
         container_folder(replace(CONTAINER, files={f"{FOLDER}/context": b""}))
     with pytest.raises(InvalidInputError):
         MadeWith.read(b"[]", "made_with.json")
+
+
+@pytest.mark.parametrize("word", ["--upload-pack=evil", "-x"])
+def test_nothing_that_a_job_left_becomes_an_option(word: str) -> None:
+    for made_with in (MadeWith(image=word), MadeWith(spack_commit=word), MadeWith(recipes_commit=word)):
+        with pytest.raises(InvalidInputError, match="where an image or a commit is expected"):
+            made(replace(JOB, made_with=made_with))
+
+
+@pytest.mark.parametrize("options", ["--see 'A,$(evil)'", "--read 'A=x};evil'", "--read '$(evil)=B'", "--see A-B"])
+def test_only_names_of_variables_are_taken_for_such(options: str) -> None:
+    job = {"script": [f"spack python {node_step.PROGRAM} {options}"], "variables": {"SPACK_JOB_SPEC_DAG_HASH": HASH}}
+    folder = {**JOB.folder, "pipeline.yml": dump({"app": job}).encode()}
+    with pytest.raises(InvalidInputError, match="where the name of a variable is expected"):
+        made(replace(JOB, folder=folder))
+    with pytest.raises(InvalidInputError, match="where the name of a variable is expected"):
+        container_folder(replace(CONTAINER, files={**CONTAINER.files, f"{FOLDER}/secrets": b"KEY_ID\n$(evil)\n"}))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("build hdf5-stack container for amd64", ("hdf5-stack", "amd64")),
+        ("build $(evil) container for amd64", None),
+        ("build ../x container for amd64", None),
+        ("build x container for a/b", None),
+        ("build builder for amd64", None),
+    ],
+)
+def test_jobs_of_containers(name: str, found: tuple[str, str] | None) -> None:
+    assert container_of(RanJob(1, name, 2, "c" * 40, has_archive=True)) == found
 
 
 def test_archives_are_read_and_never_unpacked() -> None:
